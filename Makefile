@@ -1,0 +1,85 @@
+# What a person types here; `make help` lists it. Everything made lies in .venv/ and demo/, which
+# git ignores. PYTHON=... chooses the Python of .venv; PYTEST_ARGS=... goes to pytest.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST_ARGS ?= -n 2
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Importing Keras writes its settings into the home folder unless it is told of another place.
+export KERAS_HOME := $(CURDIR)/$(VENV)/keras
+
+# Run, not looked up: pyenv's shims exist for Pythons that do not run, and Debian's python3 may lack
+# ensurepip.
+FITS := import ensurepip, sqlite3, ssl, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+# $(call install,LOCK): install LOCK and this project, unless that is what was installed last.
+# The stamp holds the folder too, because an editable install points at it.
+define install
+	@set -e; stamp="$(VENV)/.installed-$(1)"; \
+	{ echo "$(CURDIR)"; cat $(1) pyproject.toml; } > "$$stamp.new"; \
+	if cmp -s "$$stamp.new" "$$stamp"; then rm "$$stamp.new"; exit 0; fi; \
+	echo "installing $(1) into $(VENV): TensorFlow and more, some minutes the first time"; \
+	$(PY) -m pip install --quiet --requirement $(1); \
+	$(PY) -m pip install --quiet --no-deps --editable .; \
+	mv "$$stamp.new" "$$stamp"
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lock clean venv install install-dev
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install ## search, finalize and score on 1,797 real digits (a few minutes)
+	@mkdir -p demo
+	$(PY) -m study.demo data demo/data
+	$(VENV)/bin/study run --data demo/data --study demo --storage sqlite:///demo/study.db --n-trials 12 --workers auto --seed 0 --finalize --out demo/out
+	$(PY) -m study.demo score demo/out/submission.csv demo/answers.csv
+	@echo "look at the study in a browser: $(VENV)/bin/study dashboard --storage sqlite:///demo/study.db"
+
+test: lint ## ruff, mypy strict and the whole test suite
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: install-dev ## ruff and mypy alone
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: install-dev ## let ruff mend what it can
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+install: venv ## .venv with what the program needs
+	$(call install,requirements.lock)
+
+install-dev: venv ## .venv with what the tests need too
+	$(call install,requirements-dev.lock)
+
+venv:
+	@set -e; \
+	if [ -z "$(PYTHON)" ]; then set -- python3.13 python3.12 python3.11 python3; else set -- "$(PYTHON)"; fi; \
+	if $(PY) -c '$(FITS)' >/dev/null 2>&1; then \
+		if [ -z "$(PYTHON)" ] || [ "$(PYTHON)" = "$$(cat $(VENV)/.python 2>/dev/null)" ]; then exit 0; fi; \
+	fi; \
+	for python in "$$@"; do \
+		if "$$python" -c '$(FITS)' >/dev/null 2>&1; then \
+			echo "making $(VENV) with $$python ($$("$$python" -c 'import sys; print(sys.version.split()[0])'))"; \
+			rm -rf $(VENV); "$$python" -m venv $(VENV); echo "$$python" > $(VENV)/.python; exit 0; \
+		fi; \
+	done; \
+	echo "make: no working Python 3.11, 3.12 or 3.13 with venv among: $$*; name one with PYTHON=/path/to/python" >&2; \
+	exit 1
+
+# UPGRADE=--upgrade takes the newest versions; without it, what is locked stays.
+LOCK = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+
+lock: venv ## write requirements.lock and requirements-dev.lock anew from pyproject.toml
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
+	$(LOCK) --extra demo --output-file requirements.lock >/dev/null
+	$(LOCK) --extra demo --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find benchmarks objectives storage study tests -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What is tuned: data, search space, training, prediction."""

@@ -1,0 +1,72 @@
+"""Random shifts, rotations and zooms of a batch of images, as one affine transform in the graph.
+
+Decides how an image is moved, never how much: ranges come from the params. The draw is a pure
+function of (seed, step), so that a trial that is run again sees the same images.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far an image may be moved; each image draws its own, uniformly and symmetrically.
+
+    Attributes:
+        shift: Largest shift along each axis, as a fraction of the image side, >= 0.
+        rotation: Largest rotation in degrees, >= 0.
+        zoom: Largest relative change of size along each axis, 0 <= zoom < 1.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        """Whether any image is changed at all."""
+        return any(amount != 0 for amount in (self.shift, self.rotation, self.zoom))
+
+
+def augmented(images: Any, seed: Any, step: Any, augmentation: Augmentation) -> Any:
+    """Return the images moved at random, with zeros where nothing was.
+
+    One bilinear resampling for all three, because each one costs time and blurs.
+
+    Args:
+        images: Float tensor of shape (n, side, side, 1), with static n and side.
+        seed: int64 scalar tensor.
+        step: int64 scalar tensor; another step gives other draws.
+        augmentation: The ranges.
+
+    Returns:
+        Float tensor of the same shape.
+    """
+    import tensorflow as tf
+
+    n, side = images.shape[0], images.shape[1]
+    draws = tf.random.stateless_uniform(
+        [5, n], seed=tf.stack([seed, step]), minval=-1.0, maxval=1.0
+    )
+    angle = draws[0] * math.radians(augmentation.rotation)
+    scale_x = 1.0 + draws[1] * augmentation.zoom
+    scale_y = 1.0 + draws[2] * augmentation.zoom
+    shift_x = draws[3] * (augmentation.shift * side)
+    shift_y = draws[4] * (augmentation.shift * side)
+    # The op wants, for each output pixel, where in the input it comes from: x = xx*x + xy*y + x0.
+    xx, xy = tf.cos(angle) * scale_x, -tf.sin(angle) * scale_y
+    yx, yy = tf.sin(angle) * scale_x, tf.cos(angle) * scale_y
+    middle = (side - 1) / 2  # the pixel that stays in place, but for the shift
+    x0 = middle - (xx + xy) * middle + shift_x
+    y0 = middle - (yx + yy) * middle + shift_y
+    zeros = tf.zeros_like(angle)
+    transforms = tf.stack([xx, xy, x0, yx, yy, y0, zeros, zeros], axis=1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=[side, side],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )

@@ -1,0 +1,87 @@
+"""The Objective contract: one fact and a few functions.
+
+Search and finalize share all of it. Nothing here knows of Optuna's studies or of SQL; an objective
+sees params, data, a seed, and a `report` to call after each epoch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.space import SearchSpace
+
+
+class Report(Protocol):
+    """Called after each epoch; may raise `Pruned` or `LeaseLost`, which are left to propagate."""
+
+    def __call__(self, step: int, value: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What every training of a study shares; fixed at `create`, stored in the spec.
+
+    Attributes:
+        epochs: Passes over the training rows, >= 1.
+        precision: "float32" or "bfloat16" (mixed: weights stay float32).
+        threads: Threads of one trial, >= 1. Another number gives other weights.
+        deterministic: Whether TensorFlow's op determinism is on.
+    """
+
+    epochs: int = 10
+    precision: str = "float32"
+    threads: int = 1
+    deterministic: bool = True
+
+
+@dataclass
+class Fitted:
+    """A trained model and what is known of it.
+
+    Attributes:
+        value: The objective's value on `dataset.valid`; None where there were no valid rows.
+        model: Whatever `predict` of the same objective understands.
+        info: Further numbers, each named with its unit, such as `train_s` or `valid_loss`.
+    """
+
+    value: float | None
+    model: Any
+    info: dict[str, float] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """What a study tunes.
+
+    Optional members, used where they are there: `export(fitted, path)` writes a model that takes
+    raw uint8 images and returns the names of custom classes that loading needs; `trial_run(dataset)`
+    pushes one batch through, before slots are planned; `default_epochs(dataset)` and
+    `detect_precision()` answer what the user left open; `note(slot, attempt, trial)` is told which
+    slot the next `fit` belongs to.
+    """
+
+    direction: str
+    needs_data: bool
+
+    @property
+    def space(self) -> SearchSpace: ...
+
+    def load(self, data_dir: Path | None) -> Any:
+        """Return the dataset: validated, fingerprinted, memory-mapped."""
+
+    def fit(
+        self,
+        params: Mapping[str, Any],
+        dataset: Any,
+        *,
+        seed: int,
+        report: Report,
+        resume_dir: Path | None,
+    ) -> Fitted:
+        """Train on `dataset.train` and score on `dataset.valid`."""
+
+    def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities of shape (n, n_classes) for raw images (n, side, side)."""

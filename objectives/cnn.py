@@ -1,0 +1,266 @@
+"""The default network, its search space, and the objective around any `build` function.
+
+Decides what is tuned for images. How a network is trained, `training.py` decides; how the data is
+read, `kaggle.py`. Importing this file loads neither Keras nor TensorFlow.
+"""
+
+import contextlib
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from objectives.base import FitOptions, Fitted, Report
+from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
+from objectives.export import predict_images, write_model
+from objectives.kaggle import Dataset, load_dataset
+from objectives.space import SearchSpace, parse_space
+from objectives.training import default_epochs, detect_precision, Build, Callbacks, fit_network
+
+# Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
+CNN_SPACE: SearchSpace = parse_space(
+    {
+        "n_blocks": [1, 2, 3],
+        "filters_1": [16, 24, 32],
+        "filters_2": {"choices": [32, 48, 64], "when": {"n_blocks": [2, 3]}},
+        "filters_3": {"choices": [64, 96, 128], "when": {"n_blocks": [3]}},
+        "kernel": [3, 5],  # of the first convolution of each block; the second has 3
+        "batch_norm": [True, False],
+        "dropout": {"low": 0.0, "high": 0.5},  # before the dense layer
+        "dense_units": [64, 128, 256],
+        "optimizer": ["adam", "adamw", "rmsprop", "sgd"],
+        "learning_rate": {
+            "low": 5e-4,
+            "high": 3e-3,
+            "log": True,
+            "when": {"optimizer": ["adam", "adamw", "rmsprop"]},
+        },
+        # A rate of its own, as SGD's good ones are 20 to 50 times those of Adam and its kin.
+        "sgd_learning_rate": {
+            "low": 1e-2,
+            "high": 1e-1,
+            "log": True,
+            "when": {"optimizer": ["sgd"]},
+        },
+        "batch_size": [64, 96, 128],
+        "label_smoothing": {"low": 0.0, "high": 0.1},
+        "weight_decay": {
+            "low": 1e-4,
+            "high": 1e-1,
+            "log": True,
+            "when": {"optimizer": ["adamw"]},
+        },
+        "schedule": ["constant", "cosine", "one_cycle"],
+        "shift": {"low": 0.0, "high": 0.1},  # of the image side
+        "rotation": {"low": 0.0, "high": 12.0},  # degrees
+        "zoom": {"low": 0.0, "high": 0.1},
+    }
+)
+
+_TRIAL_ROWS = 8
+
+
+def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return the default network: one to three blocks of two convolutions, a dense layer, softmax.
+
+    A block pools right after its first convolution, before batch norm and activation, which then
+    work on a quarter of the pixels. Pooling pads, so that no image is too small.
+
+    Args:
+        params: Drawn from `CNN_SPACE`; further blocks than it knows repeat the last width.
+        image_shape: (side, side, 1).
+        n_classes: Width of the output.
+
+    Returns:
+        Keras model of float32 images in 0..1; probabilities of shape (n, n_classes).
+    """
+    import keras
+    from keras import layers
+
+    def convolved(x: Any, filters: int, kernel: int, *, pooled: bool) -> Any:
+        x = layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            use_bias=not params["batch_norm"],
+            kernel_initializer="he_normal",
+        )(x)
+        if pooled:
+            x = layers.MaxPooling2D(2, padding="same")(x)
+        if params["batch_norm"]:
+            # Keras's 0.99 needs more steps than a short training has.
+            x = layers.BatchNormalization(momentum=0.9)(x)
+        return layers.Activation("relu")(x)
+
+    images = keras.Input(image_shape)
+    x, filters = images, int(params["filters_1"])
+    for block in range(1, params["n_blocks"] + 1):
+        filters = int(params.get(f"filters_{block}", filters))
+        x = convolved(x, filters, params["kernel"], pooled=True)
+        x = convolved(x, filters, 3, pooled=False)
+    x = layers.Dropout(params["dropout"])(layers.Flatten()(x))
+    x = layers.Dense(params["dense_units"], activation="relu", kernel_initializer="he_normal")(x)
+    # In bfloat16 the softmax would round probabilities to two or three digits.
+    probabilities = layers.Activation("softmax", dtype="float32")(layers.Dense(n_classes)(x))
+    return keras.Model(images, probabilities)
+
+
+class KerasObjective:
+    """Tunes what `build` makes of params: valid accuracy, maximized. See `objectives.base`."""
+
+    direction = "maximize"
+    needs_data = True
+
+    def __init__(
+        self,
+        build: Build,
+        space: SearchSpace,
+        fit_options: FitOptions,
+        *,
+        callbacks: Callbacks | None = None,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            build: `build(params, image_shape, n_classes)` returns a Keras model that takes float32
+                (n, side, side, 1) in 0..1 and gives probabilities (n, n_classes). A compiled one
+                keeps its optimizer and loss.
+            space: Of the params; `training.TRAINING_DEFAULTS` names those that training reads.
+            fit_options: What every training shares.
+            callbacks: `callbacks(params)` returns further Keras callbacks for one training.
+        """
+        self.build = build
+        self.space = space
+        self.fit_options = fit_options
+        self.callbacks = callbacks
+
+    def default_epochs(self, dataset: Dataset) -> int:
+        """Return the epochs of a trial where the user names none; see `training.default_epochs`."""
+        return default_epochs(len(dataset.labels))
+
+    def detect_precision(self) -> str:
+        """Return what `--precision auto` means on this machine, "float32" or "bfloat16"."""
+        return detect_precision()
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """Return the checked, memory-mapped dataset.
+
+        Raises:
+            DataError: No folder was given, or a file in it is wrong.
+        """
+        if data_dir is None:
+            raise DataError("this objective needs data", hint="--data DIR")
+        return load_dataset(data_dir)
+
+    def fit(
+        self,
+        params: Mapping[str, Any],
+        dataset: Dataset,
+        *,
+        seed: int,
+        report: Report,
+        resume_dir: Path | None,
+    ) -> Fitted:
+        """Train on `dataset.train` and score on `dataset.valid`; see `training.fit_network`.
+
+        Args:
+            params: Drawn from `space`.
+            dataset: An empty `valid` gives no reports and a `value` of None.
+            seed: >= 0.
+            report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
+            resume_dir: Not used yet: no checkpoints are written, every fit starts at epoch 0.
+        """
+        return fit_network(
+            self.build,
+            params,
+            dataset,
+            seed=seed,
+            report=report,
+            options=self.fit_options,
+            callbacks=self.callbacks,
+        )
+
+    def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side)."""
+        return predict_images(fitted.model, images)
+
+    def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
+        """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
+
+        Returns:
+            Names of the user's own classes that loading needs as `custom_objects`; mostly none.
+        """
+        return write_model(fitted.model, path)
+
+    def trial_run(self, dataset: Dataset) -> None:
+        """Train one batch of a few images with middling params and predict them.
+
+        Raises:
+            ModelError: Whatever the user's code raised, on one line with its file and line.
+        """
+        few = replace(dataset.train, rows=dataset.train.rows[:_TRIAL_ROWS])
+        sample = replace(dataset, train=few, valid=few)
+        once = KerasObjective(
+            self.build, self.space, replace(self.fit_options, epochs=1), callbacks=self.callbacks
+        )
+        params = self.space.draw(middle)
+        try:
+            fitted = once.fit(
+                params, sample, seed=0, report=lambda step, value: None, resume_dir=None
+            )
+            probabilities = once.predict(fitted, few.images[few.rows])
+        except ObjectiveError:
+            raise
+        except DivergedError as error:
+            raise ModelError(f"in a first batch, {error} (params {params})") from error
+        except Exception as error:
+            raise ModelError(_one_line(error, self.build)) from error
+        sums = probabilities.sum(axis=1)
+        if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
+            raise ModelError(
+                f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
+                hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
+            )
+
+
+def digits_cnn(fit_options: FitOptions) -> KerasObjective:
+    """Return the objective `digits-cnn`: `build_cnn` over `CNN_SPACE`."""
+    return KerasObjective(build_cnn, CNN_SPACE, fit_options)
+
+
+def middle(name: str, distribution: BaseDistribution) -> Any:
+    """Return the value in the middle of a distribution, for `SearchSpace.draw`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[len(distribution.choices) // 2]
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    centre = (low * high) ** 0.5 if distribution.log else (low + high) / 2  # type: ignore[attr-defined]
+    step = distribution.step  # type: ignore[attr-defined]
+    if step:
+        centre = low + (centre - low) // step * step
+    return float(centre) if isinstance(distribution, FloatDistribution) else int(centre)
+
+
+def _one_line(error: Exception, build: Build) -> str:
+    """Return the exception's type, its first telling line, and where in the user's file it rose."""
+    lines = [
+        line.replace("\x1b[1m", "").replace("\x1b[0m", "").strip()
+        for line in str(error).splitlines()
+    ]
+    # Keras starts with where it was called from and what, in bold, two lines later.
+    telling = [
+        line
+        for line in lines
+        if line and not line.startswith(("Exception encountered", "in user code"))
+    ]
+    text = f"{type(error).__name__}: {telling[0] if telling else 'no message'}"
+    with contextlib.suppress(AttributeError):
+        user_file = build.__code__.co_filename
+        rows = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == user_file]
+        if rows:
+            text += f" ({Path(user_file).name}, line {rows[-1].lineno}, in {rows[-1].name})"
+    return text

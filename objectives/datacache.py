@@ -1,0 +1,162 @@
+"""Checked competitions as uint8 arrays on disk, one folder each, memory-mapped by every process.
+
+Decides where the cache lies, what its key is, and how a folder gets there whole: it is written
+beside its place, synced and renamed, so that any number of processes may do it at once. A folder
+that is not what was written is as good as none. Nothing is ever taken from it but by its key.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.competition import Competition
+from objectives.csvcheck import unreadable
+from objectives.errors import DataError
+
+FORMAT = 1  # raise it when the files of a folder, or what the checks let pass, change
+_ARRAYS = ("images", "labels", "test_images")
+_FACTS = ("classes", "test_ids", "id_column", "label_column", "fingerprint", "warnings")
+_STALE_S = 24 * 3600.0  # an unfinished folder older than this was left by a killed process
+_BLOCK_BYTES = 1 << 20
+
+
+def cache_root() -> Path:
+    """Return $STUDY_CACHE, else $XDG_CACHE_HOME/slot-study, else ~/.cache/slot-study."""
+    if own := os.environ.get("STUDY_CACHE"):
+        return Path(own).expanduser().absolute()
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared).absolute() / "slot-study"
+    try:
+        return Path.home() / ".cache" / "slot-study"
+    except RuntimeError:
+        raise DataError("there is no home folder for the cache", "set STUDY_CACHE") from None
+
+
+def cache_key(files: Iterable[Path]) -> str:
+    """Return the sha256 (hex) of the files' names and bytes and of the cache's format.
+
+    Raises:
+        DataError: A file cannot be read.
+    """
+    digest = hashlib.sha256(f"format {FORMAT}".encode())
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise unreadable(path, error) from None
+        digest.update(f"\n{path.name} {content}".encode())
+    return digest.hexdigest()
+
+
+def fetch(key: str) -> Competition | None:
+    """Return what is stored under `key`, its images memory-mapped; None where nothing sound is.
+
+    Every byte is compared with the checksums first, through the page cache: 55 MB take 0.03 s.
+    """
+    folder = cache_root() / key
+    try:
+        facts = _read_facts(folder / "facts.json")
+        checksums = facts.pop("crc32")
+        if any(_crc32(folder / f"{name}.npy") != checksums[name] for name in _ARRAYS):
+            return None
+        images, labels, test_images = (_mapped(folder / f"{name}.npy") for name in _ARRAYS)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    for name in ("classes", "test_ids", "warnings"):
+        facts[name] = tuple(facts[name])
+    return Competition(images=images, labels=labels, test_images=test_images, **facts)
+
+
+def store(key: str, competition: Competition) -> None:
+    """Put `competition` under `key`, in the place of whatever unsound thing is there.
+
+    Raises:
+        DataError: The cache folder cannot be written.
+    """
+    root = cache_root()
+    fresh = root / f".new-{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _remove_stale(root)
+        fresh.mkdir()
+        _write(fresh, competition)
+        _move(fresh, root / key)
+    except OSError as error:
+        raise DataError(
+            f"cannot write the cache folder {root}: {error.strerror or error}",
+            hint="set STUDY_CACHE to a folder that you can write, with room for the images",
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write(folder: Path, competition: Competition) -> None:
+    checksums = {}
+    for name in _ARRAYS:
+        path = folder / f"{name}.npy"
+        with path.open("xb") as file:
+            np.save(file, getattr(competition, name), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        checksums[name] = _crc32(path)
+    facts = {name: getattr(competition, name) for name in _FACTS} | {"crc32": checksums}
+    body = json.dumps(facts)
+    with (folder / "facts.json").open("x", encoding="utf-8") as file:
+        file.write(f"{zlib.crc32(body.encode())}\n{body}")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _move(fresh: Path, place: Path) -> None:
+    """Rename `fresh` to `place`; where another process was first, its folder stays."""
+    if place.exists() and fetch(place.name) is None:
+        aside = fresh.with_name(f"{fresh.name}-old")
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(aside)  # maps of the old files live on until they are closed
+            shutil.rmtree(aside, ignore_errors=True)
+    try:
+        fresh.rename(place)
+    except OSError:
+        if fetch(place.name) is None:
+            raise
+
+
+def _remove_stale(root: Path) -> None:
+    for path in root.glob(".new-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    checksum, _, body = path.read_text(encoding="utf-8").partition("\n")
+    if str(zlib.crc32(body.encode())) != checksum:
+        raise ValueError(f"{path}: not what was written")
+    facts: dict[str, Any] = json.loads(body)
+    return facts
+
+
+def _crc32(path: Path) -> int:
+    """Return the checksum, read block by block so that it costs no memory of our own."""
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array

@@ -1,0 +1,216 @@
+"""The data room's door: a folder of Kaggle CSVs in, a `Dataset` out.
+
+Decides when the files are parsed (once a machine), who waits for whom, and how train and valid are
+split. What sound files are stands in `competition.py`, where the arrays lie in `datacache.py`.
+Needs NumPy alone: a worker that finds the cache is ready in a fraction of a second.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.competition import Competition, Files, find_files, read_competition
+from objectives.csvcheck import unreadable
+from objectives.datacache import cache_key, fetch, store
+from objectives.errors import DataError
+
+VALID_SHARE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a dataset; `len` is their number.
+
+    Attributes:
+        images: uint8 of shape (m, side, side), memory-mapped: all images of the dataset.
+        labels: int64 of shape (m,), class indexes, of all images too.
+        rows: int64 of shape (n,), rising: the rows of both that belong to the split.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A checked competition, memory-mapped and split.
+
+    Attributes:
+        images: uint8 of shape (m, side, side), 0..255, in train's order.
+        labels: int64 of shape (m,), indexes into `classes`.
+        classes: The labels as integers in text, in rising order.
+        test_images: uint8 of shape (k, side, side), in test's order.
+        test_ids: The submission's k ids, in test's order.
+        id_column: Name of the submission's first column.
+        label_column: Name of the submission's second column.
+        fingerprint: sha256 (hex) of all of the above; the same for plain and gzip files.
+        train: What is learned from.
+        valid: What trials are scored on: 10 % of each class, at least one row.
+        warnings: What is odd in the files, one line each.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    test_images: NDArray[np.uint8]
+    test_ids: tuple[str, ...]
+    id_column: str
+    label_column: str
+    fingerprint: str
+    train: Split
+    valid: Split
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def side(self) -> int:
+        """Height and width of an image in pixels."""
+        return int(self.images.shape[1])
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes, 2 to 100."""
+        return len(self.classes)
+
+    def for_retraining(self) -> "Dataset":
+        """Return the dataset with every row in `train` and none in `valid`."""
+        rows = np.arange(len(self.labels), dtype=np.int64)
+        train = Split(self.images, self.labels, rows)
+        return replace(self, train=train, valid=replace(train, rows=rows[:0]))
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `study check` prints.
+
+    Attributes:
+        files: The paths read: train, test and, where there is one, sample_submission.
+        n_train: Rows of train.
+        n_test: Rows of test.
+        side: Height and width of an image in pixels.
+        class_counts: Rows of train by class, in the order of the classes.
+        columns: The submission's two columns.
+        fingerprint: The dataset's.
+        warnings: What is odd, one line each.
+    """
+
+    files: tuple[Path, ...]
+    n_train: int
+    n_test: int
+    side: int
+    class_counts: dict[str, int]
+    columns: tuple[str, str]
+    fingerprint: str
+    warnings: list[str]
+
+
+def load_dataset(data_dir: Path) -> Dataset:
+    """Check the files of `data_dir`, parse them unless this machine has done so, and map them.
+
+    Safe in many processes at once: the first parses, the others wait and map what it wrote.
+
+    Raises:
+        DataError: The first fault of the files, with nothing written; or no cache can be written.
+    """
+    return _dataset(_load(find_files(data_dir)))
+
+
+def check_data(data_dir: Path) -> DataReport:
+    """Check the files of `data_dir` as `load_dataset` does, and say what they hold.
+
+    Raises:
+        DataError: As `load_dataset`.
+    """
+    files = find_files(data_dir)
+    found = _load(files)
+    counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
+    return DataReport(
+        files=files.present(),
+        n_train=len(found.labels),
+        n_test=len(found.test_ids),
+        side=int(found.images.shape[1]),
+        class_counts=dict(zip(found.classes, counts, strict=True)),
+        columns=(found.id_column, found.label_column),
+        fingerprint=found.fingerprint,
+        warnings=list(found.warnings),
+    )
+
+
+def valid_rows(labels: NDArray[np.int64], fingerprint: str) -> NDArray[np.int64]:
+    """Return the rows of the valid split, rising: 10 % of each class, at least one row.
+
+    A function of its arguments alone. Raw Philox words are ordered, and no NumPy generator asked,
+    as NumPy promises the words for good but the generators' streams only within a version.
+
+    Args:
+        labels: Class indexes of shape (m,).
+        fingerprint: Hex, 32 digits at least; the first 32 are the key.
+    """
+    words = np.random.Philox(key=int(fingerprint[:32], 16)).random_raw(len(labels))
+    drawn = []
+    for value in np.unique(labels):
+        rows = np.flatnonzero(labels == value)
+        n_valid = max(1, round(VALID_SHARE * len(rows)))
+        drawn.append(rows[np.argsort(words[rows], kind="stable")[:n_valid]])
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def _load(files: Files) -> Competition:
+    key = cache_key(files.present())
+    if found := fetch(key):
+        return found
+    with _one_at_a_time(files.train):
+        if found := fetch(key):
+            return found
+        parsed = read_competition(files)
+        if cache_key(files.present()) != key:
+            raise DataError(f"{files.train.parent}: the files changed while they were read")
+        store(key, parsed)
+    return fetch(key) or parsed
+
+
+def _dataset(found: Competition) -> Dataset:
+    valid = valid_rows(found.labels, found.fingerprint)
+    in_train = np.ones(len(found.labels), np.bool_)
+    in_train[valid] = False
+    return Dataset(
+        images=found.images,
+        labels=found.labels,
+        classes=found.classes,
+        test_images=found.test_images,
+        test_ids=found.test_ids,
+        id_column=found.id_column,
+        label_column=found.label_column,
+        fingerprint=found.fingerprint,
+        train=Split(found.images, found.labels, np.flatnonzero(in_train).astype(np.int64)),
+        valid=Split(found.images, found.labels, valid),
+        warnings=found.warnings,
+    )
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock on the data file itself, so that a fault in it leaves no lock file behind.
+
+    It saves the work of parsing twice and no more: without locks (Windows, some network file
+    systems) every process parses, and the cache takes the first.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from None
+    with file:
+        if sys.platform != "win32":
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield

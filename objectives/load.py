@@ -1,0 +1,227 @@
+"""From the words on a command line to an objective: built in, dotted, or in a file of the user's.
+
+This file decides which objective is meant, hands it its options, checks that it keeps the contract
+and puts the narrowed space in its place. A mistake in a user's file ends in one line that names the
+file and the line in it. Nothing here trains, and Keras is not loaded before an objective needs it.
+"""
+
+import copy
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from objectives.base import FitOptions, Objective
+from objectives.errors import ModelError, SpaceError
+from objectives.source import attribute, blaming, guess, import_target, source_bytes
+from objectives.space import SearchSpace, parse_space
+
+BUILT_IN = ("digits-cnn", "synthetic")
+
+_MEMBERS = ("direction", "needs_data", "space", "load", "fit", "predict")
+
+
+def load_objective(
+    reference: str,
+    *,
+    fit_options: FitOptions,
+    options: Mapping[str, str],
+    model: str | None,
+    space_overrides: Mapping[str, Any] | None,
+) -> Objective:
+    """Return the objective that is meant, with its space narrowed.
+
+    Args:
+        reference: "digits-cnn", "synthetic", "package.module:attr" or "FILE.py:attr". The attr is
+            an objective, or a class or function that makes one: called with `options` and those of
+            `epochs`, `precision`, `threads`, `deterministic` and `fit_options` that it names.
+        fit_options: What every training of the study shares.
+        options: Of the objective, as text.
+        model: "FILE.py:build" puts the user's network into the place of `reference`.
+        space_overrides: A parsed TOML table; see `SearchSpace.override`.
+
+    Raises:
+        ModelError: No such file, module or name; an error inside it; a missing or wrong member of
+            the contract; an unknown or missing option.
+        SpaceError: The space, or what overrides it, is wrong.
+    """
+    if model is not None:
+        target, _ = _split(model)
+        objective = _around_model(model, fit_options, options)
+    elif reference in BUILT_IN:
+        target = reference
+        objective = _make(reference, _built_in(reference), target, fit_options, options)
+    else:
+        target, attr = _split(reference)
+        with blaming(target):
+            found = attribute(import_target(target), target, attr)
+        objective = _make(reference, found, target, fit_options, options)
+    space = _check(reference if model is None else model, objective, target)
+    if space_overrides:
+        space = space.override(space_overrides)
+    return objective if space is objective.space else with_space(objective, space)
+
+
+def source_fingerprint(reference: str, model: str | None) -> str:
+    """Return the sha256, in hex, of what defines the objective: equal where its source is equal.
+
+    That is the content of the file that `model` or `reference` names, wherever it lies, and the
+    name in it; for a dotted reference the dotted name too; for a built-in its name alone.
+    """
+    named = reference if model is None else model
+    if model is None and named in BUILT_IN:
+        return hashlib.sha256(named.encode()).hexdigest()
+    target, attr = _split(named)
+    name = attr if target.endswith(".py") else named
+    return hashlib.sha256(name.encode() + b"\0" + source_bytes(target)).hexdigest()
+
+
+def _built_in(name: str) -> Callable[..., Any]:
+    if name == "synthetic":
+        from objectives.synthetic import SyntheticObjective
+
+        return SyntheticObjective
+    from objectives.cnn import digits_cnn
+
+    return digits_cnn
+
+
+def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str]) -> Objective:
+    target, attr = _split(model)
+    _check_options(model, options, ())
+    with blaming(target):
+        module = import_target(target)
+        build = attribute(module, target, attr)
+    if not callable(build):
+        raise ModelError(f"{model} is {_kind(build)}, not a function that builds a model")
+    _check_call(model, build, "params", "image_shape", "n_classes")
+    table = getattr(module, "SPACE", None)
+    if not isinstance(table, Mapping):
+        what = "has no SPACE" if table is None else f"SPACE is {_kind(table)}, not a dict"
+        raise ModelError(f"{target}: {what}", 'SPACE = {"units": [64, 128]}   beside build')
+    callbacks = getattr(module, "callbacks", None)
+    if callbacks is not None and not callable(callbacks):
+        raise ModelError(f"{target}: callbacks is {_kind(callbacks)}, not a function of params")
+    try:
+        space = parse_space(table)
+    except SpaceError as error:
+        raise SpaceError(f"{target}: {error}", error.hint) from None
+    from objectives.cnn import KerasObjective
+
+    return KerasObjective(build, space, fit_options, callbacks=callbacks)
+
+
+def _make(
+    shown: str, found: Any, target: str, fit_options: FitOptions, options: Mapping[str, str]
+) -> Objective:
+    """Return `found` itself where it is an objective, else what it makes of the options."""
+    if not inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "load"):
+        _check_options(shown, options, ())
+        return cast(Objective, found)
+    if not callable(found):
+        raise ModelError(f"{shown} is {_kind(found)}: neither an objective nor what makes one")
+    with blaming(target):
+        parameters = inspect.signature(found).parameters
+    offered = {**asdict(fit_options), "fit_options": fit_options}
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    own = [p.name for p in named if p.name not in offered]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    _check_options(shown, options, own, open_ended)
+    missing = [n for n in own if parameters[n].default is inspect.Parameter.empty]
+    missing = [name for name in missing if name not in options]
+    if missing:
+        raise ModelError(
+            f"{shown} needs the option {', '.join(missing)}",
+            f"--objective-option {missing[0]}=VALUE",
+        )
+    shared = {name: offered[name] for name in offered if name in parameters}
+    with blaming(target):
+        return cast(Objective, found(**shared, **options))
+
+
+def _check_options(
+    shown: str, options: Mapping[str, str], known: Iterable[str], open_ended: bool = False
+) -> None:
+    known = list(known)
+    for name in options:
+        if name in ("epochs", "precision", "threads", "deterministic", "fit_options"):
+            raise ModelError(f"{name} is not an option of the objective", f"--{name}, on its own")
+        if name not in known and not open_ended:
+            there = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ModelError(f"{shown} has no option {name!r}; {there}", guess(name, known))
+
+
+def _check(shown: str, objective: Any, target: str) -> SearchSpace:
+    """Return the objective's space, once every member of the contract is there.
+
+    Raises:
+        ModelError: Names the members that are missing, or the one that is wrong.
+    """
+    with blaming(target):
+        missing = [name for name in _MEMBERS if not hasattr(objective, name)]
+        if missing:
+            raise ModelError(
+                f"{shown} is not an objective: it has no {', '.join(missing)}",
+                "objectives/base.py has the contract",
+            )
+        direction, needs_data, space = objective.direction, objective.needs_data, objective.space
+    if direction not in ("maximize", "minimize"):
+        raise ModelError(f"{shown}: direction is 'maximize' or 'minimize', not {direction!r}")
+    if not isinstance(needs_data, bool):
+        raise ModelError(f"{shown}: needs_data is True or False, not {needs_data!r}")
+    if isinstance(space, Mapping):
+        space = parse_space(space)
+    if not isinstance(space, SearchSpace):
+        raise ModelError(f"{shown}: space is {_kind(space)}, not a SearchSpace or a dict")
+    _check_call(f"{shown}: load", objective.load, "data_dir")
+    _check_call(f"{shown}: predict", objective.predict, "fitted", "images")
+    by_name = ("seed", "report", "resume_dir")
+    _check_call(f"{shown}: fit", objective.fit, "params", "dataset", by_name=by_name)
+    return space
+
+
+def _check_call(shown: str, function: Any, *names: str, by_name: Iterable[str] = ()) -> None:
+    if not callable(function):
+        raise ModelError(f"{shown} is {_kind(function)}, not a function")
+    try:
+        inspect.signature(function).bind(*names, **dict.fromkeys(by_name))
+    except TypeError as error:
+        wanted = ", ".join([*names, *(["*"] if by_name else []), *by_name])
+        raise ModelError(f"{shown} must take ({wanted}): {error}") from None
+    except ValueError:  # written in C: it has no signature to look at
+        return
+
+
+def with_space(objective: Objective, space: SearchSpace) -> Objective:
+    """Return a copy of the objective that sees `space` as its own.
+
+    A property of a subclass serves for plain attributes, properties, slots and frozen classes
+    alike, and the methods of the objective see it too, which a wrapper around it could not do.
+    """
+    kind = type(objective)
+    body = {"space": property(lambda self: space), "__slots__": (), "__module__": kind.__module__}
+    try:
+        narrowed = copy.copy(objective)
+        object.__setattr__(narrowed, "__class__", type(kind.__name__, (kind,), body))
+    except TypeError as error:
+        raise ModelError(f"the space of {kind.__name__} cannot be replaced: {error}") from None
+    return narrowed
+
+
+def _split(reference: str) -> tuple[str, str]:
+    target, _, attr = reference.rpartition(":")
+    if target and attr:
+        return target, attr
+    if reference.rstrip(":").endswith(".py"):
+        file = reference.rstrip(":")
+        raise ModelError(f"{reference!r} does not say which name in the file", f"{file}:NAME")
+    raise ModelError(
+        f"no objective {reference!r}; there are {', '.join(BUILT_IN)}, package.module:attr and "
+        "FILE.py:attr",
+        guess(reference, BUILT_IN),
+    )
+
+
+def _kind(value: Any) -> str:
+    return f"{value!r}" if isinstance(value, str | int | float) else f"a {type(value).__name__}"

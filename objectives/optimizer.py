@@ -1,0 +1,109 @@
+"""The training params that a space may hold, and the optimizer, schedule and loss they name.
+
+Decides the defaults of what a space leaves out. A model that the user's `build` has compiled keeps
+its own optimizer and loss.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from objectives.errors import ModelError
+
+OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine", "one_cycle")
+
+# A user's model gets no augmentation and no weight decay unless its space asks for them.
+TRAINING_DEFAULTS: dict[str, Any] = {
+    "batch_size": 128,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,  # peak; `sgd_learning_rate`, where a space has it, is used with sgd
+    "weight_decay": 0.0,  # decoupled: each step takes rate * weight_decay of each kernel
+    "schedule": "constant",
+    "label_smoothing": 0.0,
+    "shift": 0.0,  # see `objectives.augment.Augmentation`
+    "rotation": 0.0,
+    "zoom": 0.0,
+}
+
+_WARMUP = 0.3  # of all steps, in one_cycle
+_MOMENTUM = 0.9
+
+
+def compile_network(network: Any, settings: Mapping[str, Any], n_steps: int) -> None:
+    """Give the network an optimizer and a loss, unless `build` has compiled it.
+
+    Args:
+        network: Built Keras model.
+        settings: Params over `TRAINING_DEFAULTS`.
+        n_steps: Batches of the whole training, which the schedules span.
+
+    Raises:
+        ModelError: An unknown optimizer or schedule.
+    """
+    import keras
+
+    if not network.compiled:
+        loss = keras.losses.CategoricalCrossentropy(
+            label_smoothing=float(settings["label_smoothing"])
+        )
+        # The metric is for users' callbacks: with it Keras knows which way val_accuracy is better.
+        network.compile(
+            make_optimizer(settings, n_steps), loss, metrics=["accuracy"], jit_compile=False
+        )
+    # Before the graph is traced: a variable that is born inside it cannot be restored by name.
+    network.optimizer.build(network.trainable_variables)
+
+
+def wants_indexes(network: Any) -> bool:
+    """Return whether the compiled loss takes class indexes (a sparse one) and not one-hot rows."""
+    loss = network.loss
+    while isinstance(loss, list | tuple | dict) and len(loss) == 1:
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return name.lower().startswith("sparse")
+
+
+def make_optimizer(settings: Mapping[str, Any], n_steps: int) -> Any:
+    """Return the Keras optimizer that the settings name, with its schedule over `n_steps`."""
+    from keras import optimizers
+
+    name = settings["optimizer"]
+    if name not in OPTIMIZERS:
+        raise ModelError(f"unknown optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+    rate = settings["learning_rate"]
+    if name == "sgd":
+        rate = settings.get("sgd_learning_rate", rate)
+    decay = float(settings["weight_decay"]) or None
+    shared = {
+        "learning_rate": make_schedule(settings["schedule"], float(rate), n_steps),
+        "weight_decay": decay,
+    }
+    if name == "sgd":
+        optimizer = optimizers.SGD(momentum=_MOMENTUM, nesterov=True, **shared)
+    elif name == "adamw" and decay is not None:
+        optimizer = optimizers.AdamW(**shared)
+    else:  # AdamW without decay is Adam
+        kinds = {"nadam": optimizers.Nadam, "rmsprop": optimizers.RMSprop}
+        optimizer = kinds.get(name, optimizers.Adam)(**shared)
+    if decay is not None:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def make_schedule(name: str, rate: float, n_steps: int) -> Any:
+    """Return a learning rate, or a Keras schedule that peaks at `rate`.
+
+    constant: `rate`. cosine: from `rate` to 0. one_cycle: in 30 % of the steps from a tenth of
+    `rate` up to it, then along a cosine to 0.
+    """
+    from keras.optimizers.schedules import CosineDecay
+
+    if name == "constant":
+        return rate
+    if name == "cosine":
+        return CosineDecay(rate, n_steps)
+    if name == "one_cycle":
+        n_warmup = max(1, round(_WARMUP * n_steps))
+        n_decay = max(1, n_steps - n_warmup)
+        return CosineDecay(rate / 10, n_decay, warmup_target=rate, warmup_steps=n_warmup)
+    raise ModelError(f"unknown schedule {name!r}; there are {', '.join(SCHEDULES)}")

@@ -1,0 +1,125 @@
+"""TensorFlow as this project runs it: imported late and quietly, with fixed threads.
+
+Decides what can be set once a process only. What is set for each training is in `training.py`.
+Keras is used on TensorFlow alone: on the other backends no bit-for-bit promise was measured.
+"""
+
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from objectives.base import FitOptions
+from objectives.errors import ModelError
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "GLOG_minloglevel": "3",
+    # Several workers share a device: none may take all of its memory at the start.
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+}
+# Lines of absl's log of severity I and W, and the one that announces them.
+_NOISE = re.compile(
+    rb"WARNING: All log messages before|[IW]\d{4} |\d{4}-\d\d-\d\d .{8,20}: [IW] |\s*$"
+)
+_threads_in_force: int | None = None
+
+
+def detect_precision() -> str:
+    """Return "bfloat16" where this machine computes it in hardware, else "float32".
+
+    That is a CPU with AVX512_BF16 or AMX, or an NVIDIA device of capability 8 that TensorFlow can
+    use. Loads no TensorFlow.
+    """
+    with contextlib.suppress(OSError):
+        flags = CPU_INFO.read_text(encoding="utf-8").split()
+        if "avx512_bf16" in flags or "amx_bf16" in flags:
+            return "bfloat16"
+    return "bfloat16" if _gpu_capability() >= 8 else "float32"
+
+
+def _gpu_capability() -> float:
+    """Return the smallest compute capability of the visible devices; 0.0 where there is none."""
+    tool = shutil.which("nvidia-smi")
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
+    # The CUDA libraries of `tensorflow[and-cuda]`: without them TensorFlow computes on the CPU.
+    if tool is None or hidden or importlib.util.find_spec("nvidia") is None:
+        return 0.0
+    command = [tool, "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return min((float(line) for line in answer.stdout.split()), default=0.0)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0.0
+
+
+def start_tensorflow(options: FitOptions) -> None:
+    """Import Keras on TensorFlow and set threads and determinism; costs seconds the first time.
+
+    Raises:
+        ModelError: Keras already runs on another backend, or TensorFlow with other threads.
+    """
+    global _threads_in_force
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _without_noise() if "tensorflow" not in sys.modules else contextlib.nullcontext():
+        import keras
+        import tensorflow as tf
+
+        backend = keras.backend.backend()
+        if backend != "tensorflow":
+            raise ModelError(f"Keras runs on the backend '{backend}' here; 'tensorflow' is needed")
+        if _threads_in_force != options.threads:
+            _set_threads(options.threads)
+            _threads_in_force = options.threads
+        if options.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        # A worker builds a graph per trial, of which TensorFlow's Python side would warn for ever.
+        tf.get_logger().setLevel("ERROR")
+        tf.config.list_logical_devices()  # starts the devices, which prints too
+
+
+def _set_threads(n_threads: int) -> None:
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+        # Ops of one small network hardly overlap; a second pool would only fight for the cores.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise ModelError(
+            f"TensorFlow already runs in this process, and not with --threads {n_threads}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Hold file descriptor 2 back and pass on what is no greeting of TensorFlow's C++.
+
+    It writes them before it reads its log level. What another thread writes meanwhile, or an
+    import that fails, must not be lost.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held:
+                if not _NOISE.match(line):
+                    os.write(2, line)

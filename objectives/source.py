@@ -1,0 +1,159 @@
+"""The Python source that a user names: found, run and read.
+
+A target is "FILE.py" or "package.module". This file decides how it is imported and how an error in
+it becomes one line with the place in it; what the names in it must be is `load.py`'s part.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from objectives.errors import ModelError, ObjectiveError
+
+
+def import_target(target: str) -> ModuleType:
+    """Return the module that a target names; what its code raises passes through.
+
+    Raises:
+        ModelError: There is no such file or module.
+    """
+    return _import_file(target) if target.endswith(".py") else _import_dotted(target)
+
+
+def source_bytes(target: str) -> bytes:
+    """Return the source of a target; nothing for a dotted one that cannot be found.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    if target.endswith(".py"):
+        return _read(target)
+    # Finding a module runs the packages around it, and those may raise anything.
+    with suppress(Exception), _folder_on_path(Path.cwd()):
+        spec = importlib.util.find_spec(target)
+        if spec is not None and spec.origin is not None:
+            return Path(spec.origin).read_bytes()
+    return b""
+
+
+def attribute(module: ModuleType, target: str, attr: str) -> Any:
+    """Return a name of the module.
+
+    Raises:
+        ModelError: It has no such name.
+    """
+    if not hasattr(module, attr):
+        names = [name for name in vars(module) if not name.startswith("_")]
+        raise ModelError(f"{target} has no {attr!r}", guess(attr, names))
+    return getattr(module, attr)
+
+
+@contextmanager
+def blaming(target: str) -> Iterator[None]:
+    """Turn what the user's code raises into one line with the place in it."""
+    try:
+        yield
+    except ObjectiveError:
+        raise
+    except (Exception, SystemExit) as error:
+        # A file that ends with sys.exit() must not end this program.
+        path = str(Path(target).resolve())
+        if isinstance(error, SyntaxError) and error.filename:
+            place = target if error.filename == path else error.filename
+            raise ModelError(f"{place}:{error.lineno}: syntax error: {error.msg}") from error
+        place = _place(error, target, path)
+        text = (str(error).splitlines() or [""])[0]
+        hint = None
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            hint = f"install {error.name} where study runs"
+        raise ModelError(f"{place}: {type(error).__name__}: {text}", hint) from error
+
+
+def _place(error: BaseException, target: str, path: str) -> str:
+    """Return file and line: the last in the user's file, else the last that is not ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == path]
+    if own:
+        return f"{target}:{own[-1].lineno}"
+    ours = Path(__file__).parent
+    others = [f for f in frames if f.filename[0] != "<" and Path(f.filename).parent != ours]
+    if target.endswith(".py") or not others:
+        return target
+    return f"{others[-1].filename}:{others[-1].lineno}"
+
+
+def guess(name: str, names: Iterable[str]) -> str | None:
+    """Return a hint with the closest of `names`, if one is close."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _import_file(target: str) -> ModuleType:
+    """Run a file of the user's as a module of its own, named after its path.
+
+    It is compiled here and not by the import system, which would leave a `__pycache__` beside it
+    and take an edit within the same second for no edit.
+    """
+    path, source = Path(target).resolve(), _read(target)
+    stem = re.sub(r"\W", "_", path.stem)
+    name = f"user_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
+        raise ModelError(f"{target}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Pickle and Keras find the classes of the file by their module's name.
+    sys.modules[name] = module
+    try:
+        with _folder_on_path(path.parent):
+            exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _import_dotted(target: str) -> ModuleType:
+    if not all(part.isidentifier() for part in target.split(".")):
+        raise ModelError(f"{target!r} is neither a FILE.py nor a package.module")
+    try:
+        with _folder_on_path(Path.cwd()):
+            return importlib.import_module(target)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{target}.".startswith(f"{error.name}."):
+            raise
+        raise ModelError(f"no module {error.name!r}", "set PYTHONPATH, or FILE.py:attr") from None
+
+
+def _read(target: str) -> bytes:
+    try:
+        return Path(target).read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"no such file: {target}") from None
+    except OSError as error:
+        raise ModelError(f"{target}: cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def _folder_on_path(folder: Path) -> Iterator[None]:
+    """Put a folder first on `sys.path`, as Python does for a script, and last afterwards.
+
+    Last, and not away, so that an import inside one of the user's functions works too.
+    """
+    entry = str(folder)
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(entry)
+        if entry not in sys.path:
+            sys.path.append(entry)

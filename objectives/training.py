@@ -1,0 +1,286 @@
+"""One training: seeds, the loop over epochs, the score after each.
+
+Decides how a network is trained and scored; which network and which params, `cnn.py` decides.
+Everything an epoch does is a pure function of the params, the seed, the epoch's number and the
+variables of network and optimizer: that is all a checkpoint will have to hold. Nothing here knows
+of studies, databases or CSV files, and importing it loads no TensorFlow.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.augment import Augmentation, augmented
+from objectives.base import FitOptions, Fitted, Report
+from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
+from objectives.export import predict_images, serving_model
+from objectives.kaggle import Dataset, Split
+from objectives.optimizer import TRAINING_DEFAULTS, compile_network, wants_indexes
+from objectives.runtime import detect_precision, start_tensorflow
+
+__all__ = [
+    "TRAINING_DEFAULTS",
+    "Build",
+    "Callbacks",
+    "default_epochs",
+    "detect_precision",
+    "fit_network",
+]
+
+Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
+Callbacks = Callable[[Mapping[str, Any]], Sequence[Any]]
+
+_IMAGES_SEEN = 210_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
+_LIKELIHOOD_FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
+
+
+def default_epochs(n_rows: int) -> int:
+    """Return the epochs of a trial where the user names none.
+
+    A budget of about 210,000 images seen, because few rows need more passes: 5 epochs for 42,000
+    rows, 4 for 60,000, never fewer than 3 nor more than 40 (1,437 rows of the 8x8 digits).
+
+    Args:
+        n_rows: Labelled rows, those of the valid split included.
+    """
+    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_IMAGES_SEEN / max(1, n_rows))))
+
+
+def fit_network(
+    build: Build,
+    params: Mapping[str, Any],
+    dataset: Dataset,
+    *,
+    seed: int,
+    report: Report,
+    options: FitOptions,
+    callbacks: Callbacks | None = None,
+) -> Fitted:
+    """Train one network on `dataset.train` and score it on `dataset.valid`.
+
+    The same arguments give the same bits on one kind of machine, whatever ran in the process
+    before.
+
+    Args:
+        build: `build(params, (side, side, 1), n_classes)` returns a Keras model that takes float32
+            in 0..1 and gives probabilities (n, n_classes). It is called twice: the second network
+            is the float32 one that is scored, predicts, and is saved.
+        params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
+        dataset: images uint8, labels int64 class indexes; an empty `valid` gives no reports.
+        seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
+        report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
+        options: Epochs, precision, threads, determinism.
+        callbacks: Called with the params, returns Keras callbacks.
+
+    Returns:
+        `value`: valid accuracy (n_correct / n) of the final weights, None without valid rows;
+        `info`: `valid_loss` in nats, `train_s` (training steps alone), `images_per_s` (of those,
+        without the first, which builds the graph), `n_epochs`.
+
+    Raises:
+        DivergedError: The loss became NaN or infinite.
+        ModelError: `build` breaks its contract, or an op has no deterministic kernel.
+        Pruned, LeaseLost: From `report`.
+    """
+    start_tensorflow(options)
+    import keras
+    import tensorflow as tf
+
+    # A worker trains many networks: what Keras kept of the last one goes first (it collects too).
+    keras.utils.clear_session()
+    policy = keras.config.dtype_policy()
+    try:
+        return _Training(build, params, dataset, seed, options, callbacks).run(report)
+    except tf.errors.UnimplementedError as error:
+        if "determinis" not in str(error).lower():
+            raise
+        raise ModelError(
+            f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}",
+            hint="--no-deterministic, which gives up the promise of the same bits",
+        ) from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+class _Training:
+    """One network on its way through the epochs."""
+
+    def __init__(
+        self,
+        build: Build,
+        params: Mapping[str, Any],
+        dataset: Dataset,
+        seed: int,
+        options: FitOptions,
+        callbacks: Callbacks | None,
+    ) -> None:
+        import keras
+
+        settings = {**TRAINING_DEFAULTS, **params}
+        self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
+        self._step_s: list[float] = []
+        n_rows = len(dataset.train.rows)
+        self._batch_size = min(int(settings["batch_size"]), n_rows)
+        self._n_steps = math.ceil(n_rows / self._batch_size)
+
+        keras.utils.set_random_seed(seed % 2**32)
+        mixed = options.precision == "bfloat16"
+        keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
+        self._network = build_network(build, params, dataset)
+        compile_network(self._network, settings, self._n_steps * options.epochs)
+        made = list(callbacks(params)) if callbacks else []
+        self._callbacks = keras.callbacks.CallbackList(
+            made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
+        )
+        self._step = self._traced_step(
+            Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
+        )
+        keras.config.set_dtype_policy("float32")
+        self._twin = build_network(build, params, dataset)
+        self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
+        self._serving = serving_model(self._twin, dataset.side)
+
+    def run(self, report: Report) -> Fitted:
+        """Train every epoch, unless a callback stops early, and return what came of it."""
+        accuracy, loss, epoch = None, math.nan, 0
+        self._callbacks.on_train_begin()
+        try:
+            for epoch in range(self._n_epochs):
+                logs = self._run_epoch(epoch)
+                accuracy, loss = self._score()
+                if accuracy is not None:
+                    logs |= {"val_accuracy": accuracy, "val_loss": loss}
+                self._callbacks.on_epoch_end(epoch, logs)
+                if accuracy is not None:
+                    report(epoch, accuracy)
+                if self._network.stop_training:
+                    break
+        except (Pruned, LeaseLost):
+            # The user's loggers close their runs; what they raise must not hide the decision.
+            with contextlib.suppress(Exception):
+                self._callbacks.on_train_end()
+            raise
+        self._callbacks.on_train_end()
+        if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
+            accuracy, loss = self._score()
+        info = {"n_epochs": float(epoch + 1), **self._speed()}
+        if accuracy is not None:
+            info["valid_loss"] = loss
+        return Fitted(accuracy, self._serving, info)
+
+    def _run_epoch(self, epoch: int) -> dict[str, float]:
+        """Train one epoch and return Keras's running means over it."""
+        self._network.reset_metrics()
+        self._callbacks.on_epoch_begin(epoch)
+        train, size = self._dataset.train, self._batch_size
+        order = train.rows[epoch_order(len(train.rows), self._seed, epoch, self._n_steps * size)]
+        seed = np.int64(self._seed % 2**63)
+        logs: dict[str, float] = {}
+        for number in range(self._n_steps):
+            rows = order[number * size : (number + 1) * size]
+            images, labels = train.images[rows], train.labels[rows]
+            self._callbacks.on_train_batch_begin(number)
+            started = time.perf_counter()
+            result = self._step(images, labels, seed, np.int64(epoch * self._n_steps + number))
+            logs = {name: float(value) for name, value in result.items() if not value.shape}
+            self._step_s.append(time.perf_counter() - started)
+            loss = logs.get("loss", 0.0)
+            if not math.isfinite(loss):
+                raise DivergedError(f"the loss became {loss} in epoch {epoch}, batch {number}")
+            self._callbacks.on_train_batch_end(number, logs)
+        return logs
+
+    def _score(self) -> tuple[float | None, float]:
+        """Copy the weights into the float32 twin and return its valid accuracy and log loss."""
+        self._twin.set_weights(self._network.get_weights())
+        # With `use_ema` the averages are what is scored and kept; training goes on from its own.
+        self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
+        valid = self._dataset.valid
+        if not len(valid.rows):
+            return None, math.nan
+        accuracy, loss = score(predict_images(self._serving, valid.images[valid.rows]), valid)
+        if not math.isfinite(loss):
+            raise DivergedError(f"the valid loss became {loss}")
+        return accuracy, loss
+
+    def _speed(self) -> dict[str, float]:
+        # The first step builds the graph: seconds, and none of the network's speed.
+        later = self._step_s[1:] or self._step_s
+        return {
+            "train_s": sum(self._step_s),
+            "images_per_s": len(later) * self._batch_size / max(sum(later), 1e-9),
+        }
+
+    def _traced_step(self, augmentation: Augmentation) -> Any:
+        """Return the graph of one batch: scale, augment, forward, backward, update."""
+        import tensorflow as tf
+
+        network, n_classes, side = self._network, self._dataset.n_classes, self._dataset.side
+        sparse = wants_indexes(network)
+        images = tf.TensorSpec((self._batch_size, side, side), tf.uint8)
+        labels = tf.TensorSpec((self._batch_size,), tf.int64)
+        number = tf.TensorSpec((), tf.int64)
+
+        @tf.function(input_signature=[images, labels, number, number], autograph=False)  # type: ignore[untyped-decorator]
+        def step(images: Any, labels: Any, seed: Any, number: Any) -> Any:
+            floats = tf.cast(images, tf.float32)[..., tf.newaxis] * (1 / 255)
+            if augmentation.active:
+                floats = augmented(floats, seed, number, augmentation)
+            targets = labels if sparse else tf.one_hot(labels, n_classes)
+            return network.train_step((floats, targets))
+
+        return step
+
+
+def build_network(build: Build, params: Mapping[str, Any], dataset: Dataset) -> Any:
+    """Call `build` and check what it returns.
+
+    Raises:
+        ModelError: Not a Keras model, or its output is not (n, n_classes).
+    """
+    import keras
+
+    shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
+    network = build(params, shape, n_classes)
+    if not isinstance(network, keras.Model):
+        raise ModelError(f"build returned {network!r:.60}, not a keras.Model")
+    output = getattr(network(keras.Input(shape)), "shape", None)  # also gives it its weights
+    if output != (None, n_classes):
+        found = f"of shape {output}" if output else "more than one tensor"
+        raise ModelError(
+            f"the model's output is {found}, not probabilities of shape (None, {n_classes})",
+            hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
+        )
+    return network
+
+
+def epoch_order(n_rows: int, seed: int, epoch: int, n_drawn: int) -> NDArray[np.int64]:
+    """Return the positions of the rows of one epoch, in order: a pure function of its arguments.
+
+    Each row once, then from the front again until the last batch is full.
+
+    Returns:
+        int64 of shape (n_drawn,), 0 <= position < n_rows.
+    """
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
+    return np.resize(generator.permutation(n_rows), n_drawn)
+
+
+def score(probabilities: NDArray[np.float32], split: Split) -> tuple[float, float]:
+    """Return accuracy (n_correct / n, 0..1) and log loss in nats of predictions for a split.
+
+    Args:
+        probabilities: Shape (n, n_classes), in the order of `split.rows`.
+        split: Its labels are class indexes.
+    """
+    labels = np.asarray(split.labels[split.rows])
+    n_correct = int((probabilities.argmax(axis=1) == labels).sum())
+    likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    nats = -np.log(np.clip(likelihood, _LIKELIHOOD_FLOOR, 1.0))
+    return n_correct / len(labels), float(nats.mean())

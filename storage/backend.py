@@ -1,0 +1,209 @@
+"""Optuna's RDBStorage with our engine, retried writes and reads that skip what cannot have changed.
+
+Everything public behaves as Optuna documents it. What differs: the engine is ours (`dialect.py`),
+the tables are made by `schema.py`, passing database errors are retried, heartbeats are in UTC, and
+`_get_trials` does not read WAITING rows a second time for a caller that has them.
+"""
+
+import functools
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _VersionManager
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import orm
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from storage.dialect import make_engine, utc_now
+from storage.schema import ensure_schema
+from storage.transaction import retry, write
+from storage.url import parse_url
+
+TRIALS = models.TrialModel.__table__
+HEARTBEATS = models.TrialHeartbeatModel.__table__
+
+MOST_IDS_A_QUERY = 500
+RETRY_S = 60.0
+
+INSERTS: dict[str, Callable[..., Any]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+    "mysql": mysql.insert,
+}
+
+
+def upsert(
+    connection: Connection, table: sa.Table, keys: Sequence[str], values: dict[str, Any]
+) -> Any:
+    """Return the dialect's insert of one row which replaces the row of the same `keys`."""
+    statement = INSERTS[connection.dialect.name](table).values(**values)
+    return on_conflict_replace(statement, keys, [name for name in values if name not in keys])
+
+
+def on_conflict_replace(statement: Any, keys: Sequence[str], replaced: Sequence[str]) -> Any:
+    """Return an insert that overwrites the columns `replaced` where `keys` are already there."""
+    if isinstance(statement, mysql.Insert):
+        return statement.on_duplicate_key_update(
+            **{name: statement.inserted[name] for name in replaced}
+        )
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: statement.excluded[name] for name in replaced}
+    )
+
+
+class SlotBackend(RDBStorage):
+    """An RDBStorage on our engine; see the module's docstring for what differs."""
+
+    def __init__(self, url: str, *, create: bool, wait_s: float) -> None:
+        """Open the database; arguments as in `storage.rdb.open_storage`."""
+        self.url = parse_url(url).render_as_string(hide_password=False)
+        self.engine_kwargs = {}
+        self.skip_compatibility_check = False
+        self.heartbeat_interval = None
+        self.grace_period = None
+        self.heartbeat_stale_trial_callback = None
+        self.failed_trial_callback = None
+        self._connect(create=create, wait_s=wait_s)
+
+    def _connect(self, *, create: bool, wait_s: float) -> None:
+        self.engine = make_engine(parse_url(self.url))
+        self.scoped_session = orm.scoped_session(orm.sessionmaker(bind=self.engine))
+        ensure_schema(self.engine, create=create, wait_s=wait_s)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = self.__dict__.copy()
+        for name in ("engine", "scoped_session", "_version_manager"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect(create=False, wait_s=RETRY_S)
+
+    @functools.cached_property
+    def _version_manager(self) -> _VersionManager:  # type: ignore[override]
+        """Made when somebody asks for versions: it loads Alembic."""
+        return _VersionManager(self.url, self.engine, self.scoped_session)
+
+    # Optuna's own writes, retried. Their bodies are transactions, so running one again is safe.
+
+    def create_new_study(self, *args: Any, **kwargs: Any) -> int:
+        return self._retry(super().create_new_study, *args, **kwargs)
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete with a statement a table: through the ORM 10,000 trials take minutes."""
+        self.get_study_name_from_id(study_id)
+
+        def body(connection: Connection) -> None:
+            trials = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
+                if "trial_id" in table.c and table is not TRIALS:
+                    connection.execute(table.delete().where(table.c.trial_id.in_(trials)))
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
+                if "study_id" in table.c:
+                    connection.execute(table.delete().where(table.c.study_id == study_id))
+
+        write(self.engine, body, wait_s=RETRY_S)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_study_user_attr, study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_study_system_attr, study_id, key, value)
+
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        return self._retry(super()._create_new_trial, study_id, template_trial)
+
+    def _set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        self._retry(
+            super()._set_trial_param,
+            trial_id,
+            param_name,
+            param_value_internal,
+            distribution,
+            previous_distribution,
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        return self._retry(super().set_trial_state_values, trial_id, state, values)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+        self._retry(super().set_trial_intermediate_value, trial_id, step, value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_trial_user_attr, trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_trial_system_attr, trial_id, key, value)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        def body(connection: Connection) -> None:
+            row = {"trial_id": trial_id, "heartbeat": utc_now(connection)}
+            connection.execute(upsert(connection, HEARTBEATS, ["trial_id"], row))
+
+        write(self.engine, body, wait_s=RETRY_S)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """As Optuna's, but of the trials a cache holds as unfinished only those that moved.
+
+        `included_trial_ids` are the rows that Optuna's cache has seen unfinished. Ids and numbers
+        rise together, and a row never goes back to WAITING: so a row that is WAITING now and not
+        above the highest of those ids has been seen as it is.
+        """
+        if states is not None or not included_trial_ids:
+            return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        moved = self._moved_trial_ids(study_id, included_trial_ids, trial_id_greater_than)
+        trials: list[FrozenTrial] = []
+        for start in range(0, len(moved), MOST_IDS_A_QUERY):
+            # With the bound at the highest id, Optuna's query reads these rows alone.
+            chunk = set(moved[start : start + MOST_IDS_A_QUERY])
+            trials += self._read_trials(study_id, chunk)
+        return trials
+
+    def _moved_trial_ids(self, study_id: int, known: set[int], above: int) -> list[int]:
+        seen = max(max(known), above)
+        waiting = TRIALS.c.state == TrialState.WAITING
+        mine = TRIALS.c.study_id == study_id
+        with self.engine.connect() as connection:
+            fresh = sa.select(TRIALS.c.trial_id).where(
+                mine, TRIALS.c.trial_id > above, sa.or_(~waiting, TRIALS.c.trial_id > seen)
+            )
+            ids = set(connection.execute(fresh).scalars())
+            below = {trial_id for trial_id in known if trial_id <= above}
+            if below:
+                still = sa.select(TRIALS.c.trial_id).where(
+                    mine, waiting, TRIALS.c.trial_id <= above
+                )
+                ids |= below - set(connection.execute(still).scalars())
+        return sorted(ids)
+
+    def _read_trials(self, study_id: int, trial_ids: set[int]) -> list[FrozenTrial]:
+        return super()._get_trials(study_id, None, trial_ids, max(trial_ids))
+
+    def _retry(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def attempt() -> Any:
+            return call(*args, **kwargs)
+
+        return retry(attempt, wait_s=RETRY_S)

@@ -1,0 +1,241 @@
+"""Copying a study to another database, slots and all, in one transaction of the target.
+
+Decides what of a study travels: everything but a RUNNING attempt, whose worker cannot follow; its
+slot is WAITING in the copy. The source is read as it stood at one moment, so workers may go on
+there. Rows go from table to table in batches, never through Optuna's objects.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from storage import attrs
+from storage.backend import HEARTBEATS, MOST_IDS_A_QUERY, TRIALS
+from storage.dialect import is_passing
+from storage.errors import StorageError, StorageUnavailableError
+from storage.rdb import SlotStorage
+from storage.rows import (
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    STUDY_ATTRS,
+    SYSTEM_ATTRS,
+    USER_ATTRS,
+    VALUES,
+)
+from storage.transaction import write
+from storage.url import redact
+
+ROWS_A_BATCH = 2_000
+MOST_NAMES_SHOWN = 20
+
+DIRECTIONS = models.StudyDirectionModel.__table__
+STUDY_SYSTEM_ATTRS = models.StudySystemAttributeModel.__table__
+OF_A_TRIAL = (PARAMS, VALUES, REPORTS, USER_ATTRS, SYSTEM_ATTRS, HEARTBEATS)
+
+# What a RUNNING trial keeps; of the other tables nothing.
+KEPT_OF_RUNNING: Mapping[sa.Table, Sequence[str]] = {
+    USER_ATTRS: attrs.CARRIED,
+    SYSTEM_ATTRS: (attrs.FIXED_PARAMS,),
+}
+
+# Study system attributes that name trials by their id, which the copy does not keep: notes,
+# artifacts and skipped trials of optuna-dashboard in the key, a generation's parents in the value.
+TRIAL_ID_IN_KEY = re.compile(
+    r"(?P<before>dashboard:(?:artifacts:)?|preference:skip_trial:)(?P<id>\d+)(?P<after>:.*)?",
+    re.DOTALL,
+)
+TRIAL_IDS_IN_VALUE = re.compile(r"\w+:parent:\d+")
+
+
+def copy_study(
+    source: SlotStorage, target: SlotStorage, name: str, new_name: str | None = None
+) -> int:
+    """Copy a study with its trials to another storage, or under another name to the same one.
+
+    Trials keep their numbers, states, times, params, values, reports, attributes and heartbeats. A
+    RUNNING trial becomes a WAITING one of the same slot and attempt. The copy is there as a whole,
+    and survives power loss, or not at all. MySQL keeps times to the second.
+
+    Args:
+        source: Where the study is; it is only read.
+        target: Where it goes.
+        name: The study's name in `source`.
+        new_name: The copy's name; `name` where None.
+
+    Returns:
+        How many trials were copied.
+
+    Raises:
+        StorageError: `source` has no such study, `target` has one of that name, or cannot hold it.
+        StorageUnavailableError: One of the databases was away for too long.
+    """
+    copied_as = new_name or name
+    made: set[int] = set()  # ids that earlier tries gave to the copy
+
+    def body(writing: Connection) -> int:
+        with _snapshot(source.engine) as reading:
+            study_id = _find_study(reading, source.url, name)
+            # The commit may have got through and only its answer been lost.
+            if _id_of(writing, copied_as) in made:
+                return len(_trial_ids(reading, study_id))
+            new_study_id = _insert_study(writing, target.url, copied_as)
+            made.add(new_study_id)
+            new_ids = _copy_trials(reading, writing, study_id, new_study_id)
+            _copy_study_rows(reading, writing, study_id, new_study_id, new_ids)
+            return len(new_ids)
+
+    try:
+        return write(target.engine, body, durable=True)
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        where = f"from {redact(source.url)} to {redact(target.url)}"
+        kind = StorageUnavailableError if is_passing(error) else StorageError
+        raise kind(f"cannot copy study '{name}' {where}: {reason}") from error
+
+
+@contextmanager
+def _snapshot(engine: Engine) -> Iterator[Connection]:
+    """Every statement in here sees the database as it is at the first one."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        yield connection
+
+
+def _find_study(reading: Connection, url: str, name: str) -> int:
+    query = sa.select(STUDIES.c.study_name, STUDIES.c.study_id).order_by(STUDIES.c.study_id)
+    found = {row.study_name: row.study_id for row in reading.execute(query)}
+    if name in found:
+        return int(found[name])
+    there = [f"'{other}'" for other in found]
+    if len(there) > MOST_NAMES_SHOWN:
+        there[MOST_NAMES_SHOWN:] = [f"and {len(there) - MOST_NAMES_SHOWN} more"]
+    holds = f"it has {', '.join(there)}" if there else "it has none"
+    hint = f"name one of them: --study {next(iter(found))}" if found else "name another --storage"
+    raise StorageError(f"there is no study '{name}' in {redact(url)}; {holds}", hint)
+
+
+def _id_of(writing: Connection, name: str) -> int | None:
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == name)
+    return writing.execute(query).scalar()
+
+
+def _insert_study(writing: Connection, url: str, name: str) -> int:
+    """Insert the study's row; the unique name decides between several who copy at once."""
+    try:
+        writing.execute(STUDIES.insert().values(study_name=name))
+    except IntegrityError:
+        raise StorageError(
+            f"there is a study '{name}' in {redact(url)} already",
+            f"copy it under another name, or delete that one: study delete --study {name}",
+        ) from None
+    new_study_id = _id_of(writing, name)
+    if new_study_id is None:
+        raise StorageError(f"study '{name}' in {redact(url)} was deleted while it was copied")
+    return new_study_id
+
+
+def _trial_ids(reading: Connection, study_id: int) -> Sequence[int]:
+    query = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    return reading.execute(query.order_by(TRIALS.c.number, TRIALS.c.trial_id)).scalars().all()
+
+
+def _copy_trials(
+    reading: Connection, writing: Connection, study_id: int, new_study_id: int
+) -> dict[int, int]:
+    """Copy the trials with all that hangs on them; return old id to new id."""
+    ids = _trial_ids(reading, study_id)
+    new_ids: dict[int, int] = {}
+    for start in range(0, len(ids), MOST_IDS_A_QUERY):
+        chunk = ids[start : start + MOST_IDS_A_QUERY]
+        last = max(new_ids.values(), default=0)
+        running = _copy_rows_of_trials(reading, writing, chunk, new_study_id)
+        mine = sa.select(TRIALS.c.trial_id).where(
+            TRIALS.c.study_id == new_study_id, TRIALS.c.trial_id > last
+        )
+        inserted = writing.execute(mine.order_by(TRIALS.c.trial_id)).scalars()
+        chunk_ids = dict(zip(chunk, inserted, strict=True))
+        for table in OF_A_TRIAL:
+            _copy_details(reading, writing, table, chunk_ids, running)
+        new_ids |= chunk_ids
+    return new_ids
+
+
+def _copy_rows_of_trials(
+    reading: Connection, writing: Connection, chunk: Sequence[int], new_study_id: int
+) -> set[int]:
+    """Insert the rows of `trials` in the order of their numbers; return the old ids of RUNNING."""
+    query = sa.select(TRIALS).where(TRIALS.c.trial_id.in_(chunk))
+    rows = reading.execute(query.order_by(TRIALS.c.number, TRIALS.c.trial_id)).mappings().all()
+    reset = {"state": TrialState.WAITING, "datetime_start": None, "datetime_complete": None}
+    new = []
+    for row in rows:
+        copied = {key: value for key, value in row.items() if key != "trial_id"}
+        changed = reset if row["state"] == TrialState.RUNNING else {}
+        new.append({**copied, "study_id": new_study_id, **changed})
+    writing.execute(TRIALS.insert(), new)
+    return {row["trial_id"] for row in rows if row["state"] == TrialState.RUNNING}
+
+
+def _copy_details(
+    reading: Connection,
+    writing: Connection,
+    table: sa.Table,
+    new_ids: Mapping[int, int],
+    running: set[int],
+) -> None:
+    """Copy the rows of `table` that belong to the trials of `new_ids`, in the order they have."""
+    trial_id = table.c.trial_id
+    wanted: sa.ColumnElement[bool] = trial_id.in_([old for old in new_ids if old not in running])
+    if running and table in KEPT_OF_RUNNING:
+        kept = sa.and_(trial_id.in_(running), table.c.key.in_(KEPT_OF_RUNNING[table]))
+        wanted = sa.or_(wanted, kept)
+    key = table.primary_key.columns.values()[0]
+    query = sa.select(*(column for column in table.c if column is not key)).where(wanted)
+    # Streamed: a trial may have any number of reports.
+    streamed = reading.execute(query.order_by(key).execution_options(yield_per=ROWS_A_BATCH))
+    for batch in streamed.mappings().partitions():
+        new = [{**row, "trial_id": new_ids[row["trial_id"]]} for row in batch]
+        writing.execute(table.insert(), new)
+
+
+def _copy_study_rows(
+    reading: Connection,
+    writing: Connection,
+    study_id: int,
+    new_study_id: int,
+    new_ids: Mapping[int, int],
+) -> None:
+    """Copy directions and attributes of the study itself."""
+    for table in (DIRECTIONS, STUDY_ATTRS, STUDY_SYSTEM_ATTRS):
+        key = table.primary_key.columns.values()[0]
+        query = sa.select(*(column for column in table.c if column is not key))
+        query = query.where(table.c.study_id == study_id).order_by(key)
+        new = [{**row, "study_id": new_study_id} for row in reading.execute(query).mappings()]
+        if table is STUDY_SYSTEM_ATTRS:
+            new = [_renamed(row, new_ids) for row in new]
+        if new:
+            writing.execute(table.insert(), new)
+
+
+def _renamed(row: dict[str, Any], new_ids: Mapping[int, int]) -> dict[str, Any]:
+    """Return a study system attribute that names the copy's trials where it named the source's."""
+    found = TRIAL_ID_IN_KEY.fullmatch(row["key"])
+    if found is not None:
+        trial_id = new_ids.get(int(found["id"]), int(found["id"]))
+        return {**row, "key": f"{found['before']}{trial_id}{found['after'] or ''}"}
+    if TRIAL_IDS_IN_VALUE.fullmatch(row["key"]):
+        ids = [new_ids.get(old, old) for old in json.loads(row["value_json"])]
+        return {**row, "value_json": json.dumps(ids)}
+    return row

@@ -1,0 +1,123 @@
+"""`open_storage(url)`: an Optuna storage on SQLite, PostgreSQL or MySQL/MariaDB.
+
+The object goes wherever Optuna takes a storage (`optuna.load_study(storage=...)`, samplers,
+pruners, optuna-dashboard); `storage.slots` adds the budget as rows. It is Optuna's own cache over
+our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from optuna.storages import _CachedStorage
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from storage.backend import TRIALS, SlotBackend
+from storage.dialect import is_passing
+from storage.errors import StorageError, StorageMissingError, StorageUnavailableError
+from storage.url import parse_url, redact, sqlite_path
+
+
+class SlotStorage(_CachedStorage):
+    """Optuna's cached storage, which also knows trials that were claimed behind its back."""
+
+    _backend: SlotBackend
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine; one pooled connection."""
+        return self._backend.engine
+
+    @property
+    def url(self) -> str:
+        """The full URL, password included: for child processes, never for printing."""
+        return self._backend.url
+
+    def set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        if trial_id not in self._trial_id_to_study_id_and_number:
+            self._learn_trial(trial_id)
+        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+
+    def _learn_trial(self, trial_id: int) -> None:
+        trial = self._backend.get_trial(trial_id)
+        with self.engine.connect() as connection:
+            query = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id)
+            study_id = connection.execute(query).scalar_one()
+        self.get_study_directions(study_id)  # makes the cache's entry for the study
+        with self._lock:
+            self._add_trials_to_cache(study_id, [trial])
+
+    def close(self) -> None:
+        """Give the connection back to the server."""
+        self._backend.scoped_session.remove()
+        self.engine.dispose()
+
+    def __getattr__(self, name: str) -> Any:
+        """`upgrade`, `get_current_version` and the like are the backend's."""
+        if name.startswith("__") or "_backend" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._backend, name)
+
+
+def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> SlotStorage:
+    """Open, and where it is missing create, the database of a URL.
+
+    Any number of processes may open a fresh database at once.
+
+    Args:
+        url: `sqlite:///file`, `postgresql://...`, `mysql://...`; drivers are filled in.
+        create: False for commands that only read: nothing is created.
+        wait_s: For how long a server that is away, starting or full is waited for.
+
+    Returns:
+        An Optuna storage.
+
+    Raises:
+        StorageMissingError: There is no such database and `create` is False.
+        StorageUnavailableError: The server did not answer within `wait_s`.
+        UnsupportedDatabaseError: The server or the schema is too old or too new.
+        StorageError: The URL is wrong, or the file is no database.
+    """
+    path = sqlite_path(parse_url(url))
+    if path is not None:
+        _check_path(path, create=create)
+    try:
+        return SlotStorage(SlotBackend(url, create=create, wait_s=wait_s))
+    except ImportError as error:
+        raise StorageError(
+            f"the driver of storage {redact(url)} is not installed: {error}"
+        ) from None
+    except SQLAlchemyError as error:
+        raise _explain(url, error, wait_s) from error
+
+
+def _check_path(path: Path, *, create: bool) -> None:
+    if not path.parent.is_dir():
+        raise StorageError(
+            f"the folder {path.parent} of storage sqlite:///{path} does not exist",
+            f"mkdir -p {path.parent}",
+        )
+    if not create and not path.is_file():
+        raise StorageMissingError(
+            f"there is no storage at sqlite:///{path}",
+            "study run --data DIR   (or name another --storage)",
+        )
+
+
+def _explain(url: str, error: SQLAlchemyError, wait_s: float) -> StorageError:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    reason = str(original).strip().splitlines()[-1] if str(original).strip() else repr(original)
+    if is_passing(error):
+        return StorageUnavailableError(
+            f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",
+            "start the database, or name another --storage",
+        )
+    return StorageError(f"cannot use storage {redact(url)}: {reason}")

@@ -1,0 +1,155 @@
+"""What is read of a study without Optuna's cache: attempts, slots and their newest attempts.
+
+A few statements for the whole study, whatever its size; nothing here writes. What the numbers mean
+to a user is decided in `study/watch.py`.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import json_to_distribution
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection, Engine
+
+from storage import attrs
+from storage.backend import HEARTBEATS, TRIALS
+from storage.dialect import utc_now
+from storage.rows import PARAMS, REPORTS, UNFINISHED, USER_ATTRS, VALUES
+
+STATE_KEYS = (attrs.SLOT, attrs.ATTEMPT, attrs.REASON, attrs.WORKER, attrs.CLAIM, attrs.INFO)
+
+
+@dataclass
+class Attempt:
+    """One trial row. Times are UTC without a zone; `slot` is None for a trial that is not ours.
+
+    Attributes:
+        seen_s: Age of the heartbeat in s by the database's clock; None unless RUNNING.
+        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for.
+        params, reports: Empty unless details were asked for.
+    """
+
+    trial: int
+    trial_id: int
+    state: TrialState
+    started_at: datetime | None
+    finished_at: datetime | None
+    value: float | None = None
+    seen_s: float | None = None
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def slot(self) -> int | None:
+        """The slot, or None for a trial that is not ours."""
+        found = self.user_attrs.get(attrs.SLOT)
+        return found if isinstance(found, int) else None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it was ended by us: under a claim, and as FAIL with a reason."""
+        if self.state in UNFINISHED:
+            return False
+        by_claim = attrs.CLAIM in self.user_attrs and self.state != TrialState.FAIL
+        return by_claim or attrs.REASON in self.user_attrs
+
+
+def read_attempts(
+    engine: Engine, study_id: int, *, details: bool = False, trials: Iterable[int] | None = None
+) -> list[Attempt]:
+    """Return the trials of a study by number, WAITING included.
+
+    Args:
+        details: Whether to read params, reports and every user attribute too.
+        trials: Numbers of the trials wanted; all where None.
+    """
+    mine = TRIALS.c.study_id == study_id
+    if trials is not None:
+        mine = sa.and_(mine, TRIALS.c.number.in_(list(trials)))
+    with engine.connect() as connection:
+        found = {a.trial_id: a for a in _read_rows(connection, mine)}
+        _read_user_attrs(connection, mine, found, details)
+        if details:
+            _read_details(connection, mine, found)
+    return list(found.values())
+
+
+def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable[Attempt]:
+    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
+    columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
+    times = (TRIALS.c.datetime_start, TRIALS.c.datetime_complete, HEARTBEATS.c.heartbeat, now)
+    query = (
+        sa.select(*columns, *times, VALUES.c.value, VALUES.c.value_type)
+        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
+        .where(mine)
+        .order_by(TRIALS.c.number)
+    )
+    for trial_id, number, state, start, end, seen, clock, value, kind in connection.execute(query):
+        attempt = Attempt(number, trial_id, state, start, end)
+        if kind is not None:
+            attempt.value = models.TrialValueModel.stored_repr_to_value(value, kind)
+        last = seen or start
+        if state == TrialState.RUNNING and last is not None:
+            attempt.seen_s = max(0.0, (clock - last).total_seconds())
+        yield attempt
+
+
+def _read_user_attrs(
+    connection: Connection, mine: sa.ColumnElement[bool], found: dict[int, Attempt], details: bool
+) -> None:
+    query = (
+        sa.select(USER_ATTRS.c.trial_id, USER_ATTRS.c.key, USER_ATTRS.c.value_json)
+        .join(TRIALS, TRIALS.c.trial_id == USER_ATTRS.c.trial_id)
+        .where(mine)
+    )
+    if not details:
+        query = query.where(USER_ATTRS.c.key.in_(STATE_KEYS))
+    for trial_id, key, text in connection.execute(query):
+        if trial_id in found:
+            found[trial_id].user_attrs[key] = json.loads(text)
+
+
+def _read_details(
+    connection: Connection, mine: sa.ColumnElement[bool], found: dict[int, Attempt]
+) -> None:
+    for table, order in ((PARAMS, PARAMS.c.param_id), (REPORTS, REPORTS.c.step)):
+        query = sa.select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
+        for row in connection.execute(query.where(mine).order_by(order)):
+            attempt = found.get(row.trial_id)
+            if attempt is None:
+                continue
+            if table is PARAMS:
+                distribution = json_to_distribution(row.distribution_json)
+                external = distribution.to_external_repr(row.param_value)
+                attempt.params[row.param_name] = external
+            else:
+                kind = models.TrialIntermediateValueModel
+                attempt.reports[row.step] = kind.stored_repr_to_intermediate_value(
+                    row.intermediate_value, row.intermediate_value_type
+                )
+
+
+def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
+    """Return the newest attempt of each slot, by slot."""
+    by_slot: dict[int, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.slot is not None:
+            by_slot[attempt.slot].append(attempt)
+    return {s: max(by_slot[s], key=lambda a: a.trial) for s in sorted(by_slot)}
+
+
+def count_unfinished(engine: Engine, study_id: int) -> int:
+    """Return how many trials are WAITING or RUNNING; by the index, whatever the study's size."""
+    query = sa.select(sa.func.count()).where(
+        TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED)
+    )
+    with engine.connect() as connection:
+        return int(connection.execute(query).scalar_one())

@@ -1,0 +1,215 @@
+"""The rows that slots are made of: planned, followed by another, found stale or ended by strangers.
+
+Each function runs inside a transaction that its caller opened. What is written in one transaction,
+and why, is decided in `slots.py`; the statements of a running attempt are `attempt.py`'s.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection
+
+from storage import attrs
+from storage.backend import HEARTBEATS, INSERTS, TRIALS, on_conflict_replace, upsert
+from storage.dialect import utc_now
+from storage.errors import StorageError
+
+STUDIES = models.StudyModel.__table__
+STUDY_ATTRS = models.StudyUserAttributeModel.__table__
+USER_ATTRS = models.TrialUserAttributeModel.__table__
+SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
+PARAMS = models.TrialParamModel.__table__
+VALUES = models.TrialValueModel.__table__
+REPORTS = models.TrialIntermediateValueModel.__table__
+
+UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def attr_of(key: str) -> Any:
+    """Return an alias of the user attributes that holds `key` of a trial; join it by trial id."""
+    return sa.select(USER_ATTRS).where(USER_ATTRS.c.key == key).subquery(f"attr_{key}")
+
+
+def has_attr(key: str) -> sa.Exists:
+    """Return the condition that the trial of the enclosing query has the user attribute."""
+    return sa.exists().where(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == key)
+
+
+def lock_study(connection: Connection, study_id: int) -> None:
+    """Every insert of a trial locks the study first, so that numbers and ids rise together."""
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
+    if connection.execute(query.with_for_update()).first() is None:
+        raise StorageError("the study was deleted")
+
+
+def read_n_slots(connection: Connection, study_id: int) -> int:
+    query = sa.select(STUDY_ATTRS.c.value_json).where(
+        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == attrs.N_SLOTS
+    )
+    found = connection.execute(query).scalar()
+    return 0 if found is None else int(json.loads(found))
+
+
+def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+        connection.execute(upsert(connection, STUDY_ATTRS, ["study_id", "key"], row))
+
+
+def insert_waiting(
+    connection: Connection,
+    study_id: int,
+    user_attrs: Sequence[Mapping[str, Any]],
+    fixed_params: Sequence[Mapping[str, Any]] = (),
+) -> list[int]:
+    """Insert one WAITING trial for each of `user_attrs`; the study must be locked.
+
+    Returns:
+        Their numbers, in order.
+    """
+    if not user_attrs:
+        return []
+    count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id)
+    first = connection.execute(count).scalar_one()
+    numbers = [first + i for i in range(len(user_attrs))]
+    row = {"study_id": study_id, "state": TrialState.WAITING}
+    connection.execute(TRIALS.insert(), [{**row, "number": number} for number in numbers])
+    mine = sa.select(TRIALS.c.trial_id).where(
+        TRIALS.c.study_id == study_id, TRIALS.c.number >= first
+    )
+    ids = connection.execute(mine.order_by(TRIALS.c.number)).scalars().all()
+    connection.execute(USER_ATTRS.insert(), _attr_rows(zip(ids, user_attrs, strict=True)))
+    if fixed_params:
+        fixed = [{attrs.FIXED_PARAMS: dict(params)} for params in fixed_params]
+        connection.execute(SYSTEM_ATTRS.insert(), _attr_rows(zip(ids, fixed, strict=True)))
+    return numbers
+
+
+def insert_successor(
+    connection: Connection, study_id: int, trial_id: int, *, n_further: int
+) -> int:
+    """Insert a WAITING trial for the slot of `trial_id`; the study must be locked.
+
+    Args:
+        n_further: By how much the attempt is higher: 0 after a release, 1 after a loss.
+
+    Returns:
+        The number of the new trial.
+    """
+    carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
+        USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
+    )
+    user = {key: json.loads(text) for key, text in connection.execute(carried)}
+    user[attrs.ATTEMPT] = user.get(attrs.ATTEMPT, 1) + n_further
+    fixed = sa.select(SYSTEM_ATTRS.c.value_json).where(
+        SYSTEM_ATTRS.c.trial_id == trial_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS
+    )
+    params = [json.loads(text) for text in connection.execute(fixed).scalars()]
+    return insert_waiting(connection, study_id, [user], params)[0]
+
+
+def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for trial_id, values in items
+        for key, value in values.items()
+    ]
+
+
+def find_stale(
+    connection: Connection, study_id: int, grace_s: float, trial_id: int | None = None
+) -> list[tuple[int, int]]:
+    """Return (trial id, number) of our RUNNING trials that have not been heard of for `grace_s`.
+
+    A RUNNING row without a heartbeat (a plain Optuna worker popped it) counts from its start.
+    """
+    seen = sa.func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start)
+    seen.type = TRIALS.c.datetime_start.type
+    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number, seen, now)
+        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .where(has_attr(attrs.SLOT))
+        .order_by(TRIALS.c.number)
+    )
+    if trial_id is not None:
+        query = query.where(TRIALS.c.trial_id == trial_id)
+    grace = timedelta(seconds=grace_s)
+    return [
+        (row[0], row[1])
+        for row in connection.execute(query)
+        if row[2] is None or row[3] - row[2] > grace
+    ]
+
+
+def fail(connection: Connection, trial_id: int) -> bool:
+    """Finish a RUNNING trial as FAIL without its token; return whether it was RUNNING."""
+    statement = (
+        TRIALS.update()
+        .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
+        .values(state=TrialState.FAIL, datetime_complete=utc_now(connection))
+    )
+    return connection.execute(statement).rowcount > 0
+
+
+def lowest_unfinished(connection: Connection, study_id: int) -> int:
+    """Return the lowest number of an unfinished trial, or the number that the next trial gets."""
+    mine = TRIALS.c.study_id == study_id
+    highest = connection.execute(sa.select(sa.func.max(TRIALS.c.number)).where(mine)).scalar()
+    found = [0 if highest is None else highest + 1]
+    for state in UNFINISHED:
+        lowest = sa.select(sa.func.min(TRIALS.c.number)).where(mine, TRIALS.c.state == state)
+        found += [n for n in connection.execute(lowest).scalars() if n is not None]
+    return min(found)
+
+
+def find_ended_by_strangers(connection: Connection, study_id: int, from_number: int) -> list[int]:
+    """Return the newest trial id of each slot whose newest row was not ended by us.
+
+    What we end is under a claim of ours, and what we end as FAIL has a reason. Looks at trials from
+    `from_number` on.
+    """
+    slot = attr_of(attrs.SLOT)
+    query = (
+        sa.select(TRIALS.c.trial_id, slot.c.value_json)
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.number >= from_number)
+        .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON))
+        .where(sa.or_(~has_attr(attrs.CLAIM), TRIALS.c.state == TrialState.FAIL))
+        .order_by(TRIALS.c.number)
+    )
+    found = {text: trial_id for trial_id, text in connection.execute(query)}
+    if not found:
+        return []
+    later = (
+        sa.select(slot.c.value_json, sa.func.max(TRIALS.c.trial_id))
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.trial_id >= min(found.values()))
+        .group_by(slot.c.value_json)
+    )
+    newest = {text: trial_id for text, trial_id in connection.execute(later)}
+    return [trial_id for text, trial_id in found.items() if newest[text] == trial_id]
+
+
+def internal_params(
+    params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> list[tuple[str, float, str]]:
+    """Return (name, Optuna's internal value, distribution as JSON) of each param, in order."""
+    return [
+        (name, distributions[name].to_internal_repr(value), _to_json(distributions[name]))
+        for name, value in params.items()
+    ]
+
+
+@lru_cache(maxsize=256)
+def _to_json(distribution: BaseDistribution) -> str:
+    return distribution_to_json(distribution)

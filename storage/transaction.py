@@ -1,0 +1,65 @@
+"""Write transactions that outlive deadlocks, lock waits and a database that is away for a while.
+
+Decides what is retried and for how long. The body of a transaction runs again from its start, so it
+must not keep anything from a try that failed.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+
+from storage.dialect import begin_write, is_passing
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S = 0.01
+LONGEST_PAUSE_S = 2.0
+
+
+def write(
+    engine: Engine,
+    body: Callable[[Connection], T],
+    *,
+    durable: bool = False,
+    single: bool = False,
+    wait_s: float = 60.0,
+) -> T:
+    """Run `body` in one write transaction and return what it returned.
+
+    Args:
+        engine: Where.
+        body: Given the connection; called again from its start after a passing error.
+        durable: Whether the commit must survive power loss before this returns.
+        single: Whether `body` writes with one statement on PostgreSQL, which then commits by
+            itself and saves two round trips.
+        wait_s: For how long passing errors are retried.
+
+    Raises:
+        DBAPIError: The database refused, or was away for longer than `wait_s`.
+    """
+
+    def attempt() -> T:
+        with engine.connect() as connection:
+            begin_write(connection, durable=durable, single=single)
+            result = body(connection)
+            connection.commit()
+            return result
+
+    return retry(attempt, wait_s=wait_s)
+
+
+def retry(call: Callable[[], T], *, wait_s: float) -> T:
+    """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff."""
+    deadline = time.monotonic() + wait_s
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            if not is_passing(error) or time.monotonic() + pause_s > deadline:
+                raise
+        time.sleep(pause_s * random.uniform(0.5, 1.0))
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

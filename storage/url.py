@@ -1,0 +1,65 @@
+"""Storage URLs: which driver they get, and how they are shown.
+
+`postgres://` and `postgresql://` become psycopg 3, `mysql://` and `mariadb://` PyMySQL, which are
+the drivers that are installed with the program. No password is ever printed.
+"""
+
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from storage.errors import StorageError
+
+DRIVERS = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+}
+DIALECTS = ("sqlite", "postgresql", "mysql")
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL with the installed driver filled in.
+
+    Raises:
+        StorageError: `text` is no database URL, or of a database that is not supported.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise StorageError(
+            f"storage '{redact(text)}' is not a database URL",
+            "sqlite:///study.db, postgresql://user:password@host/name or mysql://...",
+        ) from None
+    url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() not in DIALECTS:
+        raise StorageError(
+            f"storage '{redact(text)}' is a {url.get_backend_name()} database, "
+            "which is not supported",
+            "use SQLite, PostgreSQL or MySQL/MariaDB",
+        )
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StorageError(
+            "an SQLite database in memory cannot be shared between processes",
+            "sqlite:///study.db",
+        )
+    return url
+
+
+def redact(text: str) -> str:
+    """Return a URL, or what should have been one, without its password."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or "@" not in rest:
+        return text
+    credentials, _, host = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}@{host}"
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """Return the file of an SQLite URL, else None. `sqlite:///x` is relative to the current folder."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database)

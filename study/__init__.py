@@ -1,0 +1,1 @@
+"""The study as its user sees it: create, work, watch, stop, finalize."""

@@ -1,0 +1,57 @@
+"""Files that are there as a whole or not at all, whatever happens while they are written.
+
+A file is written beside its place under a hidden name, synced and moved over it; then the folder is
+synced, so that the move survives power loss too. What is in the file is its writer's matter.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it takes the place of `path` when the block ends without an error.
+
+    After an error `path` is as it was, and the file that was begun is gone.
+
+    Args:
+        path: The file to make or replace. Its folder must exist.
+
+    Yields:
+        A path in the same folder, hidden and with the same suffixes, at which nothing is yet.
+
+    Raises:
+        OSError: The block wrote no file, or it cannot be moved into place.
+    """
+    # Before the name, not after it: writers choose the format by the suffix.
+    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, line ends as they are, to `path` as a whole or not at all.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

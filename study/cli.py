@@ -1,0 +1,99 @@
+"""The command line, and the only place that turns exceptions into text and exit codes.
+
+What the commands do stands in `commands.py`; this file keeps start-up quick (nothing heavy is
+imported before a command runs) and its promise that a known failure is one line and a hint.
+"""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+
+from study import commands, looking
+
+KNOWN_FAILURE = 1
+ROOMS = ("study", "storage", "objectives")
+
+app = typer.Typer(
+    name="study",
+    help="Randomized search over a Keras CNN, shared by any number of workers: from labelled "
+    "images in CSV files to submission.csv. Every option has an environment variable.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
+    """Return the command so that it exits with its code, and known failures with a line."""
+
+    @functools.wraps(command)
+    def run(**values: Any) -> NoReturn:
+        # Optuna's own lines would stand between ours.
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        try:
+            code = command(**values)
+        except Exception as error:
+            if not is_known(error):
+                raise
+            print_error(error)
+            code = KNOWN_FAILURE
+        raise typer.Exit(code)
+
+    return run
+
+
+COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
+    "Start": {
+        "run": commands.run_command,
+        "status": looking.status_command,
+        "watch": looking.watch_command,
+        "finalize": commands.finalize_command,
+        "dashboard": commands.dashboard_command,
+    },
+    "Team": {
+        "create": commands.create_command,
+        "worker": commands.worker_command,
+        "list": looking.list_command,
+        "delete": commands.delete_command,
+        "copy": commands.copy_command,
+    },
+    "More": {
+        "trials": looking.trials_command,
+        "add": commands.add_command,
+        "check": looking.check_command,
+        "space": looking.space_command,
+    },
+}
+
+for panel, members in COMMANDS.items():
+    for name, command in members.items():
+        app.command(name, rich_help_panel=panel)(bounded(command))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    app(prog_name="study")
+    raise SystemExit(0)
+
+
+def is_known(error: Exception) -> bool:
+    """Whether the error is one of ours, which carry a line for the user and perhaps a hint."""
+    return type(error).__module__.partition(".")[0] in ROOMS and hasattr(error, "hint")
+
+
+def print_error(error: Any) -> None:
+    """Print `study: error: ...` and, where there is one, `  try: ...`."""
+    print(f"study: error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {error.hint}", file=sys.stderr)
+
+
+def finalize_main() -> NoReturn:
+    """`python -m study.finalize` is `study finalize`."""
+    app(["finalize", *sys.argv[1:]], prog_name="study")
+    raise SystemExit(0)

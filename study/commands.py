@@ -1,0 +1,239 @@
+"""What each command does. Returns exit codes; raises known failures; exits nowhere.
+
+Imports stand inside the commands: `study --help` answers before Optuna, and `study status` before
+TensorFlow, could be loaded.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.options import (
+    DEFAULT_STORAGE,
+    Data,
+    Defining,
+    Out,
+    Quiet,
+    Storage,
+    Study,
+    Verbose,
+    WorkDir,
+    Workers,
+    Yes,
+    expand,
+    key_values,
+    seconds,
+)
+
+if TYPE_CHECKING:
+    from study.opening import OpenStudy
+    from study.spec import Given
+
+INTERRUPTED = 130
+
+
+@expand
+def run_command(
+    data: Data = None,
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    workers: Workers = "auto",
+    out: Out = Path("out"),
+    work_dir: WorkDir = None,
+    finalize: Annotated[
+        bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    *,
+    defining: Defining,
+) -> int:
+    """Check the data, create or resume the study, work on it here, show progress."""
+    from study.creating import create_or_resume
+    from study.running import View, run_workers
+
+    view = View(quiet=quiet, verbose=verbose)
+    given = given_by(defining)
+    opened = create_or_resume(storage, study, data, defining.n_trials, given, view.say)
+    code = run_workers(opened, workers, work_dir, view)
+    if code == INTERRUPTED:
+        return code
+    if finalize:
+        from study.finalize import finalize as finalize_study
+
+        finalize_study(opened, out, view.say)
+    else:
+        view.say(f"next: study finalize {_where(opened)}")
+    return code
+
+
+@expand
+def create_command(
+    data: Data = None,
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    quiet: Quiet = False,
+    *,
+    defining: Defining,
+) -> int:
+    """Create the study with its slots, and start no worker."""
+    from study.creating import create_or_resume
+    from study.running import View
+
+    view = View(quiet=quiet)
+    given = given_by(defining)
+    opened = create_or_resume(storage, study, data, defining.n_trials, given, view.say)
+    view.say(f"next: study worker {_where(opened)}")
+    return 0
+
+
+def worker_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    data: Data = None,
+    workers: Workers = "auto",
+    work_dir: WorkDir = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Work on a study that is there; what run, compose and clusters start."""
+    from study.running import View, run_one, run_workers
+
+    opened = open_by_url(storage, study, data)
+    view = View(quiet=quiet, verbose=verbose)
+    if workers == "1":
+        return run_one(opened, view)
+    return run_workers(opened, workers, work_dir, view)
+
+
+def delete_command(
+    storage: Storage = DEFAULT_STORAGE, study: Study = None, yes: Yes = False
+) -> int:
+    """Delete a study and its trials; data, outputs and logs stay."""
+    from storage.rdb import open_storage
+    from study.opening import find_study
+
+    opened = open_storage(storage, create=False)
+    study_id, name = find_study(opened, study)
+    n_trials = opened.get_n_trials(study_id)
+    if not yes:
+        typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
+    opened.delete_study(study_id)
+    print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
+    return 0
+
+
+def copy_command(
+    to: Annotated[str, typer.Option("--to", envvar="STUDY_TO", help="URL of the other database")],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    to_study: Annotated[
+        str | None,
+        typer.Option("--to-study", envvar="STUDY_TO_STUDY", help="Another name over there"),
+    ] = None,
+) -> int:
+    """Copy a study to another database, slots and all."""
+    from storage.copying import copy_study
+    from storage.rdb import open_storage
+    from study.opening import find_study
+
+    source = open_storage(storage, create=False)
+    _, name = find_study(source, study)
+    n_trials = copy_study(source, open_storage(to), name, to_study)
+    print(f"copied '{name}': {n_trials} trials", file=sys.stderr)
+    return 0
+
+
+def add_command(
+    params: Annotated[
+        Path, typer.Option("--params", envvar="STUDY_PARAMS", help="TOML file of name = value")
+    ],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+) -> int:
+    """Put params of your own into the study, as one more slot."""
+    from objectives.space import SearchSpace, read_toml
+
+    opened = open_by_url(storage, study)
+    checked = SearchSpace.from_json(opened.spec.space).check(read_toml(params))
+    trial = opened.slots.add(checked)
+    print(f"added as trial {trial}; study run or study worker runs it", file=sys.stderr)
+    return 0
+
+
+def finalize_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    data: Data = None,
+    out: Out = Path("out"),
+    quiet: Quiet = False,
+) -> int:
+    """Retrain the best trial on all rows and write submission.csv, model.keras and their papers."""
+    from study.finalize import finalize
+    from study.running import View
+
+    finalize(open_by_url(storage, study, data), out, View(quiet=quiet).say)
+    return 0
+
+
+def dashboard_command(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[
+        str, typer.Option("--host", envvar="STUDY_HOST", help="Address to listen on")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", envvar="STUDY_PORT", help="Port to listen on")
+    ] = 8080,
+) -> int:
+    """Serve optuna-dashboard on the storage."""
+    from study.dashboard import serve_dashboard
+    from study.running import View
+
+    serve_dashboard(storage, host=host, port=port, say=View().say)
+    return 0
+
+
+def _where(opened: "OpenStudy") -> str:
+    from storage.url import redact
+
+    return f"--storage {redact(opened.storage.url)} --study {opened.name}"
+
+
+def open_by_url(storage: str, study: str | None, data: Path | None = None) -> "OpenStudy":
+    from storage.rdb import open_storage
+    from study.opening import open_study
+
+    return open_study(open_storage(storage, create=False), study, data)
+
+
+def given_by(defining: Defining) -> "Given":
+    from objectives.space import read_toml
+    from study.spec import PRUNERS, SAMPLERS, Given
+
+    _check_choice("--sampler", defining.sampler, SAMPLERS)
+    _check_choice("--pruner", defining.pruner, PRUNERS)
+    _check_choice("--precision", defining.precision, ("auto", "float32", "bfloat16"))
+    return Given(
+        objective=defining.objective,
+        model=defining.model,
+        options=key_values(defining.objective_option),
+        space=None if defining.space is None else read_toml(defining.space),
+        seed=defining.seed,
+        epochs=defining.epochs,
+        precision=defining.precision,
+        threads=defining.threads,
+        deterministic=False if defining.no_deterministic else None,
+        sampler=defining.sampler,
+        pruner=defining.pruner,
+        timeout_s=None if defining.timeout is None else seconds(defining.timeout),
+        grace_s=None if defining.grace is None else seconds(defining.grace),
+        heartbeat_s=None if defining.heartbeat is None else seconds(defining.heartbeat),
+        max_attempts=defining.max_attempts,
+    )
+
+
+def _check_choice(flag: str, value: str | None, choices: tuple[str, ...]) -> None:
+    if value is not None and value not in choices:
+        raise typer.BadParameter(f"{flag} {value!r} is none of {', '.join(choices)}")

@@ -1,0 +1,251 @@
+"""Creating a study, or going on with one: from a command line to an `OpenStudy`.
+
+Decides what a new study is made of, which differences are refused, and when the budget is raised.
+Nothing is trained here but the one batch that shows, before the slots are planned, that the
+objective works.
+"""
+
+import getpass
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+from optuna.study import StudyDirection
+
+from objectives.base import FitOptions, Objective
+from objectives.load import load_objective, source_fingerprint
+from objectives.space import SearchSpace
+from storage import attrs
+from storage.errors import StorageMissingError
+from storage.rdb import SlotStorage, open_storage
+from storage.slots import Slots
+from study.errors import StudyError
+from study.opening import (
+    Loaded,
+    OpenStudy,
+    Say,
+    find_study,
+    fingerprint_of,
+    load,
+    load_data,
+    open_study,
+    study_names,
+)
+from study.sampler import SpaceExhausted, plan_redraws
+from study.spec import Given, StudySpec, check_lease, refuse_difference
+from study.status import read_status
+
+DEFAULT_OBJECTIVE = "digits-cnn"
+DEFAULT_N_TRIALS = 30
+DEFAULT_EPOCHS = 10
+
+
+def create_or_resume(
+    storage_url: str,
+    name: str | None,
+    data_dir: Path | None,
+    n_trials: int | None,
+    given: Given,
+    say: Say,
+) -> OpenStudy:
+    """Create the study, or go on with the one of that name; raise its budget where asked.
+
+    The data are checked before anything is written. Then the study's row is made, one batch goes
+    through the objective, and the slots are planned together with the spec: an objective that does
+    not work leaves an empty study, which the next try defines anew.
+
+    Raises:
+        StudyError: The study was created with something else than is given now.
+        ObjectiveError: Data, space, model or objective are wrong.
+        StorageError: The storage cannot be used, or the budget would be lowered.
+    """
+    if name is None:
+        name = _default_name(storage_url, data_dir, given)
+    existing = _existing(storage_url, name)
+    if existing is not None:
+        return _resume(existing, data_dir, n_trials, given, say)
+    spec, loaded = _define(name, data_dir, given)
+    storage = open_storage(storage_url)
+    study_id = _create_row(storage, name, spec.direction)
+    trial_run = getattr(loaded.objective, "trial_run", None)
+    if trial_run is not None:
+        trial_run(loaded.dataset)
+    n_slots = n_trials or DEFAULT_N_TRIALS
+    define = {
+        attrs.SPEC: spec.to_json(),
+        attrs.CREATED_BY: f"{getpass.getuser()}@{socket.gethostname()}",
+        attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
+    }
+    Slots(storage, study_id).plan(n_slots, _redraws(spec, 0, n_slots), define)
+    # Whoever planned first defined the study: another creator may have come in between.
+    opened = open_study(storage, name, data_dir)
+    refuse_difference(name, opened.spec, spec.to_json())
+    say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
+    return opened
+
+
+def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:
+    """Return the space of a study that is there, else that of the objective that is given."""
+    if not given.of("objective", "model", "space"):
+        try:
+            opened = open_study(open_storage(storage_url, create=False), name)
+            return SearchSpace.from_json(opened.spec.space)
+        except (StorageMissingError, StudyError):
+            if name is not None:
+                raise
+    return _objective(given, None, FitOptions()).space
+
+
+def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
+    """Return the data folder's name, the objective's, or that of the only study that there is."""
+    if data_dir is not None:
+        return data_dir.resolve().name
+    if given.objective is not None:
+        return given.objective.rpartition(":")[2]
+    try:
+        return find_study(open_storage(storage_url, create=False), None)[1]
+    except (StorageMissingError, StudyError):
+        raise StudyError("which data?", "study run --data DIR (a folder with train.csv)") from None
+
+
+def _existing(storage_url: str, name: str) -> OpenStudy | None:
+    try:
+        storage = open_storage(storage_url, create=False)
+    except StorageMissingError:
+        return None
+    if name not in study_names(storage):
+        return None
+    study_id, _ = find_study(storage, name)
+    user_attrs = storage.get_study_user_attrs(study_id)
+    if attrs.SPEC in user_attrs:
+        return open_study(storage, name)
+    if storage.get_n_trials(study_id):
+        raise StudyError(
+            f"study '{name}' was made by another program and has trials already",
+            "another --study name",
+        )
+    return None
+
+
+def _resume(
+    opened: OpenStudy, data_dir: Path | None, n_trials: int | None, given: Given, say: Say
+) -> OpenStudy:
+    spec, name, storage = opened.spec, opened.name, opened.storage
+    wanted = given.of(
+        "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
+        "grace_s", "heartbeat_s", "max_attempts", "options",
+    )  # fmt: skip
+    if wanted.get("precision") == "auto":
+        del wanted["precision"]
+    for key in ("objective", "model"):
+        reference = getattr(given, key)
+        if reference is not None:
+            wanted[key] = _absolute(reference)
+    refuse_difference(name, spec, wanted)
+    opened = replace(opened, data_dir=data_dir or opened.data_dir)
+    if given.space is not None:
+        base = _objective(given, spec, FitOptions())
+        refuse_difference(name, spec, {"space": base.space.to_json()})
+    if data_dir is not None:
+        load(opened)
+    if given.timeout_s is not None and given.timeout_s != spec.timeout_s:
+        opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
+        storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
+    have = opened.n_slots
+    if n_trials is not None and n_trials != have:
+        redraws = _redraws(spec, have, n_trials - have) if n_trials > have else {}
+        opened.slots.plan(n_trials, redraws)
+    status = read_status(opened)
+    created_by = storage.get_study_user_attrs(opened.study_id).get(attrs.CREATED_BY, "?")
+    done = f"{status.n_final} of {status.n_slots} done"
+    say(f"resuming '{name}', created by {created_by}, {done}")
+    return opened
+
+
+def _define(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
+    check_lease(given.grace_s or 60.0, given.heartbeat_s or 15.0)
+    probe = _objective(given, None, FitOptions())
+    dataset = load_data(probe, data_dir)
+    fit_options = FitOptions(
+        epochs=given.epochs or _default_epochs(probe, dataset),
+        precision=_precision(probe, given.precision),
+        threads=given.threads or 1,
+        deterministic=True if given.deterministic is None else given.deterministic,
+    )
+    objective = _objective(given, None, fit_options)
+    reference, model = _references(given)
+    spec = StudySpec(
+        objective=reference,
+        model=model,
+        options=given.options or {},
+        source=source_fingerprint(reference, model),
+        data=fingerprint_of(dataset) if objective.needs_data else None,
+        space=objective.space.to_json(),
+        direction=objective.direction,
+        seed=0 if given.seed is None else given.seed,
+        epochs=fit_options.epochs,
+        precision=fit_options.precision,
+        threads=fit_options.threads,
+        deterministic=fit_options.deterministic,
+        **given.of("sampler", "pruner", "timeout_s", "grace_s", "heartbeat_s", "max_attempts"),
+    )
+    return spec, Loaded(objective, dataset)
+
+
+def _objective(given: Given, spec: StudySpec | None, options: FitOptions) -> Objective:
+    if spec is not None:
+        reference, model, chosen = spec.objective, spec.model, spec.options
+    else:
+        (reference, model), chosen = _references(given), given.options or {}
+    return load_objective(
+        reference, fit_options=options, options=chosen, model=model, space_overrides=given.space
+    )
+
+
+def _references(given: Given) -> tuple[str, str | None]:
+    if given.model is not None and given.objective is not None:
+        raise StudyError("--model and --objective exclude each other", "drop one of them")
+    model = None if given.model is None else _absolute(given.model)
+    return _absolute(given.objective or DEFAULT_OBJECTIVE), model
+
+
+def _absolute(reference: str) -> str:
+    """Return `FILE.py:attr` with the file's full path, so that it means the same in any folder."""
+    file, colon, attr = reference.rpartition(":")
+    return f"{Path(file).resolve()}{colon}{attr}" if file.endswith(".py") else reference
+
+
+def _default_epochs(objective: Objective, dataset: Any) -> int:
+    choose = getattr(objective, "default_epochs", None)
+    return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
+
+
+def _precision(objective: Objective, wanted: str | None) -> str:
+    if wanted not in (None, "auto"):
+        return str(wanted)
+    detect = getattr(objective, "detect_precision", None)
+    return "float32" if detect is None else str(detect())
+
+
+def _redraws(spec: StudySpec, first_slot: int, n_slots: int) -> dict[int, int]:
+    if spec.sampler != "random":
+        return {}
+    try:
+        return plan_redraws(SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots)
+    except SpaceExhausted as error:
+        raise StudyError(
+            f"the search space holds {error.n_distinct} distinct configurations; "
+            f"{first_slot + n_slots} slots were asked for",
+            f"--n-trials {error.n_distinct}, or a wider --space",
+        ) from None
+
+
+def _create_row(storage: SlotStorage, name: str, direction: str) -> int:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
+    try:
+        return storage.create_new_study([StudyDirection[direction.upper()]], name)
+    except DuplicatedStudyError:
+        return storage.get_study_id_from_name(name)

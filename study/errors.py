@@ -1,0 +1,9 @@
+"""The ways in which a study fails that are known; `cli.py` alone turns them into text."""
+
+
+class StudyError(Exception):
+    """A failure that the user can mend; `hint` is the command or change that mends it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint

@@ -1,0 +1,210 @@
+"""The end of a study: retrain the best slot on every labelled row, predict, write the submission.
+
+The best slot's params are replayed through the same space and the same `fit` that searched. Every
+file is written aside, checked, and moved into place. Which slot is the best is decided by value
+alone.
+"""
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage import attrs
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.atomic import atomic_path, write_text
+from study.errors import StudyError
+from study.opening import Loaded, OpenStudy, Say, load
+from study.status import find_best, jsonable
+from study.submission import kaggle_line, write_submission
+
+PACKAGES = ("slot-study", "optuna", "tensorflow", "keras", "numpy", "sqlalchemy")
+
+
+@dataclass(frozen=True)
+class Finalized:
+    """What was written, and from which trial."""
+
+    trial: int
+    value: float
+    submission: Path
+    train_s: float
+
+
+def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
+    """Retrain the best slot on all labelled rows and write the four files into `out`.
+
+    `submission.csv`, `model.keras` (where the objective can export one), `model_card.md` and
+    `manifest.json`, each complete or not at all.
+
+    Raises:
+        StudyError: No trial has finished, or this objective has nothing to predict.
+    """
+    best, n_running = _choose(opened)
+    if n_running:
+        say(f"warning: {n_running} trials are still running; the best one may yet change")
+    loaded = load(opened)
+    dataset = loaded.dataset
+    if not hasattr(dataset, "for_retraining"):
+        raise StudyError(
+            f"objective {opened.spec.objective} has no data to predict: there is no submission"
+        )
+    seed = int(best.user_attrs[attrs.SEED])
+    say(f"retraining trial {best.trial} (value {best.value:.5f}) on {len(dataset.labels)} rows")
+    started = time.monotonic()
+    fitted = loaded.objective.fit(
+        _replayed(loaded, best.params),
+        dataset.for_retraining(),
+        seed=seed,
+        report=_no_report,
+        resume_dir=None,
+    )
+    train_s = time.monotonic() - started
+    probabilities = loaded.objective.predict(fitted, dataset.test_images)
+    labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
+    out.mkdir(parents=True, exist_ok=True)
+    submission = out / "submission.csv"
+    write_submission(
+        submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
+        dataset.classes,
+    )  # fmt: skip
+    outputs = [submission, *_export(loaded, fitted, out, say)]
+    facts = _manifest(opened, best, seed, train_s, outputs)
+    write_text(out / "model_card.md", _model_card(opened, best, facts, dataset))
+    facts["outputs"]["model_card.md"] = _sha256(out / "model_card.md")
+    write_text(out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
+    say(f"{submission} ready: {len(labels)} rows")
+    say(kaggle_line(submission))
+    return Finalized(best.trial, float(best.value or 0.0), submission, train_s)
+
+
+def _choose(opened: OpenStudy) -> tuple[Attempt, int]:
+    attempts = read_attempts(opened.storage.engine, opened.study_id)
+    newest = newest_by_slot(attempts).values()
+    counts = {n: sum(a.state.name == n for a in newest) for n in ("WAITING", "RUNNING", "FAIL")}
+    best = find_best(newest, opened.spec.direction)
+    if best is None:
+        waiting, running, failed = counts.values()
+        raise StudyError(
+            f"no finished trial in study '{opened.name}' "
+            f"({waiting} waiting, {running} running, {failed} failed)",
+            f"study run --study {opened.name}   (study watch shows it)",
+        )
+    (detailed,) = read_attempts(
+        opened.storage.engine, opened.study_id, details=True, trials=[best.trial]
+    )
+    return detailed, counts["RUNNING"]
+
+
+def _replayed(loaded: Loaded, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Walk the space with the stored values, so that nothing else decides what a param is."""
+    return loaded.objective.space.draw(lambda name, _distribution: params[name])
+
+
+def _no_report(step: int, value: float) -> None:
+    """Retraining has no validation rows; there is nobody to report to."""
+
+
+def _export(loaded: Loaded, fitted: Any, out: Path, say: Say) -> list[Path]:
+    export = getattr(loaded.objective, "export", None)
+    if export is None:
+        say("this objective exports no model: model.keras is not written")
+        return []
+    path = out / "model.keras"
+    with atomic_path(path) as aside:
+        custom = export(fitted, aside)
+    if custom:
+        say(f"model.keras needs these classes of yours to load: {', '.join(custom)}")
+    return [path]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _manifest(
+    opened: OpenStudy, best: Attempt, seed: int, train_s: float, outputs: list[Path]
+) -> dict[str, Any]:
+    spec = opened.spec
+    return {
+        "study": opened.name,
+        "trial": best.trial,
+        "slot": best.slot,
+        "value": best.value,
+        "params": best.params,
+        "study_seed": spec.seed,
+        "training_seed": seed,
+        "epochs": spec.epochs,
+        "precision": spec.precision,
+        "threads": spec.threads,
+        "deterministic": spec.deterministic,
+        "objective": spec.model or spec.objective,
+        "source_sha256": spec.source,
+        "data_sha256": spec.data,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "train_s": round(train_s, 1),
+        "versions": _versions(),
+        "outputs": {path.name: _sha256(path) for path in outputs},
+    }
+
+
+def _model_card(opened: OpenStudy, best: Attempt, facts: Mapping[str, Any], dataset: Any) -> str:
+    params = "\n".join(f"| {name} | {value} |" for name, value in best.params.items())
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    n_valid = len(dataset.valid)
+    return f"""# {opened.name}: model card
+
+Trial {best.trial} of {opened.n_slots} slots, the best by its value on the validation rows,
+retrained on all {len(dataset.labels)} labelled rows with its own seed.
+
+| | |
+|---|---|
+| value of the trial | {best.value:.5f} on {n_valid} validation rows |
+| what to expect | less: the best of many looks better than it is |
+| epochs, precision, threads | {facts["epochs"]}, {facts["precision"]}, {facts["threads"]} |
+| study seed, training seed | {facts["study_seed"]}, {facts["training_seed"]} |
+| training time | {facts["train_s"]} s |
+| images | {dataset.side}x{dataset.side}, {dataset.n_classes} classes |
+| data sha256 | {facts["data_sha256"]} |
+| versions | {versions} |
+
+## Params
+
+| name | value |
+|---|---|
+{params}
+
+## Use
+
+`model.keras` takes raw uint8 images of shape (n, {dataset.side}, {dataset.side}) and gives
+probabilities of shape (n, {dataset.n_classes}); column i is class {", ".join(dataset.classes)}[i].
+
+    import keras
+    model = keras.models.load_model("model.keras")
+    probabilities = model.predict(images)
+"""
+
+
+if __name__ == "__main__":
+    from study.cli import finalize_main
+
+    finalize_main()

@@ -1,0 +1,119 @@
+"""The commands that only look: they write nothing and never create a database.
+
+Imports stand inside the commands, so that `study --help` stays quick.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from study.commands import given_by, open_by_url
+from study.options import DEFAULT_STORAGE, Defining, Json, Storage, Study, expand
+
+
+def status_command(
+    storage: Storage = DEFAULT_STORAGE, study: Study = None, as_json: Json = False
+) -> int:
+    """One look at a study."""
+    from study.status import read_status
+
+    status = read_status(open_by_url(storage, study))
+    if as_json:
+        _print_json(status.to_json())
+        return 0
+    from rich.console import Console
+
+    from study.watch import render
+
+    Console(highlight=False).print(render(status))
+    return 0
+
+
+def watch_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
+    """Watch a study live until it is done."""
+    from rich.console import Console
+
+    from study.watch import watch_until_done
+
+    watch_until_done(open_by_url(storage, study), Console(highlight=False))
+    return 0
+
+
+def trials_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    as_json: Json = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", envvar="STUDY_CSV", help="Print CSV on stdout")
+    ] = False,
+) -> int:
+    """List every attempt, with its params and how it ended."""
+    from study.status import trials_json
+
+    rows = trials_json(open_by_url(storage, study))
+    if as_json:
+        _print_json(rows)
+    elif as_csv:
+        import pandas as pd
+
+        print(pd.json_normalize(rows).to_csv(index=False), end="")
+    else:
+        from rich.console import Console
+
+        from study.watch import render_trials
+
+        Console(highlight=False).print(render_trials(rows))
+    return 0
+
+
+def list_command(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> int:
+    """List the studies of a storage."""
+    from storage.rdb import open_storage
+    from study.listing import list_studies, render_list
+
+    found = list_studies(open_storage(storage, create=False))
+    if as_json:
+        _print_json(found)
+        return 0
+    from rich.console import Console
+
+    Console(highlight=False).print(render_list(found))
+    return 0
+
+
+def check_command(
+    data: Annotated[
+        Path, typer.Option("--data", envvar="STUDY_DATA", help="Folder with train.csv, test.csv")
+    ],
+) -> int:
+    """Check the data alone."""
+    from objectives.kaggle import check_data
+
+    report = check_data(data)
+    counts = ", ".join(f"{name}: {n}" for name, n in report.class_counts.items())
+    print(f"{report.n_train} labelled and {report.n_test} unlabelled images of ", end="")
+    print(f"{report.side}x{report.side} pixels")
+    print(f"{len(report.class_counts)} classes ({counts})")
+    print(f"submission columns: {', '.join(report.columns)}")
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+@expand
+def space_command(
+    storage: Storage = DEFAULT_STORAGE, study: Study = None, *, defining: Defining
+) -> int:
+    """Print the search space in force, as TOML to edit and give back with --space."""
+    from study.creating import space_in_force
+
+    print(space_in_force(storage, study, given_by(defining)).to_toml(), end="")
+    return 0
+
+
+def _print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    print()

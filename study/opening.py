@@ -1,0 +1,141 @@
+"""Opening a study that is there, and loading its objective and data into this process.
+
+Decides which study is meant, and that whoever joins brings the objective, data and space that it
+was created with. Creating one is `creating.py`'s work.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from objectives.base import FitOptions, Objective
+from objectives.load import load_objective, source_fingerprint, with_space
+from objectives.space import SearchSpace
+from storage import attrs
+from storage.rdb import SlotStorage
+from storage.slots import Slots
+from study.errors import StudyError
+from study.spec import StudySpec, refuse_difference
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study in its storage.
+
+    Attributes:
+        data_dir: Where this machine has the data, as far as is known.
+    """
+
+    storage: SlotStorage
+    study_id: int
+    name: str
+    spec: StudySpec
+    data_dir: Path | None
+
+    @property
+    def slots(self) -> Slots:
+        """The study's budget."""
+        return Slots(self.storage, self.study_id)
+
+    @property
+    def n_slots(self) -> int:
+        """The whole budget."""
+        found = self.storage.get_study_user_attrs(self.study_id).get(attrs.N_SLOTS, 0)
+        return int(found)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The objective and the data of a study, in this process."""
+
+    objective: Objective
+    dataset: Any
+
+
+def study_names(storage: SlotStorage) -> list[str]:
+    """Return the names of the studies in a storage, in order of creation."""
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
+    """Return id and name of a study; the name may be left out where there is one only.
+
+    Raises:
+        StudyError: There is none, not that one, or more than one.
+    """
+    names = study_names(storage)
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name is None or name not in names:
+        there = f"there are: {', '.join(names)}" if names else "the storage holds none"
+        what = "which study?" if name is None else f"no study '{name}';"
+        hint = f"--study {names[0]}" if names else "study run --data DIR"
+        raise StudyError(f"{what} {there}", hint)
+    return int(storage.get_study_id_from_name(name)), name
+
+
+def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
+    """Return the stored spec.
+
+    Raises:
+        StudyError: The study was made by plain Optuna, or its creation did not get to the end.
+    """
+    stored = storage.get_study_user_attrs(study_id).get(attrs.SPEC)
+    if stored is None:
+        raise StudyError(
+            f"study '{name}' has no slots: it was not created by this program, or not to the end",
+            f"study run --study {name} --data DIR",
+        )
+    return StudySpec.from_json(stored)
+
+
+def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = None) -> OpenStudy:
+    """Open a study that is there; creates nothing.
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    study_id, found = find_study(storage, name)
+    spec = read_spec(storage, study_id, found)
+    stored = storage.get_study_user_attrs(study_id).get(attrs.DATA_DIR)
+    folder = data_dir or (Path(stored) if stored else None)
+    return OpenStudy(storage, study_id, found, spec, folder)
+
+
+def load(opened: OpenStudy) -> Loaded:
+    """Load objective and data of a study, and refuse others than it was created with.
+
+    Raises:
+        StudyError: Data, space or objective differ; the difference is named.
+    """
+    spec = opened.spec
+    options = FitOptions(spec.epochs, spec.precision, spec.threads, spec.deterministic)
+    objective = load_objective(
+        spec.objective,
+        fit_options=options,
+        options=spec.options,
+        model=spec.model,
+        space_overrides=None,
+    )
+    objective = with_space(objective, SearchSpace.from_json(spec.space))
+    dataset = load_data(objective, opened.data_dir)
+    found: dict[str, Any] = {"source": source_fingerprint(spec.objective, spec.model)}
+    found["data"] = fingerprint_of(dataset) if objective.needs_data else None
+    refuse_difference(opened.name, spec, found)
+    return Loaded(objective, dataset)
+
+
+def load_data(objective: Objective, data_dir: Path | None) -> Any:
+    """Return the objective's dataset; refuse to go on without a folder where it needs one."""
+    if objective.needs_data and data_dir is None:
+        raise StudyError("this objective needs data", "--data DIR (a folder with train.csv)")
+    return objective.load(data_dir)
+
+
+def fingerprint_of(dataset: Any) -> str | None:
+    """Return the dataset's fingerprint; None where it keeps none."""
+    found = getattr(dataset, "fingerprint", None)
+    return None if found is None else str(found)

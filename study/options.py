@@ -1,0 +1,173 @@
+"""The command line's options: one definition each, with its environment variable and help.
+
+Options that mean the same everywhere are defined once here; those that define a study are bundled
+in `Defining`, which `expand` spreads over the signature of a command.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+DEFAULT_STORAGE = "sqlite:///study.db"
+ADVANCED = "Advanced"
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
+_UNITS_S = {"": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
+
+
+def seconds(text: str | float) -> float:
+    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds.
+
+    Raises:
+        typer.BadParameter: It is none of these.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(text))
+    if not parts or "".join(n + u for n, u in parts) != str(text):
+        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 30m or 1h30m")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _option(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
+    variable = "STUDY_NAME" if flag == "--study" else "STUDY_" + flag[2:].replace("-", "_").upper()
+    return typer.Option(flag, envvar=variable, help=help_text, rich_help_panel=panel, **more)
+
+
+Storage = Annotated[
+    str, _option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
+]
+Study = Annotated[
+    str | None, _option("--study", "Name of the study; may be left out where there is one only")
+]
+Data = Annotated[Path | None, _option("--data", "Folder with train.csv and test.csv, plain or .gz")]
+Out = Annotated[Path, _option("--out", "Folder for submission.csv, model.keras and their papers")]
+Workers = Annotated[
+    str, _option("--workers", "Worker processes here: a number, or auto = cores / threads")
+]
+WorkDir = Annotated[
+    Path | None, _option("--work-dir", "Logs and checkpoints; default <study>.work")
+]
+Json = Annotated[bool, _option("--json", "Print JSON on stdout")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="STUDY_QUIET", help="Errors only")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", envvar="STUDY_VERBOSE", help="Say more")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do not ask")]
+Wait = Annotated[
+    str, _option("--wait", "For how long a database that is away is waited for", ADVANCED)
+]
+
+
+@dataclass(frozen=True)
+class Defining:
+    """The options that define a study: given once, stored with it, refused where they differ."""
+
+    objective: Annotated[
+        str | None,
+        _option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
+    ] = None
+    model: Annotated[
+        str | None, _option("--model", "FILE.py:build, your own network with its SPACE")
+    ] = None
+    space: Annotated[
+        Path | None, _option("--space", "TOML file that narrows, fixes or replaces params")
+    ] = None
+    n_trials: Annotated[
+        int | None, _option("--n-trials", "Budget: slots of the study (30); may be raised", min=1)
+    ] = None
+    timeout: Annotated[
+        str | None, _option("--timeout", "Wall time such as 30m, after which no slot is started")
+    ] = None
+    seed: Annotated[
+        int | None, _option("--seed", "Same seed, same params and trainings (0)", min=0)
+    ] = None
+    epochs: Annotated[
+        int | None, _option("--epochs", "Epochs of a trial; default by the data's size", min=1)
+    ] = None
+    threads: Annotated[
+        int | None, _option("--threads", "Threads of a trial (1); part of what it computes", min=1)
+    ] = None
+    precision: Annotated[
+        str | None, _option("--precision", "auto, float32 or bfloat16; auto asks the machine once")
+    ] = None
+    sampler: Annotated[
+        str | None,
+        _option(
+            "--sampler",
+            "random (the same for any number of workers), or tpe, gp, cmaes, qmc: Optuna's, "
+            "whose choices depend on timing",
+        ),
+    ] = None
+    pruner: Annotated[
+        str | None,
+        _option("--pruner", "none, median, asha, hyperband: Optuna's; depends on timing"),
+    ] = None
+    objective_option: Annotated[
+        list[str] | None,
+        _option("--objective-option", "KEY=VALUE for the objective; repeatable", ADVANCED),
+    ] = None
+    grace: Annotated[
+        str | None, _option("--grace", "Age of a heartbeat that means dead (60s)", ADVANCED)
+    ] = None
+    heartbeat: Annotated[
+        str | None, _option("--heartbeat", "Time between heartbeats (15s)", ADVANCED)
+    ] = None
+    max_attempts: Annotated[
+        int | None,
+        _option("--max-attempts", "Losses in a row that give a slot up (3)", ADVANCED, min=1),
+    ] = None
+    no_deterministic: Annotated[
+        bool,
+        _option("--no-deterministic", "Allow ops without a deterministic kernel", ADVANCED),
+    ] = False
+
+
+def expand(command: Callable[..., int]) -> Callable[..., int]:
+    """Return `command` with its parameter `defining: Defining` spread into options of its own."""
+    hints = get_type_hints(Defining, include_extras=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    spread = [
+        inspect.Parameter(
+            f.name,
+            keyword,
+            default=None if f.default is MISSING else f.default,
+            annotation=hints[f.name],
+        )
+        for f in fields(Defining)
+    ]
+    own = get_type_hints(command, include_extras=True)
+    kept = [
+        p.replace(kind=keyword, annotation=own[name])
+        for name, p in inspect.signature(command).parameters.items()
+        if name != "defining"
+    ]
+
+    @functools.wraps(command)
+    def expanded(**values: Any) -> int:
+        defining = Defining(**{f.name: values.pop(f.name) for f in fields(Defining)})
+        return command(defining=defining, **values)
+
+    parameters = [*kept, *spread]
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {p.name: p.annotation for p in parameters}
+    del expanded.__wrapped__
+    return expanded
+
+
+def key_values(pairs: list[str] | None) -> dict[str, str] | None:
+    """Return `KEY=VALUE` pairs as a dict; one value may hold several lines of them.
+
+    Raises:
+        typer.BadParameter: A pair has no `=`.
+    """
+    if not pairs:
+        return None
+    found = {}
+    for pair in [line for item in pairs for line in item.splitlines() if line.strip()]:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE")
+        found[key.strip()] = value
+    return found

@@ -1,0 +1,148 @@
+"""StudySpec: what defines a study. Fixed at `create`, stored as JSON, never derived again.
+
+What a user gave (`Given`) is compared with what is stored; the difference is named. The budget is
+not in here, because it may be raised: see `storage.slots`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from study.errors import StudyError
+
+SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
+PRUNERS = ("none", "median", "asha", "hyperband")
+MAY_CHANGE = ("timeout_s",)
+"""Fields that a later command may raise; every other difference is refused."""
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What every worker of a study agrees on.
+
+    Attributes:
+        objective: Built-in name, `package.module:attr` or `FILE.py:attr`.
+        model: `FILE.py:build`, or None.
+        options: Of the objective, as text.
+        source: sha256 of what defines the objective's code.
+        data: Fingerprint of the data; None where the objective needs none.
+        space: The search space as JSON (see `objectives.space.SearchSpace.to_json`).
+        epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
+        timeout_s: Wall time after which no further slot is started, in s; None is no limit.
+        grace_s, heartbeat_s: Lease times, in s.
+        max_attempts: How many losses of a slot in a row give it up.
+    """
+
+    objective: str
+    model: str | None
+    options: dict[str, str]
+    source: str
+    data: str | None
+    space: list[dict[str, Any]]
+    direction: str
+    seed: int
+    epochs: int
+    precision: str
+    threads: int
+    deterministic: bool = True
+    sampler: str = "random"
+    pruner: str = "none"
+    timeout_s: float | None = None
+    grace_s: float = 60.0
+    heartbeat_s: float = 15.0
+    max_attempts: int = 3
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dict of JSON types; `from_json` gives an equal spec."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "StudySpec":
+        """Return the spec of a study; keys of a newer version are left out.
+
+        Raises:
+            StudyError: A key is missing: the study was made by another program.
+        """
+        known = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise StudyError(f"the study's spec cannot be read: {error}") from None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command line said; None where it said nothing. Names as in `StudySpec`."""
+
+    objective: str | None = None
+    model: str | None = None
+    options: dict[str, str] | None = None
+    space: dict[str, Any] | None = field(default=None)
+    seed: int | None = None
+    epochs: int | None = None
+    precision: str | None = None
+    threads: int | None = None
+    deterministic: bool | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    timeout_s: float | None = None
+    grace_s: float | None = None
+    heartbeat_s: float | None = None
+    max_attempts: int | None = None
+
+    def of(self, *names: str) -> dict[str, Any]:
+        """Return those of the named values that were given."""
+        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+
+
+def check_lease(grace_s: float, heartbeat_s: float) -> None:
+    """Refuse lease times under which a healthy worker could be taken for dead.
+
+    Raises:
+        StudyError: The grace period is under three heartbeats or under three seconds.
+    """
+    if heartbeat_s <= 0:
+        raise StudyError(f"--heartbeat {heartbeat_s:g}s must be above 0")
+    if grace_s < 3 or grace_s < 3 * heartbeat_s:
+        raise StudyError(
+            f"--grace {grace_s:g}s must be at least 3 s and three heartbeats of {heartbeat_s:g} s",
+            f"--grace {max(3.0, 3 * heartbeat_s):g}s",
+        )
+
+
+def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -> None:
+    """Refuse values that are not those the study was created with.
+
+    Args:
+        name: The study's, for the message.
+        wanted: Field of the spec to the value that this command brings.
+
+    Raises:
+        StudyError: Names the first difference.
+    """
+    for key, value in wanted.items():
+        have = getattr(stored, key)
+        if key in MAY_CHANGE or have == value:
+            continue
+        flag = {"options": "objective-option", "deterministic": "no-deterministic"}.get(key, key)
+        flag = "--" + flag.removesuffix("_s").replace("_", "-")
+        if key in ("data", "source", "space", "direction"):
+            what = {"source": "objective's code"}.get(key, key)
+            detail = _first_difference(have, value) if key == "space" else ""
+            raise StudyError(
+                f"study '{name}' was created with another {what}{detail}",
+                f"another --study name, or the {what} it was created with",
+            )
+        raise StudyError(
+            f"study '{name}' has {key.removesuffix('_s')} {have}; this command says {value}",
+            f"another --study name, or drop {flag} to continue this one",
+        )
+
+
+def _first_difference(have: list[dict[str, Any]], want: list[dict[str, Any]]) -> str:
+    ours = {entry["name"]: entry for entry in have}
+    theirs = {entry["name"]: entry for entry in want}
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            return f" (it differs in '{name}')"
+    return " (the order of its entries differs)"

@@ -1,0 +1,241 @@
+"""What a study is doing, as numbers: counts by slot, workers, the best, how long it will take.
+
+A slot counts where its newest attempt of ours stands. How the numbers look on a terminal is decided
+in `watch.py`; their JSON form, which scripts rely on, is here.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.opening import OpenStudy
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best COMPLETE slot."""
+
+    slot: int
+    trial: int
+    value: float
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """A worker that holds a trial; `epoch` counts finished ones, `seen_s` is a heartbeat's age."""
+
+    id: str
+    host: str
+    pid: int | None
+    device: str | None
+    trial: int
+    slot: int
+    epoch: int
+    seen_s: float | None
+    state: str
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """One look at a study; `waiting + running + complete + pruned + failed == n_slots`.
+
+    Attributes:
+        failed: Slots that are final without a value.
+        attempts: Started attempts, the released ones left out.
+        lost: Trials with that reason.
+        done: Whether every slot is final.
+        eta_s: Expected time to the last slot's end, in s; None while nothing is known.
+        reasons: Reason to the number of slots that ended so.
+        images_per_s: Of the trials in progress together, from those that finished; None if unknown.
+    """
+
+    study: str
+    n_slots: int
+    waiting: int
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+    attempts: int
+    lost: int
+    workers: list[WorkerStatus]
+    best: Best | None
+    done: bool
+    eta_s: float | None
+    reasons: dict[str, int]
+    images_per_s: float | None
+
+    @property
+    def n_final(self) -> int:
+        """Slots that are complete, pruned or failed."""
+        return self.complete + self.pruned + self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented fields, NaN and infinities as text."""
+        found = asdict(self)
+        del found["reasons"], found["images_per_s"]
+        return jsonable(found)  # type: ignore[no-any-return]
+
+
+def read_status(opened: OpenStudy) -> StudyStatus:
+    """Look at a study: a few statements, whatever its size."""
+    engine, study_id = opened.storage.engine, opened.study_id
+    attempts = read_attempts(engine, study_id)
+    newest = newest_by_slot(attempts)
+    by_state = dict.fromkeys(TrialState, 0)
+    for attempt in newest.values():
+        by_state[attempt.state] += 1
+    ours = [a for a in attempts if a.slot is not None]
+    running = [a for a in newest.values() if a.state == TrialState.RUNNING]
+    best = find_best(newest.values(), opened.spec.direction)
+    wanted = [a.trial for a in running] + ([best.trial] if best else [])
+    detailed = {a.trial: a for a in read_attempts(engine, study_id, details=True, trials=wanted)}
+    waiting = by_state[TrialState.WAITING]
+    n_slots = len(newest)
+    return StudyStatus(
+        study=opened.name,
+        n_slots=n_slots,
+        waiting=waiting,
+        running=len(running),
+        complete=by_state[TrialState.COMPLETE],
+        pruned=by_state[TrialState.PRUNED],
+        failed=by_state[TrialState.FAIL],
+        attempts=sum(_is_attempt(a) for a in ours),
+        lost=sum(_reason(a) == attrs.Reason.LOST for a in ours),
+        workers=[_worker(detailed.get(a.trial, a), opened.spec.grace_s) for a in running],
+        best=_described(best, detailed),
+        done=n_slots > 0 and waiting + len(running) == 0,
+        eta_s=_eta_s(attempts, waiting, running),
+        reasons=_reasons(newest.values()),
+        images_per_s=_images_per_s(attempts, len(running)),
+    )
+
+
+def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
+    """Return the best COMPLETE attempt; of equal ones that of the lowest slot."""
+    complete = [
+        a
+        for a in newest
+        if a.state == TrialState.COMPLETE and a.value is not None and not math.isnan(a.value)
+    ]
+    sign = -1.0 if direction == "maximize" else 1.0
+    return min(complete, key=lambda a: (sign * (a.value or 0.0), a.slot), default=None)
+
+
+def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
+    """Return every trial by number in the documented form, WAITING included."""
+    attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
+    return [
+        jsonable(
+            {
+                "trial": a.trial,
+                "slot": a.slot,
+                "attempt": a.user_attrs.get(attrs.ATTEMPT),
+                "state": a.state.name,
+                "reason": a.user_attrs.get(attrs.REASON),
+                "value": a.value,
+                "params": a.params,
+                "seed": a.user_attrs.get(attrs.SEED),
+                "worker": a.user_attrs.get(attrs.WORKER),
+                "started_at": iso_utc(a.started_at),
+                "finished_at": iso_utc(a.finished_at),
+                "intermediate": {str(step): value for step, value in a.reports.items()},
+            }
+        )
+        for a in attempts
+    ]
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` with NaN and infinities as "nan", "inf", "-inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def iso_utc(moment: datetime | None) -> str | None:
+    """Return a naive UTC time as ISO 8601 with `Z`."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _reason(attempt: Attempt) -> str | None:
+    found = attempt.user_attrs.get(attrs.REASON)
+    return None if found is None else str(found)
+
+
+def _is_attempt(attempt: Attempt) -> bool:
+    return attempt.state != TrialState.WAITING and _reason(attempt) != attrs.Reason.RELEASED
+
+
+def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for attempt in newest:
+        if attempt.state == TrialState.FAIL:
+            reason = _reason(attempt) or "unknown"
+            counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+def _worker(attempt: Attempt, grace_s: float) -> WorkerStatus:
+    name = str(attempt.user_attrs.get(attrs.WORKER, "unknown"))
+    host, _, pid = name.rpartition(":")
+    seen_s = attempt.seen_s
+    gone = seen_s is not None and seen_s > grace_s
+    return WorkerStatus(
+        id=name,
+        host=host or name,
+        pid=int(pid) if pid.isdigit() else None,
+        device=None,
+        trial=attempt.trial,
+        slot=attempt.slot if attempt.slot is not None else -1,
+        epoch=len(attempt.reports),
+        seen_s=None if seen_s is None else round(seen_s, 3),
+        state="gone" if gone else "training",
+    )
+
+
+def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | None:
+    if best is None or best.slot is None or best.value is None:
+        return None
+    return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
+
+
+def _durations_s(attempts: Iterable[Attempt]) -> list[float]:
+    return [
+        (a.finished_at - a.started_at).total_seconds()
+        for a in attempts
+        if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
+    ]
+
+
+def _eta_s(attempts: list[Attempt], waiting: int, running: list[Attempt]) -> float | None:
+    """Remaining trial seconds over the workers there are; a running trial counts as half done."""
+    durations = _durations_s(attempts)
+    if waiting + len(running) == 0:
+        return 0.0 if durations else None
+    if not durations or not running:
+        return None
+    mean_s = sum(durations) / len(durations)
+    return round(mean_s * (waiting + 0.5 * len(running)) / len(running), 1)
+
+
+def _images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
+    rates = [
+        rate
+        for a in attempts
+        if isinstance(rate := (a.user_attrs.get(attrs.INFO) or {}).get("images_per_s"), float)
+    ]
+    return n_running * sum(rates) / len(rates) if rates and n_running else None

@@ -1,0 +1,98 @@
+"""Where a claimed trial's params come from when they were not written with the claim.
+
+With the random sampler, no pruner and no given params the claim has them and Optuna is not asked.
+Otherwise an Optuna trial is made of the claimed row, so that any of Optuna's samplers and pruners
+works on it. The space is walked by the same code either way.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from objectives.space import SearchSpace
+from storage.slots import Claim
+from study.opening import OpenStudy
+from study.sampler import SlotRandomSampler
+
+Params = dict[str, Any]
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of a spec; what any but `random` choose depends on timing."""
+    made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "random": lambda: SlotRandomSampler(seed),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+        "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed),
+        "qmc": lambda: optuna.samplers.QMCSampler(seed=seed),
+    }
+    return made[name]()
+
+
+def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
+    """Return the pruner of a spec; rungs are in epochs."""
+    made: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
+        "none": optuna.pruners.NopPruner,
+        "median": optuna.pruners.MedianPruner,
+        "asha": optuna.pruners.SuccessiveHalvingPruner,
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=max(1, epochs)),
+    }
+    return made[name]()
+
+
+class Suggester:
+    """Gives each claim its params, and the question whether to prune it."""
+
+    def __init__(self, opened: OpenStudy, space: SearchSpace) -> None:
+        self._opened, self._space = opened, space
+        self._study: optuna.Study | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether params come from Optuna at all; else they are drawn with the claim."""
+        return self._opened.spec.sampler != "random"
+
+    def params_of(self, claim: Claim) -> tuple[Params, Callable[[], bool]]:
+        """Return the params of a claim, written to its row, and its `should_prune`."""
+        drawn = dict(claim.draw.params)
+        if drawn and self._opened.spec.pruner == "none":
+            return drawn, lambda: False
+        trial = optuna.trial.Trial(self._optuna_study(), claim.trial_id)
+        return self._space.draw(_suggest_from(trial)), trial.should_prune
+
+    def _optuna_study(self) -> optuna.Study:
+        if self._study is None:
+            spec = self._opened.spec
+            self._study = optuna.load_study(
+                study_name=self._opened.name,
+                storage=self._opened.storage,
+                sampler=make_sampler(spec.sampler, spec.seed),
+                pruner=make_pruner(spec.pruner, spec.epochs),
+            )
+        return self._study
+
+
+def _suggest_from(trial: optuna.trial.Trial) -> Callable[[str, BaseDistribution], Any]:
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, FloatDistribution):
+            step, log = distribution.step, distribution.log
+            return trial.suggest_float(
+                name, distribution.low, distribution.high, step=step, log=log
+            )
+        if isinstance(distribution, IntDistribution):
+            step_int, log = distribution.step, distribution.log
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=step_int, log=log
+            )
+        if isinstance(distribution, CategoricalDistribution):
+            return trial.suggest_categorical(name, distribution.choices)
+        raise TypeError(f"no way to suggest {distribution!r}")
+
+    return suggest

@@ -1,0 +1,179 @@
+"""How a study looks on a terminal: a live table, or plain lines where there is no terminal.
+
+Decides wording and layout; the numbers come from `status.py`. Polls no faster than the study can be
+read cheaply: a look that took long is followed by a longer pause.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from study.opening import OpenStudy
+from study.status import StudyStatus, WorkerStatus, read_status
+
+POLL_S = 0.5
+SHARE_OF_LOOKING = 0.05
+LINE_EVERY_S = 10.0
+
+
+def duration(seconds: float | None) -> str:
+    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
+
+
+def show_params(params: dict[str, object]) -> str:
+    """Return `name=value` pairs, floats with three digits."""
+    shown = {n: f"{v:.3g}" if isinstance(v, float) else str(v) for n, v in params.items()}
+    return " ".join(f"{name}={value}" for name, value in shown.items())
+
+
+def summary(status: StudyStatus) -> str:
+    """Return one line: done of N, running, failed, best, rate, ETA."""
+    parts = [f"{status.study}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
+    if status.failed:
+        parts.append(f"{status.failed} failed")
+    if status.best:
+        parts.append(f"best {status.best.value:.5f} (trial {status.best.trial})")
+    if status.images_per_s:
+        parts.append(f"{status.images_per_s:,.0f} images/s")
+    if not status.done:
+        parts.append(f"ETA {duration(status.eta_s)}")
+    return ", ".join(parts)
+
+
+def render(status: StudyStatus) -> RenderableType:
+    """Return the live view: a bar, the counts, the best, and a row a worker."""
+    counts = Text.assemble(
+        (f"{status.n_final}", "bold"),
+        f" of {status.n_slots} done   {status.running} running   ",
+        (f"{status.failed} failed", "red" if status.failed else "dim"),
+        f"   {status.pruned} pruned" if status.pruned else "",
+        f"   {status.images_per_s:,.0f} images/s" if status.images_per_s else "",
+        f"   ETA {duration(status.eta_s)}" if not status.done else "   done",
+    )
+    head = Text.assemble((status.study, "bold cyan"), "  ", counts)
+    bar = ProgressBar(total=max(1, status.n_slots), completed=status.n_final, width=None)
+    parts: list[RenderableType] = [head, Padding(bar, 0)]
+    if status.best:
+        text = f"best {status.best.value:.5f}  trial {status.best.trial}  "
+        parts.append(Text.assemble((text, "green"), (show_params(status.best.params), "dim")))
+    if status.workers:
+        parts.append(_workers_table(status.workers))
+    return Group(*parts)
+
+
+def _workers_table(workers: list[WorkerStatus]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, justify in (("worker", "left"), ("trial", "right"), ("slot", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("epochs", justify="right")
+    table.add_column("seen", justify="right")
+    for worker in workers:
+        style = "red" if worker.state == "gone" else ""
+        seen = f"{duration(worker.seen_s)} ago"
+        row = (worker.id, str(worker.trial), str(worker.slot), str(worker.epoch), seen)
+        table.add_row(*row, style=style)
+    return table
+
+
+def render_trials(rows: list[dict[str, Any]]) -> Table:
+    """Return a row a trial, from their documented JSON form."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("trial", "slot", "attempt", "state", "value", "steps", "worker", "params"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        value = "" if row["value"] is None else f"{row['value']:.5f}"
+        state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
+        cells = [row["trial"], row["slot"], row["attempt"], state, value, len(row["intermediate"])]
+        shown = ["" if cell is None else str(cell) for cell in cells]
+        table.add_row(*shown, row["worker"] or "", show_params(row["params"]))
+    return table
+
+
+class Watch(AbstractContextManager["Watch"]):
+    """Shows a study until `tick` is no longer called; falls back to lines.
+
+    Args:
+        opened: The study.
+        console: Where; its `is_terminal` decides between table and lines.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, opened: OpenStudy, console: Console, *, quiet: bool = False) -> None:
+        self._opened, self._console, self._quiet = opened, console, quiet
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._next_look = 0.0
+        self._next_line = 0.0
+        self._last_line = ""
+        self.status: StudyStatus | None = None
+
+    def __enter__(self) -> "Watch":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line above the live view."""
+        if not self._quiet:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def tick(self, *, now: bool = False) -> StudyStatus | None:
+        """Look and show, where it is time to; return the newest status."""
+        started = time.monotonic()
+        if started < self._next_look and not now:
+            return self.status
+        self.status = read_status(self._opened)
+        took_s = time.monotonic() - started
+        self._next_look = started + max(POLL_S, took_s / SHARE_OF_LOOKING)
+        self._show(self.status, now)
+        return self.status
+
+    def _show(self, status: StudyStatus, now: bool) -> None:
+        if self._live:
+            self._live.update(render(status), refresh=True)
+            return
+        line = summary(status)
+        known = line.split(", ETA")[0] == self._last_line.split(", ETA")[0]
+        if (time.monotonic() >= self._next_line or now) and not known:
+            self.say(line)
+            self._last_line = line
+            self._next_line = time.monotonic() + LINE_EVERY_S
+
+
+def watch_until_done(
+    opened: OpenStudy, console: Console, sleep: Callable[[float], None] = time.sleep
+) -> StudyStatus:
+    """Show a study until every slot is final, and return its last status."""
+    with Watch(opened, console) as view:
+        while True:
+            status = view.tick(now=view.status is None)
+            if status is not None and status.done:
+                view.tick(now=True)
+                return status
+            sleep(POLL_S / 2)

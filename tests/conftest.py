@@ -1,0 +1,88 @@
+"""What every test may use: URLs of fresh databases, and the rule about skipped tests.
+
+`storage_url` runs a test on SQLite, PostgreSQL and MySQL in turn. The servers come from
+`tests/databases.py` and start with the first test that needs them.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.databases import MYSQL_URL_VARIABLE, PostgresServer, mysql_database
+
+# The name in a test's id, and the fixture that has the URL.
+DATABASES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mysql": "mysql_url"}
+
+
+def pytest_configure() -> None:
+    """Forget the user's own settings: every option of the program has an environment variable."""
+    for name in list(os.environ):
+        if name.startswith("STUDY_") and not name.startswith("STUDY_TEST_"):
+            del os.environ[name]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Turn an unexpected skip into a failure where `STUDY_TEST_NO_SKIP=1`."""
+    report = yield
+    if item.get_closest_marker("expected_skip") is None and not hasattr(report, "wasxfail"):
+        _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """The same for a module that skips itself while it is imported."""
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if report.skipped and os.environ.get("STUDY_TEST_NO_SKIP") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where STUDY_TEST_NO_SKIP=1 allows none: {reason}"
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/study.db"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the session (one for each process of xdist)."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database on PostgreSQL."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def mysql_url() -> Iterator[str]:
+    """The URL of an empty database on MySQL or MariaDB, where a server was named."""
+    server_url = os.environ.get(MYSQL_URL_VARIABLE)
+    if not server_url:
+        pytest.skip(f"{MYSQL_URL_VARIABLE} names no server")
+    with mysql_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def storage_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database on each kind of server in turn."""
+    url: str = request.getfixturevalue(DATABASES[request.param])
+    return url

@@ -1,0 +1,187 @@
+"""What holds for the files of the repository as such: what they name, how long they are.
+
+Patterns that no file may hold are put together from pieces, so that this file does not hold them.
+"""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("study", "objectives", "storage")
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+pytest_plugins = ["pytester"]
+
+# Registries are reached through their clients as the reader has them set up, by package name.
+REGISTRY_HOSTS = [
+    ".".join(pieces)
+    for pieces in (
+        ("pypi", "org"),
+        ("pypi", "python", "org"),
+        ("files", "pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("deb", "debian", "org"),
+        ("security", "debian", "org"),
+        ("archive", "ubuntu", "com"),
+        ("proxy", "golang", "org"),
+        ("crates", "io"),
+        ("conda", "anaconda", "org"),
+    )
+]
+HOME_FOLDERS = [f"/{name}/" for name in ("home", "Users", "root")]
+
+
+def forbidden_in(text: str) -> list[str]:
+    """The registry hosts, home paths and paths of this clone in `text`, a line for each."""
+    # A home path starts a path: `objectives/home/x` is none.
+    homes = "|".join(map(re.escape, HOME_FOLDERS))
+    hosts = "|".join(map(re.escape, REGISTRY_HOSTS))
+    here = re.escape(str(ROOT)) if len(ROOT.parts) > 2 else r"(?!)"  # `/app` says nothing
+    pattern = re.compile(rf"\b(?:{hosts})\b|(?<![\w.~$}}-])(?:{homes})\w|{here}\b")
+    return [
+        f"{number}: {line.strip()}"
+        for number, line in enumerate(text.splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def tracked_files() -> list[Path]:
+    """Every file that git has, or would take with `git add --all`."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_registry_or_a_home() -> None:
+    """What is in the repository works on another machine, and leads nobody past the clients."""
+    files = tracked_files()
+    assert ROOT / "pyproject.toml" in files
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in files
+        for line in forbidden_in(path.read_text("utf-8", errors="replace"))
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"--index-url https://{host}/simple" for host in REGISTRY_HOSTS),
+        *(f"see {folder}ana/study.db" for folder in HOME_FOLDERS),
+        f"cd {ROOT}/study",
+    ],
+)
+def test_forbidden_text_is_found(text: str) -> None:
+    """Each host and each home folder is found when it is there."""
+    assert forbidden_in(f"fine\n{text}\n") == [f"2: {text}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["objectives/home/x.py", "~/root/x", "pip install optuna", "the users of scikit-learn.org"],
+)
+def test_harmless_text_is_not_found(text: str) -> None:
+    """A folder of the project that is called home is not a home."""
+    assert forbidden_in(text) == []
+
+
+def too_long(path: str, source: str) -> list[str]:
+    """The file and those of its functions that are longer than they should be."""
+    n_lines = len(source.splitlines())
+    found = [f"{path}: {n_lines} lines"] if n_lines > MAX_FILE_LINES else []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+            n_lines = node.end_lineno - node.lineno + 1
+            if n_lines > MAX_FUNCTION_LINES:
+                found.append(f"{path}:{node.lineno}: {node.name}: {n_lines} lines")
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_file_or_function_is_too_long(room: str) -> None:
+    """A file fits in a reader's head, and a function on a screen or two."""
+    files = sorted((ROOT / room).rglob("*.py"))
+    assert files
+    found = [
+        line
+        for file in files
+        for line in too_long(file.relative_to(ROOT).as_posix(), file.read_text("utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_too_long_file_and_function_are_found() -> None:
+    """The longest that is allowed passes; one line more does not."""
+    body = "    pass\n"
+    assert too_long("a.py", "x = 1\n" * MAX_FILE_LINES) == []
+    assert too_long("a.py", "x = 1\n" * (MAX_FILE_LINES + 1)) == ["a.py: 301 lines"]
+    assert too_long("a.py", "def f():\n" + body * (MAX_FUNCTION_LINES - 1)) == []
+    assert too_long("a.py", "def f():\n" + body * MAX_FUNCTION_LINES) == ["a.py:1: f: 61 lines"]
+
+
+def locked(name: str) -> dict[str, str]:
+    """Package name to exact version, with its marker, in one of the lock files."""
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    pins = [line.split("==", 1) for line in lines if line and not line.lstrip().startswith("#")]
+    return {package: version.split(";")[0].strip() for package, version in pins}
+
+
+def test_tests_run_with_the_versions_that_users_get() -> None:
+    """The lock of the developers holds the lock of the users, version for version."""
+    users, developers = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert users
+    assert {package: developers.get(package) for package in users} == users
+
+
+SKIPPING = """
+import pytest
+
+def test_skips():
+    pytest.skip("no server")
+
+@pytest.mark.expected_skip
+def test_may_skip():
+    pytest.skip("no GPU")
+
+@pytest.mark.xfail
+def test_known_failure():
+    raise ValueError
+"""
+
+
+@pytest.mark.parametrize(
+    ("no_skip", "outcomes"),
+    [("0", {"skipped": 2, "xfailed": 1}), ("1", {"failed": 1, "skipped": 1, "xfailed": 1})],
+)
+def test_unexpected_skip_fails_where_none_is_allowed(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    no_skip: str,
+    outcomes: dict[str, int],
+) -> None:
+    """With STUDY_TEST_NO_SKIP=1 a test that skips itself fails, unless it is marked."""
+    monkeypatch.setenv("STUDY_TEST_NO_SKIP", no_skip)
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    pytester.makeini("[pytest]\nmarkers = expected_skip: may skip")
+    pytester.makepyfile(SKIPPING)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n0").assert_outcomes(**outcomes)
+
+
+def test_module_that_skips_itself_fails_where_none_is_allowed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A skip while a module is imported is a skip too."""
+    monkeypatch.setenv("STUDY_TEST_NO_SKIP", "1")
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    pytester.makepyfile("import pytest\npytest.importorskip('no_such_module')")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n0").assert_outcomes(errors=1)
