@@ -20,7 +20,7 @@ from objectives.errors import DataError, DivergedError, ModelError, ObjectiveErr
 from objectives.export import predict_images, write_model
 from objectives.kaggle import Dataset, load_dataset
 from objectives.space import SearchSpace, parse_space
-from objectives.training import default_epochs, detect_precision, Build, Callbacks, fit_network
+from objectives.training import Build, Callbacks, default_epochs, detect_precision, fit_network
 
 # Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
 CNN_SPACE: SearchSpace = parse_space(

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from storage import attrs, postgres, rows
 from storage.backend import HEARTBEATS, INSERTS, TRIALS, on_conflict_replace
 from storage.dialect import clock
-from storage.rows import PARAMS, REPORTS, SYSTEM_ATTRS, USER_ATTRS, VALUES, has_attr
+from storage.rows import PARAMS, REPORTS, SYSTEM_ATTRS, USER_ATTRS, VALUES
 from storage.statement import Statement
 
 # Literals, not parameters: PostgreSQL's plans for any value do not know how rare a state is.
@@ -27,10 +27,14 @@ RUNNING = sa.literal_column(f"'{TrialState.RUNNING.name}'")
 
 
 def _lowest(dialect: str) -> sa.Select[Any]:
+    # A scalar subquery, not EXISTS: that may become a join, which reads every WAITING trial.
+    slot = sa.select(USER_ATTRS.c.value_json).where(
+        USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == attrs.SLOT
+    )
     query = (
         sa.select(TRIALS.c.trial_id, TRIALS.c.number)
         .where(TRIALS.c.study_id == sa.bindparam("study_id"), TRIALS.c.state == WAITING)
-        .where(has_attr(attrs.SLOT))
+        .where(slot.scalar_subquery().is_not(None))
         .order_by(TRIALS.c.number)
         .limit(sa.literal_column("1"))
     )

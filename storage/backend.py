@@ -28,7 +28,9 @@ TRIALS = models.TrialModel.__table__
 HEARTBEATS = models.TrialHeartbeatModel.__table__
 
 MOST_IDS_A_QUERY = 500
+HIGHEST_ID = 2**31 - 1  # of Optuna's integer columns
 RETRY_S = 60.0
+MOVED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 INSERTS: dict[str, Callable[..., Any]] = {
     "sqlite": sqlite.insert,
@@ -68,6 +70,7 @@ class SlotBackend(RDBStorage):
         self.grace_period = None
         self.heartbeat_stale_trial_callback = None
         self.failed_trial_callback = None
+        self._touched: set[int] = set()
         self._connect(create=create, wait_s=wait_s)
 
     def _connect(self, *, create: bool, wait_s: float) -> None:
@@ -129,6 +132,7 @@ class SlotBackend(RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None,
     ) -> None:
+        self._touched.add(trial_id)
         self._retry(
             super()._set_trial_param,
             trial_id,
@@ -144,12 +148,15 @@ class SlotBackend(RDBStorage):
         return self._retry(super().set_trial_state_values, trial_id, state, values)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+        self._touched.add(trial_id)
         self._retry(super().set_trial_intermediate_value, trial_id, step, value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._touched.add(trial_id)
         self._retry(super().set_trial_user_attr, trial_id, key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._touched.add(trial_id)
         self._retry(super().set_trial_system_attr, trial_id, key, value)
 
     def record_heartbeat(self, trial_id: int) -> None:
@@ -170,37 +177,37 @@ class SlotBackend(RDBStorage):
 
         `included_trial_ids` are the rows that Optuna's cache has seen unfinished. Ids and numbers
         rise together, and a row never goes back to WAITING: so a row that is WAITING now and not
-        above the highest of those ids has been seen as it is.
+        above the highest of those ids has been seen. Attributes that another process gives to a
+        WAITING trial are seen once it moves, those of this process at once.
         """
         if states is not None or not included_trial_ids:
             return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
         moved = self._moved_trial_ids(study_id, included_trial_ids, trial_id_greater_than)
         trials: list[FrozenTrial] = []
         for start in range(0, len(moved), MOST_IDS_A_QUERY):
-            # With the bound at the highest id, Optuna's query reads these rows alone.
             chunk = set(moved[start : start + MOST_IDS_A_QUERY])
-            trials += self._read_trials(study_id, chunk)
+            # Optuna reads the rows above the last argument too: none are.
+            trials += super()._get_trials(study_id, None, chunk, HIGHEST_ID)
         return trials
 
     def _moved_trial_ids(self, study_id: int, known: set[int], above: int) -> list[int]:
         seen = max(max(known), above)
-        waiting = TRIALS.c.state == TrialState.WAITING
         mine = TRIALS.c.study_id == study_id
+        number = sa.select(TRIALS.c.number).where(TRIALS.c.trial_id == above).scalar_subquery()
+        moved = sa.select(TRIALS.c.trial_id).where(mine, TRIALS.c.state.in_(MOVED))
+        if above >= 0:
+            moved = moved.where(TRIALS.c.number > number)  # by the index; ids rise with numbers
+        waiting = sa.select(TRIALS.c.trial_id).where(mine, TRIALS.c.state == TrialState.WAITING)
+        fresh = moved.union_all(waiting.where(TRIALS.c.trial_id > seen))
         with self.engine.connect() as connection:
-            fresh = sa.select(TRIALS.c.trial_id).where(
-                mine, TRIALS.c.trial_id > above, sa.or_(~waiting, TRIALS.c.trial_id > seen)
-            )
             ids = set(connection.execute(fresh).scalars())
             below = {trial_id for trial_id in known if trial_id <= above}
             if below:
-                still = sa.select(TRIALS.c.trial_id).where(
-                    mine, waiting, TRIALS.c.trial_id <= above
-                )
+                still = waiting.where(TRIALS.c.trial_id <= above)
                 ids |= below - set(connection.execute(still).scalars())
-        return sorted(ids)
-
-    def _read_trials(self, study_id: int, trial_ids: set[int]) -> list[FrozenTrial]:
-        return super()._get_trials(study_id, None, trial_ids, max(trial_ids))
+        if not ids:
+            self.get_study_name_from_id(study_id)  # raises where the study was deleted
+        return sorted(ids | (self._touched & known))
 
     def _retry(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         def attempt() -> Any:

@@ -5,6 +5,7 @@ begins and becomes durable. One connection a worker: the pool keeps one and open
 while it is needed (the lease's beat during a read, Optuna's own nested sessions).
 """
 
+import contextlib
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,6 +84,19 @@ def clock(dialect: str) -> sa.ColumnElement[Any]:
     if dialect == "postgresql":
         return sa.literal_column("timezone('UTC', clock_timestamp())")
     return sa.literal_column("UTC_TIMESTAMP(6)")
+
+
+def refresh_statistics(engine: Engine) -> None:
+    """Tell PostgreSQL's planner of rows that were inserted in bulk.
+
+    Until it has heard of them it may sort all WAITING trials to claim one; autovacuum tells it
+    within a minute, or never where it is off. The others need no telling.
+    """
+    if engine.dialect.name != "postgresql":
+        return
+    with contextlib.suppress(DBAPIError), engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection.exec_driver_sql("ANALYZE trials, trial_user_attributes")
 
 
 def is_passing(error: BaseException) -> bool:

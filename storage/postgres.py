@@ -17,7 +17,8 @@ from sqlalchemy.engine import Connection
 from storage import attrs
 from storage.rows import internal_params
 
-# Literals, not parameters: plans for any value do not know how rare a state is.
+# Literals, not parameters: plans for any value do not know how rare a state is. A scalar subquery,
+# not EXISTS: that may become a join, which reads every WAITING trial before it takes one.
 LOWEST = f"""
 SELECT t.trial_id, t.number,
   (SELECT json_object_agg(key, value_json)::text FROM trial_user_attributes
@@ -25,8 +26,9 @@ SELECT t.trial_id, t.number,
   (SELECT value_json FROM trial_system_attributes
    WHERE trial_id = t.trial_id AND key = '{attrs.FIXED_PARAMS}')
 FROM trials t
-WHERE t.study_id = %(study_id)s AND t.state = 'WAITING' AND EXISTS (
-  SELECT 1 FROM trial_user_attributes WHERE trial_id = t.trial_id AND key = '{attrs.SLOT}')
+WHERE t.study_id = %(study_id)s AND t.state = 'WAITING' AND (
+  SELECT value_json FROM trial_user_attributes
+  WHERE trial_id = t.trial_id AND key = '{attrs.SLOT}') IS NOT NULL
 ORDER BY t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED
 """
 

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 import sqlalchemy as sa
 from optuna.storages._rdb import models
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Engine
 
 from storage.errors import StorageError, StorageMissingError, UnsupportedDatabaseError
@@ -18,6 +19,12 @@ from storage.url import redact
 
 REVISION = "v3.2.0.a"
 BOOTSTRAP_LOCK = 0x736C6F74  # "slot": the key of the advisory lock that serializes creators
+LEAST_VERSIONS = {
+    "sqlite": ("SQLite", (3, 24)),  # upserts
+    "postgresql": ("PostgreSQL", (10,)),  # the oldest that psycopg 3 speaks to
+    "mysql": ("MySQL", (8, 0, 1)),
+    "mariadb": ("MariaDB", (10, 6)),
+}
 CLAIM_INDEX = "ix_trials_study_id_state_number"
 
 ALEMBIC_VERSION = sa.Table(
@@ -79,15 +86,14 @@ def _is_missing_table(error: sa.exc.DBAPIError) -> bool:
 def _refuse_old_server(engine: Engine) -> None:
     """`SKIP LOCKED` came with MySQL 8.0.1 and MariaDB 10.6; without it workers queue or collide."""
     dialect: Any = engine.dialect
-    if dialect.name != "mysql":
-        return
-    name, least = ("MariaDB", (10, 6)) if dialect.is_mariadb else ("MySQL", (8, 0, 1))
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    shown, least = LEAST_VERSIONS[name]
     version = tuple(part for part in dialect.server_version_info if isinstance(part, int))
     if version < least:
         wanted = ".".join(map(str, least))
         raise UnsupportedDatabaseError(
-            f"the server is {name} {'.'.join(map(str, version))}; {wanted} or newer is needed",
-            "upgrade the server, or use PostgreSQL or SQLite",
+            f"the server is {shown} {'.'.join(map(str, version))}; {wanted} or newer is needed",
+            "upgrade the server, or use another kind of database",
         )
 
 
@@ -123,7 +129,7 @@ def _create_tables(connection: Connection) -> None:
         if locked != 1:
             raise StorageError("another process has been creating the tables for over 60 s")
     try:
-        models.BaseModel.metadata.create_all(connection)
+        _tables(dialect).create_all(connection)
         ALEMBIC_VERSION.create(connection, checkfirst=True)
         _create_claim_index(connection)
         _stamp(connection)
@@ -131,6 +137,18 @@ def _create_tables(connection: Connection) -> None:
     finally:
         if dialect == "mysql":
             connection.execute(sa.select(sa.func.release_lock("study-bootstrap")))
+
+
+def _tables(dialect: str) -> sa.MetaData:
+    """Optuna's tables; on MySQL with times in microseconds, as they are everywhere else."""
+    if dialect != "mysql":
+        return models.BaseModel.metadata
+    copied = sa.MetaData()
+    for table in models.BaseModel.metadata.sorted_tables:
+        for column in table.to_metadata(copied).columns:
+            if isinstance(column.type, sa.DateTime):
+                column.type = mysql.DATETIME(fsp=6)
+    return copied
 
 
 def _create_claim_index(connection: Connection) -> None:

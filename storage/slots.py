@@ -17,11 +17,14 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from storage import attempt, attrs, rows
+from storage.dialect import refresh_statistics
 from storage.errors import ClaimLostError, StorageError
 from storage.rdb import SlotStorage
 from storage.transaction import write
 
 T = TypeVar("T")
+
+MANY_ROWS = 100  # inserted at once, they change which plans are good
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,10 @@ class Slots:
             rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: n_slots})
             return len(new)
 
-        return self._write(body, durable=True)
+        n_new = self._write(body, durable=True)
+        if n_new >= MANY_ROWS:
+            refresh_statistics(self.storage.engine)
+        return n_new
 
     def add(self, params: Mapping[str, Any]) -> int:
         """Append one slot with given params, and return its trial number."""

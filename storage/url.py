@@ -4,6 +4,7 @@
 the drivers that are installed with the program. No password is ever printed.
 """
 
+import re
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -50,6 +51,7 @@ def parse_url(text: str) -> URL:
 
 def redact(text: str) -> str:
     """Return a URL, or what should have been one, without its password."""
+    text = re.sub(r"(?i)([?&;\s][^=&;\s]*password=)[^&;\s]*", r"\1***", text)
     scheme, separator, rest = text.partition("://")
     if not separator or "@" not in rest:
         return text

@@ -58,6 +58,13 @@ def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
             f"objective {opened.spec.objective} has no data to predict: there is no submission"
         )
     seed = int(best.user_attrs[attrs.SEED])
+    out.mkdir(parents=True, exist_ok=True)
+    submission = out / "submission.csv"
+    identity = _identity(opened, best, seed)
+    if _is_written(out, identity):
+        say(f"{submission} is that of trial {best.trial} already")
+        say(kaggle_line(submission))
+        return Finalized(best.trial, float(best.value or 0.0), submission, 0.0)
     say(f"retraining trial {best.trial} (value {best.value:.5f}) on {len(dataset.labels)} rows")
     started = time.monotonic()
     fitted = loaded.objective.fit(
@@ -70,14 +77,12 @@ def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
     train_s = time.monotonic() - started
     probabilities = loaded.objective.predict(fitted, dataset.test_images)
     labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
-    out.mkdir(parents=True, exist_ok=True)
-    submission = out / "submission.csv"
     write_submission(
         submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
         dataset.classes,
     )  # fmt: skip
     outputs = [submission, *_export(loaded, fitted, out, say)]
-    facts = _manifest(opened, best, seed, train_s, outputs)
+    facts = _manifest(identity, train_s, outputs)
     write_text(out / "model_card.md", _model_card(opened, best, facts, dataset))
     facts["outputs"]["model_card.md"] = _sha256(out / "model_card.md")
     write_text(out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
@@ -140,9 +145,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _manifest(
-    opened: OpenStudy, best: Attempt, seed: int, train_s: float, outputs: list[Path]
-) -> dict[str, Any]:
+def _identity(opened: OpenStudy, best: Attempt, seed: int) -> dict[str, Any]:
+    """Return what the outputs are a function of: the same identity, the same bytes."""
     spec = opened.spec
     return {
         "study": opened.name,
@@ -159,12 +163,29 @@ def _manifest(
         "objective": spec.model or spec.objective,
         "source_sha256": spec.source,
         "data_sha256": spec.data,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "machine": f"{platform.system()} {platform.machine()}",
-        "train_s": round(train_s, 1),
         "versions": _versions(),
+    }
+
+
+def _manifest(identity: Mapping[str, Any], train_s: float, outputs: list[Path]) -> dict[str, Any]:
+    return {
+        **identity,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "train_s": round(train_s, 1),
         "outputs": {path.name: _sha256(path) for path in outputs},
     }
+
+
+def _is_written(out: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether `out` holds the outputs of this identity, whole: a second finalize has no work."""
+    try:
+        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        whole = all(_sha256(out / name) == sha for name, sha in manifest["outputs"].items())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    wanted = json.loads(json.dumps(jsonable(dict(identity))))
+    return whole and all(manifest.get(key) == value for key, value in wanted.items())
 
 
 def _model_card(opened: OpenStudy, best: Attempt, facts: Mapping[str, Any], dataset: Any) -> str:

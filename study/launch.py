@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from study.errors import StudyError
@@ -55,7 +55,8 @@ class _Child:
     n_deaths: int = 0
     start_at: float = 0.0
     is_done: bool = False
-    tail_from: int = field(default=0)
+    tail_from: int = 0
+    shown_to: int = 0
 
 
 class Supervisor:
@@ -66,11 +67,20 @@ class Supervisor:
         n_workers: How many.
         work_dir: Where the logs go; made where it is missing.
         say: Called with one line for what a user should know.
+        verbose: Whether to say what the workers write to their logs, too.
     """
 
-    def __init__(self, opened: OpenStudy, n_workers: int, work_dir: Path, say: Say) -> None:
+    def __init__(
+        self,
+        opened: OpenStudy,
+        n_workers: int,
+        work_dir: Path,
+        say: Say,
+        *,
+        verbose: bool = False,
+    ) -> None:
         work_dir.mkdir(parents=True, exist_ok=True)
-        self._opened, self._say = opened, say
+        self._opened, self._say, self._verbose = opened, say, verbose
         self._children = [_Child(i, work_dir / f"worker-{i}.log") for i in range(n_workers)]
         self._n_finished = -1
         self._draining = False
@@ -97,6 +107,8 @@ class Supervisor:
                     self._draining = True
                 for child in self._children:
                     self._look_after(child)
+                    if self._verbose:
+                        self._pass_on(child)
                 time.sleep(0.1)
         except BaseException:
             self.send(signal.SIGTERM)
@@ -142,6 +154,16 @@ class Supervisor:
             return
         self._mourn(child, code)
 
+    def _pass_on(self, child: _Child) -> None:
+        if not child.log.exists():
+            return
+        with child.log.open("rb") as log:
+            log.seek(child.shown_to)
+            *lines, _unfinished = log.read().split(b"\n")
+        for line in lines:
+            self._say(f"worker {child.index}: {line.decode(errors='replace')}")
+            child.shown_to += len(line) + 1
+
     def _mourn(self, child: _Child, code: int) -> None:
         child.n_deaths += 1
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -167,6 +189,7 @@ class Supervisor:
             command += ["--data", str(self._opened.data_dir)]
         with child.log.open("ab") as log:
             child.tail_from = log.tell()
+            child.shown_to = child.shown_to or child.tail_from
             child.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

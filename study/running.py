@@ -64,7 +64,7 @@ def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: Vie
     folder = default_work_dir(opened, work_dir)
     _say_start(opened, status, n_workers, folder, view)
     watch = Watch(opened, view.console, quiet=view.quiet)
-    supervisor = Supervisor(opened, n_workers, folder, watch.say)
+    supervisor = Supervisor(opened, n_workers, folder, watch.say, verbose=view.verbose)
     stop = StopRequest(lambda: None, supervisor.kill)
     stop.install()
     deadline = _deadline(opened)

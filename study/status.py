@@ -91,7 +91,7 @@ def read_status(opened: OpenStudy) -> StudyStatus:
     newest = newest_by_slot(attempts)
     by_state = dict.fromkeys(TrialState, 0)
     for attempt in newest.values():
-        by_state[attempt.state] += 1
+        by_state[_standing(attempt)] += 1
     ours = [a for a in attempts if a.slot is not None]
     running = [a for a in newest.values() if a.state == TrialState.RUNNING]
     best = find_best(newest.values(), opened.spec.direction)
@@ -121,12 +121,10 @@ def read_status(opened: OpenStudy) -> StudyStatus:
 def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
     """Return the best COMPLETE attempt; of equal ones that of the lowest slot."""
     complete = [
-        a
-        for a in newest
-        if a.state == TrialState.COMPLETE and a.value is not None and not math.isnan(a.value)
+        a for a in newest if a.state == TrialState.COMPLETE and a.is_final and a.value is not None
     ]
     sign = -1.0 if direction == "maximize" else 1.0
-    return min(complete, key=lambda a: (sign * (a.value or 0.0), a.slot), default=None)
+    return min(complete, key=lambda a: (sign * (a.value or 0.0), a.slot or 0), default=None)
 
 
 def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
@@ -171,6 +169,12 @@ def iso_utc(moment: datetime | None) -> str | None:
     return moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _standing(attempt: Attempt) -> TrialState:
+    """Return where a slot stands by its newest row; one that a stranger ended will run again."""
+    ended_by_stranger = attempt.state.is_finished() and not attempt.is_final
+    return TrialState.WAITING if ended_by_stranger else attempt.state
+
+
 def _reason(attempt: Attempt) -> str | None:
     found = attempt.user_attrs.get(attrs.REASON)
     return None if found is None else str(found)
@@ -183,7 +187,7 @@ def _is_attempt(attempt: Attempt) -> bool:
 def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for attempt in newest:
-        if attempt.state == TrialState.FAIL:
+        if attempt.state == TrialState.FAIL and attempt.is_final:
             reason = _reason(attempt) or "unknown"
             counts[reason] = counts.get(reason, 0) + 1
     return counts

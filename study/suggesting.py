@@ -5,6 +5,7 @@ Otherwise an Optuna trial is made of the claimed row, so that any of Optuna's sa
 works on it. The space is walked by the same code either way.
 """
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from optuna.distributions import (
 
 from objectives.space import SearchSpace
 from storage.slots import Claim
+from study.errors import StudyError
 from study.opening import OpenStudy
 from study.sampler import SlotRandomSampler
 
@@ -33,6 +35,13 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed),
         "qmc": lambda: optuna.samplers.QMCSampler(seed=seed),
     }
+    needs = {"gp": "torch", "cmaes": "cmaes", "qmc": "scipy"}.get(name)
+    if needs is not None and importlib.util.find_spec(needs) is None:
+        # Optuna would notice at the first trial only.
+        raise StudyError(
+            f"--sampler {name} needs the package {needs}, which is not installed",
+            f"pip install {needs}, or another --sampler",
+        )
     return made[name]()
 
 

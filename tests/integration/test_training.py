@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from objectives.base import FitOptions, Fitted
-from objectives.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
+from objectives.cnn import KerasObjective, build_cnn, digits_cnn
 from objectives.errors import DivergedError, LeaseLost, ModelError, ObjectiveError, Pruned
 from objectives.kaggle import Dataset, Split
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, make_schedule
 from objectives.space import parse_space
-from objectives.training import fit_network
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -442,6 +442,7 @@ def test_other_threads_than_the_process_has_are_refused() -> None:
 def test_augmentation_moves_images_a_little_and_the_same_way_again() -> None:
     """A pure function of seed and step that keeps brightness where it is."""
     import tensorflow as tf
+
     from objectives.augment import Augmentation, augmented
 
     blob = np.zeros((64, 9, 9, 1), np.float32)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
 from objectives import runtime
 from objectives.augment import Augmentation
 from objectives.base import FitOptions
@@ -15,7 +17,6 @@ from objectives.kaggle import Split
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
 from objectives.space import SearchSpace, parse_space
 from objectives.training import default_epochs, epoch_order, score
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 
 def drawn(seed: int) -> dict[str, object]:
