@@ -43,6 +43,9 @@ CREATED_BY = "created_by"
 DATA_DIR = "data_dir"
 """Study attribute: where the data lay for the creator; a worker may bring another folder."""
 
+TRIAL_S = "expected_trial_s"
+"""Study attribute: how long a trial was expected to take when the study was created, in s."""
+
 FIXED_PARAMS = "fixed_params"
 """Trial *system* attribute, Optuna's own: params that are given, not drawn."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
@@ -19,9 +19,9 @@ CONNECT_TIMEOUT_S = 10
 # serialization failure, deadlock, lock not available, admin shutdown, crash shutdown,
 # cannot connect now, too many connections
 PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
-# too many connections (two codes), lock wait timeout, deadlock, changed since last read,
+# closed before the call, too many connections (two codes), lock wait timeout, deadlock, changed since last read,
 # shutdown in progress, can't connect (two codes), gone away, lost during query, aborted by peer
-PASSING_MYSQL_CODES = (1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
+PASSING_MYSQL_CODES = (0, 1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
 
 
 def make_engine(url: URL) -> Engine:
@@ -105,7 +105,7 @@ def is_passing(error: BaseException) -> bool:
         cause = error.__cause__
         return isinstance(cause, DBAPIError) and is_passing(cause)
     original: Any = error.orig
-    if error.connection_invalidated or isinstance(error, InterfaceError):
+    if error.connection_invalidated:
         return True
     text = str(original).lower()
     if "database is locked" in text or "database schema is locked" in text:
@@ -115,6 +115,7 @@ def is_passing(error: BaseException) -> bool:
         return sqlstate in PASSING_SQLSTATES or sqlstate.startswith("08")
     if type(original).__module__.startswith("psycopg"):
         # A connection that failed before the server spoke has no SQLSTATE.
-        return not any(word in text for word in ("password", "does not exist", "authentication"))
+        refused = any(word in text for word in ("password", "does not exist", "authentication"))
+        return isinstance(error, OperationalError | InterfaceError) and not refused
     code = original.args[0] if original is not None and original.args else None
-    return code in PASSING_MYSQL_CODES
+    return code in PASSING_MYSQL_CODES  # 0: the connection was closed

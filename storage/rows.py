@@ -205,7 +205,7 @@ def internal_params(
 ) -> list[tuple[str, float, str]]:
     """Return (name, Optuna's internal value, distribution as JSON) of each param, in order."""
     return [
-        (name, distributions[name].to_internal_repr(value), _to_json(distributions[name]))
+        (name, float(distributions[name].to_internal_repr(value)), _to_json(distributions[name]))
         for name, value in params.items()
     ]
 

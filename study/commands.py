@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from study.opening import OpenStudy
     from study.spec import Given
 
-INTERRUPTED = 130
-
 
 @expand
 def run_command(
@@ -57,16 +55,16 @@ def run_command(
     view = View(quiet=quiet, verbose=verbose)
     given = given_by(defining)
     opened = create_or_resume(storage, study, data, defining.n_trials, given, view.say)
-    code = run_workers(opened, workers, work_dir, view)
-    if code == INTERRUPTED:
-        return code
+    ended = run_workers(opened, workers, work_dir, view)
+    if ended.by_signal:
+        return ended.code
     if finalize:
         from study.finalize import finalize as finalize_study
 
         finalize_study(opened, out, view.say)
     else:
         view.say(f"next: study finalize {_where(opened)}")
-    return code
+    return ended.code
 
 
 @expand
@@ -105,7 +103,7 @@ def worker_command(
     view = View(quiet=quiet, verbose=verbose)
     if workers == "1":
         return run_one(opened, view)
-    return run_workers(opened, workers, work_dir, view)
+    return run_workers(opened, workers, work_dir, view).code
 
 
 def delete_command(

@@ -70,14 +70,13 @@ def create_or_resume(
     spec, loaded = _define(name, data_dir, given)
     storage = open_storage(storage_url)
     study_id = _create_row(storage, name, spec.direction)
-    trial_run = getattr(loaded.objective, "trial_run", None)
-    if trial_run is not None:
-        trial_run(loaded.dataset)
+    trial_s = _try_out(loaded, spec)
     n_slots = n_trials or DEFAULT_N_TRIALS
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.CREATED_BY: f"{getpass.getuser()}@{socket.gethostname()}",
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
+        attrs.TRIAL_S: trial_s,
     }
     Slots(storage, study_id).plan(n_slots, _redraws(spec, 0, n_slots), define)
     # Whoever planned first defined the study: another creator may have come in between.
@@ -193,6 +192,17 @@ def _define(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, 
         **given.of("sampler", "pruner", "timeout_s", "grace_s", "heartbeat_s", "max_attempts"),
     )
     return spec, Loaded(objective, dataset)
+
+
+def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
+    """Push a few batches through the objective; return how long a trial may take, in s."""
+    trial_run = getattr(loaded.objective, "trial_run", None)
+    if trial_run is None:
+        return None
+    images_per_s = trial_run(loaded.dataset)
+    if not images_per_s:
+        return None
+    return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
 
 
 def _objective(given: Given, spec: StudySpec | None, options: FitOptions) -> Objective:

@@ -19,6 +19,7 @@ from study.opening import OpenStudy, Say
 
 MOST_DEATHS = 3
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+END_S = 1.5
 TAIL_LINES = 15
 SUPERVISED = "STUDY_SUPERVISED"
 """In a worker's environment, its supervisor's pid: the worker drains when that is gone."""
@@ -103,6 +104,7 @@ class Supervisor:
                     for child in self._children:
                         child.n_deaths = 0
                 if should_stop() and not self._draining:
+                    self._say("stopping: the epochs in progress end, their slots are released")
                     self.send(signal.SIGTERM)
                     self._draining = True
                 for child in self._children:
@@ -121,10 +123,12 @@ class Supervisor:
             if child.process is not None and child.process.poll() is None:
                 child.process.send_signal(number)
 
-    def kill(self) -> None:
-        """End every worker at once; their slots are requeued once their heartbeats are old."""
-        self.send(signal.SIGKILL)
-        self._wait(timeout_s=5)
+    def end_now(self) -> None:
+        """End every worker within two seconds; each gives its slot back first, if it still can."""
+        # Two different signals: two of one kind, sent quickly, may arrive as one.
+        self.send(signal.SIGTERM)
+        self.send(signal.SIGINT)
+        self._wait(timeout_s=END_S)
 
     def _wait(self, *, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

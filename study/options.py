@@ -6,6 +6,7 @@ in `Defining`, which `expand` spreads over the signature of a command.
 
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -30,6 +31,16 @@ def seconds(text: str | float) -> float:
     if not parts or "".join(n + u for n, u in parts) != str(text):
         raise typer.BadParameter(f"{text!r} is no duration; write 90s, 30m or 1h30m")
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _by_lines(
+    context: typer.Context, param: typer.CallbackParam, value: list[str] | None
+) -> list[str] | None:
+    """Split an environment variable at newlines: Typer splits it at spaces, which paths may hold."""
+    source = context.get_parameter_source(str(param.name))
+    if source is not None and source.name == "ENVIRONMENT":
+        return os.environ[str(param.envvar)].splitlines()
+    return value
 
 
 def _option(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
@@ -106,7 +117,12 @@ class Defining:
     ] = None
     objective_option: Annotated[
         list[str] | None,
-        _option("--objective-option", "KEY=VALUE for the objective; repeatable", ADVANCED),
+        _option(
+            "--objective-option",
+            "KEY=VALUE for the objective; repeatable",
+            ADVANCED,
+            callback=_by_lines,
+        ),
     ] = None
     grace: Annotated[
         str | None, _option("--grace", "Age of a heartbeat that means dead (60s)", ADVANCED)

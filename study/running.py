@@ -8,6 +8,8 @@ leaves; the second ends all within two seconds.
 import os
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -16,8 +18,8 @@ from storage.url import parse_url, sqlite_path
 from study.launch import SUPERVISED, Supervisor, count_workers
 from study.opening import OpenStudy, load
 from study.signals import StopRequest
-from study.status import StudyStatus, read_status
-from study.watch import Watch, show_params
+from study.status import StudyStatus, eta_s, read_status
+from study.watch import Watch, duration, show_params
 from study.worker import Worker, work_dir_of
 
 DRAIN_S = 8.0
@@ -25,6 +27,14 @@ INTERRUPTED = 130
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
 """Reasons that do not count as failures: facts of the params."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: its exit code, and whether a signal asked it to."""
+
+    code: int
+    by_signal: bool = False
 
 
 class View:
@@ -45,11 +55,11 @@ def default_work_dir(opened: OpenStudy, given: Path | None) -> Path:
     return given or work_dir_of(sqlite_path(parse_url(opened.storage.url)), opened.name)
 
 
-def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: View) -> int:
+def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: View) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
 
     Returns:
-        0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
+        Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
 
     Raises:
         StudyError: Workers died again and again.
@@ -58,15 +68,14 @@ def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: Vie
     if status.done:
         view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
         _say_end(status, view)
-        return _exit_code(status)
+        return Ended(_exit_code(status))
     n_open = status.n_slots - status.n_final
     n_workers = count_workers(wanted, opened.spec.threads, n_open)
     folder = default_work_dir(opened, work_dir)
     _say_start(opened, status, n_workers, folder, view)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(opened, n_workers, folder, watch.say, verbose=view.verbose)
-    stop = StopRequest(lambda: None, supervisor.kill)
-    stop.install()
+    stop = StopRequest(lambda: None, lambda: _in_thread(supervisor.end_now))
     deadline = _deadline(opened)
 
     def tick() -> int:
@@ -76,15 +85,15 @@ def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: Vie
     def should_stop() -> bool:
         return stop.event.is_set() or time.monotonic() > deadline
 
-    with watch:
+    with stop, watch:
         supervisor.run(tick, should_stop)
         last = watch.tick(now=True)
     if last is None:
         last = read_status(opened)
     _say_end(last, view)
     if stop.by_interrupt:
-        return INTERRUPTED
-    return _exit_code(last) if last.done else 0
+        return Ended(INTERRUPTED, by_signal=True)
+    return Ended(_exit_code(last) if last.done else 0, stop.event.is_set())
 
 
 def run_one(opened: OpenStudy, view: View) -> int:
@@ -92,25 +101,34 @@ def run_one(opened: OpenStudy, view: View) -> int:
     worker: Worker | None = None
     ended = threading.Event()
 
-    def leave(after_s: float, code: int) -> None:
-        def release_and_leave() -> None:
-            if ended.wait(after_s):
-                return
-            if worker is not None:
-                worker.release_current()
-            os._exit(code)
+    def leave(after_s: float) -> None:
+        if ended.wait(after_s):
+            return
+        if worker is not None:
+            worker.release_current()
+        os._exit(INTERRUPTED if stop.by_interrupt else 0)
 
-        threading.Thread(target=release_and_leave, daemon=True).start()
-
-    stop = StopRequest(lambda: leave(DRAIN_S, 0), lambda: leave(0.0, 1))
+    stop = StopRequest(
+        lambda: _in_thread(lambda: leave(DRAIN_S)), lambda: _in_thread(lambda: leave(0.0))
+    )
     stop.install()
-    if SUPERVISED in os.environ:
+    is_supervised = SUPERVISED in os.environ
+    if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
     loaded = load(opened)
     worker = Worker(opened, loaded, stop=stop.event, say=view.say)
     worker.run()
     ended.set()
-    return INTERRUPTED if stop.by_interrupt else 0
+    if stop.by_interrupt:
+        return INTERRUPTED
+    if is_supervised or stop.event.is_set():  # to its supervisor, leaving is success
+        return 0
+    return _exit_code(read_status(opened))
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Do what a signal handler must not: it may have come while this thread held any lock."""
+    threading.Thread(target=work, daemon=True).start()
 
 
 def _deadline(opened: OpenStudy) -> float:
@@ -132,6 +150,9 @@ def _say_start(
         f"{done}; {n_workers} {plural}, {spec.epochs} epochs a trial, {spec.precision}, "
         f"{spec.threads} thread(s) each; logs in {folder}"
     )
+    expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, n_workers)
+    if expected_s is not None:
+        view.say(f"expected to take about {duration(expected_s)}")
 
 
 def _say_end(status: StudyStatus, view: View) -> None:

@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any
 
 PARENT_CHECK_S = 0.5
 
@@ -24,11 +25,26 @@ class StopRequest:
         self.event = threading.Event()
         self.by_interrupt = False
         self._on_first, self._on_second = on_first, on_second
+        self._before: dict[int, Any] = {}
 
     def install(self) -> None:
         """Handle SIGINT and SIGTERM from here on; call it in the main thread."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+            self._before[number] = signal.signal(number, self._handle)
+
+    def __enter__(self) -> "StopRequest":
+        self.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # What comes after a run, such as finalize, must end by a Ctrl-C as any program does.
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def watch_parent(self, parent: int) -> None:
         """Ask to drain once the process `parent`, which started this one, is gone.

@@ -54,6 +54,7 @@ class StudyStatus:
         eta_s: Expected time to the last slot's end, in s; None while nothing is known.
         reasons: Reason to the number of slots that ended so.
         images_per_s: Of the trials in progress together, from those that finished; None if unknown.
+        trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
     """
 
     study: str
@@ -71,6 +72,7 @@ class StudyStatus:
     eta_s: float | None
     reasons: dict[str, int]
     images_per_s: float | None
+    trial_s: float | None
 
     @property
     def n_final(self) -> int:
@@ -80,7 +82,7 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        del found["reasons"], found["images_per_s"]
+        del found["reasons"], found["images_per_s"], found["trial_s"]
         return jsonable(found)  # type: ignore[no-any-return]
 
 
@@ -98,6 +100,7 @@ def read_status(opened: OpenStudy) -> StudyStatus:
     wanted = [a.trial for a in running] + ([best.trial] if best else [])
     detailed = {a.trial: a for a in read_attempts(engine, study_id, details=True, trials=wanted)}
     waiting = by_state[TrialState.WAITING]
+    trial_s = _mean_duration_s(attempts) or _expected_trial_s(opened)
     n_slots = len(newest)
     return StudyStatus(
         study=opened.name,
@@ -112,9 +115,10 @@ def read_status(opened: OpenStudy) -> StudyStatus:
         workers=[_worker(detailed.get(a.trial, a), opened.spec.grace_s) for a in running],
         best=_described(best, detailed),
         done=n_slots > 0 and waiting + len(running) == 0,
-        eta_s=_eta_s(attempts, waiting, running),
+        eta_s=eta_s(trial_s, waiting, len(running), len(running)),
         reasons=_reasons(newest.values()),
         images_per_s=_images_per_s(attempts, len(running)),
+        trial_s=trial_s,
     )
 
 
@@ -217,23 +221,30 @@ def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | Non
     return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
 
 
-def _durations_s(attempts: Iterable[Attempt]) -> list[float]:
-    return [
+def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
+    """Return trial seconds to go over the workers there are; a running trial counts as half done.
+
+    None where nothing is known, or nobody works.
+    """
+    if n_waiting + n_running == 0:
+        return 0.0
+    if trial_s is None or n_workers == 0:
+        return None
+    return round(trial_s * (n_waiting + 0.5 * n_running) / n_workers, 1)
+
+
+def _mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
+    durations = [
         (a.finished_at - a.started_at).total_seconds()
         for a in attempts
         if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
     ]
+    return sum(durations) / len(durations) if durations else None
 
 
-def _eta_s(attempts: list[Attempt], waiting: int, running: list[Attempt]) -> float | None:
-    """Remaining trial seconds over the workers there are; a running trial counts as half done."""
-    durations = _durations_s(attempts)
-    if waiting + len(running) == 0:
-        return 0.0 if durations else None
-    if not durations or not running:
-        return None
-    mean_s = sum(durations) / len(durations)
-    return round(mean_s * (waiting + 0.5 * len(running)) / len(running), 1)
+def _expected_trial_s(opened: OpenStudy) -> float | None:
+    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.TRIAL_S)
+    return None if found is None else float(found)
 
 
 def _images_per_s(attempts: list[Attempt], n_running: int) -> float | None:

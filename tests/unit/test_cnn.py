@@ -58,7 +58,7 @@ def test_space_names_only_optimizers_and_schedules_that_exist() -> None:
     """The choices of the space are those that training knows."""
     draws = [drawn(seed) for seed in range(60)]
     assert {params["optimizer"] for params in draws} <= set(OPTIMIZERS)
-    assert {params["schedule"] for params in draws} == set(SCHEDULES)
+    assert {params["schedule"] for params in draws} <= set(SCHEDULES)
 
 
 def test_middle_lies_inside_every_kind_of_range() -> None:

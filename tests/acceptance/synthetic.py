@@ -1,0 +1,70 @@
+"""What the synthetic objective must give, slot by slot, and what a database and a ledger say of it.
+
+The expected maps come from pure functions in this process: no run is compared with another one
+alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from objectives.synthetic import SYNTHETIC_SPACE, synthetic_value
+from storage.errors import StorageError
+from storage.rdb import open_storage
+from study.errors import StudyError
+from study.opening import open_study
+from study.sampler import draw_params, training_seed
+from study.status import StudyStatus, read_status, trials_json
+
+Rows = list[dict[str, Any]]
+
+
+def expected(n_slots: int, seed: int = 0) -> dict[int, tuple[dict[str, Any], float]]:
+    """Return slot to (params, value)."""
+    found = {}
+    for slot in range(n_slots):
+        params = draw_params(SYNTHETIC_SPACE, seed, slot)
+        found[slot] = (params, synthetic_value(params, training_seed(seed, slot)))
+    return found
+
+
+def results(rows: Rows) -> dict[int, tuple[dict[str, Any], float]]:
+    """Return slot to (params, value) of the COMPLETE trials; a slot has one at most."""
+    complete = [row for row in rows if row["state"] == "COMPLETE"]
+    found = {row["slot"]: (row["params"], row["value"]) for row in complete}
+    assert len(found) == len(complete)
+    return found
+
+
+def look(url: str, name: str) -> StudyStatus | None:
+    """Return the status of a study; None while there is no such study."""
+    try:
+        storage = open_storage(url, create=False)
+    except StorageError:
+        return None
+    try:
+        return read_status(open_study(storage, name))
+    except StudyError:
+        return None
+    finally:
+        storage.close()
+
+
+def rows_of(url: str, name: str) -> Rows:
+    """Return what `study trials --json` prints of a study."""
+    storage = open_storage(url, create=False)
+    try:
+        return trials_json(open_study(storage, name))
+    finally:
+        storage.close()
+
+
+def slots(lines: Iterable[dict[str, Any]], event: str, outcome: str | None = None) -> Counter[int]:
+    """Count the ledger's lines of one kind by slot."""
+    wanted = (line for line in lines if line["event"] == event)
+    return Counter(x["slot"] for x in wanted if outcome is None or x["outcome"] == outcome)
+
+
+def once_each(n_slots: int) -> Counter[int]:
+    """Return what `slots` gives where every slot stands once."""
+    return Counter(range(n_slots))

@@ -1,0 +1,66 @@
+"""Studies with planned slots, and what stands in their tables, for the tests of storage."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+
+from storage import attrs
+from storage.rdb import SlotStorage, open_storage
+from storage.reading import Attempt, read_attempts
+from storage.slots import Claim, Draw, Slot, Slots
+
+DISTRIBUTIONS = {
+    "x": FloatDistribution(0.0, 1.0),
+    "kind": CategoricalDistribution(("a", "b")),
+}
+LONG_S = 1000.0  # a grace period that no test outlives
+
+
+def new_slots(url: str, n_slots: int = 0, *, name: str = "study") -> Slots:
+    """Open the database, make a study of that name and plan its slots."""
+    storage = open_storage(url)
+    slots = Slots(storage, storage.create_new_study([StudyDirection.MAXIMIZE], name))
+    if n_slots:
+        slots.plan(n_slots)
+    return slots
+
+
+def draw(slot: Slot) -> Draw:
+    """Params that say which slot they are of."""
+    return Draw({"x": slot.slot / 1000, "kind": "b"}, DISTRIBUTIONS, {attrs.SEED: slot.slot})
+
+
+def claimed(slots: Slots) -> Claim:
+    """Claim a slot, of which there must be one."""
+    claim = slots.claim("host:1", draw)
+    assert claim is not None
+    return claim
+
+
+def attempts(slots: Slots) -> list[Attempt]:
+    """All trials of the study by number, with details."""
+    return read_attempts(slots.storage.engine, slots.study_id, details=True)
+
+
+def rows_of_all_tables(storage: SlotStorage) -> dict[str, Counter[tuple[Any, ...]]]:
+    """Everything that stands in the database, to compare before and after."""
+    with storage.engine.connect() as connection:
+        return {
+            table.name: Counter(map(tuple, connection.execute(sa.select(table))))
+            for table in models.BaseModel.metadata.sorted_tables
+        }
+
+
+def age_heartbeat(slots: Slots, claim: Claim, by_s: float) -> None:
+    """Set the heartbeat of a claim back, so that no test has to wait for it to grow old."""
+    beats = models.TrialHeartbeatModel.__table__
+    mine = beats.c.trial_id == claim.trial_id
+    with slots.storage.engine.begin() as connection:
+        beat = connection.execute(sa.select(beats.c.heartbeat).where(mine)).scalar_one()
+        aged = beat - timedelta(seconds=by_s)
+        connection.execute(beats.update().where(mine).values(heartbeat=aged))
