@@ -15,9 +15,9 @@ COPY pyproject.toml README.md LICENSE ./
 COPY objectives ./objectives
 COPY storage ./storage
 COPY study ./study
-RUN pip install --no-deps . && install -d -o study -g study /work /out
+RUN pip install --no-deps . && install -d -o study -g study /state /out
 
 USER study
-WORKDIR /work
+WORKDIR /state
 ENTRYPOINT ["study"]
 CMD ["--help"]

@@ -57,10 +57,10 @@ class Objective(Protocol):
     """What a study tunes.
 
     Optional members, used where they are there: `export(fitted, path)` writes a model that takes
-    raw uint8 images and returns the names of custom classes that loading needs; `trial_run(dataset)`
-    pushes one batch through, before slots are planned; `default_epochs(dataset)` and
-    `detect_precision()` answer what the user left open; `note(slot, attempt, trial)` is told which
-    slot the next `fit` belongs to.
+    raw uint8 images and returns the names of custom classes that loading needs;
+    `trial_run(dataset)` pushes a batch or a few through, before slots are planned, and may return
+    images trained a second; `default_epochs(dataset)` and `detect_precision()` answer what the user
+    left open; `note(slot, attempt, trial)` is told which slot the next `fit` belongs to.
     """
 
     direction: str

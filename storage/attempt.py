@@ -22,11 +22,11 @@ from storage.rows import PARAMS, REPORTS, SYSTEM_ATTRS, USER_ATTRS, VALUES
 from storage.statement import Statement
 
 # Literals, not parameters: PostgreSQL's plans for any value do not know how rare a state is.
-WAITING = sa.literal_column(f"'{TrialState.WAITING.name}'")
-RUNNING = sa.literal_column(f"'{TrialState.RUNNING.name}'")
+WAITING: Any = sa.literal_column(f"'{TrialState.WAITING.name}'")
+RUNNING: Any = sa.literal_column(f"'{TrialState.RUNNING.name}'")
 
 
-def _lowest(dialect: str) -> sa.Select[Any]:
+def _lowest(dialect: str) -> Any:
     # A scalar subquery, not EXISTS: that may become a join, which reads every WAITING trial.
     slot = sa.select(USER_ATTRS.c.value_json).where(
         USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == attrs.SLOT
@@ -42,7 +42,7 @@ def _lowest(dialect: str) -> sa.Select[Any]:
     return query.with_for_update(skip_locked=True, of=of)
 
 
-def _of_token(_dialect: str) -> sa.Select[Any]:
+def _of_token(_dialect: str) -> Any:
     return (
         sa.select(TRIALS.c.trial_id, TRIALS.c.number)
         .join(USER_ATTRS, USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
@@ -52,7 +52,7 @@ def _of_token(_dialect: str) -> sa.Select[Any]:
     )
 
 
-def _attrs(_dialect: str) -> sa.CompoundSelect[Any]:
+def _attrs(_dialect: str) -> Any:
     user, system = (
         sa.select(table.c.key, table.c.value_json).where(
             table.c.trial_id == sa.bindparam("trial_id")
@@ -62,7 +62,7 @@ def _attrs(_dialect: str) -> sa.CompoundSelect[Any]:
     return user.union_all(system.where(SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS))
 
 
-def _start(dialect: str) -> sa.Update:
+def _start(dialect: str) -> Any:
     return (
         TRIALS.update()
         .where(TRIALS.c.trial_id == sa.bindparam("claimed"))
@@ -84,7 +84,7 @@ def _attr(dialect: str) -> Any:
     return on_conflict_replace(insert, ["trial_id", "key"], ["value_json"])
 
 
-def _param(_dialect: str) -> sa.Insert:
+def _param(_dialect: str) -> Any:
     return PARAMS.insert().values(
         trial_id=sa.bindparam("of"),
         param_name=sa.bindparam("named"),
@@ -125,7 +125,7 @@ def _report(dialect: str) -> Any:
     return on_conflict_replace(insert, ["trial_id", "step"], names[2:])
 
 
-def _end(dialect: str) -> sa.Update:
+def _end(dialect: str) -> Any:
     state = sa.bindparam("ended_as", type_=TRIALS.c.state.type)
     return TRIALS.update().where(_fence()).values(state=state, datetime_complete=clock(dialect))
 
@@ -141,7 +141,7 @@ def _value(dialect: str) -> Any:
     return on_conflict_replace(insert, ["trial_id", "objective"], ["value", "value_type"])
 
 
-def _beat(dialect: str) -> sa.Update:
+def _beat(dialect: str) -> Any:
     held = sa.select(TRIALS.c.trial_id).where(_fence()).scalar_subquery()
     return HEARTBEATS.update().where(HEARTBEATS.c.trial_id == held).values(heartbeat=clock(dialect))
 
@@ -218,7 +218,7 @@ def insert_report(
     result = REPORT.run(
         connection, of=trial_id, token_json=token_json, at=step, stored=stored, kind=kind.name
     )
-    return result.rowcount > 0
+    return bool(result.rowcount > 0)
 
 
 def end(
@@ -257,4 +257,4 @@ def is_ended_as(
 def update_heartbeat(connection: Connection, trial_id: int, token: str) -> bool:
     """Write the heartbeat under the fence; return whether the fence let it through."""
     result = BEAT.run(connection, of=trial_id, token_json=json.dumps(token))
-    return result.rowcount > 0
+    return bool(result.rowcount > 0)

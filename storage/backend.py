@@ -7,7 +7,7 @@ the tables are made by `schema.py`, passing database errors are retried, heartbe
 
 import functools
 from collections.abc import Callable, Container, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution
@@ -23,6 +23,8 @@ from storage.dialect import make_engine, utc_now
 from storage.schema import ensure_schema
 from storage.transaction import retry, write
 from storage.url import parse_url
+
+T = TypeVar("T")
 
 TRIALS = models.TrialModel.__table__
 HEARTBEATS = models.TrialHeartbeatModel.__table__
@@ -76,7 +78,11 @@ class SlotBackend(RDBStorage):
     def _connect(self, *, create: bool, wait_s: float) -> None:
         self.engine = make_engine(parse_url(self.url))
         self.scoped_session = orm.scoped_session(orm.sessionmaker(bind=self.engine))
-        ensure_schema(self.engine, create=create, wait_s=wait_s)
+        try:
+            ensure_schema(self.engine, create=create, wait_s=wait_s)
+        except BaseException:
+            self.engine.dispose()
+            raise
 
     def __getstate__(self) -> dict[Any, Any]:
         state = self.__dict__.copy()
@@ -209,8 +215,8 @@ class SlotBackend(RDBStorage):
             self.get_study_name_from_id(study_id)  # raises where the study was deleted
         return sorted(ids | (self._touched & known))
 
-    def _retry(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        def attempt() -> Any:
+    def _retry(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        def attempt() -> T:
             return call(*args, **kwargs)
 
         return retry(attempt, wait_s=RETRY_S)

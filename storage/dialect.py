@@ -19,8 +19,9 @@ CONNECT_TIMEOUT_S = 10
 # serialization failure, deadlock, lock not available, admin shutdown, crash shutdown,
 # cannot connect now, too many connections
 PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
-# closed before the call, too many connections (two codes), lock wait timeout, deadlock, changed since last read,
-# shutdown in progress, can't connect (two codes), gone away, lost during query, aborted by peer
+# closed before the call, too many connections (two codes), lock wait timeout, deadlock,
+# changed since last read, shutdown in progress, can't connect (two codes), gone away,
+# lost during query, aborted by peer
 PASSING_MYSQL_CODES = (0, 1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
 
 
@@ -50,7 +51,7 @@ def make_engine(url: URL) -> Engine:
 
 
 def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:
-    """WAL with synchronous=NORMAL keeps the file whole; `begin_write` asks for more where needed."""
+    """WAL with synchronous=NORMAL keeps the file whole; `begin_write` asks for more."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()

@@ -1,8 +1,8 @@
 """The heartbeat of a claimed trial, beaten beside the training.
 
 A lease lives as long as its claim. Its thread survives every database error; once the trial turns
-out to be somebody else's it stops and sets `lost`, and the training learns of it at its next report.
-How old a heartbeat may grow is decided by whoever calls `requeue_lost`.
+out to be somebody else's it stops and sets `lost`, and the training learns of it at its next
+report. How old a heartbeat may grow is decided by whoever calls `requeue_lost`.
 """
 
 import logging

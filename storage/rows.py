@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from storage import attrs
-from storage.backend import HEARTBEATS, INSERTS, TRIALS, on_conflict_replace, upsert
+from storage.backend import HEARTBEATS, TRIALS, upsert
 from storage.dialect import utc_now
 from storage.errors import StorageError
 
@@ -116,6 +116,22 @@ def insert_successor(
     return insert_waiting(connection, study_id, [user], params)[0]
 
 
+def is_added(
+    connection: Connection, study_id: int, number: int, slot: int, params: Mapping[str, Any]
+) -> bool:
+    """Whether the trial of this number is of the slot and was given these params."""
+    user, system = attr_of(attrs.SLOT), sa.alias(SYSTEM_ATTRS)
+    query = (
+        sa.select(user.c.value_json, system.c.value_json)
+        .join_from(TRIALS, user, user.c.trial_id == TRIALS.c.trial_id)
+        .join(system, system.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
+        .where(system.c.key == attrs.FIXED_PARAMS)
+    )
+    row = connection.execute(query).first()
+    return row is not None and tuple(row) == (json.dumps(slot), json.dumps(dict(params)))
+
+
 def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     return [
         {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
@@ -196,7 +212,7 @@ def find_ended_by_strangers(connection: Connection, study_id: int, from_number: 
         .where(TRIALS.c.study_id == study_id, TRIALS.c.trial_id >= min(found.values()))
         .group_by(slot.c.value_json)
     )
-    newest = {text: trial_id for text, trial_id in connection.execute(later)}
+    newest = {row[0]: row[1] for row in connection.execute(later)}
     return [trial_id for text, trial_id in found.items() if newest[text] == trial_id]
 
 

@@ -142,7 +142,8 @@ def _create_tables(connection: Connection) -> None:
 def _tables(dialect: str) -> sa.MetaData:
     """Optuna's tables; on MySQL with times in microseconds, as they are everywhere else."""
     if dialect != "mysql":
-        return models.BaseModel.metadata
+        metadata: sa.MetaData = models.BaseModel.metadata
+        return metadata
     copied = sa.MetaData()
     for table in models.BaseModel.metadata.sorted_tables:
         for column in table.to_metadata(copied).columns:

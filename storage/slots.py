@@ -2,69 +2,30 @@
 
 A slot is one unit of the budget, a trial one attempt at it. The planned budget stands in Optuna's
 tables as WAITING trials; a claim makes one RUNNING under a random token, and every later write of
-the attempt is fenced by that token, so that whoever lost a trial can write nothing. A row never goes
-back from RUNNING to WAITING: a slot that is open again gets a new row. What is worth running, and
-with which params, is not decided here.
+the attempt is fenced by that token: whoever lost a trial can write nothing. A row never goes back
+from RUNNING to WAITING: a slot that is open again gets a new row. What is worth running, and with
+which params, is not decided here.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from storage import attempt, attrs, rows
+from storage.claim import Claim, Draw, Slot
 from storage.dialect import refresh_statistics
 from storage.errors import ClaimLostError, StorageError
 from storage.rdb import SlotStorage
 from storage.transaction import write
 
+__all__ = ["Claim", "Draw", "Slot", "Slots"]
+
 T = TypeVar("T")
 
 MANY_ROWS = 100  # inserted at once, they change which plans are good
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A slot as its claimer sees it, before the claim is committed.
-
-    Attributes:
-        trial: Number of the trial, as optuna-dashboard shows it.
-        fixed_params: Params that were given with `study add`; empty where they are to be drawn.
-    """
-
-    slot: int
-    attempt: int
-    redraw: int
-    trial: int
-    trial_id: int
-    fixed_params: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What a claimer writes together with its claim."""
-
-    params: Mapping[str, Any] = field(default_factory=dict)
-    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
-    user_attrs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A trial that is ours for as long as its row is RUNNING under this token."""
-
-    slot: Slot
-    token: str
-    draw: Draw
-
-    @property
-    def trial_id(self) -> int:
-        """The row's id, which is not its number."""
-        return self.slot.trial_id
 
 
 class Slots:
@@ -126,13 +87,18 @@ class Slots:
 
     def add(self, params: Mapping[str, Any]) -> int:
         """Append one slot with given params, and return its trial number."""
+        tried: list[tuple[int, int]] = []  # (trial number, slot) of each try
 
         def body(connection: Connection) -> int:
             rows.lock_study(connection, self.study_id)
+            for number, slot in tried:  # the commit may have got through and its answer been lost
+                if rows.is_added(connection, self.study_id, number, slot, params):
+                    return number
             slot = rows.read_n_slots(connection, self.study_id)
             new = [_planned(slot, 0)]
             (number,) = rows.insert_waiting(connection, self.study_id, new, [params])
             rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: slot + 1})
+            tried.append((number, slot))
             return number
 
         return self._write(body, durable=True)
@@ -157,12 +123,12 @@ class Slots:
             if n_tries > 1:  # the commit may have got through and only its answer been lost
                 earlier = attempt.find_by_token(connection, self.study_id, token)
                 if earlier is not None:
-                    slot = _slot(*earlier)
+                    slot = Slot.of(*earlier)
                     return Claim(slot, token, draw(slot))
             found = attempt.lock_lowest_waiting(connection, self.study_id)
             if found is None:
                 return None
-            slot = _slot(*found)
+            slot = Slot.of(*found)
             drawn = draw(slot)
             own = {attrs.WORKER: worker, attrs.CLAIM: token, **drawn.user_attrs}
             attempt.start(connection, slot.trial_id, own, drawn.params, drawn.distributions)
@@ -249,7 +215,7 @@ class Slots:
         However many notice at once, a lost trial gets one successor: the row itself decides.
 
         Args:
-            grace_s: Age of a heartbeat, in s by the database's clock, beyond which a trial is lost.
+            grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
             max_attempts: A slot whose attempt reaches it is given up: it gets no successor.
 
         Returns:
@@ -325,17 +291,6 @@ class Slots:
 def _planned(slot: int, redraw: int) -> dict[str, Any]:
     planned = {attrs.SLOT: slot, attrs.ATTEMPT: 1}
     return {**planned, attrs.REDRAW: redraw} if redraw else planned
-
-
-def _slot(trial_id: int, number: int, found: Mapping[str, Any]) -> Slot:
-    return Slot(
-        slot=found[attrs.SLOT],
-        attempt=found.get(attrs.ATTEMPT, 1),
-        redraw=found.get(attrs.REDRAW, 0),
-        trial=number,
-        trial_id=trial_id,
-        fixed_params=found.get(attrs.FIXED_PARAMS, {}),
-    )
 
 
 def _ended_before(

@@ -8,7 +8,7 @@ What the statements say is decided in `attempt.py`.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.engine import Connection, CursorResult, Dialect
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 
@@ -23,8 +23,8 @@ class Statement:
         self._build = build
         self._compiled: dict[str, tuple[str, Sequence[str] | None, dict[str, Any]]] = {}
 
-    def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
-        """Run with these values, which are passed to the driver as they are."""
+    def run(self, connection: Connection, **values: Any) -> Any:
+        """Run with these values, passed to the driver as they are; return the cursor's result."""
         text, order, constants = self._for(connection.dialect)
         if constants:
             values.update(constants)

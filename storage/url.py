@@ -29,7 +29,7 @@ def parse_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: of a port that is no number
         raise StorageError(
             f"storage '{redact(text)}' is not a database URL",
             "sqlite:///study.db, postgresql://user:password@host/name or mysql://...",
@@ -41,17 +41,22 @@ def parse_url(text: str) -> URL:
             "which is not supported",
             "use SQLite, PostgreSQL or MySQL/MariaDB",
         )
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+    if url.get_backend_name() == "sqlite" and _is_no_path(url):
         raise StorageError(
-            "an SQLite database in memory cannot be shared between processes",
+            f"storage '{text}' names no file; a database in memory cannot be shared by processes",
             "sqlite:///study.db",
         )
     return url
 
 
+def _is_no_path(url: URL) -> bool:
+    name = url.database or ""
+    return name in ("", ":memory:") or name.startswith("file:")
+
+
 def redact(text: str) -> str:
     """Return a URL, or what should have been one, without its password."""
-    text = re.sub(r"(?i)([?&;\s][^=&;\s]*password=)[^&;\s]*", r"\1***", text)
+    text = re.sub(r"(?i)([?&;\s][^=&;\s]*(?:password|passwd|pwd)=)[^&;\s]*", r"\1***", text)
     scheme, separator, rest = text.partition("://")
     if not separator or "@" not in rest:
         return text
@@ -61,7 +66,7 @@ def redact(text: str) -> str:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """Return the file of an SQLite URL, else None. `sqlite:///x` is relative to the current folder."""
+    """Return the file of an SQLite URL, else None; `sqlite:///x` is relative."""
     if url.get_backend_name() != "sqlite" or not url.database:
         return None
     return Path(url.database)

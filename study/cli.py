@@ -38,9 +38,10 @@ def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
         try:
             code = command(**values)
         except Exception as error:
-            if not is_known(error):
+            known = error if is_known(error) else as_storage_error(error)
+            if known is None:
                 raise
-            print_error(error)
+            print_error(known)
             code = KNOWN_FAILURE
         raise typer.Exit(code)
 
@@ -84,6 +85,18 @@ def main() -> NoReturn:
 def is_known(error: Exception) -> bool:
     """Whether the error is one of ours, which carry a line for the user and perhaps a hint."""
     return type(error).__module__.partition(".")[0] in ROOMS and hasattr(error, "hint")
+
+
+def as_storage_error(error: Exception) -> Exception | None:
+    """Return what the database's driver raised as an error of ours; None for any other."""
+    if type(error).__module__ != "sqlalchemy.exc" or not hasattr(error, "orig"):
+        return None
+    from storage.errors import StorageUnavailableError
+
+    said = (str(error.orig).strip().splitlines() or ["no message"])[0]
+    return StorageUnavailableError(
+        f"the database failed: {said}", "the same command, once it is up"
+    )
 
 
 def print_error(error: Any) -> None:

@@ -36,10 +36,16 @@ def seconds(text: str | float) -> float:
 def _by_lines(
     context: typer.Context, param: typer.CallbackParam, value: list[str] | None
 ) -> list[str] | None:
-    """Split an environment variable at newlines: Typer splits it at spaces, which paths may hold."""
+    """Split an environment variable at newlines; Typer would do it at spaces, which paths hold."""
     source = context.get_parameter_source(str(param.name))
     if source is not None and source.name == "ENVIRONMENT":
         return os.environ[str(param.envvar)].splitlines()
+    return value
+
+
+def _auto_or_number(value: str) -> str:
+    if value != "auto" and not (value.isdigit() and int(value) > 0):
+        raise typer.BadParameter(f"{value!r} is neither 'auto' nor a number above 0")
     return value
 
 
@@ -57,7 +63,12 @@ Study = Annotated[
 Data = Annotated[Path | None, _option("--data", "Folder with train.csv and test.csv, plain or .gz")]
 Out = Annotated[Path, _option("--out", "Folder for submission.csv, model.keras and their papers")]
 Workers = Annotated[
-    str, _option("--workers", "Worker processes here: a number, or auto = cores / threads")
+    str,
+    _option(
+        "--workers",
+        "Worker processes here: a number, or auto = cores / threads",
+        callback=_auto_or_number,
+    ),
 ]
 WorkDir = Annotated[
     Path | None, _option("--work-dir", "Logs and checkpoints; default <study>.work")

@@ -8,7 +8,6 @@ leaves; the second ends all within two seconds.
 import os
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +74,7 @@ def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: Vie
     _say_start(opened, status, n_workers, folder, view)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(opened, n_workers, folder, watch.say, verbose=view.verbose)
-    stop = StopRequest(lambda: None, lambda: _in_thread(supervisor.end_now))
+    stop = StopRequest(lambda: None, supervisor.end_now)
     deadline = _deadline(opened)
 
     def tick() -> int:
@@ -108,9 +107,7 @@ def run_one(opened: OpenStudy, view: View) -> int:
             worker.release_current()
         os._exit(INTERRUPTED if stop.by_interrupt else 0)
 
-    stop = StopRequest(
-        lambda: _in_thread(lambda: leave(DRAIN_S)), lambda: _in_thread(lambda: leave(0.0))
-    )
+    stop = StopRequest(lambda: leave(DRAIN_S), lambda: leave(0.0))
     stop.install()
     is_supervised = SUPERVISED in os.environ
     if is_supervised:
@@ -124,11 +121,6 @@ def run_one(opened: OpenStudy, view: View) -> int:
     if is_supervised or stop.event.is_set():  # to its supervisor, leaving is success
         return 0
     return _exit_code(read_status(opened))
-
-
-def _in_thread(work: Callable[[], None]) -> None:
-    """Do what a signal handler must not: it may have come while this thread held any lock."""
-    threading.Thread(target=work, daemon=True).start()
 
 
 def _deadline(opened: OpenStudy) -> float:

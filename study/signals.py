@@ -1,13 +1,16 @@
 """Signals and a supervisor's death: the first asks to drain, the second ends the process.
 
-Handlers only set flags; what draining means is decided by whoever waits on them.
+They are heard by a thread of their own, through the pipe into which Python's C handler writes. A
+Python handler would wait for the main thread, which may be in one call of TensorFlow for long. What
+draining means is decided by whoever waits on the event.
 """
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 PARENT_CHECK_S = 0.5
@@ -16,9 +19,12 @@ PARENT_CHECK_S = 0.5
 class StopRequest:
     """Set by SIGINT, SIGTERM or the parent's death.
 
+    Args:
+        on_first, on_second: Called in a thread of their own by the first and the second request.
+
     Attributes:
         event: Set by the first request.
-        by_interrupt: Whether that was a Ctrl-C.
+        by_interrupt: Whether a request was a Ctrl-C.
     """
 
     def __init__(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
@@ -26,11 +32,16 @@ class StopRequest:
         self.by_interrupt = False
         self._on_first, self._on_second = on_first, on_second
         self._before: dict[int, Any] = {}
+        self._written: socket.socket | None = None
 
     def install(self) -> None:
-        """Handle SIGINT and SIGTERM from here on; call it in the main thread."""
+        """Hear SIGINT and SIGTERM from here on; call it in the main thread."""
+        heard, self._written = socket.socketpair()
+        self._written.setblocking(False)
+        signal.set_wakeup_fd(self._written.fileno())
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._handle)
+            self._before[number] = signal.signal(number, _leave_to_thread)
+        threading.Thread(target=self._listen, args=(heard,), name="signals", daemon=True).start()
 
     def __enter__(self) -> "StopRequest":
         self.install()
@@ -45,6 +56,9 @@ class StopRequest:
         # What comes after a run, such as finalize, must end by a Ctrl-C as any program does.
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        if self._written is not None:
+            self._written.close()
 
     def watch_parent(self, parent: int) -> None:
         """Ask to drain once the process `parent`, which started this one, is gone.
@@ -60,14 +74,20 @@ class StopRequest:
 
         threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
-    def request(self) -> None:
+    def request(self, *, by_interrupt: bool = False) -> None:
         """Ask to drain; a second time, to end at once."""
-        if self.event.is_set():
-            self._on_second()
-        else:
-            self.event.set()
-            self._on_first()
+        self.by_interrupt = self.by_interrupt or by_interrupt
+        act = self._on_second if self.event.is_set() else self._on_first
+        self.event.set()
+        threading.Thread(target=act, daemon=True).start()
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        self.by_interrupt = self.by_interrupt or number == signal.SIGINT
-        self.request()
+    def _listen(self, heard: socket.socket) -> None:
+        with heard:
+            while numbers := heard.recv(64):
+                for number in numbers:
+                    if number in (signal.SIGINT, signal.SIGTERM):
+                        self.request(by_interrupt=number == signal.SIGINT)
+
+
+def _leave_to_thread(number: int, frame: object) -> None:
+    """A handler of Python's there must be, so that its C handler writes to the pipe."""

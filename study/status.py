@@ -14,7 +14,10 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
+from storage.transaction import retry
 from study.opening import OpenStudy
+
+LONGEST_OUTAGE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,11 @@ class StudyStatus:
 
 
 def read_status(opened: OpenStudy) -> StudyStatus:
-    """Look at a study: a few statements, whatever its size."""
+    """Look at a study: a few statements, whatever its size; waits for a database that is away."""
+    return retry(lambda: _read_status(opened), wait_s=LONGEST_OUTAGE_S)
+
+
+def _read_status(opened: OpenStudy) -> StudyStatus:
     engine, study_id = opened.storage.engine, opened.study_id
     attempts = read_attempts(engine, study_id)
     newest = newest_by_slot(attempts)

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.trial import TrialState
 
@@ -26,6 +26,7 @@ from storage.errors import ClaimLostError, StorageError
 from storage.lease import Lease
 from storage.reading import count_unfinished
 from storage.slots import Claim, Draw, Slot
+from storage.transaction import retry
 from study.opening import Loaded, OpenStudy
 from study.sampler import draw_params, training_seed
 from study.suggesting import Suggester
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 LONGEST_TRACEBACK = 32 * 1024  # characters; MySQL's TEXT ends at 64 KB
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 
+LONGEST_OUTAGE_S = 60.0
+
+T = TypeVar("T")
 Progress = Callable[[str], None]
 
 
@@ -91,8 +95,8 @@ class Worker:
 
     def _is_done(self) -> bool:
         self._requeue(every_s=0.5)
-        engine = self._opened.storage.engine
-        return count_unfinished(engine, self._opened.study_id) == 0
+        engine, study_id = self._opened.storage.engine, self._opened.study_id
+        return _waiting_for_it(lambda: count_unfinished(engine, study_id)) == 0
 
     def _requeue(self, *, every_s: float) -> None:
         """Look for lost trials and strangers' ends; every worker does, so somebody always does."""
@@ -100,9 +104,10 @@ class Worker:
         if now - self._looked_at < every_s:
             return
         self._looked_at = now
-        for trial in self._slots.requeue_lost(self._spec.grace_s, self._spec.max_attempts):
+        grace_s, most = self._spec.grace_s, self._spec.max_attempts
+        for trial in _waiting_for_it(lambda: self._slots.requeue_lost(grace_s, most)):
             self._say(f"trial {trial} was lost; its slot is open again")
-        for trial in self._slots.requeue_strangers():
+        for trial in _waiting_for_it(self._slots.requeue_strangers):
             self._say(f"a slot was ended from outside; trial {trial} runs it again")
 
     def _draw(self, slot: Slot) -> Draw:
@@ -193,6 +198,11 @@ class Worker:
             f"trial {claim.slot.trial} (slot {claim.slot.slot}) failed: {reason}: "
             f"{type(error).__name__}: {message}"
         )
+
+
+def _waiting_for_it(call: Callable[[], T]) -> T:
+    """Call, and again while the database is away; writes do that by themselves."""
+    return retry(call, wait_s=LONGEST_OUTAGE_S)
 
 
 def _reason_of(error: BaseException) -> str:

@@ -57,7 +57,8 @@ class Running:
     def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self._command = command
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block is left
+        self._err = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             command,
             cwd=folder,

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from objectives.synthetic import SYNTHETIC_SPACE, synthetic_value
-from storage.errors import StorageError
 from storage.rdb import open_storage
-from study.errors import StudyError
 from study.opening import open_study
 from study.sampler import draw_params, training_seed
 from study.status import StudyStatus, read_status, trials_json
@@ -36,16 +34,11 @@ def results(rows: Rows) -> dict[int, tuple[dict[str, Any], float]]:
     return found
 
 
-def look(url: str, name: str) -> StudyStatus | None:
-    """Return the status of a study; None while there is no such study."""
-    try:
-        storage = open_storage(url, create=False)
-    except StorageError:
-        return None
+def look(url: str, name: str) -> StudyStatus:
+    """Return the status of a study, which must be there."""
+    storage = open_storage(url, create=False)
     try:
         return read_status(open_study(storage, name))
-    except StudyError:
-        return None
     finally:
         storage.close()
 

@@ -26,7 +26,6 @@ def test_any_number_of_workers_runs_each_slot_once_with_the_same_result(
     assert results(rows) == expected(N_SLOTS, seed=3)
     assert len(rows) == N_SLOTS
     status = look(storage_url, "s")
-    assert status is not None
     assert (status.complete, status.attempts, status.done) == (N_SLOTS, N_SLOTS, True)
 
 
@@ -48,19 +47,19 @@ def test_finished_study_starts_nothing_and_goes_on_when_raised(
     assert results(rows_of(storage_url, "s")) == expected(5)
     lowered = place.run("run", *options, "--n-trials", 4, code=1)
     assert "5 slots already; 4 would lower its budget" in lowered.error
-    assert look(storage_url, "s").n_slots == 5  # type: ignore[union-attr]
+    assert look(storage_url, "s").n_slots == 5
 
 
 def test_two_runs_and_a_worker_at_once_share_one_fresh_study(
     place: Place, storage_url: str
 ) -> None:
-    """Two creators of one study on a fresh database, and a worker that joins, run each slot once."""
+    """Two creators on a fresh database, and a worker that joins, run each slot once."""
     options = ["--storage", storage_url, "--study", "s"]
     defining = [*place.synthetic(sleep_s=0.3), "--n-trials", 12]
     first = place.start("run", *options, *defining, "--workers", 1, "--work-dir", "first")
     second = place.start("run", *options, *defining, "--workers", 1, "--work-dir", "second")
     with first, second:
-        first.wait_until(lambda: look(storage_url, "s"))
+        first.wait_until(place.ledger_lines)
         with place.start("worker", *options, "--workers", 1) as joined:
             assert joined.wait().code == 0
         assert first.wait().code == 0
@@ -77,7 +76,7 @@ def test_worker_from_another_folder_joins_a_created_study(place: Place, sqlite_u
     )
     assert "creating 's': 4 slots" in created.err
     assert place.ledger_lines() == []
-    assert look(sqlite_url, "s").waiting == 4  # type: ignore[union-attr]
+    assert look(sqlite_url, "s").waiting == 4
     (place.folder.parent / "elsewhere").mkdir()
     elsewhere = Place(place.folder.parent / "elsewhere", place.ledger, place.environment)
     # The only study there is need not be named.

@@ -1,0 +1,181 @@
+"""Trials a second through the database: stock Optuna beside this storage, in turn in one run.
+
+A trial is what a worker writes for it: claim, 5 params, 5 reports, finish. Stock Optuna does the
+same by ask, suggest, report and tell through `RDBStorage`, as it is shipped and, on SQLite, also
+with WAL on. Nothing is trained. Rounds alternate, so that a noisy machine is noisy for all.
+
+    python benchmarks/storage.py [--repeats 3] [--seconds 3] [--postgres-url URL]
+"""
+
+import argparse
+import multiprocessing
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import optuna  # noqa: E402
+from optuna.distributions import FloatDistribution  # noqa: E402
+from optuna.study import StudyDirection  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
+
+from benchmarks.server import postgres_url  # noqa: E402
+from storage.rdb import open_storage  # noqa: E402
+from storage.slots import Draw, Slots  # noqa: E402
+
+DISTRIBUTIONS = {f"p{i}": FloatDistribution(0.0, 1.0) for i in range(5)}
+PARAMS = dict.fromkeys(DISTRIBUTIONS, 0.5)
+N_REPORTS = 5
+STUDY = "benchmark"
+MOST_SLOTS = 20_000  # more than are done in a round
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def make_stock(url: str) -> None:
+    """Make the study, by stock Optuna."""
+    storage = optuna.storages.RDBStorage(url)
+    _forget(storage)
+    optuna.create_study(storage=storage, study_name=STUDY)
+    storage.engine.dispose()
+
+
+def make_stock_wal(url: str) -> None:
+    """The same on SQLite with WAL on, which stays with the file."""
+    make_stock(url)
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def make_ours(url: str) -> None:
+    """Make the study and plan its slots."""
+    storage = open_storage(url)
+    _forget(storage)
+    Slots(storage, storage.create_new_study([StudyDirection.MINIMIZE], STUDY)).plan(MOST_SLOTS)
+    storage.close()
+
+
+def _forget(storage: Any) -> None:
+    for study in storage.get_all_studies():
+        storage.delete_study(study._study_id)
+
+
+def work_stock(url: str) -> Callable[[], None]:
+    """Return what does one trial through stock Optuna."""
+    study = optuna.load_study(
+        study_name=STUDY,
+        storage=optuna.storages.RDBStorage(url, skip_table_creation=True),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+
+    def one() -> None:
+        trial = study.ask()
+        for name in DISTRIBUTIONS:
+            trial.suggest_float(name, 0.0, 1.0)
+        for step in range(N_REPORTS):
+            trial.report(0.5, step)
+        study.tell(trial, 0.5)
+
+    return one
+
+
+def work_ours(url: str) -> Callable[[], None]:
+    """Return what does one trial through this storage."""
+    storage = open_storage(url)
+    slots = Slots(storage, storage.get_study_id_from_name(STUDY))
+
+    def one() -> None:
+        claim = slots.claim("host:1", lambda slot: Draw(PARAMS, DISTRIBUTIONS, {"seed": 1}))
+        if claim is None:
+            raise SystemExit("more slots are needed: MOST_SLOTS")
+        for step in range(N_REPORTS):
+            slots.report(claim, step, 0.5)
+        slots.finish(claim, TrialState.COMPLETE, 0.5)
+
+    return one
+
+
+WAYS = {
+    "stock": (make_stock, work_stock),
+    "stock, WAL": (make_stock_wal, work_stock),
+    "this storage": (make_ours, work_ours),
+}
+
+
+def _process(way: str, url: str, seconds: float, barrier: Any, done: Any) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    one = WAYS[way][1](url)
+    one()  # connect, prepare, fill caches
+    barrier.wait()
+    started = time.perf_counter()
+    n_trials = 0
+    while time.perf_counter() - started < seconds:
+        one()
+        n_trials += 1
+    done.put(n_trials / (time.perf_counter() - started))
+
+
+def trials_per_s(way: str, url: str, n_processes: int, seconds: float) -> float:
+    """Run one round with a fresh study; return the sum over the processes."""
+    WAYS[way][0](url)
+    barrier, done = CONTEXT.Barrier(n_processes), CONTEXT.Queue()
+    processes = [
+        CONTEXT.Process(target=_process, args=(way, url, seconds, barrier, done))
+        for _ in range(n_processes)
+    ]
+    for process in processes:
+        process.start()
+    rates = [done.get(timeout=300) for _ in processes]
+    for process in processes:
+        process.join()
+    return sum(rates)
+
+
+def table(name: str, ways: list[str], url_of: Callable[[str], str], options: Any) -> None:
+    """Print a Markdown row for each number of processes and each way."""
+    for n_processes in options.processes:
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(options.repeats):
+            for way in ways:
+                url = url_of(way)
+                rates[way].append(trials_per_s(way, url, n_processes, options.seconds))
+        medians = {way: statistics.median(rates[way]) for way in ways}
+        for way in ways:
+            ratio = medians[way] / medians["stock"]
+            low, high = min(rates[way]), max(rates[way])
+            print(
+                f"| {name} | {n_processes} | {way} | {medians[way]:.1f} | "
+                f"{low:.1f} to {high:.1f} | {ratio:.1f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--repeats", type=int, default=3, help="rounds; the median is shown")
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of a round in s")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--postgres-url", help="an empty database; without it a server is started")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    CONTEXT.set_forkserver_preload(["optuna", "storage.slots"])
+    print("| database | processes | way | trials/s | range | to stock |")
+    print("|---|---:|---|---:|---|---:|")
+    with tempfile.TemporaryDirectory(prefix="study-benchmark-") as folder:
+        if "sqlite" in options.databases:
+            n_files = iter(range(10**6))
+            table("SQLite", list(WAYS), lambda _: f"sqlite:///{folder}/{next(n_files)}.db", options)
+        if "postgresql" in options.databases:
+            with postgres_url(options.postgres_url) as url:
+                table("PostgreSQL", ["stock", "this storage"], lambda _: url, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What passes between `Slots` and a claimer: the slot, what is drawn for it, and the claim.
+
+Values only; what becomes of them is decided in `slots.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from storage import attrs
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot as its claimer sees it, before the claim is committed.
+
+    Attributes:
+        trial: Number of the trial, as optuna-dashboard shows it.
+        fixed_params: Params that were given with `study add`; empty where they are to be drawn.
+    """
+
+    slot: int
+    attempt: int
+    redraw: int
+    trial: int
+    trial_id: int
+    fixed_params: dict[str, Any]
+
+    @classmethod
+    def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
+        """Make it of a row and its attributes, as `attempt.read_attrs` returns them."""
+        return cls(
+            slot=found[attrs.SLOT],
+            attempt=found.get(attrs.ATTEMPT, 1),
+            redraw=found.get(attrs.REDRAW, 0),
+            trial=number,
+            trial_id=trial_id,
+            fixed_params=found.get(attrs.FIXED_PARAMS, {}),
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a claimer writes together with its claim."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that is ours for as long as its row is RUNNING under this token."""
+
+    slot: Slot
+    token: str
+    draw: Draw
+
+    @property
+    def trial_id(self) -> int:
+        """The row's id, which is not its number."""
+        return self.slot.trial_id

@@ -1,0 +1,359 @@
+"""The commands that look, change and move a study: their JSON, their output and their exit codes."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.acceptance.processes import Place
+from tests.acceptance.synthetic import expected, once_each, results, rows_of, slots
+
+STATUS_FIELDS = [
+    "study", "n_slots", "waiting", "running", "complete", "pruned", "failed", "attempts", "lost",
+    "workers", "best", "done", "eta_s",
+]  # fmt: skip
+WORKER_FIELDS = ["id", "host", "pid", "device", "trial", "slot", "epoch", "seen_s", "state"]
+TRIAL_FIELDS = [
+    "trial", "slot", "attempt", "state", "reason", "value", "params", "seed", "worker",
+    "started_at", "finished_at", "intermediate",
+]  # fmt: skip
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+# Reports what a learning curve may hold at worst; its value is a number, or NaN for one choice.
+ODD = """
+import math
+
+class Odd:
+    direction = "minimize"
+    needs_data = False
+    space = {"kind": ["fine", "diverges"]}
+
+    def load(self, data_dir):
+        return None
+
+    def fit(self, params, dataset, *, seed, report, resume_dir):
+        from objectives.base import Fitted
+
+        for step, value in enumerate([math.nan, math.inf, -math.inf, 0.5]):
+            report(step, value)
+        return Fitted(value=0.25 if params["kind"] == "fine" else math.nan, model=None)
+
+    def predict(self, fitted, images):
+        raise NotImplementedError
+"""
+
+
+def assert_sums_up(status: dict[str, Any]) -> None:
+    """Every slot stands in one place."""
+    states = ("waiting", "running", "complete", "pruned", "failed")
+    assert sum(status[state] for state in states) == status["n_slots"]
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Place) -> Place:
+    """A place with 's' in `study.db`: five slots of which some failed, all final."""
+    options = ["--study", "s", "--n-trials", 5, "--seed", 1, "--workers", 1]
+    done = shared.run("run", *options, *shared.synthetic(fail_rate=0.4, n_steps=3), code=3)
+    assert re.search(r"failed slots: \d error   \(study trials shows why\)", done.err)
+    return shared
+
+
+def test_status_json_has_the_documented_fields_alone(finished: Place) -> None:
+    """In their documented order, with counts that sum up and a best that is COMPLETE."""
+    status = finished.json("status", "--study", "s")
+    assert list(status) == STATUS_FIELDS
+    assert_sums_up(status)
+    trials = finished.json("trials", "--study", "s")
+    values = {row["slot"]: row["value"] for row in trials if row["state"] == "COMPLETE"}
+    assert status["failed"] == 5 - len(values) > 0
+    assert (status["study"], status["n_slots"], status["attempts"]) == ("s", 5, 5)
+    assert (status["workers"], status["done"], status["eta_s"]) == ([], True, 0.0)
+    best = status["best"]
+    assert list(best) == ["slot", "trial", "value", "params"]
+    assert (best["value"], best["slot"]) == (max(values.values()), max(values, key=values.get))
+
+
+def test_trials_json_has_the_documented_fields_alone(finished: Place) -> None:
+    """An array by trial number; times are UTC with Z; a failed trial says why."""
+    trials = finished.json("trials", "--study", "s")
+    assert [row["trial"] for row in trials] == list(range(5))
+    assert {row["state"] for row in trials} == {"COMPLETE", "FAIL"}
+    want = expected(5, seed=1)
+    for row in trials:
+        assert list(row) == TRIAL_FIELDS
+        assert TIME.fullmatch(row["started_at"])
+        assert TIME.fullmatch(row["finished_at"])
+        assert re.fullmatch(r".+:\d+", row["worker"])
+        assert row["params"] == want[row["slot"]][0]
+        is_complete = row["state"] == "COMPLETE"
+        assert row["reason"] == (None if is_complete else "error")
+        assert list(row["intermediate"]) == (["0", "1", "2"] if is_complete else [])
+        assert row["value"] == (want[row["slot"]][1] if is_complete else None)
+
+
+def test_trials_csv_has_a_row_for_each_trial(finished: Place) -> None:
+    """The same values as the JSON, a column for each param."""
+    rows = list(csv.DictReader(io.StringIO(finished.run("trials", "--study", "s", "--csv").out)))
+    trials = finished.json("trials", "--study", "s")
+    assert [row["state"] for row in rows] == [row["state"] for row in trials]
+    assert [float(row["params.x"]) for row in rows] == [row["params"]["x"] for row in trials]
+
+
+def test_waiting_trials_are_listed_with_what_is_known(place: Place) -> None:
+    """Unknown is null, not left out."""
+    place.run("create", "--study", "s", "--n-trials", 2, *place.synthetic())
+    status = place.json("status")
+    assert_sums_up(status)
+    assert (status["waiting"], status["best"], status["eta_s"]) == (2, None, None)
+    assert status["done"] is False
+    for row in place.json("trials"):
+        assert list(row) == TRIAL_FIELDS
+        assert (row["state"], row["attempt"], row["params"]) == ("WAITING", 1, {})
+        assert row["started_at"] is row["finished_at"] is row["worker"] is row["value"] is None
+
+
+def test_running_trial_shows_its_worker(place: Place, sqlite_url: str) -> None:
+    """With the documented fields, and a heartbeat's age that is a small number of seconds."""
+    options = ["--storage", sqlite_url, "--study", "s", "--n-trials", 2, "--workers", 1]
+    with place.start("run", *options, *place.synthetic(sleep_s=600, n_steps=600)) as running:
+        running.wait_until(lambda: place.json("status", "--storage", sqlite_url)["workers"])
+        status = place.json("status", "--storage", sqlite_url)
+        (worker,) = status["workers"]
+        assert list(worker) == WORKER_FIELDS
+        assert worker["id"] == f"{worker['host']}:{worker['pid']}"
+        assert (worker["slot"], worker["state"]) == (0, "training")
+        assert worker["pid"] in {line["pid"] for line in place.ledger_lines()}
+        assert 0 <= worker["seen_s"] < 60
+        assert_sums_up(status)
+        shown = place.run("status", "--storage", sqlite_url).out
+        assert "0 of 2 done   1 running" in shown
+
+
+def test_nan_and_infinities_are_text_and_infeasible_is_no_failure(place: Place) -> None:
+    """JSON has no such numbers; a value that is NaN is a fact of the params, so the exit is 0."""
+    (place.folder / "odd.py").write_text(ODD)
+    place.run("run", "--objective", "odd.py:Odd", "--study", "s", "--n-trials", 2, "--seed", 3)
+    trials = place.json("trials", "--study", "s")
+    assert [row["intermediate"] for row in trials] == [
+        {"0": "nan", "1": "inf", "2": "-inf", "3": 0.5}
+    ] * 2
+    ends = {row["params"]["kind"]: (row["state"], row["reason"], row["value"]) for row in trials}
+    assert ends == {"fine": ("COMPLETE", None, 0.25), "diverges": ("FAIL", "infeasible", None)}
+    status = place.json("status")
+    assert (status["best"]["value"], status["failed"], status["done"]) == (0.25, 1, True)
+
+
+def test_list_delete_and_space_of_one_storage(place: Place) -> None:
+    """`list` shows all; `delete` asks, and with --yes removes one study and leaves the other."""
+    for name in ("one", "two"):
+        place.run("create", "--study", name, "--n-trials", 2, *place.synthetic())
+    listed = place.json("list")
+    assert [row["study"] for row in listed] == ["one", "two"]
+    fields = {"study", "created_by", "n_slots", "done", "failed", "best"}
+    assert {frozenset(row) for row in listed} == {frozenset(fields)}
+    assert (listed[0]["n_slots"], listed[0]["done"], listed[0]["best"]) == (2, 0, None)
+    assert re.fullmatch(r".+@.+", listed[0]["created_by"])
+    place.run("delete", "--study", "one", code=1)  # nobody there to say yes
+    assert len(place.json("list")) == 2
+    assert place.run("delete", "--study", "one", "--yes").out == ""
+    assert [row["study"] for row in place.json("list")] == ["two"]
+    assert "two" in place.run("list").out
+
+
+def test_copy_to_postgres_goes_on_there(place: Place, postgres_url: str) -> None:
+    """A half-finished SQLite study, slots and all, is finished on PostgreSQL; the source stays."""
+    options = ["--study", "s", "--workers", 1]
+    place.run("run", *options, "--n-trials", 3, *place.synthetic())
+    place.run("create", "--study", "s", "--n-trials", 5)
+    copied = place.run("copy", "--study", "s", "--to", postgres_url, "--to-study", "there")
+    assert copied.err == "copied 's': 5 trials\n"
+    ran = place.run("run", "--storage", postgres_url, "--study", "there", "--workers", 1)
+    assert "3 of 5 done" in ran.err
+    assert results(rows_of(postgres_url, "there")) == expected(5)
+    assert slots(place.ledger_lines(), "end", "complete") == once_each(5)
+    assert place.json("status")["complete"] == 3
+    again = place.run("copy", "--study", "s", "--to", postgres_url, "--to-study", "there", code=1)
+    assert "there is a study 'there'" in again.error
+
+
+def test_printed_space_given_back_makes_the_same_space(place: Place) -> None:
+    """`space` of the objective, of a study, and of a file with it are one and the same text."""
+    printed = place.run("space", "--objective", "synthetic").out
+    (place.folder / "space.toml").write_text(printed)
+    assert place.run("space", "--objective", "synthetic", "--space", "space.toml").out == printed
+    options = ["--study", "s", "--n-trials", 1, *place.synthetic()]
+    place.run("create", *options, "--space", "space.toml")
+    assert place.run("space", "--study", "s").out == printed
+    # Named again it is no difference.
+    place.run("create", *options, "--space", "space.toml")
+
+
+def test_default_space_is_printed_without_data(place: Place) -> None:
+    """A first step to a space of one's own."""
+    printed = place.run("space").out
+    assert "learning_rate = { low = 0.0005" in printed
+    assert "n_blocks = [1, 2, 3]" in printed
+
+
+def test_space_file_narrows_and_fixes(place: Place) -> None:
+    """What is drawn lies in the narrowed space; an entry that can no longer be drawn is gone."""
+    (place.folder / "my.toml").write_text('x = { low = 0.5 }\nn = 3\nkind = "plain"\n')
+    options = ["--study", "s", "--n-trials", 4, *place.synthetic()]
+    place.run("run", *options, "--space", "my.toml", "--workers", 1)
+    assert place.run("space").out.splitlines()[-4:] == [
+        "x = { low = 0.5, high = 1.0 }",
+        "y = { low = 0.0001, high = 0.1, log = true }",
+        "n = 3",
+        'kind = "plain"',
+    ]
+    for row in place.json("trials"):
+        assert row["params"]["x"] >= 0.5
+        assert (row["params"]["n"], row["params"]["kind"]) == (3, "plain")
+        assert "depth" not in row["params"]
+
+
+BAD_SPACES = [
+    ("learning_rte = 1", "unknown param 'learning_rte'"),
+    ("n = { low = 9 }", "search space, n: the range is empty: low 9 is above high 8"),
+    ("n = []", "search space, n: the list of choices is empty"),
+    ("n = = 3", "my.toml: not valid TOML: "),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_SPACES)
+def test_wrong_space_is_one_line_and_no_database(place: Place, text: str, message: str) -> None:
+    """Found before anything is written."""
+    (place.folder / "my.toml").write_text(text)
+    refused = place.run("run", "--space", "my.toml", *place.synthetic(), code=1)
+    assert refused.error.startswith(message)
+    assert [path.name for path in place.folder.iterdir()] == ["my.toml"]
+
+
+def test_more_slots_than_the_space_holds_are_refused(place: Place) -> None:
+    """No slot repeats another one's params; the hint says how many there are."""
+    (place.folder / "odd.py").write_text(ODD)
+    refused = place.run("run", "--objective", "odd.py:Odd", "--n-trials", 3, code=1)
+    assert refused.error.startswith("the search space holds 2 distinct configurations; 3 slots")
+    assert refused.hint.startswith("--n-trials 2")
+
+
+def test_added_params_run_as_one_more_slot(place: Place) -> None:
+    """A baseline of one's own is trained with exactly its params, and counts."""
+    place.run("create", "--study", "s", "--n-trials", 2, *place.synthetic())
+    (place.folder / "mine.toml").write_text('x = 0.25\ny = 3e-3\nn = 6\nkind = "deep"\ndepth = 3\n')
+    assert "added as trial 2" in place.run("add", "--params", "mine.toml").err
+    place.run("run", "--study", "s", "--workers", 1)
+    rows = place.json("trials")
+    assert len(rows) == 3
+    assert rows[2]["slot"] == 2
+    assert rows[2]["params"] == {"x": 0.25, "y": 0.003, "n": 6, "kind": "deep", "depth": 3}
+    assert place.json("status")["best"]["slot"] == 2
+    assert results(rows[:2]) == expected(2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 0.25", "missing params: y, n, kind"),
+        ('x = 2.0\ny = 3e-3\nn = 6\nkind = "plain"', "param x: 2.0 is outside -1.0 to 1.0"),
+        ('x = 0\ny = 3e-3\nn = 6\nkind = "plain"\ndepth = 2', "param depth: only drawn where"),
+        ("z = 1", "unknown param 'z'"),
+    ],
+)
+def test_wrong_added_params_are_refused(finished: Place, text: str, message: str) -> None:
+    """Named, and no slot is added."""
+    (finished.folder / "wrong.toml").write_text(text)
+    refused = finished.run("add", "--params", "wrong.toml", "--study", "s", code=1)
+    assert refused.error.startswith(message)
+    assert finished.json("status", "--study", "s")["n_slots"] == 5
+
+
+USAGE = [
+    "run --no-such-option",
+    "no-such-command",
+    "run --n-trials 0",
+    "run --n-trials many",
+    "run --workers 0",
+    "run --workers few",
+    "run --seed -1",
+    "run --sampler bogus",
+    "run --pruner bogus",
+    "run --precision float16",
+    "run --timeout soon",
+    "run --grace 10parsecs",
+    "run --objective synthetic --objective-option sleep_s",
+    "add",
+    "copy",
+    "check",
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE)
+def test_wrong_usage_exits_2_and_writes_nothing(place: Place, arguments: str) -> None:
+    """What argparse-like mistakes give, whether the parser or a command finds them."""
+    done = place.run(*arguments.split(), code=2)
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert list(place.folder.iterdir()) == []
+
+
+KNOWN = [
+    ("run", "which data?"),
+    ("run --objective synthtic", "no objective 'synthtic'"),
+    ("run --objective synthetic --objective-option sleeps=1", "synthetic has no option 'sleeps'"),
+    ("run --objective synthetic --grace 2s", "--grace 2s must be at least 3 s"),
+    ("run --objective synthetic --heartbeat 0", "--heartbeat 0s must be above 0"),
+    ("run --objective synthetic --model net.py:build", "--model and --objective exclude"),
+    ("run --objective digits-cnn", "this objective needs data"),
+    ("run --data nowhere", "nowhere"),
+    ("status --storage nonsense", "storage 'nonsense' is not a database URL"),
+    ("status --storage oracle://u:secret@h/d", "storage 'oracle://u:***@h/d' is a oracle"),
+    ("status --storage sqlite://", "an SQLite database in memory cannot be shared"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), KNOWN)
+def test_known_failure_is_one_line_with_exit_1(
+    place: Place, arguments: str, message: str
+) -> None:
+    """No traceback, no password, and nothing is written."""
+    refused = place.run(*arguments.split(), code=1)
+    assert message in refused.error
+    assert "secret" not in refused.err
+    assert list(place.folder.iterdir()) == []
+
+
+def test_every_option_of_a_run_can_come_from_the_environment(place: Place, sqlite_url: str) -> None:
+    """A run without any option; a repeatable one splits at newlines alone."""
+    ledger = place.folder.parent / "a ledger"
+    place.run(
+        "run",
+        STUDY_STORAGE=sqlite_url,
+        STUDY_NAME="from env",
+        STUDY_N_TRIALS="3",
+        STUDY_OBJECTIVE="synthetic",
+        STUDY_OBJECTIVE_OPTION=f"n_steps=2\nledger={ledger}\n",
+        STUDY_SEED="5",
+        STUDY_WORKERS="1",
+        STUDY_WORK_DIR=str(place.folder / "logs"),
+        STUDY_GRACE="30s",
+        STUDY_HEARTBEAT="2s",
+    )
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert slots(lines, "end", "complete") == once_each(3)
+    rows = rows_of(sqlite_url, "from env")
+    assert results(rows) == expected(3, seed=5)
+    assert {len(row["intermediate"]) for row in rows} == {2}
+    assert (place.folder / "logs" / "worker-0.log").exists()
+
+
+def test_timeout_ends_a_run_early_with_exit_0(place: Place) -> None:
+    """The trial in progress is released; the same command goes on."""
+    options = ["--study", "s", "--n-trials", 50, "--timeout", "1s", "--workers", 1]
+    done = place.run("run", *options, *place.synthetic(sleep_s=1, n_steps=20))
+    assert "slots to go; the same command goes on from here" in done.err
+    status = place.json("status")
+    assert (status["running"], status["done"]) == (0, False)

@@ -1,0 +1,123 @@
+"""Killed, frozen or cut off: no slot is lost or counted twice, and no process stays behind."""
+
+import os
+import signal
+
+from tests.acceptance.processes import Place, Running, is_alive
+from tests.acceptance.synthetic import expected, look, results, rows_of, slots
+from tests.databases import PostgresServer
+
+N_SLOTS = 6
+QUICK = ["--grace", "3s", "--heartbeat", "1s"]
+
+
+def busy_workers(place: Place, url: str) -> dict[int, int]:
+    """Return pid to slot of the workers, once two of them are at work; else nothing."""
+    if len({line["pid"] for line in place.ledger_lines()}) < 2:
+        return {}
+    status = look(url, "s")
+    if len(status.workers) < 2:
+        return {}
+    return {w.pid: w.slot for w in status.workers if w.pid is not None}
+
+
+def start(place: Place, url: str, **options: object) -> Running:
+    """Start a run of two workers."""
+    sizes = ["--n-trials", N_SLOTS, "--workers", 2, *QUICK]
+    return place.start("run", "--storage", url, "--study", "s", *sizes, *place.synthetic(**options))
+
+
+def assert_exact(place: Place, url: str, n_lost: int) -> None:
+    """Every slot is complete once, with the values of a study in which nothing happened."""
+    assert results(rows_of(url, "s")) == expected(N_SLOTS)
+    assert set(slots(place.ledger_lines(), "end", "complete")) == set(range(N_SLOTS))
+    status = look(url, "s")
+    assert (status.complete, status.lost, status.done) == (N_SLOTS, n_lost, True)
+    assert status.attempts == N_SLOTS + n_lost
+
+
+def test_killed_worker_loses_no_slot(place: Place, storage_url: str) -> None:
+    """Its slot is run again once its heartbeat is old, by whoever is there."""
+    with start(place, storage_url, sleep_s=1.5, n_steps=10) as running:
+        workers = running.wait_until(lambda: busy_workers(place, storage_url))
+        killed, slot = workers.popitem()
+        os.kill(killed, signal.SIGKILL)
+        done = running.wait()
+    assert done.code == 0
+    assert "died (signal SIGKILL); starting it again" in done.err
+    assert_exact(place, storage_url, n_lost=1)
+    (lost,) = [row for row in rows_of(storage_url, "s") if row["state"] == "FAIL"]
+    assert (lost["slot"], lost["attempt"], lost["reason"]) == (slot, 1, "lost")
+    assert slots(place.ledger_lines(), "end", "complete").total() == N_SLOTS
+
+
+def test_frozen_worker_writes_nothing_when_it_wakes_up(place: Place, sqlite_url: str) -> None:
+    """While it was frozen its slot was run by another; it drops the trial and claims the next."""
+    with start(place, sqlite_url, sleep_s=2, n_steps=10) as running:
+        workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
+        frozen, slot = workers.popitem()
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            running.wait_until(lambda: look(sqlite_url, "s").lost == 1)
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        assert running.wait().code == 0
+    assert_exact(place, sqlite_url, n_lost=1)
+    ends = [x for x in place.ledger_lines() if x["event"] == "end" and x["slot"] == slot]
+    outcomes = {x["attempt"]: x["outcome"] for x in ends}
+    assert outcomes == {1: "ClaimLostError", 2: "complete"} or outcomes[1] == "LeaseLost"
+
+
+def test_slot_of_a_study_that_always_loses_it_is_given_up(place: Place, sqlite_url: str) -> None:
+    """A slot that is lost `--max-attempts` times is final; the study ends with exit code 3."""
+    options = ["--storage", sqlite_url, "--study", "s", "--n-trials", 1, "--max-attempts", 1]
+    defining = [*place.synthetic(sleep_s=600), *QUICK]
+    with place.start("run", *options, *defining, "--workers", 1) as running:
+        running.wait_until(lambda: slots(place.ledger_lines(), "start").total() == 1)
+        os.kill(place.ledger_lines()[0]["pid"], signal.SIGKILL)
+        done = running.wait()
+    assert done.code == 3, done.err
+    assert "failed slots: 1 lost" in done.err
+
+
+def test_workers_of_a_killed_supervisor_leave_by_themselves(place: Place, sqlite_url: str) -> None:
+    """No orphan goes on; they give their slots back, and the same command goes on from there."""
+    with start(place, sqlite_url, sleep_s=2, n_steps=20) as running:
+        workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
+        running.send(signal.SIGKILL)
+        running.process.wait()
+        assert len(workers) == 2
+        with place.start("watch", "--storage", sqlite_url) as patience:
+            patience.wait_until(lambda: not any(is_alive(pid) for pid in workers))
+    states = {row["state"] for row in rows_of(sqlite_url, "s")}
+    assert "RUNNING" not in states
+    place.run("run", "--storage", sqlite_url, "--study", "s")
+    assert_exact(place, sqlite_url, n_lost=0)
+
+
+def test_database_that_crashes_and_comes_back_costs_nothing(
+    place: Place, postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    """Neither a worker nor the supervisor ends; no slot is lost."""
+    with start(place, postgres_url, sleep_s=1.5, n_steps=10) as running:
+        running.wait_until(lambda: busy_workers(place, postgres_url))
+        postgres_server.stop(crash=True)
+        postgres_server.start()
+        done = running.wait()
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    assert_exact(place, postgres_url, n_lost=0)
+    assert slots(place.ledger_lines(), "start").total() == N_SLOTS
+
+
+def test_worker_that_cannot_start_ends_the_run_with_its_log(place: Place, sqlite_url: str) -> None:
+    """An objective whose file is gone: the run does not start workers for ever."""
+    objective = place.folder / "mine.py"
+    objective.write_text("from objectives.synthetic import SyntheticObjective as make\n")
+    options = ["--storage", sqlite_url, "--study", "s"]
+    place.run("create", *options, "--objective", "mine.py:make", "--n-trials", 2)
+    objective.unlink()
+    done = place.run("run", *options, "--workers", 1, code=1)
+    assert "died 3 times without finishing a trial" in done.err
+    assert f"no such file: {objective}" in done.err
+    assert "Traceback" not in done.err

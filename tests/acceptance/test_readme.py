@@ -1,0 +1,179 @@
+"""The documents say what is: README's commands parse, its model runs, the files it names exist."""
+
+import csv
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from study.cli import app
+from tests.acceptance.processes import ROOT, Place
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
+]
+ROOMS = ("study", "storage", "objectives")
+SIDE = 4
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return the fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def study_commands(text: str = README) -> list[list[str]]:
+    """Return the words of each `study ...` line in the shell blocks, without what follows `>`."""
+    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
+    words = [shlex.split(line.partition(" > ")[0], comments=True) for line in lines]
+    return [found[1:] for found in words if found[:1] == ["study"]]
+
+
+def parse(words: list[str]) -> None:
+    """Parse one command line as the program does, and run nothing."""
+    group: Any = typer.main.get_command(app)
+    with group.commands[words[0]].make_context(words[0], words[1:]):
+        pass
+
+
+def tree_paths(block: str) -> Iterator[str]:
+    """Return the paths of an annotated tree: two blanks a level, a name, blanks, what it is."""
+    folder = ""
+    for line in block.splitlines():
+        name = line.split()[0]
+        if line.startswith("  "):
+            yield folder + name
+        else:
+            folder = name if name.endswith("/") else ""
+            yield name
+
+
+def write_competition(folder: Path) -> None:
+    """Write 40 labelled and 6 unlabelled images: bright above or bright below."""
+    pixels = [f"pixel{n}" for n in range(SIDE * SIDE)]
+    half = SIDE * SIDE // 2
+
+    def image(n: int) -> list[int]:
+        rows = [200 + n % 50] * half, [n % 40] * half
+        return rows[n % 2] + rows[1 - n % 2]
+
+    tables: dict[str, list[list[object]]] = {
+        "train.csv": [["label", *pixels], *([n % 2, *image(n)] for n in range(40))],
+        "test.csv": [[*pixels], *([*image(n)] for n in range(40, 46))],
+        "sample_submission.csv": [["ImageId", "Label"], *([n, 0] for n in range(1, 7))],
+    }
+    folder.mkdir()
+    for name, rows in tables.items():
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+
+def test_there_are_commands_to_check() -> None:
+    """The parser of the README finds what a reader sees."""
+    assert len(study_commands()) > 20
+    assert {words[0] for words in study_commands()} >= {"run", "check", "worker", "finalize"}
+
+
+@pytest.mark.parametrize("words", study_commands(), ids=" ".join)
+def test_command_of_the_readme_parses(words: list[str]) -> None:
+    """Every `study ...` line in the README names a command and options that exist."""
+    parse(words)
+
+
+@pytest.mark.parametrize("line", ["run --dta x", "run --n-trials many", "copy", "watch now"])
+def test_wrong_command_does_not_parse(line: str) -> None:
+    """The check can fail: an unknown option, a wrong value, a missing one, a word too many."""
+    with pytest.raises(Exception, match=r"(?i)no such option|valid|missing|unexpected"):
+        parse(line.split())
+
+
+def test_model_of_the_readme_is_the_example() -> None:
+    """What the README shows as examples/mlp.py is that file, and under 15 lines."""
+    example = (ROOT / "examples" / "mlp.py").read_text(encoding="utf-8")
+    assert example in blocks("python")
+    assert len(example.splitlines()) < 15
+
+
+@pytest.mark.timeout(240)
+def test_model_of_the_readme_makes_a_submission_from_another_folder(place: Place) -> None:
+    """The README's own-model example runs on a reader's data, from a folder of the reader's."""
+    (example,) = [block for block in blocks("python") if "def build(" in block]
+    (place.folder / "examples").mkdir()
+    (place.folder / "examples" / "mlp.py").write_text(example)
+    write_competition(place.folder / "digits")
+    (command,) = [c for c in study_commands() if "--model" in c and "--finalize" in c]
+    done = place.run(*command, "--n-trials", 2, "--epochs", 2, "--workers", 1)
+    with (place.folder / command[command.index("--out") + 1] / "submission.csv").open() as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["ImageId", "Label"]
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "6"]
+    assert {row[1] for row in rows[1:]} <= {"0", "1"}
+    assert "kaggle competitions submit" in done.err
+
+
+def test_objective_of_the_readme_runs(place: Place) -> None:
+    """The README's own-objective example runs with the command beneath it."""
+    (example,) = [block for block in blocks("python") if "class Hill" in block]
+    (place.folder / "hill.py").write_text(example)
+    (command,) = [c for c in study_commands() if "hill.py:Hill" in c]
+    place.run(*command, "--workers", 1)
+    status = place.json("status", "--study", "hill")
+    assert status["complete"] == status["n_slots"] == 20
+
+
+def test_space_of_the_readme_narrows_the_default(place: Place) -> None:
+    """The README's TOML is understood, and changes what it names."""
+    example = next(block for block in blocks("toml") if "n_blocks" in block)
+    (place.folder / "space.toml").write_text(example)
+    done = place.run("space", "--objective", "digits-cnn", "--space", "space.toml")
+    assert "n_blocks = 2\n" in done.out
+    assert "batch_size = [64, 128]\n" in done.out
+
+
+@pytest.mark.parametrize("path", [p for block in blocks("text") for p in tree_paths(block)])
+def test_file_of_the_tree_exists(path: str) -> None:
+    """Every name in the README's annotated tree is there, folders as folders."""
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_a_document_names_exist(document: str) -> None:
+    """Links and `room/file.py` in the documents lead somewhere."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    named = re.findall(
+        r"`((?:study|storage|objectives|tests|benchmarks|examples)/[\w/]+\.py)", text
+    )
+    folder = (ROOT / document).parent
+    missing = [link for link in links if not (folder / link).exists()]
+    assert missing + [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_structure_page_has_every_file_of_the_rooms() -> None:
+    """docs/structure.md has a line for each module, so that none is added unseen."""
+    text = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8")
+    for room in ROOMS:
+        section = text.partition(f"## {room}/")[2].partition("\n## ")[0]
+        rows = set(re.findall(r"^\| `(\w+\.py)` \|", section, flags=re.MULTILINE))
+        modules = {path.name for path in (ROOT / room).glob("*.py")} - {"__init__.py"}
+        assert rows == modules, room
+
+
+def test_tests_that_guarantees_name_exist() -> None:
+    """Each `file.py::test` in docs/guarantees.md is a test that pytest would collect."""
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:unit|integration|acceptance)/\w+\.py)::(\w+)`", text)
+    assert len(named) > 30
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not re.search(rf"^\s*(?:def|class) {name}\b", (ROOT / "tests" / file).read_text(), re.M)
+    ]
+    assert missing == []

@@ -1,0 +1,180 @@
+"""What a person sees: help, colours, narrow terminals, plain lines; and what is loaded for it."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import LIMIT_S, Place
+
+ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(rb"\x1b\[[0-9;]*3[0-9](;[0-9]+)*m")
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Place) -> Place:
+    """A place with a finished study 's' of two slots in `study.db`."""
+    options = ["--study", "s", "--n-trials", 2, "--workers", 1]
+    done = shared.run("run", *options, *shared.synthetic())
+    (shared.folder / "stderr.txt").write_text(done.err)
+    (shared.folder / "stdout.txt").write_text(done.out)
+    return shared
+
+
+def on_terminal(place: Place, *arguments: str, **variables: str) -> bytes:
+    """Return what a command, which must succeed, writes to a terminal of its own."""
+    ours, theirs = pty.openpty()
+    environment = place.environment | {"TERM": "xterm-256color", "COLUMNS": "80"} | variables
+    command = [sys.executable, "-m", "study", *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=place.folder,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := _read(ours):
+            seen += chunk
+        assert process.wait(LIMIT_S) == 0, seen.decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return seen
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so when the last writer is gone
+        return b""
+
+
+def loaded(place: Place, *arguments: str) -> set[str]:
+    """Return the top-level packages that a command imports."""
+    done = place.run(*arguments, python=("-X", "importtime", "-m", "study"))
+    lines = [line for line in done.err.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 50
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "torch", "optuna_dashboard"}
+
+
+def test_help_loads_nothing_heavy(place: Place) -> None:
+    """Neither TensorFlow, Keras and NumPy, nor Optuna and SQLAlchemy: it answers at once."""
+    packages = loaded(place, "--help")
+    assert "typer" in packages
+    assert not packages & (HEAVY | {"optuna", "sqlalchemy", "numpy"})
+    assert not loaded(place, "run", "--help") & (HEAVY | {"optuna", "sqlalchemy", "numpy"})
+
+
+def test_looking_commands_load_no_tensorflow(finished: Place) -> None:
+    """A look at a study costs no GPU memory and no seconds."""
+    packages = loaded(finished, "status", "--study", "s")
+    assert "optuna" in packages
+    assert not packages & HEAVY
+
+
+def test_synthetic_worker_loads_no_tensorflow(finished: Place) -> None:
+    """Load tests of a database run with many small processes."""
+    assert not loaded(finished, "worker", "--workers", "1") & HEAVY
+
+
+def test_run_prints_plain_lines_without_a_terminal(finished: Place) -> None:
+    """To stderr, with no escapes: what it creates, how many are done, the best, the next step."""
+    text = (finished.folder / "stderr.txt").read_text()
+    assert (finished.folder / "stdout.txt").read_text() == ""
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert lines[0] == "creating 's': 2 slots, seed 0, sampler random"
+    assert re.match(r"0 of 2 done; 1 worker, ", lines[1])
+    assert any(line.startswith("s: 2/2 done, 0 running, best 0.8") for line in lines)
+    assert lines[-2].startswith("best trial 1: 0.8")
+    assert lines[-1] == "next: study finalize --storage sqlite:///study.db --study s"
+
+
+def test_quiet_run_prints_nothing(place: Place) -> None:
+    """Errors only."""
+    options = ["--study", "s", "--n-trials", 1, "--workers", 1, "-q"]
+    done = place.run("run", *options, *place.synthetic())
+    assert (done.out, done.err) == ("", "")
+
+
+def test_verbose_run_passes_the_workers_lines_on(place: Place) -> None:
+    """A line for each finished trial."""
+    options = ["--study", "s", "--n-trials", 2, "--workers", 1, "-v"]
+    done = place.run("run", *options, *place.synthetic())
+    assert len(re.findall(r"^worker 0: trial \d \(slot \d\) complete: ", done.err, re.M)) == 2
+
+
+def test_live_run_on_a_terminal_shows_table_and_end(place: Place) -> None:
+    """The view is drawn over itself, in colours, and ends with the best trial."""
+    options = ["--objective", "synthetic", "--n-trials", "3", "--workers", "1", "--study", "s"]
+    seen = on_terminal(place, "run", *options)
+    assert COLOUR.search(seen)
+    text = ESCAPE.sub(b"", seen).decode()
+    assert "3 of 3 done" in text
+    assert "best trial" in text
+
+
+@pytest.mark.parametrize("command", ["status", "trials", "list", "--help"])
+def test_no_color_is_honoured(finished: Place, command: str) -> None:
+    """On a terminal with NO_COLOR there is no colour; without it there is, where any is used."""
+    plain = on_terminal(finished, command, NO_COLOR="1")
+    assert plain
+    assert not COLOUR.search(plain)
+    if command in ("status", "--help"):
+        assert COLOUR.search(on_terminal(finished, command))
+
+
+@pytest.mark.parametrize("command", ["status", "trials", "list", "--help", "run --help"])
+def test_narrow_terminal_is_not_overflowed(finished: Place, command: str) -> None:
+    """40 columns: lines are wrapped or cut, and nothing fails."""
+    seen = ESCAPE.sub(b"", on_terminal(finished, *command.split(), COLUMNS="40")).decode()
+    assert max(len(line) for line in seen.replace("\r", "").splitlines()) <= 40
+
+
+def test_watch_of_a_finished_study_ends_at_once(finished: Place) -> None:
+    """It shows the last state, once."""
+    done = finished.run("watch", "--study", "s")
+    assert done.err == ""
+    assert done.out.count("2/2 done") == 1
+
+
+def test_completion_knows_commands_and_options(place: Place) -> None:
+    """The script that a shell loads, and what it then asks for."""
+    script = place.run(_STUDY_COMPLETE="source_bash").out
+    assert "complete" in script
+    assert "_STUDY_COMPLETE=complete_bash" in script
+    asked = {"_STUDY_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    assert place.run(**asked, COMP_WORDS="study st").out.split() == ["status"]
+    asked["COMP_CWORD"] = "2"
+    found = place.run(**asked, COMP_WORDS="study run --n").out.split()
+    assert {"--n-trials", "--no-deterministic"} <= set(found)
+
+
+@pytest.mark.parametrize("command", ["run", "create", "worker", "status", "add", "copy", "finalize"])
+def test_help_names_the_environment_variable_of_every_option(place: Place, command: str) -> None:
+    """STUDY_NAME for --study, else STUDY_ and the option's name."""
+    text = place.run(command, "--help", COLUMNS="200").out
+    flags = [flag for flag in re.findall(r"(--[a-z-]+)", text) if flag != "--help"]
+    assert "--storage" in flags
+    for flag in dict.fromkeys(flags):
+        name = "NAME" if flag == "--study" else flag[2:].replace("-", "_").upper()
+        assert f"STUDY_{name}]" in text, flag
+
+
+def test_console_script_is_the_module() -> None:
+    """`study` and `python -m study` are one program."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert 'study = "study.cli:main"' in text

@@ -1,0 +1,166 @@
+"""Which errors are retried, for how long, and what a transaction is."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+import sqlalchemy as sa
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+
+from storage import transaction
+from storage.dialect import is_passing, make_engine
+from storage.transaction import retry, write
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An SQLite file with one table of one column."""
+    made = make_engine(sa.make_url(f"sqlite:///{tmp_path}/study.db"))
+    with made.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE numbers (n INTEGER)")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that `retry` sees: it goes on by what is slept, at once."""
+    now = [0.0]
+
+    def sleep(pause_s: float) -> None:
+        now[0] += pause_s
+
+    monkeypatch.setattr(transaction.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(transaction.time, "sleep", sleep)
+    return now
+
+
+def wrapped(original: BaseException, kind: type[DBAPIError] = OperationalError) -> DBAPIError:
+    """The driver's error as SQLAlchemy raises it."""
+    return kind("SELECT 1", {}, original)
+
+
+PASSING: dict[str, BaseException] = {
+    "SQLite is locked": wrapped(sqlite3.OperationalError("database is locked")),
+    "deadlock, PostgreSQL": wrapped(psycopg.errors.DeadlockDetected()),
+    "serialization": wrapped(psycopg.errors.SerializationFailure()),
+    "server is starting": wrapped(psycopg.errors.CannotConnectNow()),
+    "too many clients": wrapped(psycopg.errors.TooManyConnections()),
+    "connection refused": wrapped(psycopg.OperationalError("connection refused")),
+    "deadlock, MySQL": wrapped(pymysql.OperationalError(1213, "Deadlock found")),
+    "lock wait, MySQL": wrapped(pymysql.OperationalError(1205, "Lock wait timeout")),
+    "server has gone away": wrapped(pymysql.OperationalError(2006, "gone away")),
+    "broken": OperationalError("SELECT 1", {}, Exception("?"), connection_invalidated=True),
+}
+LASTING: dict[str, BaseException] = {
+    "no table": wrapped(sqlite3.OperationalError("no such table: trials")),
+    "disk is full": wrapped(sqlite3.OperationalError("database or disk is full")),
+    "unique": wrapped(psycopg.errors.UniqueViolation(), IntegrityError),
+    "mixed types": wrapped(psycopg.DataError("cannot dump lists of mixed types"), DataError),
+    "wrong password": wrapped(psycopg.OperationalError("password authentication failed")),
+    "access denied": wrapped(pymysql.OperationalError(1045, "Access denied")),
+    "ours": ValueError("database is locked"),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_passing_error_is_known(name: str) -> None:
+    """Also where Optuna has wrapped it once more."""
+    error = PASSING[name]
+    assert is_passing(error)
+    theirs = StorageInternalError("An exception is raised during the commit.")
+    theirs.__cause__ = error
+    assert is_passing(theirs)
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_lasting_error_is_not_retried(name: str, clock: list[float]) -> None:
+    """It is raised by the first try."""
+    n_tries = [0]
+
+    def fail() -> None:
+        n_tries[0] += 1
+        raise LASTING[name]
+
+    with pytest.raises(type(LASTING[name])):
+        retry(fail, wait_s=60)
+    assert n_tries == [1]
+    assert clock == [0.0]
+
+
+def failing(n: int) -> Callable[[], str]:
+    """A call that fails `n` times by a lock, then returns."""
+    left = [n]
+
+    def call() -> str:
+        if left[0] > 0:
+            left[0] -= 1
+            raise PASSING["SQLite is locked"]
+        return "done"
+
+    return call
+
+
+def test_passing_error_is_retried_until_it_passes(clock: list[float]) -> None:
+    """Pauses grow, to two seconds at most: an outage of a minute is some 35 tries."""
+    assert retry(failing(20), wait_s=60) == "done"
+    assert 8 <= clock[0] <= 30
+
+
+def test_retry_ends_with_the_last_error(clock: list[float]) -> None:
+    """After `wait_s`, not later."""
+    with pytest.raises(OperationalError, match="database is locked"):
+        retry(failing(1000), wait_s=5)
+    assert 3 <= clock[0] <= 5
+
+
+def test_body_runs_again_from_its_start(engine: Engine, clock: list[float]) -> None:
+    """What a failed try wrote is rolled back."""
+    n_tries = [0]
+
+    def body(connection: Connection) -> int:
+        n_tries[0] += 1
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (?)", (n_tries[0],))
+        if n_tries[0] < 3:
+            raise PASSING["SQLite is locked"]
+        return n_tries[0]
+
+    assert write(engine, body) == 3
+    assert _numbers(engine) == [3]
+
+
+def test_error_in_the_body_rolls_back(engine: Engine) -> None:
+    """And leaves the pooled connection usable."""
+
+    def body(connection: Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (1)")
+        raise KeyError("body")
+
+    with pytest.raises(KeyError, match="body"):
+        write(engine, body)
+    write(engine, lambda c: c.exec_driver_sql("INSERT INTO numbers VALUES (2)"))
+    assert _numbers(engine) == [2]
+
+
+def test_write_takes_sqlites_lock_at_its_start(engine: Engine, tmp_path: Path) -> None:
+    """Nothing that is read inside can grow old before the commit."""
+    other = sqlite3.connect(tmp_path / "study.db", timeout=0)
+
+    def body(_: Connection) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+
+    write(engine, body)
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def _numbers(engine: Engine) -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql("SELECT n FROM numbers").scalars())
