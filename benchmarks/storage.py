@@ -20,14 +20,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import optuna  # noqa: E402
-from optuna.distributions import FloatDistribution  # noqa: E402
-from optuna.study import StudyDirection  # noqa: E402
-from optuna.trial import TrialState  # noqa: E402
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
-from benchmarks.server import postgres_url  # noqa: E402
-from storage.rdb import open_storage  # noqa: E402
-from storage.slots import Draw, Slots  # noqa: E402
+from benchmarks.server import postgres_url
+from storage.rdb import open_storage
+from storage.slots import Draw, Slots
 
 DISTRIBUTIONS = {f"p{i}": FloatDistribution(0.0, 1.0) for i in range(5)}
 PARAMS = dict.fromkeys(DISTRIBUTIONS, 0.5)

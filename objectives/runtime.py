@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from objectives.base import FitOptions
+from objectives.datacache import cache_root
 from objectives.errors import ModelError
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -68,11 +69,7 @@ def start_tensorflow(options: FitOptions) -> None:
         ModelError: Keras already runs on another backend, or TensorFlow with other threads.
     """
     global _threads_in_force
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _without_noise() if "tensorflow" not in sys.modules else contextlib.nullcontext():
+    with quiet_import():
         import keras
         import tensorflow as tf
 
@@ -87,6 +84,22 @@ def start_tensorflow(options: FitOptions) -> None:
         # A worker builds a graph per trial, of which TensorFlow's Python side would warn for ever.
         tf.get_logger().setLevel("ERROR")
         tf.config.list_logical_devices()  # starts the devices, which prints too
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Set what TensorFlow and Keras read once when they are imported, and drop their greetings.
+
+    Around our own import of them and around a user's file, which may import them first.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Importing Keras writes its settings: into our cache and not into the user's home.
+    os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _without_noise() if "tensorflow" not in sys.modules else contextlib.nullcontext():
+        yield
 
 
 def _set_threads(n_threads: int) -> None:

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from objectives.errors import ModelError, ObjectiveError
+from objectives.runtime import quiet_import
 
 
 def import_target(target: str) -> ModuleType:
@@ -113,7 +114,7 @@ def _import_file(target: str) -> ModuleType:
     # Pickle and Keras find the classes of the file by their module's name.
     sys.modules[name] = module
     try:
-        with _folder_on_path(path.parent):
+        with _folder_on_path(path.parent), quiet_import():
             exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     except BaseException:
         del sys.modules[name]
@@ -125,7 +126,7 @@ def _import_dotted(target: str) -> ModuleType:
     if not all(part.isidentifier() for part in target.split(".")):
         raise ModelError(f"{target!r} is neither a FILE.py nor a package.module")
     try:
-        with _folder_on_path(Path.cwd()):
+        with _folder_on_path(Path.cwd()), quiet_import():
             return importlib.import_module(target)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{target}.".startswith(f"{error.name}."):

@@ -133,7 +133,9 @@ class _Training:
         mixed = options.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._network = build_network(build, params, dataset)
-        compile_network(self._network, settings, self._n_steps * options.epochs)
+        n_steps = self._n_steps * options.epochs
+        shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
+        compile_network(self._network, settings, shape, n_classes, n_steps)
         made = list(callbacks(params)) if callbacks else []
         self._callbacks = keras.callbacks.CallbackList(
             made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
@@ -233,7 +235,10 @@ class _Training:
             if augmentation.active:
                 floats = augmented(floats, seed, number, augmentation)
             targets = labels if sparse else tf.one_hot(labels, n_classes)
-            return network.train_step((floats, targets))
+            # Outside a strategy's scope Keras "reduces" the gradients of its one replica with a
+            # custom gradient, which TensorFlow registers for good: the graph is never freed.
+            with tf.distribute.get_strategy().scope():
+                return network.train_step((floats, targets))
 
         return step
 

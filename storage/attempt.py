@@ -162,7 +162,7 @@ def lock_lowest_waiting(
     """
     if connection.dialect.name == "postgresql":
         return postgres.lock_lowest_waiting(connection, study_id)
-    row = LOWEST.run(connection, study_id=study_id).first()
+    row = LOWEST.run(connection, study_id=study_id).fetchone()
     return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
 
 
@@ -170,7 +170,7 @@ def find_by_token(
     connection: Connection, study_id: int, token: str
 ) -> tuple[int, int, dict[str, Any]] | None:
     """Return the RUNNING trial that was claimed under `token`, as `lock_lowest_waiting` does."""
-    row = OF_TOKEN.run(connection, study_id=study_id, token_json=json.dumps(token)).first()
+    row = OF_TOKEN.run(connection, study_id=study_id, token_json=json.dumps(token)).fetchone()
     return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
 
 

@@ -114,7 +114,7 @@ def _check_path(path: Path, *, create: bool) -> None:
 
 def _explain(url: str, error: SQLAlchemyError, wait_s: float) -> StorageError:
     original = error.orig if isinstance(error, DBAPIError) else error
-    reason = str(original).strip().splitlines()[-1] if str(original).strip() else repr(original)
+    reason = str(original).strip().splitlines()[0] if str(original).strip() else repr(original)
     if is_passing(error):
         return StorageUnavailableError(
             f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",

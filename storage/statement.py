@@ -1,15 +1,19 @@
 """Statements of the hot path: built with SQLAlchemy, compiled once, run as text.
 
-SQLAlchemy needs more time to build and look up a statement than SQLite needs to run it. Errors and
-broken connections are still SQLAlchemy's, and so is what is different from database to database.
-What the statements say is decided in `attempt.py`.
+SQLAlchemy needs more time to build, look up and run a statement than SQLite does, so there the
+driver is called directly: a file has no connection that breaks and must be thrown away. Errors are
+SQLAlchemy's everywhere. What the statements say is decided in `attempt.py`.
 """
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
+
+Compiled = tuple[str, Sequence[str] | None, dict[str, Any]]
 
 
 class Statement:
@@ -21,16 +25,23 @@ class Statement:
 
     def __init__(self, build: Callable[[str], ClauseElement]) -> None:
         self._build = build
-        self._compiled: dict[str, tuple[str, Sequence[str] | None, dict[str, Any]]] = {}
+        self._compiled: dict[str, Compiled] = {}
 
     def run(self, connection: Connection, **values: Any) -> Any:
-        """Run with these values, passed to the driver as they are; return the cursor's result."""
+        """Run with these values, passed to the driver as they are.
+
+        Returns:
+            A cursor: `fetchone`, iteration and `rowcount` are there for every driver.
+        """
         text, order, constants = self._for(connection.dialect)
-        if constants:
-            values.update(constants)
+        values.update(constants)
         if order is None:
             return connection.exec_driver_sql(text, values)
-        return connection.exec_driver_sql(text, tuple([values[name] for name in order]))
+        cursor = _sqlite_cursor(connection)
+        try:
+            return cursor.execute(text, [values[name] for name in order])
+        except sqlite3.Error as error:
+            raise _wrapped(text, error) from error
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run once for each of `rows`, if there are any."""
@@ -40,21 +51,32 @@ class Statement:
         filled = [{**row, **constants} for row in rows]
         if order is None:
             connection.exec_driver_sql(text, filled)
-        else:
-            connection.exec_driver_sql(
-                text, [tuple([row[name] for name in order]) for row in filled]
-            )
+            return
+        cursor = _sqlite_cursor(connection)
+        try:
+            cursor.executemany(text, [[row[name] for name in order] for row in filled])
+        except sqlite3.Error as error:
+            raise _wrapped(text, error) from error
 
-    def _for(self, dialect: Dialect) -> tuple[str, Sequence[str] | None, dict[str, Any]]:
+    def _for(self, dialect: Dialect) -> Compiled:
         found = self._compiled.get(dialect.name)
         if found is None:
             found = self._compiled[dialect.name] = _compile(self._build(dialect.name), dialect)
         return found
 
 
-def _compile(
-    statement: ClauseElement, dialect: Dialect
-) -> tuple[str, Sequence[str] | None, dict[str, Any]]:
+def _sqlite_cursor(connection: Connection) -> sqlite3.Cursor:
+    raw: Any = connection.connection.driver_connection
+    cursor: sqlite3.Cursor = raw.cursor()
+    return cursor
+
+
+def _wrapped(text: str, error: sqlite3.Error) -> BaseException:
+    return DBAPIError.instance(text, None, error, sqlite3.Error)
+
+
+def _compile(statement: ClauseElement, dialect: Dialect) -> Compiled:
+    """Return the text, the order of its arguments where they are positional, and its constants."""
     compiled: Any = statement.compile(dialect=dialect)
     processors = compiled._bind_processors
     constants = {}

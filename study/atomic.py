@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from study.errors import StudyError
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -46,6 +48,19 @@ def write_text(path: Path, text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def make_folder(path: Path, flag: str) -> None:
+    """Make a folder that an option names, and those above it.
+
+    Raises:
+        StudyError: It cannot be made; the option is named.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StudyError(f"{flag} {path}: {reason}", f"another folder for {flag}") from error
 
 
 def _sync(path: Path) -> None:

@@ -12,8 +12,11 @@ import typer
 
 from study.options import (
     DEFAULT_STORAGE,
+    Competition,
     Data,
     Defining,
+    Model,
+    Objective,
     Out,
     Quiet,
     Storage,
@@ -40,6 +43,7 @@ def run_command(
     workers: Workers = "auto",
     out: Out = Path("out"),
     work_dir: WorkDir = None,
+    competition: Competition = "digit-recognizer",
     finalize: Annotated[
         bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
     ] = False,
@@ -61,8 +65,8 @@ def run_command(
     if finalize:
         from study.finalize import finalize as finalize_study
 
-        finalize_study(opened, out, view.say)
-    else:
+        finalize_study(opened, out, view.say, competition)
+    elif opened.spec.data is not None:
         view.say(f"next: study finalize {_where(opened)}")
     return ended.code
 
@@ -92,14 +96,17 @@ def worker_command(
     study: Study = None,
     data: Data = None,
     workers: Workers = "auto",
+    objective: Objective = None,
+    model: Model = None,
     work_dir: WorkDir = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
+    from study.opening import with_code_at
     from study.running import View, run_one, run_workers
 
-    opened = open_by_url(storage, study, data)
+    opened = with_code_at(open_by_url(storage, study, data), objective, model)
     view = View(quiet=quiet, verbose=verbose)
     if workers == "1":
         return run_one(opened, view)
@@ -166,13 +173,18 @@ def finalize_command(
     study: Study = None,
     data: Data = None,
     out: Out = Path("out"),
+    competition: Competition = "digit-recognizer",
+    objective: Objective = None,
+    model: Model = None,
     quiet: Quiet = False,
 ) -> int:
     """Retrain the best trial on all rows and write submission.csv, model.keras and their papers."""
     from study.finalize import finalize
+    from study.opening import with_code_at
     from study.running import View
 
-    finalize(open_by_url(storage, study, data), out, View(quiet=quiet).say)
+    opened = with_code_at(open_by_url(storage, study, data), objective, model)
+    finalize(opened, out, View(quiet=quiet).say, competition)
     return 0
 
 
@@ -196,7 +208,9 @@ def dashboard_command(
 def _where(opened: "OpenStudy") -> str:
     from storage.url import redact
 
-    return f"--storage {redact(opened.storage.url)} --study {opened.name}"
+    shown = redact(opened.storage.url)
+    # A URL with a password is not printed, and without it would not work.
+    return f"--study {opened.name}" + ("" if "***" in shown else f" --storage {shown}")
 
 
 def open_by_url(storage: str, study: str | None, data: Path | None = None) -> "OpenStudy":

@@ -27,16 +27,19 @@ from study.opening import (
     Loaded,
     OpenStudy,
     Say,
+    absolute,
     find_study,
     fingerprint_of,
     load,
     load_data,
     open_study,
     study_names,
+    with_code_at,
 )
 from study.sampler import SpaceExhausted, plan_redraws
 from study.spec import Given, StudySpec, check_lease, refuse_difference
 from study.status import read_status
+from study.suggesting import make_sampler
 
 DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
@@ -68,17 +71,19 @@ def create_or_resume(
     if existing is not None:
         return _resume(existing, data_dir, n_trials, given, say)
     spec, loaded = _define(name, data_dir, given)
+    n_slots = n_trials or DEFAULT_N_TRIALS
+    redraws = _redraws(spec, 0, n_slots)
+    make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
     storage = open_storage(storage_url)
     study_id = _create_row(storage, name, spec.direction)
     trial_s = _try_out(loaded, spec)
-    n_slots = n_trials or DEFAULT_N_TRIALS
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.CREATED_BY: f"{getpass.getuser()}@{socket.gethostname()}",
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    Slots(storage, study_id).plan(n_slots, _redraws(spec, 0, n_slots), define)
+    Slots(storage, study_id).plan(n_slots, redraws, define)
     # Whoever planned first defined the study: another creator may have come in between.
     opened = open_study(storage, name, data_dir)
     refuse_difference(name, opened.spec, spec.to_json())
@@ -139,11 +144,8 @@ def _resume(
     )  # fmt: skip
     if wanted.get("precision") == "auto":
         del wanted["precision"]
-    for key in ("objective", "model"):
-        reference = getattr(given, key)
-        if reference is not None:
-            wanted[key] = _absolute(reference)
     refuse_difference(name, spec, wanted)
+    opened = with_code_at(opened, given.objective, given.model)
     opened = replace(opened, data_dir=data_dir or opened.data_dir)
     if given.space is not None:
         base = _objective(given, spec, FitOptions())
@@ -165,7 +167,8 @@ def _resume(
 
 
 def _define(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
-    check_lease(given.grace_s or 60.0, given.heartbeat_s or 15.0)
+    grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
+    check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
     probe = _objective(given, None, FitOptions())
     dataset = load_data(probe, data_dir)
     fit_options = FitOptions(
@@ -218,14 +221,8 @@ def _objective(given: Given, spec: StudySpec | None, options: FitOptions) -> Obj
 def _references(given: Given) -> tuple[str, str | None]:
     if given.model is not None and given.objective is not None:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
-    model = None if given.model is None else _absolute(given.model)
-    return _absolute(given.objective or DEFAULT_OBJECTIVE), model
-
-
-def _absolute(reference: str) -> str:
-    """Return `FILE.py:attr` with the file's full path, so that it means the same in any folder."""
-    file, colon, attr = reference.rpartition(":")
-    return f"{Path(file).resolve()}{colon}{attr}" if file.endswith(".py") else reference
+    model = None if given.model is None else absolute(given.model)
+    return absolute(given.objective or DEFAULT_OBJECTIVE), model
 
 
 def _default_epochs(objective: Objective, dataset: Any) -> int:
@@ -258,4 +255,11 @@ def _create_row(storage: SlotStorage, name: str, direction: str) -> int:
     try:
         return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:
-        return storage.get_study_id_from_name(name)
+        study_id = storage.get_study_id_from_name(name)
+    if storage.get_study_directions(study_id) != [StudyDirection[direction.upper()]]:
+        # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
+        raise StudyError(
+            f"study '{name}' was begun with another direction than {direction}",
+            f"study delete --study {name}, or another --study name",
+        )
+    return int(study_id)

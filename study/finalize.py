@@ -20,7 +20,7 @@ import numpy as np
 
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
-from study.atomic import atomic_path, write_text
+from study.atomic import atomic_path, make_folder, write_text
 from study.errors import StudyError
 from study.opening import Loaded, OpenStudy, Say, load
 from study.status import find_best, jsonable
@@ -39,7 +39,9 @@ class Finalized:
     train_s: float
 
 
-def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
+def finalize(
+    opened: OpenStudy, out: Path, say: Say, competition: str = "digit-recognizer"
+) -> Finalized:
     """Retrain the best slot on all labelled rows and write the four files into `out`.
 
     `submission.csv`, `model.keras` (where the objective can export one), `model_card.md` and
@@ -58,12 +60,12 @@ def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
             f"objective {opened.spec.objective} has no data to predict: there is no submission"
         )
     seed = int(best.user_attrs[attrs.SEED])
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, "--out")
     submission = out / "submission.csv"
     identity = _identity(opened, best, seed)
     if _is_written(out, identity):
         say(f"{submission} is that of trial {best.trial} already")
-        say(kaggle_line(submission))
+        say(kaggle_line(submission, competition))
         return Finalized(best.trial, float(best.value or 0.0), submission, 0.0)
     say(f"retraining trial {best.trial} (value {best.value:.5f}) on {len(dataset.labels)} rows")
     started = time.monotonic()
@@ -87,7 +89,7 @@ def finalize(opened: OpenStudy, out: Path, say: Say) -> Finalized:
     facts["outputs"]["model_card.md"] = _sha256(out / "model_card.md")
     write_text(out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
     say(f"{submission} ready: {len(labels)} rows")
-    say(kaggle_line(submission))
+    say(kaggle_line(submission, competition))
     return Finalized(best.trial, float(best.value or 0.0), submission, train_s)
 
 
@@ -160,12 +162,17 @@ def _identity(opened: OpenStudy, best: Attempt, seed: int) -> dict[str, Any]:
         "precision": spec.precision,
         "threads": spec.threads,
         "deterministic": spec.deterministic,
-        "objective": spec.model or spec.objective,
+        "objective": _shown_reference(spec.model or spec.objective),
         "source_sha256": spec.source,
         "data_sha256": spec.data,
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),
     }
+
+
+def _shown_reference(reference: str) -> str:
+    """Return `FILE.py:attr` without the folders, which are one machine's."""
+    return Path(reference).name if ".py:" in reference else reference
 
 
 def _manifest(identity: Mapping[str, Any], train_s: float, outputs: list[Path]) -> dict[str, Any]:
@@ -217,7 +224,8 @@ retrained on all {len(dataset.labels)} labelled rows with its own seed.
 ## Use
 
 `model.keras` takes raw uint8 images of shape (n, {dataset.side}, {dataset.side}) and gives
-probabilities of shape (n, {dataset.n_classes}); column i is class {", ".join(dataset.classes)}[i].
+probabilities of shape (n, {dataset.n_classes}); the columns are the classes
+{", ".join(dataset.classes)}.
 
     import keras
     model = keras.models.load_model("model.keras")

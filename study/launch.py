@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from study.atomic import make_folder
 from study.errors import StudyError
 from study.opening import OpenStudy, Say
 
@@ -80,7 +81,7 @@ class Supervisor:
         *,
         verbose: bool = False,
     ) -> None:
-        work_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(work_dir, "--work-dir")
         self._opened, self._say, self._verbose = opened, say, verbose
         self._children = [_Child(i, work_dir / f"worker-{i}.log") for i in range(n_workers)]
         self._n_finished = -1
@@ -191,6 +192,10 @@ class Supervisor:
         command += ["--study", self._opened.name]
         if self._opened.data_dir is not None:
             command += ["--data", str(self._opened.data_dir)]
+        if self._opened.model is not None:
+            command += ["--model", self._opened.model]
+        else:
+            command += ["--objective", self._opened.objective]
         with child.log.open("ab") as log:
             child.tail_from = log.tell()
             child.shown_to = child.shown_to or child.tail_from

@@ -51,9 +51,10 @@ def trials_command(
     ] = False,
 ) -> int:
     """List every attempt, with its params and how it ended."""
-    from study.status import trials_json
+    from study.status import trials_json, why_failed
 
-    rows = trials_json(open_by_url(storage, study))
+    opened = open_by_url(storage, study)
+    rows = trials_json(opened)
     if as_json:
         _print_json(rows)
     elif as_csv:
@@ -65,7 +66,7 @@ def trials_command(
 
         from study.watch import render_trials
 
-        Console(highlight=False).print(render_trials(rows))
+        Console(highlight=False).print(render_trials(rows, why_failed(opened)))
     return 0
 
 

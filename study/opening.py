@@ -5,7 +5,7 @@ was created with. Creating one is `creating.py`'s work.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class OpenStudy:
 
     Attributes:
         data_dir: Where this machine has the data, as far as is known.
+        objective, model: As in the spec, but with the paths that this machine has.
     """
 
     storage: SlotStorage
@@ -34,6 +35,8 @@ class OpenStudy:
     name: str
     spec: StudySpec
     data_dir: Path | None
+    objective: str
+    model: str | None
 
     @property
     def slots(self) -> Slots:
@@ -102,7 +105,7 @@ def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = N
     spec = read_spec(storage, study_id, found)
     stored = storage.get_study_user_attrs(study_id).get(attrs.DATA_DIR)
     folder = data_dir or (Path(stored) if stored else None)
-    return OpenStudy(storage, study_id, found, spec, folder)
+    return OpenStudy(storage, study_id, found, spec, folder, spec.objective, spec.model)
 
 
 def load(opened: OpenStudy) -> Loaded:
@@ -114,18 +117,50 @@ def load(opened: OpenStudy) -> Loaded:
     spec = opened.spec
     options = FitOptions(spec.epochs, spec.precision, spec.threads, spec.deterministic)
     objective = load_objective(
-        spec.objective,
+        opened.objective,
         fit_options=options,
         options=spec.options,
-        model=spec.model,
+        model=opened.model,
         space_overrides=None,
     )
     objective = with_space(objective, SearchSpace.from_json(spec.space))
     dataset = load_data(objective, opened.data_dir)
-    found: dict[str, Any] = {"source": source_fingerprint(spec.objective, spec.model)}
+    found: dict[str, Any] = {"source": source_fingerprint(opened.objective, opened.model)}
     found["data"] = fingerprint_of(dataset) if objective.needs_data else None
     refuse_difference(opened.name, spec, found)
     return Loaded(objective, dataset)
+
+
+def with_code_at(opened: OpenStudy, objective: str | None, model: str | None) -> OpenStudy:
+    """Return the study with the paths at which this machine has the user's files.
+
+    Raises:
+        StudyError: They name something else than the study was created with, or other content.
+        ModelError: There is no such file.
+    """
+    spec, brought = opened.spec, {"objective": opened.objective, "model": opened.model}
+    for key, reference in (("objective", objective), ("model", model)):
+        if reference is None:
+            continue
+        brought[key] = absolute(reference)
+        # The same name in another file is the same where the content is: that is compared below.
+        if not _same_attribute(reference, getattr(spec, key)):
+            refuse_difference(opened.name, spec, {key: brought[key]})
+    opened = replace(opened, objective=str(brought["objective"]), model=brought["model"])
+    source = source_fingerprint(opened.objective, opened.model)
+    refuse_difference(opened.name, spec, {"source": source})
+    return opened
+
+
+def absolute(reference: str) -> str:
+    """Return `FILE.py:attr` with the file's full path, so that it means the same in any folder."""
+    file, colon, attr = reference.rpartition(":")
+    return f"{Path(file).resolve()}{colon}{attr}" if file.endswith(".py") else reference
+
+
+def _same_attribute(reference: str, stored: str | None) -> bool:
+    file, _, attr = reference.rpartition(":")
+    return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

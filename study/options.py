@@ -62,6 +62,14 @@ Study = Annotated[
 ]
 Data = Annotated[Path | None, _option("--data", "Folder with train.csv and test.csv, plain or .gz")]
 Out = Annotated[Path, _option("--out", "Folder for submission.csv, model.keras and their papers")]
+Objective = Annotated[
+    str | None,
+    _option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
+]
+Model = Annotated[str | None, _option("--model", "FILE.py:build, your own network with its SPACE")]
+Competition = Annotated[
+    str, _option("--competition", "Kaggle's name of it, for the line that submits")
+]
 Workers = Annotated[
     str,
     _option(
@@ -77,22 +85,14 @@ Json = Annotated[bool, _option("--json", "Print JSON on stdout")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="STUDY_QUIET", help="Errors only")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", envvar="STUDY_VERBOSE", help="Say more")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do not ask")]
-Wait = Annotated[
-    str, _option("--wait", "For how long a database that is away is waited for", ADVANCED)
-]
 
 
 @dataclass(frozen=True)
 class Defining:
     """The options that define a study: given once, stored with it, refused where they differ."""
 
-    objective: Annotated[
-        str | None,
-        _option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
-    ] = None
-    model: Annotated[
-        str | None, _option("--model", "FILE.py:build, your own network with its SPACE")
-    ] = None
+    objective: Objective = None
+    model: Model = None
     space: Annotated[
         Path | None, _option("--space", "TOML file that narrows, fixes or replaces params")
     ] = None

@@ -162,6 +162,17 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
     ]
 
 
+def why_failed(opened: OpenStudy) -> dict[int, str]:
+    """Return trial number to reason, type and first line of the error, for trials with an error."""
+    found = {}
+    for attempt in read_attempts(opened.storage.engine, opened.study_id, details=True):
+        error = attempt.user_attrs.get(attrs.ERROR)
+        if isinstance(error, dict):
+            first = (str(error.get("message")).splitlines() or [""])[0]
+            found[attempt.trial] = f"{_reason(attempt)}: {error.get('type')}: {first}"
+    return found
+
+
 def jsonable(value: Any) -> Any:
     """Return `value` with NaN and infinities as "nan", "inf", "-inf"."""
     if isinstance(value, float) and not math.isfinite(value):

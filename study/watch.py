@@ -91,14 +91,15 @@ def _workers_table(workers: list[WorkerStatus]) -> Table:
     return table
 
 
-def render_trials(rows: list[dict[str, Any]]) -> Table:
-    """Return a row a trial, from their documented JSON form."""
+def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Table:
+    """Return a row a trial, from their documented JSON form; `why` says more of failed ones."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("trial", "slot", "attempt", "state", "value", "steps", "worker", "params"):
         table.add_column(name, overflow="fold")
     for row in rows:
         value = "" if row["value"] is None else f"{row['value']:.5f}"
-        state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
+        reason = why.get(row["trial"], row["reason"])
+        state = row["state"] + (f" ({reason})" if reason else "")
         cells = [row["trial"], row["slot"], row["attempt"], state, value, len(row["intermediate"])]
         shown = ["" if cell is None else str(cell) for cell in cells]
         table.add_row(*shown, row["worker"] or "", show_params(row["params"]))
