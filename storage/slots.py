@@ -95,8 +95,8 @@ class Slots:
                 if rows.is_added(connection, self.study_id, number, slot, params):
                     return number
             slot = rows.read_n_slots(connection, self.study_id)
-            new = [_planned(slot, 0)]
-            (number,) = rows.insert_waiting(connection, self.study_id, new, [params])
+            new = _planned(slot, 0)
+            (number,) = rows.insert_waiting(connection, self.study_id, [new], [params])
             rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: slot + 1})
             tried.append((number, slot))
             return number
@@ -265,11 +265,7 @@ class Slots:
         return requeued
 
     def _write(
-        self,
-        body: Callable[[Connection], T],
-        *,
-        durable: bool = False,
-        single: bool = False,
+        self, body: Callable[[Connection], T], *, durable: bool = False, single: bool = False
     ) -> T:
         engine = self.storage.engine
         return write(engine, body, durable=durable, single=single, wait_s=self._wait_s)

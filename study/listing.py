@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from storage import attrs
 from storage.rdb import SlotStorage
@@ -42,5 +43,5 @@ def render_list(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         done = "" if row["n_slots"] is None else f"{row['done']} of {row['n_slots']}"
         cells = (row["study"], row["created_by"], done, row["failed"], row["best"])
-        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     return table

@@ -97,12 +97,13 @@ def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Table:
     for name in ("trial", "slot", "attempt", "state", "value", "steps", "worker", "params"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        value = "" if row["value"] is None else f"{row['value']:.5f}"
+        value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
         reason = why.get(row["trial"], row["reason"])
         state = row["state"] + (f" ({reason})" if reason else "")
         cells = [row["trial"], row["slot"], row["attempt"], state, value, len(row["intermediate"])]
         shown = ["" if cell is None else str(cell) for cell in cells]
-        table.add_row(*shown, row["worker"] or "", show_params(row["params"]))
+        shown += [row["worker"] or "", show_params(row["params"])]
+        table.add_row(*map(Text, shown))  # Text: what stands in brackets is no markup
     return table
 
 

@@ -1,10 +1,19 @@
-"""Folders for commands to run in, and a file for the servers' databases of one module."""
+"""Folders for commands to run in, and more time than other tests have."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import Place
+from tests.acceptance.processes import LIMIT_S, Place
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the limit of a process, which shows what it printed, be over before that of the test."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
 
 
 @pytest.fixture

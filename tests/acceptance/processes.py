@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 """For whatever a test waits for. Generous: the machine may be busy with other tests."""
 
 POLL_S = 0.05

@@ -127,14 +127,13 @@ def test_live_run_on_a_terminal_shows_table_and_end(place: Place) -> None:
     assert "best trial" in text
 
 
-@pytest.mark.parametrize("command", ["status", "trials", "list", "--help"])
+@pytest.mark.parametrize("command", ["status", "--help"])
 def test_no_color_is_honoured(finished: Place, command: str) -> None:
     """On a terminal with NO_COLOR there is no colour; without it there is, where any is used."""
     plain = on_terminal(finished, command, NO_COLOR="1")
     assert plain
     assert not COLOUR.search(plain)
-    if command in ("status", "--help"):
-        assert COLOUR.search(on_terminal(finished, command))
+    assert COLOUR.search(on_terminal(finished, command))
 
 
 @pytest.mark.parametrize("command", ["status", "trials", "list", "--help", "run --help"])
@@ -161,17 +160,6 @@ def test_completion_knows_commands_and_options(place: Place) -> None:
     asked["COMP_CWORD"] = "2"
     found = place.run(**asked, COMP_WORDS="study run --n").out.split()
     assert {"--n-trials", "--no-deterministic"} <= set(found)
-
-
-@pytest.mark.parametrize("command", ["run", "create", "worker", "status", "add", "copy", "finalize"])
-def test_help_names_the_environment_variable_of_every_option(place: Place, command: str) -> None:
-    """STUDY_NAME for --study, else STUDY_ and the option's name."""
-    text = place.run(command, "--help", COLUMNS="200").out
-    flags = [flag for flag in re.findall(r"(--[a-z-]+)", text) if flag != "--help"]
-    assert "--storage" in flags
-    for flag in dict.fromkeys(flags):
-        name = "NAME" if flag == "--study" else flag[2:].replace("-", "_").upper()
-        assert f"STUDY_{name}]" in text, flag
 
 
 def test_console_script_is_the_module() -> None:

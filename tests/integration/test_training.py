@@ -1,5 +1,6 @@
 """Real trainings, tiny ones: the same bits, the honest score, and what happens to users' models."""
 
+import gc
 import hashlib
 import json
 import subprocess
@@ -429,6 +430,22 @@ def test_an_earlier_model_still_predicts_after_a_later_training() -> None:
     before = objective.predict(first, images)
     fitted(objective, {}, seed=2)
     np.testing.assert_array_equal(before, objective.predict(first, images))
+
+
+def n_graphs() -> int:
+    """Return the number of TensorFlow graphs that are alive once Keras has let go of all it can."""
+    import keras
+
+    keras.utils.clear_session()
+    return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+
+def test_a_training_leaves_no_graph_behind() -> None:
+    """A worker trains hundreds of networks in one process: its memory must not grow with them."""
+    fitted(digits_cnn(OPTIONS), PARAMS)
+    before = n_graphs()
+    fitted(digits_cnn(OPTIONS), PARAMS, seed=2)
+    assert n_graphs() == before
 
 
 def test_other_threads_than_the_process_has_are_refused() -> None:

@@ -1,0 +1,132 @@
+"""The spec: stored and read back, compared with what a command says, differences named."""
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from study.errors import StudyError
+from study.spec import MAY_CHANGE, Given, StudySpec, check_lease, refuse_difference
+
+SPEC = StudySpec(
+    objective="digits-cnn",
+    model=None,
+    options={"a": "1"},
+    source="s",
+    data="d",
+    space=[{"name": "x", "low": 0, "high": 1}, {"name": "y", "choices": [1, 2]}],
+    direction="maximize",
+    seed=7,
+    epochs=3,
+    precision="float32",
+    threads=1,
+)
+
+
+def test_spec_goes_through_json_and_back() -> None:
+    """Every field, whatever its value."""
+    full = replace(SPEC, model="/a/net.py:build", timeout_s=60.5, deterministic=False)
+    for spec in (SPEC, full):
+        assert StudySpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_spec_of_a_newer_version_is_read() -> None:
+    """Keys that this version does not know are left out."""
+    assert StudySpec.from_json({**SPEC.to_json(), "later": 1}) == SPEC
+
+
+def test_spec_of_another_program_is_refused() -> None:
+    """The missing key is named."""
+    stored = SPEC.to_json()
+    del stored["seed"]
+    with pytest.raises(StudyError, match="spec cannot be read: .*'seed'"):
+        StudySpec.from_json(stored)
+
+
+def test_every_field_a_user_can_give_is_one_of_the_spec() -> None:
+    """Given and StudySpec name the same things alike."""
+    assert {f.name for f in fields(Given)} <= {f.name for f in fields(StudySpec)}
+
+
+def test_what_was_not_given_is_not_compared() -> None:
+    """None is nothing said; False and 0 are."""
+    given = Given(seed=0, deterministic=False, epochs=None)
+    assert given.of("seed", "deterministic", "epochs") == {"seed": 0, "deterministic": False}
+
+
+def test_the_same_again_is_no_difference() -> None:
+    """A spec agrees with itself, and a timeout may be another."""
+    refuse_difference("s", SPEC, SPEC.to_json())
+    refuse_difference("s", SPEC, {"timeout_s": 5.0})
+    assert MAY_CHANGE == ("timeout_s",)
+
+
+DIFFERENCES: list[tuple[str, Any, str, str]] = [
+    ("seed", 8, "has seed 7; this command says 8", "--seed"),
+    ("epochs", 9, "has epochs 3; this command says 9", "--epochs"),
+    ("threads", 2, "has threads 1; this command says 2", "--threads"),
+    ("precision", "bfloat16", "has precision float32", "--precision"),
+    ("sampler", "tpe", "has sampler random; this command says tpe", "--sampler"),
+    ("pruner", "median", "has pruner none; this command says median", "--pruner"),
+    ("grace_s", 90.0, "has grace 60.0; this command says 90.0", "--grace"),
+    ("heartbeat_s", 1.0, "has heartbeat 15.0; this command says 1.0", "--heartbeat"),
+    ("max_attempts", 9, "has max_attempts 3; this command says 9", "--max-attempts"),
+    ("deterministic", False, "has deterministic True", "--no-deterministic"),
+    ("objective", "synthetic", "has objective digits-cnn", "--objective"),
+    ("model", "/a/net.py:build", "has model None", "--model"),
+    ("options", {"a": "2"}, "has options {'a': '1'}", "--objective-option"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message", "flag"), DIFFERENCES)
+def test_difference_is_named_with_the_option_to_drop(
+    key: str, value: Any, message: str, flag: str
+) -> None:
+    """What the study has, what the command says, and what to do."""
+    with pytest.raises(StudyError, match="study 's' has") as refused:
+        refuse_difference("s", SPEC, {key: value})
+    assert str(refused.value).startswith(f"study 's' {message}")
+    assert f"drop {flag} " in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("data", "other", "another data"),
+        ("source", "other", "another objective's code"),
+        ("direction", "minimize", "another direction"),
+        ("space", [SPEC.space[0], {"name": "y", "choices": [1]}], r"another space .*in 'y'\)"),
+        ("space", [SPEC.space[0]], r"another space .*in 'y'\)"),
+        ("space", [*SPEC.space, {"name": "z", "choices": [1]}], r"another space .*in 'z'\)"),
+        ("space", SPEC.space[::-1], r"another space \(the order of its entries differs\)"),
+    ],
+)
+def test_hashes_and_spaces_are_not_printed(key: str, value: Any, message: str) -> None:
+    """Only what differs in them is."""
+    with pytest.raises(StudyError, match=f"study 's' was created with {message}"):
+        refuse_difference("s", SPEC, {key: value})
+
+
+def test_lease_times_that_a_healthy_worker_keeps_are_taken() -> None:
+    """Three heartbeats and three seconds are enough."""
+    check_lease(60.0, 15.0)
+    check_lease(3.0, 1.0)
+    check_lease(3.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "heartbeat_s", "message"),
+    [
+        (2.9, 0.5, "--grace 2.9s must be at least 3 s"),
+        (10.0, 4.0, "three heartbeats of 4 s"),
+        (60.0, 0.0, "--heartbeat 0s must be above 0"),
+        (60.0, -1.0, "--heartbeat -1s must be above 0"),
+    ],
+)
+def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
+    grace_s: float, heartbeat_s: float, message: str
+) -> None:
+    """The hint is a grace period that is long enough."""
+    with pytest.raises(StudyError, match=message):
+        check_lease(grace_s, heartbeat_s)

@@ -1,0 +1,225 @@
+"""The numbers of a study: each slot counted once, where its newest attempt of ours stands."""
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from storage import attrs
+from storage.rdb import SlotStorage, open_storage
+from storage.slots import Claim, Draw, Slot, Slots
+from study.opening import OpenStudy, open_study
+from study.spec import StudySpec
+from study.status import StudyStatus, eta_s, iso_utc, jsonable, read_status, trials_json
+
+N_SLOTS = 6
+
+
+@pytest.fixture
+def opened(sqlite_url: str) -> Iterator[OpenStudy]:
+    """A study of six WAITING slots, to be maximized."""
+    storage = open_storage(sqlite_url)
+    yield study_in(storage, StudyDirection.MAXIMIZE)
+    storage.close()
+
+
+def study_in(storage: SlotStorage, direction: StudyDirection) -> OpenStudy:
+    """Plan a study 's' in a storage."""
+    spec = StudySpec(
+        "synthetic", None, {}, "s", None, [], direction.name.lower(), 0, 1, "float32", 1
+    )
+    study_id = storage.create_new_study([direction], "s")
+    Slots(storage, study_id).plan(N_SLOTS, define={attrs.SPEC: spec.to_json()})
+    return open_study(storage, "s")
+
+
+def draw(slot: Slot) -> Draw:
+    """Give every slot its own number as x."""
+    x = float(slot.slot)
+    return Draw({"x": x}, {"x": FloatDistribution(0, 10)}, {attrs.SEED: 100 + slot.slot})
+
+
+def claim(opened: OpenStudy) -> Claim:
+    """Claim the lowest slot."""
+    found = opened.slots.claim("host:12", draw)
+    assert found is not None
+    return found
+
+
+def finish(opened: OpenStudy, value: float, state: TrialState = TrialState.COMPLETE) -> None:
+    """Claim the lowest slot and finish it."""
+    opened.slots.finish(claim(opened), state, value)
+
+
+def assert_sums_up(status: StudyStatus) -> None:
+    """Every slot stands in one place."""
+    n_open = status.waiting + status.running
+    assert n_open + status.complete + status.pruned + status.failed == status.n_slots
+    assert status.n_final == status.n_slots - n_open
+    assert status.done == (n_open == 0)
+
+
+def test_fresh_study_waits(opened: OpenStudy) -> None:
+    """Nothing has been attempted, nothing is known."""
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.n_slots, status.waiting, status.attempts, status.best) == (6, 6, 0, None)
+    assert (status.eta_s, status.images_per_s, status.workers) == (None, None, [])
+
+
+def test_each_end_is_counted_in_its_place(opened: OpenStudy) -> None:
+    """One of each: complete, pruned, failed, infeasible, running, waiting."""
+    finish(opened, 0.5)
+    finish(opened, 0.9, TrialState.PRUNED)
+    for reason in (attrs.Reason.ERROR, attrs.Reason.INFEASIBLE):
+        opened.slots.finish(claim(opened), TrialState.FAIL, None, {attrs.REASON: reason})
+    running = claim(opened)
+    opened.slots.report(running, 0, 0.25)
+    status = read_status(opened)
+    assert_sums_up(status)
+    counts = (status.complete, status.pruned, status.failed, status.running, status.waiting)
+    assert counts == (1, 1, 2, 1, 1)
+    assert (status.attempts, status.lost) == (5, 0)
+    assert status.reasons == {"error": 1, "infeasible": 1}
+    assert status.best is not None
+    assert (status.best.slot, status.best.value, status.best.params) == (0, 0.5, {"x": 0.0})
+    (worker,) = status.workers
+    assert (worker.id, worker.host, worker.pid, worker.epoch) == ("host:12", "host", 12, 1)
+    assert (worker.trial, worker.slot, worker.state) == (4, 4, "training")
+    assert worker.seen_s is not None
+    assert worker.seen_s >= 0
+
+
+def test_released_attempt_is_none(opened: OpenStudy) -> None:
+    """Its slot waits again, and nothing was attempted."""
+    opened.slots.release(claim(opened))
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.waiting, status.failed, status.attempts) == (6, 0, 0)
+    assert status.reasons == {}
+
+
+def test_lost_attempt_counts_and_its_slot_waits(opened: OpenStudy) -> None:
+    """A loss is an attempt; the slot is not failed, because it runs again."""
+    claim(opened)
+    assert opened.slots.requeue_lost(-1.0) == [0]  # any heartbeat is older than that
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.waiting, status.failed, status.attempts, status.lost) == (6, 0, 1, 1)
+
+
+def test_slot_that_is_given_up_has_failed(opened: OpenStudy) -> None:
+    """Its last loss is its end."""
+    claim(opened)
+    opened.slots.requeue_lost(-1.0, max_attempts=1)
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.waiting, status.failed, status.reasons) == (5, 1, {"lost": 1})
+
+
+def test_strangers_trials_count_in_nothing(opened: OpenStudy) -> None:
+    """A trial of plain Optuna is listed with `slot: null`, however good its value."""
+    finish(opened, 0.5)
+    opened.storage.create_new_trial(
+        opened.study_id, create_trial(state=TrialState.COMPLETE, value=99.0)
+    )
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.n_slots, status.complete, status.attempts) == (6, 1, 1)
+    assert status.best is not None
+    assert status.best.value == 0.5
+    assert trials_json(opened)[-1]["slot"] is None
+
+
+def test_slot_that_a_stranger_ended_waits(opened: OpenStudy) -> None:
+    """It is final by us alone: the next worker that looks runs it again."""
+    trial_id = opened.storage.get_all_trials(opened.study_id)[0]._trial_id
+    opened.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+    opened.storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [99.0])
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.waiting, status.complete, status.best) == (6, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("direction", "values", "slot"),
+    [
+        (StudyDirection.MAXIMIZE, [0.1, 0.3, 0.3, -0.2], 1),
+        (StudyDirection.MINIMIZE, [0.1, -0.3, -0.3, 0.0], 1),
+        (StudyDirection.MAXIMIZE, [0.0, -1.0, -2.0, -3.0], 0),
+        (StudyDirection.MINIMIZE, [math.inf, 2.0, 1.0, 3.0], 2),
+    ],
+)
+def test_best_follows_the_direction_and_then_the_lowest_slot(
+    sqlite_url: str, direction: StudyDirection, values: list[float], slot: int
+) -> None:
+    """Of equal values the first slot's, so that the best does not depend on timing."""
+    storage = open_storage(sqlite_url)
+    opened = study_in(storage, direction)
+    for value in values:
+        finish(opened, value)
+    best = read_status(opened).best
+    storage.close()
+    assert best is not None
+    assert (best.slot, best.value) == (slot, values[slot])
+
+
+def test_finished_study_is_done(opened: OpenStudy) -> None:
+    """With no time to go."""
+    for slot in range(N_SLOTS):
+        finish(opened, float(slot))
+    status = read_status(opened)
+    assert_sums_up(status)
+    assert (status.done, status.eta_s) == (True, 0.0)
+    assert status.to_json()["best"] == {"slot": 5, "trial": 5, "value": 5.0, "params": {"x": 5.0}}
+
+
+def test_trial_json_has_every_attempt(opened: OpenStudy) -> None:
+    """The released one, with its reason, and the one that follows it."""
+    running = claim(opened)
+    for step, value in enumerate([0.5, math.nan, math.inf, -math.inf]):
+        opened.slots.report(running, step, value)
+    opened.slots.release(running)
+    first, *others = trials_json(opened)
+    assert (first["state"], first["reason"], first["seed"]) == ("FAIL", "released", 100)
+    assert first["intermediate"] == {"0": 0.5, "1": "nan", "2": "inf", "3": "-inf"}
+    assert first["started_at"].endswith("Z")
+    assert first["started_at"] <= first["finished_at"]
+    assert [(row["slot"], row["attempt"], row["state"]) for row in others] == [
+        *((slot, 1, "WAITING") for slot in range(1, N_SLOTS)),
+        (0, 1, "WAITING"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ((None, 5, 1, 1), None),
+        ((10.0, 5, 0, 0), None),
+        ((10.0, 0, 0, 2), 0.0),
+        ((None, 0, 0, 0), 0.0),
+        ((10.0, 4, 2, 2), 25.0),
+        ((10.0, 0, 1, 1), 5.0),
+    ],
+)
+def test_eta_counts_a_running_trial_as_half(arguments: Any, wanted: float | None) -> None:
+    """(seconds a trial, waiting, running, workers); unknown where nobody works."""
+    assert eta_s(*arguments) == wanted
+
+
+def test_json_holds_no_number_that_json_does_not_know() -> None:
+    """At any depth; everything else is as it was."""
+    odd = {"a": [math.nan, (math.inf, {"b": -math.inf})], "c": 1.5, "d": True, "e": None, "f": "x"}
+    wanted = {"a": ["nan", ["inf", {"b": "-inf"}]], "c": 1.5, "d": True, "e": None, "f": "x"}
+    assert jsonable(odd) == wanted
+
+
+def test_times_are_utc_with_z() -> None:
+    """To the millisecond; None where there is none."""
+    assert iso_utc(datetime(2026, 1, 2, 3, 4, 5, 678900)) == "2026-01-02T03:04:05.678Z"
+    assert iso_utc(None) is None

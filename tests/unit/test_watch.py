@@ -1,0 +1,223 @@
+"""How a study looks: durations, the line, the table, and when a line is printed at all."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from study import watch
+from study.opening import OpenStudy
+from study.status import Best, StudyStatus, WorkerStatus
+from study.watch import Watch, duration, render, render_trials, show_params, summary
+
+NOBODY = cast(OpenStudy, None)
+STATUS = StudyStatus(
+    study="digits",
+    n_slots=10,
+    waiting=5,
+    running=1,
+    complete=3,
+    pruned=0,
+    failed=1,
+    attempts=5,
+    lost=0,
+    workers=[WorkerStatus("host:12", "host", 12, None, 4, 4, 2, 1.0, "training")],
+    best=Best(2, 2, 0.98765432, {"lr": 0.00123456, "kind": "deep", "n": 3, "bn": True}),
+    done=False,
+    eta_s=200.0,
+    reasons={"error": 1},
+    images_per_s=1234.5,
+    trial_s=30.0,
+)
+DONE = replace(STATUS, waiting=0, running=0, complete=9, workers=[], done=True, eta_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.0, "0s"),
+        (0.4, "0s"),
+        (59.4, "59s"),
+        (59.6, "1m 00s"),
+        (200.0, "3m 20s"),
+        (3599.9, "1h 00m"),
+        (3900.0, "1h 05m"),
+        (360000.0, "100h 00m"),
+    ],
+)
+def test_duration_has_two_units_at_most(seconds: float | None, text: str) -> None:
+    """Rounded first, so that there are never 60 seconds."""
+    assert duration(seconds) == text
+
+
+def test_params_are_short() -> None:
+    """Floats with three digits, everything else as it is."""
+    assert STATUS.best is not None
+    assert show_params(STATUS.best.params) == "lr=0.00123 kind=deep n=3 bn=True"
+
+
+def test_line_has_what_is_known() -> None:
+    """And leaves out what is not."""
+    assert summary(STATUS) == (
+        "digits: 4/10 done, 1 running, 1 failed, best 0.98765 (trial 2), 1,234 images/s, ETA 3m 20s"
+    )
+    early = replace(STATUS, failed=0, best=None, images_per_s=None, eta_s=None)
+    assert summary(early) == "digits: 3/10 done, 1 running, ETA -"
+    assert summary(DONE).endswith("1,234 images/s")
+
+
+def drawn(renderable: Any, width: int) -> str:
+    """Return what stands on a terminal of that width, without colours."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(renderable)
+    return cast(io.StringIO, console.file).getvalue()
+
+
+def test_table_has_counts_best_and_a_row_for_each_worker() -> None:
+    """The numbers of the status, in words."""
+    text = drawn(render(STATUS), 120)
+    assert "digits  4 of 10 done   1 running   1 failed   1,234 images/s   ETA 3m 20s" in text
+    assert "best 0.98765  trial 2  lr=0.00123" in text
+    assert text.splitlines()[-1].split() == ["host:12", "4", "4", "2", "1s", "ago"]
+    assert "ETA" not in drawn(render(DONE), 120)
+    assert "2 pruned" in drawn(render(replace(STATUS, pruned=2)), 120)
+
+
+ROW = {
+    "trial": 0, "slot": 0, "attempt": 1, "state": "FAIL", "reason": "lost", "value": None,
+    "params": {"x": 0.5}, "seed": 1, "worker": "host:12", "started_at": None, "finished_at": None,
+    "intermediate": {"0": 0.1},
+}  # fmt: skip
+
+
+def test_trials_have_a_row_each() -> None:
+    """With the reason beside the state, and nothing for what is not known."""
+    complete = {**ROW, "trial": 1, "state": "COMPLETE", "reason": None, "value": 0.25}
+    stranger = {**ROW, "trial": 2, "slot": None, "attempt": None, "worker": None, "params": {}}
+    text = drawn(render_trials([ROW, complete, stranger], {}), 120)
+    assert "FAIL (lost)" in text
+    assert "0.25000" in text
+    assert "None" not in text
+
+
+def test_brackets_are_no_markup() -> None:
+    """Neither in what a user's code raised nor in a param."""
+    text = drawn(render_trials([{**ROW, "params": {"x": "[red]"}}], {0: "bad [/x]"}), 120)
+    assert "FAIL (bad [/x])" in text
+    assert "x=[red]" in text
+
+
+def test_odd_values_are_shown() -> None:
+    """NaN and infinities are text in the documented form."""
+    assert "inf" in drawn(render_trials([{**ROW, "value": "inf"}], {}), 120)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_no_width_is_overflowed(width: int) -> None:
+    """Long params and hosts are wrapped or cut."""
+    long = replace(
+        STATUS,
+        workers=[replace(STATUS.workers[0], id="a-host-with-a-very-long-name.example.org:123456")],
+        best=Best(2, 2, 0.5, {f"param_{n}": 0.123 for n in range(30)}),
+    )
+    for renderable in (render(long), render_trials([ROW], {})):
+        assert max(map(len, drawn(renderable, width).splitlines())) <= width
+
+
+class Clock:
+    """Time that passes only when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replaces the clock of the view."""
+    made = Clock()
+    monkeypatch.setattr(watch.time, "monotonic", made.monotonic)
+    return made
+
+
+def shows(monkeypatch: pytest.MonkeyPatch, statuses: Iterable[StudyStatus]) -> None:
+    """Let each look at the study find the next of `statuses`."""
+    found = iter(statuses)
+    monkeypatch.setattr(watch, "read_status", lambda opened: next(found))
+
+
+def written() -> Console:
+    """A console that is no terminal."""
+    return Console(file=io.StringIO(), width=80, highlight=False)
+
+
+def test_lines_come_at_most_every_ten_seconds_and_when_something_changed(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """A change of the ETA alone is none; the last state is always shown."""
+    changed = replace(STATUS, complete=4, waiting=4)
+    shows(monkeypatch, [STATUS, changed, changed, replace(changed, eta_s=1.0), DONE])
+    console = written()
+    with Watch(NOBODY, console) as view:
+        for _ in range(4):  # at 0, 6, 12 and 18 s
+            view.tick()
+            clock.now += 6
+        view.tick(now=True)
+    lines = cast(io.StringIO, console.file).getvalue().splitlines()
+    assert [line.split(" done")[0] for line in lines] == [
+        "digits: 4/10",
+        "digits: 5/10",
+        "digits: 10/10",
+    ]
+
+
+def test_study_is_not_looked_at_more_often_than_it_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """A look that took a second is followed by twenty."""
+    looks: list[float] = []
+
+    def slow(opened: OpenStudy) -> StudyStatus:
+        looks.append(clock.now)
+        clock.now += 1
+        return STATUS
+
+    monkeypatch.setattr(watch, "read_status", slow)
+    with Watch(NOBODY, written()) as view:
+        for _ in range(45):
+            view.tick()
+            clock.now += 1
+    assert looks == [100.0, 120.0, 140.0]
+
+
+def test_quiet_view_says_nothing(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Neither states nor lines."""
+    shows(monkeypatch, [DONE])
+    console = written()
+    with Watch(NOBODY, console, quiet=True) as view:
+        view.say("a line")
+        assert view.tick(now=True) == DONE
+    assert cast(io.StringIO, console.file).getvalue() == ""
+
+
+def test_markup_in_a_line_is_text() -> None:
+    """A path with brackets is shown as it is."""
+    console = written()
+    Watch(NOBODY, console).say("logs in [bold]x[/bold] 12")
+    assert cast(io.StringIO, console.file).getvalue() == "logs in [bold]x[/bold] 12\n"
+
+
+def test_watching_ends_with_the_study(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """It looks until every slot is final, and no longer."""
+    shows(monkeypatch, [STATUS, STATUS, DONE, DONE])
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    assert watch.watch_until_done(NOBODY, written(), sleep) == DONE
