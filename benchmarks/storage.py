@@ -8,6 +8,7 @@ with WAL on. Nothing is trained. Rounds alternate, so that a noisy machine is no
 """
 
 import argparse
+import itertools
 import multiprocessing
 import sqlite3
 import statistics
@@ -22,8 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import optuna
 from optuna.distributions import FloatDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.exc import DBAPIError
 
 from benchmarks.server import postgres_url
 from storage.rdb import open_storage
@@ -108,49 +111,63 @@ WAYS = {
 
 
 def _process(way: str, url: str, seconds: float, barrier: Any, done: Any) -> None:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     one = WAYS[way][1](url)
-    one()  # connect, prepare, fill caches
+    _try(one)  # connect, prepare, fill caches
     barrier.wait()
     started = time.perf_counter()
-    n_trials = 0
+    n_trials, n_errors = 0, 0
     while time.perf_counter() - started < seconds:
+        if _try(one):
+            n_trials += 1
+        else:
+            n_errors += 1
+    done.put((n_trials / (time.perf_counter() - started), n_errors))
+
+
+def _try(one: Callable[[], None]) -> bool:
+    try:
         one()
-        n_trials += 1
-    done.put(n_trials / (time.perf_counter() - started))
+    except (StorageInternalError, DBAPIError):  # stock gives up on a locked SQLite after 5 s
+        return False
+    return True
 
 
-def trials_per_s(way: str, url: str, n_processes: int, seconds: float) -> float:
-    """Run one round with a fresh study; return the sum over the processes."""
+def run_round(way: str, url: str, n_processes: int, seconds: float) -> tuple[float, int]:
+    """Run with a fresh study; return trials/s and trials that died of an error, of all processes."""
     WAYS[way][0](url)
     barrier, done = CONTEXT.Barrier(n_processes), CONTEXT.Queue()
     processes = [
         CONTEXT.Process(target=_process, args=(way, url, seconds, barrier, done))
         for _ in range(n_processes)
     ]
-    for process in processes:
-        process.start()
-    rates = [done.get(timeout=300) for _ in processes]
-    for process in processes:
-        process.join()
-    return sum(rates)
+    try:
+        for process in processes:
+            process.start()
+        found = [done.get(timeout=300) for _ in processes]
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            process.kill()
+    return sum(rate for rate, _ in found), sum(n_errors for _, n_errors in found)
 
 
-def table(name: str, ways: list[str], url_of: Callable[[str], str], options: Any) -> None:
+def print_rows(name: str, ways: list[str], url_of: Callable[[], str], options: Any) -> None:
     """Print a Markdown row for each number of processes and each way."""
     for n_processes in options.processes:
-        rates: dict[str, list[float]] = {way: [] for way in ways}
+        rounds: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
         for _ in range(options.repeats):
             for way in ways:
-                url = url_of(way)
-                rates[way].append(trials_per_s(way, url, n_processes, options.seconds))
-        medians = {way: statistics.median(rates[way]) for way in ways}
+                rounds[way].append(run_round(way, url_of(), n_processes, options.seconds))
+        medians = {way: statistics.median(rate for rate, _ in rounds[way]) for way in ways}
         for way in ways:
-            ratio = medians[way] / medians["stock"]
-            low, high = min(rates[way]), max(rates[way])
+            rates = [rate for rate, _ in rounds[way]]
+            n_errors = sum(n for _, n in rounds[way])
+            ratio = medians[way] / medians["stock"] if medians["stock"] else float("inf")
             print(
                 f"| {name} | {n_processes} | {way} | {medians[way]:.1f} | "
-                f"{low:.1f} to {high:.1f} | {ratio:.1f} |",
+                f"{min(rates):.1f} to {max(rates):.1f} | {ratio:.1f} | {n_errors} |",
                 flush=True,
             )
 
@@ -166,15 +183,15 @@ def main() -> None:
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     CONTEXT.set_forkserver_preload(["optuna", "storage.slots"])
-    print("| database | processes | way | trials/s | range | to stock |")
-    print("|---|---:|---|---:|---|---:|")
+    print("| database | processes | way | trials/s | range | to stock | errors |")
+    print("|---|---:|---|---:|---|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="study-benchmark-") as folder:
         if "sqlite" in options.databases:
-            n_files = iter(range(10**6))
-            table("SQLite", list(WAYS), lambda _: f"sqlite:///{folder}/{next(n_files)}.db", options)
+            urls = (f"sqlite:///{folder}/{i}.db" for i in itertools.count())
+            print_rows("SQLite", list(WAYS), lambda: next(urls), options)
         if "postgresql" in options.databases:
             with postgres_url(options.postgres_url) as url:
-                table("PostgreSQL", ["stock", "this storage"], lambda _: url, options)
+                print_rows("PostgreSQL", ["stock", "this storage"], lambda: url, options)
 
 
 if __name__ == "__main__":

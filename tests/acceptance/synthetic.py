@@ -16,6 +16,29 @@ from study.status import StudyStatus, read_status, trials_json
 
 Rows = list[dict[str, Any]]
 
+# Reports what a learning curve may hold at worst; its value is a number, or NaN for one choice.
+ODD = """
+import math
+
+class Odd:
+    direction = "minimize"
+    needs_data = False
+    space = {"kind": ["fine", "diverges"]}
+
+    def load(self, data_dir):
+        return None
+
+    def fit(self, params, dataset, *, seed, report, resume_dir):
+        from objectives.base import Fitted
+
+        for step, value in enumerate([math.nan, math.inf, -math.inf, 0.5]):
+            report(step, value)
+        return Fitted(value=0.25 if params["kind"] == "fine" else math.nan, model=None)
+
+    def predict(self, fitted, images):
+        raise NotImplementedError
+"""
+
 
 def expected(n_slots: int, seed: int = 0) -> dict[int, tuple[dict[str, Any], float]]:
     """Return slot to (params, value)."""

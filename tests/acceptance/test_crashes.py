@@ -117,7 +117,9 @@ def test_worker_that_cannot_start_ends_the_run_with_its_log(place: Place, sqlite
     options = ["--storage", sqlite_url, "--study", "s"]
     place.run("create", *options, "--objective", "mine.py:make", "--n-trials", 2)
     objective.unlink()
-    done = place.run("run", *options, "--workers", 1, code=1)
+    refused = place.run("run", *options, "--workers", 2, code=1)
+    assert refused.error == f"no such file: {objective}"  # seen before a worker is started
+    done = place.run("worker", *options, "--workers", 2, code=1)
     assert "died 3 times without finishing a trial" in done.err
     assert f"no such file: {objective}" in done.err
     assert "Traceback" not in done.err

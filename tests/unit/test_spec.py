@@ -40,7 +40,7 @@ def test_spec_of_another_program_is_refused() -> None:
     """The missing key is named."""
     stored = SPEC.to_json()
     del stored["seed"]
-    with pytest.raises(StudyError, match="spec cannot be read: .*'seed'"):
+    with pytest.raises(StudyError, match=r"spec cannot be read: .*'seed'"):
         StudySpec.from_json(stored)
 
 
