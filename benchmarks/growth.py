@@ -27,13 +27,14 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
 from benchmarks.server import postgres_url
-from benchmarks.storage import DISTRIBUTIONS, N_REPORTS, PARAMS, STUDY, work_stock
+from benchmarks.storage import DISTRIBUTIONS, N_REPORTS, PARAMS, work_stock
 from storage import rows
 from storage.backend import TRIALS
 from storage.dialect import refresh_statistics
 from storage.rdb import SlotStorage, open_storage
 from storage.slots import Draw, Slots
 
+STUDY = "growth"
 N_STEADY = 50
 N_CHUNK = 5000
 
@@ -133,7 +134,7 @@ def print_growth(name: str, url: str, options: argparse.Namespace) -> None:
         steady = steady_ms(url)
         stock = ""
         if n_finished <= options.most_for_stock:
-            stock = f"{timed_ms(lambda: work_stock(url)()):.0f}"
+            stock = f"{timed_ms(lambda: work_stock(url, STUDY)()):.0f}"
         print(f"| {name} | {n_finished} | {first:.1f} | {steady:.2f} | {stock} |", flush=True)
 
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,51 +36,43 @@ from storage.slots import Draw, Slots
 DISTRIBUTIONS = {f"p{i}": FloatDistribution(0.0, 1.0) for i in range(5)}
 PARAMS = dict.fromkeys(DISTRIBUTIONS, 0.5)
 N_REPORTS = 5
-STUDY = "benchmark"
 MOST_SLOTS = 20_000  # more than are done in a round
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def make_stock(url: str) -> None:
+def make_stock(url: str, name: str) -> None:
     """Make the study, by stock Optuna."""
     storage = optuna.storages.RDBStorage(url)
-    _forget(storage)
-    optuna.create_study(storage=storage, study_name=STUDY)
+    optuna.create_study(storage=storage, study_name=name)
     storage.engine.dispose()
 
 
-def make_stock_wal(url: str) -> None:
+def make_stock_wal(url: str, name: str) -> None:
     """The same on SQLite with WAL on, which stays with the file."""
-    make_stock(url)
+    make_stock(url, name)
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def make_ours(url: str) -> None:
+def make_ours(url: str, name: str) -> None:
     """Make the study and plan its slots."""
     storage = open_storage(url)
-    _forget(storage)
-    Slots(storage, storage.create_new_study([StudyDirection.MINIMIZE], STUDY)).plan(MOST_SLOTS)
+    Slots(storage, storage.create_new_study([StudyDirection.MINIMIZE], name)).plan(MOST_SLOTS)
     storage.close()
 
 
-def _forget(storage: Any) -> None:
-    for study in storage.get_all_studies():
-        storage.delete_study(study._study_id)
-
-
-def work_stock(url: str) -> Callable[[], None]:
+def work_stock(url: str, name: str) -> Callable[[], None]:
     """Return what does one trial through stock Optuna."""
     study = optuna.load_study(
-        study_name=STUDY,
+        study_name=name,
         storage=optuna.storages.RDBStorage(url, skip_table_creation=True),
         sampler=optuna.samplers.RandomSampler(seed=0),
     )
 
     def one() -> None:
         trial = study.ask()
-        for name in DISTRIBUTIONS:
-            trial.suggest_float(name, 0.0, 1.0)
+        for param in DISTRIBUTIONS:
+            trial.suggest_float(param, 0.0, 1.0)
         for step in range(N_REPORTS):
             trial.report(0.5, step)
         study.tell(trial, 0.5)
@@ -87,10 +80,10 @@ def work_stock(url: str) -> Callable[[], None]:
     return one
 
 
-def work_ours(url: str) -> Callable[[], None]:
+def work_ours(url: str, name: str) -> Callable[[], None]:
     """Return what does one trial through this storage."""
     storage = open_storage(url)
-    slots = Slots(storage, storage.get_study_id_from_name(STUDY))
+    slots = Slots(storage, storage.get_study_id_from_name(name))
 
     def one() -> None:
         claim = slots.claim("host:1", lambda slot: Draw(PARAMS, DISTRIBUTIONS, {"seed": 1}))
@@ -110,9 +103,9 @@ WAYS = {
 }
 
 
-def _process(way: str, url: str, seconds: float, barrier: Any, done: Any) -> None:
+def _process(way: str, where: tuple[str, str], seconds: float, barrier: Any, done: Any) -> None:
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    one = WAYS[way][1](url)
+    one = WAYS[way][1](*where)
     _try(one)  # connect, prepare, fill caches
     barrier.wait()
     started = time.perf_counter()
@@ -134,11 +127,12 @@ def _try(one: Callable[[], None]) -> bool:
 
 
 def run_round(way: str, url: str, n_processes: int, seconds: float) -> tuple[float, int]:
-    """Run with a fresh study; return trials/s and trials that died of an error, of all processes."""
-    WAYS[way][0](url)
+    """Run with a fresh study; return trials/s and failed trials of all processes."""
+    where = (url, f"{way} {uuid4()}")
+    WAYS[way][0](*where)
     barrier, done = CONTEXT.Barrier(n_processes), CONTEXT.Queue()
     processes = [
-        CONTEXT.Process(target=_process, args=(way, url, seconds, barrier, done))
+        CONTEXT.Process(target=_process, args=(way, where, seconds, barrier, done))
         for _ in range(n_processes)
     ]
     try:

@@ -189,7 +189,7 @@ def _is_written(out: Path, identity: Mapping[str, Any]) -> bool:
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         whole = all(_sha256(out / name) == sha for name, sha in manifest["outputs"].items())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return False
     wanted = json.loads(json.dumps(jsonable(dict(identity))))
     return whole and all(manifest.get(key) == value for key, value in wanted.items())

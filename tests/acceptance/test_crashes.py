@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.acceptance.processes import Place, Running, is_alive
 from tests.acceptance.synthetic import expected, look, results, rows_of, slots
 from tests.databases import PostgresServer
@@ -110,16 +112,35 @@ def test_database_that_crashes_and_comes_back_costs_nothing(
     assert slots(place.ledger_lines(), "start").total() == N_SLOTS
 
 
-def test_worker_that_cannot_start_ends_the_run_with_its_log(place: Place, sqlite_url: str) -> None:
-    """An objective whose file is gone: the run does not start workers for ever."""
+DYING = """
+import os
+from objectives.synthetic import SyntheticObjective as make
+
+if "STUDY_SUPERVISED" in os.environ:
+    print("about to die", flush=True)
+    os._exit(7)
+"""
+
+
+def test_worker_that_dies_again_and_again_ends_the_run_with_its_log(place: Place) -> None:
+    """The run does not start workers for ever; the error has the end of the log."""
+    (place.folder / "mine.py").write_text(DYING)
+    options = ["--objective", "mine.py:make", "--n-trials", 2, "--workers", 1]
+    done = place.run("run", *options, code=1)
+    assert "worker 0 died (exit code 7); starting it again in 1 s" in done.err
+    assert "worker 0 died 3 times without finishing a trial (exit code 7)" in done.err
+    assert done.err.splitlines()[-1] == "  about to die"
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_missing_objective_file_is_one_line_before_a_worker_starts(
+    place: Place, command: str
+) -> None:
+    """The file of an objective that was deleted is named, by whoever needs it."""
     objective = place.folder / "mine.py"
     objective.write_text("from objectives.synthetic import SyntheticObjective as make\n")
-    options = ["--storage", sqlite_url, "--study", "s"]
-    place.run("create", *options, "--objective", "mine.py:make", "--n-trials", 2)
+    place.run("create", "--study", "s", "--objective", "mine.py:make", "--n-trials", 2)
     objective.unlink()
-    refused = place.run("run", *options, "--workers", 2, code=1)
-    assert refused.error == f"no such file: {objective}"  # seen before a worker is started
-    done = place.run("worker", *options, "--workers", 2, code=1)
-    assert "died 3 times without finishing a trial" in done.err
-    assert f"no such file: {objective}" in done.err
-    assert "Traceback" not in done.err
+    refused = place.run(command, "--study", "s", "--workers", 2, code=1)
+    assert refused.error == f"no such file: {objective}"
