@@ -153,6 +153,11 @@ def _resume(
     if data_dir is not None:
         load(opened)
     if given.timeout_s is not None and given.timeout_s != spec.timeout_s:
+        if spec.timeout_s is not None and given.timeout_s < spec.timeout_s:
+            raise StudyError(
+                f"study '{name}' has a timeout of {spec.timeout_s:g} s; it can be raised only",
+                "drop --timeout, or give a longer one",
+            )
         opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
         storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
     have = opened.n_slots
