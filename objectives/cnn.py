@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from objectives.base import FitOptions, Fitted, Report
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.export import predict_images, write_model
 from objectives.kaggle import Dataset, load_dataset
-from objectives.space import SearchSpace, parse_space
+from objectives.space import SearchSpace, middle, parse_space
 from objectives.training import Build, Callbacks, default_epochs, detect_precision, fit_network
 
 # Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
@@ -242,18 +241,6 @@ class KerasObjective:
 def digits_cnn(fit_options: FitOptions) -> KerasObjective:
     """Return the objective `digits-cnn`: `build_cnn` over `CNN_SPACE`."""
     return KerasObjective(build_cnn, CNN_SPACE, fit_options)
-
-
-def middle(name: str, distribution: BaseDistribution) -> Any:
-    """Return the value in the middle of a distribution, for `SearchSpace.draw`."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[len(distribution.choices) // 2]
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    centre = (low * high) ** 0.5 if distribution.log else (low + high) / 2  # type: ignore[attr-defined]
-    step = distribution.step  # type: ignore[attr-defined]
-    if step:
-        centre = low + (centre - low) // step * step
-    return float(centre) if isinstance(distribution, FloatDistribution) else int(centre)
 
 
 def _one_line(error: Exception, build: Build) -> str:

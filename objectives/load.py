@@ -9,13 +9,14 @@ import copy
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, cast
 
-from objectives.base import FitOptions, Objective
-from objectives.errors import ModelError, SpaceError
+from objectives.base import FitOptions, Fitted, Objective
+from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
 from objectives.source import attribute, blaming, guess, import_target, source_bytes
-from objectives.space import SearchSpace, parse_space
+from objectives.space import SearchSpace, middle, parse_space
 
 BUILT_IN = ("digits-cnn", "synthetic")
 
@@ -75,6 +76,24 @@ def source_fingerprint(reference: str, model: str | None) -> str:
     target, attr = _split(named)
     name = attr if target.endswith(".py") else named
     return hashlib.sha256(name.encode() + b"\0" + source_bytes(target)).hexdigest()
+
+
+def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
+    """Run `fit` up to its first report, for objectives without a `trial_run` of their own.
+
+    Raises:
+        ModelError: What the user's code raised, on one line, or what it returned is no `Fitted`.
+    """
+
+    def report(step: int, value: float) -> None:
+        float(value)
+        raise Pruned
+
+    params = objective.space.draw(middle)
+    with blaming(shown.rpartition(":")[0]), suppress(Pruned, DivergedError):
+        fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
+        if not isinstance(fitted, Fitted):
+            raise ModelError(f"{shown}: fit returned {_kind(fitted)}, not objectives.base.Fitted")
 
 
 def _built_in(name: str) -> Callable[..., Any]:

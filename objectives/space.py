@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from objectives.errors import SpaceError
 from objectives.space_toml import (
@@ -184,6 +184,18 @@ def parse_space(table: Mapping[str, Any]) -> SearchSpace:
     if not isinstance(table, Mapping):
         raise SpaceError(f"a search space is a table of entries, not {table!r}")
     return _build(table.items())
+
+
+def middle(name: str, distribution: BaseDistribution) -> Any:
+    """Return the value in the middle of a distribution, for `SearchSpace.draw`."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[len(distribution.choices) // 2]
+    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+    centre = (low * high) ** 0.5 if distribution.log else (low + high) / 2  # type: ignore[attr-defined]
+    step = distribution.step  # type: ignore[attr-defined]
+    if step:
+        centre = low + (centre - low) // step * step
+    return float(centre) if isinstance(distribution, FloatDistribution) else int(centre)
 
 
 def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:

@@ -82,6 +82,9 @@ class SyntheticObjective:
     def load(self, data_dir: Path | None) -> SyntheticData:
         return SyntheticData()
 
+    def trial_run(self, dataset: SyntheticData) -> None:
+        """Do nothing: there is no code of the user's that a first batch could find wrong."""
+
     def note(self, slot: int, attempt: int, trial: int) -> None:
         """Take what the ledger's lines of the next `fit` say of it; `fit` itself is not told."""
         self._noted = {"slot": slot, "attempt": attempt, "trial": trial}

@@ -12,6 +12,7 @@ Trial attributes:
 | `redraw`  | int  | plan, requeue (absent = 0)  | the sampler                            |
 | `worker`  | str  | claim: `host:pid`           | status                                 |
 | `claim`   | str  | claim: a random token       | the fence of every write of an attempt |
+| `ended`   | str  | finish, release: the token  | whether it was ended by us             |
 | `seed`    | int  | claim                       | training, trials                       |
 | `reason`  | str  | finish, release, requeue    | status, trials                         |
 | `error`   | dict | finish                      | trials: type, message, traceback       |
@@ -23,6 +24,7 @@ ATTEMPT = "attempt"
 REDRAW = "redraw"
 WORKER = "worker"
 CLAIM = "claim"
+ENDED = "ended"
 SEED = "seed"
 REASON = "reason"
 ERROR = "error"
@@ -36,6 +38,9 @@ SPEC = "spec"
 
 N_SLOTS = "n_slots"
 """Study attribute: the budget; only `plan` and `add` write it."""
+
+N_ADDED = "n_added"
+"""Study attribute: how many of the slots came by `add`; only `add` writes it."""
 
 CREATED_BY = "created_by"
 """Study attribute: `user@host` of the first `create`."""

@@ -5,25 +5,33 @@ pruners, optuna-dashboard); `storage.slots` adds the budget as rows. It is Optun
 our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution
 from optuna.storages import _CachedStorage
+from optuna.trial import TrialState
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from storage import attrs
 from storage.backend import TRIALS, SlotBackend
 from storage.dialect import is_passing
 from storage.errors import StorageError, StorageMissingError, StorageUnavailableError
 from storage.url import parse_url, redact, sqlite_path
+
+WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class SlotStorage(_CachedStorage):
     """Optuna's cached storage, which also knows trials that were claimed behind its back."""
 
     _backend: SlotBackend
+
+    claimed: ClassVar[dict[tuple[str, int], str]] = {}
+    """The tokens under which this process holds trials, by URL and trial id."""
 
     @property
     def engine(self) -> Engine:
@@ -45,6 +53,15 @@ class SlotStorage(_CachedStorage):
         if trial_id not in self._trial_id_to_study_id_and_number:
             self._learn_trial(trial_id)
         super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        token = self.claimed.pop((self.url, trial_id), None) if state in WITH_VALUE else None
+        if token is not None:
+            # Told through Optuna by who claimed it: as final as `Slots.finish` would make it.
+            self.set_trial_user_attr(trial_id, attrs.ENDED, token)
+        return super().set_trial_state_values(trial_id, state, values)
 
     def _learn_trial(self, trial_id: int) -> None:
         trial = self._backend.get_trial(trial_id)

@@ -20,9 +20,12 @@ from sqlalchemy.engine import Connection, Engine
 from storage import attrs
 from storage.backend import HEARTBEATS, TRIALS
 from storage.dialect import utc_now
-from storage.rows import PARAMS, REPORTS, UNFINISHED, USER_ATTRS, VALUES
+from storage.rows import PARAMS, REPORTS, UNFINISHED, USER_ATTRS, VALUES, has_attr
 
-STATE_KEYS = (attrs.SLOT, attrs.ATTEMPT, attrs.REASON, attrs.WORKER, attrs.CLAIM, attrs.INFO)
+STATE_KEYS = (
+    *(attrs.SLOT, attrs.ATTEMPT, attrs.REASON, attrs.WORKER),
+    *(attrs.CLAIM, attrs.ENDED, attrs.INFO),
+)
 
 
 @dataclass
@@ -54,11 +57,10 @@ class Attempt:
 
     @property
     def is_final(self) -> bool:
-        """Whether it was ended by us: under a claim, and as FAIL with a reason."""
+        """Whether it was ended by us: under its claim, or requeued for a reason."""
         if self.state in UNFINISHED:
             return False
-        by_claim = attrs.CLAIM in self.user_attrs and self.state != TrialState.FAIL
-        return by_claim or attrs.REASON in self.user_attrs
+        return attrs.ENDED in self.user_attrs or attrs.REASON in self.user_attrs
 
 
 def read_attempts(
@@ -147,9 +149,12 @@ def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
 
 
 def count_unfinished(engine: Engine, study_id: int) -> int:
-    """Return how many trials are WAITING or RUNNING; by the index, whatever the study's size."""
+    """Return how many trials of ours are WAITING or RUNNING, whatever the study's size.
+
+    Those of a plain Optuna script have no slot: nobody here waits for them.
+    """
     query = sa.select(sa.func.count()).where(
-        TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED)
+        TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED), has_attr(attrs.SLOT)
     )
     with engine.connect() as connection:
         return int(connection.execute(query).scalar_one())

@@ -50,9 +50,9 @@ def lock_study(connection: Connection, study_id: int) -> None:
         raise StorageError("the study was deleted")
 
 
-def read_n_slots(connection: Connection, study_id: int) -> int:
+def read_count(connection: Connection, study_id: int, key: str) -> int:
     query = sa.select(STUDY_ATTRS.c.value_json).where(
-        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == attrs.N_SLOTS
+        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
     )
     found = connection.execute(query).scalar()
     return 0 if found is None else int(json.loads(found))
@@ -191,16 +191,15 @@ def lowest_unfinished(connection: Connection, study_id: int) -> int:
 def find_ended_by_strangers(connection: Connection, study_id: int, from_number: int) -> list[int]:
     """Return the newest trial id of each slot whose newest row was not ended by us.
 
-    What we end is under a claim of ours, and what we end as FAIL has a reason. Looks at trials from
-    `from_number` on.
+    What we end carries the token that ended it, or the reason why it was requeued. Looks at trials
+    from `from_number` on.
     """
     slot = attr_of(attrs.SLOT)
     query = (
         sa.select(TRIALS.c.trial_id, slot.c.value_json)
         .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.number >= from_number)
-        .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON))
-        .where(sa.or_(~has_attr(attrs.CLAIM), TRIALS.c.state == TrialState.FAIL))
+        .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON), ~has_attr(attrs.ENDED))
         .order_by(TRIALS.c.number)
     )
     found = {text: trial_id for trial_id, text in connection.execute(query)}

@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection
 
 from storage import attempt, attrs, rows
 from storage.claim import Claim, Draw, Slot
-from storage.dialect import refresh_statistics
-from storage.errors import ClaimLostError, StorageError
+from storage.dialect import is_passing, refresh_statistics
+from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
 from storage.rdb import SlotStorage
 from storage.transaction import write
 
@@ -29,11 +29,9 @@ MANY_ROWS = 100  # inserted at once, they change which plans are good
 
 
 class Slots:
-    """The slots of one study. Cheap to make; holds no connection.
+    """The slots of one study, which has one direction. Cheap to make; holds no connection.
 
     Args:
-        storage: From `open_storage`.
-        study_id: The study, of one direction.
         wait_s: For how long a database that is away is waited for, per write.
     """
 
@@ -67,7 +65,7 @@ class Slots:
 
         def body(connection: Connection) -> int:
             rows.lock_study(connection, self.study_id)
-            have = rows.read_n_slots(connection, self.study_id)
+            have = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
             if n_slots < have:
                 raise StorageError(
                     f"the study has {have} slots already; {n_slots} would lower its budget",
@@ -94,10 +92,12 @@ class Slots:
             for number, slot in tried:  # the commit may have got through and its answer been lost
                 if rows.is_added(connection, self.study_id, number, slot, params):
                     return number
-            slot = rows.read_n_slots(connection, self.study_id)
+            slot = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
             new = _planned(slot, 0)
             (number,) = rows.insert_waiting(connection, self.study_id, [new], [params])
-            rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: slot + 1})
+            n_added = rows.read_count(connection, self.study_id, attrs.N_ADDED)
+            counts = {attrs.N_SLOTS: slot + 1, attrs.N_ADDED: n_added + 1}
+            rows.write_study_attrs(connection, self.study_id, counts)
             tried.append((number, slot))
             return number
 
@@ -135,7 +135,10 @@ class Slots:
             return Claim(slot, token, drawn)
 
         # Not durable on SQLite: with the machine's power both the claim and its worker are gone.
-        return self._write(body)
+        claim = self._write(body)
+        if claim is not None:
+            self.storage.claimed[self.storage.url, claim.trial_id] = token
+        return claim
 
     def report(self, claim: Claim, step: int, value: float) -> None:
         """Write an intermediate value; one of the same step is replaced.
@@ -175,7 +178,7 @@ class Slots:
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
         """
-        own = dict(user_attrs or {})
+        own = {**(user_attrs or {}), attrs.ENDED: claim.token}
         if state == TrialState.FAIL:
             own.setdefault(attrs.REASON, attrs.Reason.ERROR)
         n_tries = 0
@@ -195,7 +198,7 @@ class Slots:
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
         """
-        own = {attrs.REASON: attrs.Reason.RELEASED}
+        own = {attrs.REASON: attrs.Reason.RELEASED, attrs.ENDED: claim.token}
         n_tries = 0
 
         def body(connection: Connection) -> bool:
@@ -253,11 +256,10 @@ class Slots:
 
         def body(connection: Connection) -> list[int]:
             rows.lock_study(connection, self.study_id)
+            ended = rows.find_ended_by_strangers(connection, self.study_id, self._checked_below)
             return [
                 rows.insert_successor(connection, self.study_id, trial_id, n_further=0)
-                for trial_id in rows.find_ended_by_strangers(
-                    connection, self.study_id, self._checked_below
-                )
+                for trial_id in ended
             ]
 
         requeued = self._write(body, durable=True) if found else []
@@ -267,18 +269,18 @@ class Slots:
     def _write(
         self, body: Callable[[Connection], T], *, durable: bool = False, single: bool = False
     ) -> T:
-        engine = self.storage.engine
-        return write(engine, body, durable=durable, single=single, wait_s=self._wait_s)
+        engine, wait_s = self.storage.engine, self._wait_s
+        try:
+            return write(engine, body, durable=durable, single=single, wait_s=wait_s)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            raise StorageUnavailableError(
+                f"the database was away or locked for over {wait_s:g} s: {error.__cause__ or error}"
+            ) from error
 
-    def _write_fenced(
-        self,
-        claim: Claim,
-        body: Callable[[Connection], bool],
-        *,
-        durable: bool = False,
-        single: bool = False,
-    ) -> None:
-        if not self._write(body, durable=durable, single=single):
+    def _write_fenced(self, claim: Claim, body: Callable[[Connection], bool], **how: bool) -> None:
+        if not self._write(body, **how):
             raise ClaimLostError(
                 f"trial {claim.slot.trial} (slot {claim.slot.slot}) is no longer this worker's"
             )

@@ -58,7 +58,10 @@ def redact(text: str) -> str:
     """Return a URL, or what should have been one, without its password."""
     text = re.sub(r"(?i)([?&;\s][^=&;\s]*(?:password|passwd|pwd)=)[^&;\s]*", r"\1***", text)
     scheme, separator, rest = text.partition("://")
-    if not separator or "@" not in rest:
+    if not separator and "@" in text:
+        # Mistyped: what stands before the last @ may hold the password.
+        return f"***@{text.rpartition('@')[2]}"
+    if "@" not in rest:
         return text
     credentials, _, host = rest.rpartition("@")
     user, colon, _ = credentials.partition(":")

@@ -4,6 +4,7 @@ Imports stand inside the commands: `study --help` answers before Optuna, and `st
 TensorFlow, could be loaded.
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -210,7 +211,8 @@ def _where(opened: "OpenStudy") -> str:
 
     shown = redact(opened.storage.url)
     # A URL with a password is not printed, and without it would not work.
-    return f"--study {opened.name}" + ("" if "***" in shown else f" --storage {shown}")
+    words = ["--study", opened.name, *([] if "***" in shown else ["--storage", shown])]
+    return shlex.join(words)
 
 
 def open_by_url(storage: str, study: str | None, data: Path | None = None) -> "OpenStudy":

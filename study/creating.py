@@ -16,7 +16,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from objectives.base import FitOptions, Objective
-from objectives.load import load_objective, source_fingerprint
+from objectives.load import load_objective, source_fingerprint, try_fit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.errors import StorageMissingError
@@ -37,7 +37,7 @@ from study.opening import (
     with_code_at,
 )
 from study.sampler import SpaceExhausted, plan_redraws
-from study.spec import Given, StudySpec, check_lease, refuse_difference
+from study.spec import Given, StudySpec, check_lease, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
 
@@ -70,7 +70,10 @@ def create_or_resume(
     existing = _existing(storage_url, name)
     if existing is not None:
         return _resume(existing, data_dir, n_trials, given, say)
+    check_name(name)
     spec, loaded = _define(name, data_dir, given)
+    for warning in getattr(loaded.dataset, "warnings", ()):
+        say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
     redraws = _redraws(spec, 0, n_slots)
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
@@ -95,11 +98,12 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
     """Return the space of a study that is there, else that of the objective that is given."""
     if not given.of("objective", "model", "space"):
         try:
-            opened = open_study(open_storage(storage_url, create=False), name)
+            storage = open_storage(storage_url, create=False)
+        except StorageMissingError:
+            storage = None
+        if name is not None or (storage is not None and study_names(storage)):
+            opened = open_study(storage or open_storage(storage_url, create=False), name)
             return SearchSpace.from_json(opened.spec.space)
-        except (StorageMissingError, StudyError):
-            if name is not None:
-                raise
     return _objective(given, None, FitOptions()).space
 
 
@@ -148,27 +152,39 @@ def _resume(
     opened = with_code_at(opened, given.objective, given.model)
     opened = replace(opened, data_dir=data_dir or opened.data_dir)
     if given.space is not None:
-        base = _objective(given, spec, FitOptions())
+        local = replace(spec, objective=opened.objective, model=opened.model)
+        base = _objective(given, local, FitOptions())
         refuse_difference(name, spec, {"space": base.space.to_json()})
     if data_dir is not None:
         load(opened)
-    if given.timeout_s is not None and given.timeout_s != spec.timeout_s:
-        if spec.timeout_s is not None and given.timeout_s < spec.timeout_s:
-            raise StudyError(
-                f"study '{name}' has a timeout of {spec.timeout_s:g} s; it can be raised only",
-                "drop --timeout, or give a longer one",
-            )
+    _refuse_shorter(name, spec.timeout_s, given.timeout_s)
+    if n_trials is not None:
+        _raise_budget(opened, n_trials)
+    if given.timeout_s is not None:
         opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
         storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
-    have = opened.n_slots
-    if n_trials is not None and n_trials != have:
-        redraws = _redraws(spec, have, n_trials - have) if n_trials > have else {}
-        opened.slots.plan(n_trials, redraws)
     status = read_status(opened)
     created_by = storage.get_study_user_attrs(opened.study_id).get(attrs.CREATED_BY, "?")
     done = f"{status.n_final} of {status.n_slots} done"
     say(f"resuming '{name}', created by {created_by}, {done}")
     return opened
+
+
+def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
+    """Plan further slots; those of `study add` come on top of `n_trials`."""
+    user_attrs = opened.storage.get_study_user_attrs(opened.study_id)
+    have, wanted = opened.n_slots, n_trials + int(user_attrs.get(attrs.N_ADDED, 0))
+    if wanted != have:
+        redraws = _redraws(opened.spec, have, wanted - have) if wanted > have else {}
+        opened.slots.plan(wanted, redraws)
+
+
+def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -> None:
+    if stored_s is not None and wanted_s is not None and wanted_s < stored_s:
+        raise StudyError(
+            f"study '{name}' has a timeout of {stored_s:g} s; it can be raised only",
+            "drop --timeout, or give a longer one",
+        )
 
 
 def _define(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
@@ -206,6 +222,7 @@ def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
     """Push a few batches through the objective; return how long a trial may take, in s."""
     trial_run = getattr(loaded.objective, "trial_run", None)
     if trial_run is None:
+        try_fit(loaded.objective, loaded.dataset, spec.model or spec.objective)
         return None
     images_per_s = trial_run(loaded.dataset)
     if not images_per_s:
@@ -249,7 +266,7 @@ def _redraws(spec: StudySpec, first_slot: int, n_slots: int) -> dict[int, int]:
         return plan_redraws(SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots)
     except SpaceExhausted as error:
         raise StudyError(
-            f"the search space holds {error.n_distinct} distinct configurations; "
+            f"the search space is exhausted: {error.n_distinct} distinct draws were found; "
             f"{first_slot + n_slots} slots were asked for",
             f"--n-trials {error.n_distinct}, or a wider --space",
         ) from None
@@ -261,6 +278,12 @@ def _create_row(storage: SlotStorage, name: str, direction: str) -> int:
         return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:
         study_id = storage.get_study_id_from_name(name)
+    taken = storage.get_study_name_from_id(study_id)
+    if taken != name:
+        # MySQL compares names without regard to case.
+        raise StudyError(
+            f"this database takes '{name}' for '{taken}', which is there", "another --study name"
+        )
     if storage.get_study_directions(study_id) != [StudyDirection[direction.upper()]]:
         # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
         raise StudyError(

@@ -188,7 +188,8 @@ class Supervisor:
             # By the environment, because a command line is readable by everybody on the machine.
             "STUDY_STORAGE": self._opened.storage.url,
         }
-        command = [sys.executable, "-m", "study", "worker", "--workers", "1"]
+        # -P: a study.py in the current folder must not be taken for this program.
+        command = [sys.executable, "-P", "-m", "study", "worker", "--workers", "1"]
         command += ["--study", self._opened.name]
         if self._opened.data_dir is not None:
             command += ["--data", str(self._opened.data_dir)]

@@ -97,7 +97,10 @@ class Defining:
         Path | None, _option("--space", "TOML file that narrows, fixes or replaces params")
     ] = None
     n_trials: Annotated[
-        int | None, _option("--n-trials", "Budget: slots of the study (30); may be raised", min=1)
+        int | None,
+        _option(
+            "--n-trials", "Budget: slots of the study (30); may be raised", min=1, max=1_000_000
+        ),
     ] = None
     timeout: Annotated[
         str | None, _option("--timeout", "Wall time such as 30m, after which no slot is started")

@@ -12,6 +12,7 @@ from study.errors import StudyError
 
 SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
 PRUNERS = ("none", "median", "asha", "hyperband")
+LONGEST_NAME = 200
 MAY_CHANGE = ("timeout_s",)
 """Fields that a later command may raise; every other difference is refused."""
 
@@ -93,6 +94,16 @@ class Given:
     def of(self, *names: str) -> dict[str, Any]:
         """Return those of the named values that were given."""
         return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+
+
+def check_name(name: str) -> None:
+    """Refuse names that cannot be a folder's: the work dir is called after the study."""
+    bad = not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(".")
+    if bad or any(character in name for character in "/\\"):
+        raise StudyError(
+            f"{name[:LONGEST_NAME]!r} cannot be the name of a study",
+            f"--study NAME, printable, without slashes, at most {LONGEST_NAME} characters",
+        )
 
 
 def check_lease(grace_s: float, heartbeat_s: float) -> None:

@@ -21,9 +21,12 @@ from objectives.space import SearchSpace
 from storage.slots import Claim
 from study.errors import StudyError
 from study.opening import OpenStudy
-from study.sampler import SlotRandomSampler
+from study.sampler import SlotRandomSampler, training_seed
 
 Params = dict[str, Any]
+
+SEEDED_BY_SLOT = ("tpe", "gp", "cmaes")
+"""With one seed for all, every worker would draw the same startup trials."""
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
@@ -73,7 +76,10 @@ class Suggester:
         drawn = dict(claim.draw.params)
         if drawn and self._opened.spec.pruner == "none":
             return drawn, lambda: False
-        trial = optuna.trial.Trial(self._optuna_study(), claim.trial_id)
+        study, spec = self._optuna_study(), self._opened.spec
+        if spec.sampler in SEEDED_BY_SLOT:
+            study.sampler = make_sampler(spec.sampler, training_seed(spec.seed, claim.slot.slot))
+        trial = optuna.trial.Trial(study, claim.trial_id)
         return self._space.draw(_suggest_from(trial)), trial.should_prune
 
     def _optuna_study(self) -> optuna.Study:

@@ -6,6 +6,7 @@ of the last busy one is picked up. How many workers there are, and who restarts 
 `launch.py`.
 """
 
+import json
 import logging
 import math
 import os
@@ -20,9 +21,9 @@ from typing import Any, TypeVar
 from optuna.trial import TrialState
 
 from objectives.base import Fitted
-from objectives.errors import DivergedError, LeaseLost, Pruned
+from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from storage import attrs
-from storage.errors import ClaimLostError, StorageError
+from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
 from storage.lease import Lease
 from storage.reading import count_unfinished
 from storage.slots import Claim, Draw, Slot
@@ -33,7 +34,7 @@ from study.suggesting import Suggester
 
 logger = logging.getLogger(__name__)
 
-LONGEST_TRACEBACK = 32 * 1024  # characters; MySQL's TEXT ends at 64 KB
+LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 
 LONGEST_OUTAGE_S = 60.0
@@ -127,9 +128,9 @@ class Worker:
                 self._train(claim, lease)
             return 1
         except Drained:
-            self._slots.release(claim)
+            self.release_current()
             self._say(f"trial {claim.slot.trial} released")
-        except (LeaseLost, ClaimLostError) as error:
+        except (LeaseLost, ClaimLostError, StorageUnavailableError) as error:
             self._say(f"{error}; claiming another")
         finally:
             self.current = None
@@ -139,7 +140,7 @@ class Worker:
         reported: list[float] = []
         try:
             params, should_prune = self._suggester.params_of(claim)
-            fitted = self._fit(claim, params, lease, reported, should_prune)
+            fitted = checked(self._fit(claim, params, lease, reported, should_prune))
         except (Drained, LeaseLost, ClaimLostError, StorageError):
             raise
         except Pruned:
@@ -147,7 +148,8 @@ class Worker:
             self._say(f"trial {claim.slot.trial} pruned at step {len(reported) - 1}")
         except DivergedError as error:
             self._fail(claim, attrs.Reason.INFEASIBLE, error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A user's sys.exit() ends its trial and not this worker.
             self._fail(claim, _reason_of(error), error)
         else:
             self._complete(claim, fitted)
@@ -163,8 +165,8 @@ class Worker:
         def report(step: int, value: float) -> None:
             if lease.lost.is_set():
                 raise LeaseLost(f"trial {claim.slot.trial} is no longer this worker's")
-            self._slots.report(claim, step, value)
-            reported.append(value)
+            self._slots.report(claim, int(step), float(value))
+            reported.append(float(value))
             if self._stop.is_set():
                 raise Drained
             if should_prune():
@@ -200,6 +202,18 @@ class Worker:
         )
 
 
+def checked(fitted: Any) -> Fitted:
+    """Return what a user's `fit` returned as plain numbers, which any database can store.
+
+    Raises:
+        ModelError: It returned something else than a `Fitted`.
+    """
+    if not isinstance(fitted, Fitted):
+        raise ModelError(f"fit returned {type(fitted).__name__}, not objectives.base.Fitted")
+    value = None if fitted.value is None else float(fitted.value)
+    return Fitted(value, fitted.model, {name: float(n) for name, n in fitted.info.items()})
+
+
 def _waiting_for_it(call: Callable[[], T]) -> T:
     """Call, and again while the database is away; writes do that by themselves."""
     return retry(call, wait_s=LONGEST_OUTAGE_S)
@@ -213,10 +227,15 @@ def _reason_of(error: BaseException) -> str:
 
 def _cut(text: str) -> str:
     """Cut the middle out of a long traceback: its ends say where it began and what it was."""
-    if len(text) <= LONGEST_TRACEBACK:
-        return text
-    half = LONGEST_TRACEBACK // 2
-    return f"{text[:half]}\n[...]\n{text[-half:]}"
+    limit = LONGEST_TRACEBACK
+    while len(json.dumps(cut := _ends(text, limit))) > LONGEST_TRACEBACK:
+        limit //= 2  # JSON writes one character of many languages as six bytes
+    return cut
+
+
+def _ends(text: str, limit: int) -> str:
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 def work_dir_of(storage_path: Path | None, name: str) -> Path:

@@ -70,7 +70,9 @@ def test_more_slots_than_the_space_holds_are_refused(place: Place) -> None:
     """No slot repeats another one's params; the hint says how many there are."""
     (place.folder / "odd.py").write_text(ODD)
     refused = place.run("run", "--objective", "odd.py:Odd", "--n-trials", 3, code=1)
-    assert refused.error.startswith("the search space holds 2 distinct configurations; 3 slots")
+    assert refused.error.startswith(
+        "the search space is exhausted: 2 distinct draws were found; 3 slots"
+    )
     assert refused.hint.startswith("--n-trials 2")
 
 
