@@ -30,12 +30,15 @@ class FitOptions:
         precision: "float32" or "bfloat16" (mixed: weights stay float32).
         threads: Threads of one trial, >= 1. Another number gives other weights.
         deterministic: Whether TensorFlow's op determinism is on.
+        checkpoint_every: Epochs from one checkpoint to the next, >= 1; the last epoch always has
+            one. It decides what an interruption costs, and no value.
     """
 
     epochs: int = 10
     precision: str = "float32"
     threads: int = 1
     deterministic: bool = True
+    checkpoint_every: int = 1
 
 
 @dataclass
@@ -81,7 +84,20 @@ class Objective(Protocol):
         report: Report,
         resume_dir: Path | None,
     ) -> Fitted:
-        """Train on `dataset.train` and score on `dataset.valid`."""
+        """Train on `dataset.train` and score on `dataset.valid`.
+
+        Args:
+            params: Drawn from `space`.
+            dataset: From `load`.
+            seed: >= 0; the same arguments give the same value.
+            report: Called after each epoch; what it raises is left to propagate.
+            resume_dir: This attempt's own folder for checkpoints, called `trial-<number>`, which
+                need not exist yet. The folders of that kind beside it are those of earlier attempts
+                at the same slot: to go on from, never to write to. A training that goes on reports
+                the finished epochs again, in order, and ends as if it had never been interrupted.
+                None: no checkpoints. An objective that keeps none ignores it, as the synthetic one
+                does.
+        """
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities of shape (n, n_classes) for raw images (n, side, side)."""

@@ -18,8 +18,9 @@ from objectives.base import FitOptions, Fitted, Report
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.export import predict_images, write_model
 from objectives.kaggle import Dataset, load_dataset
+from objectives.runtime import detect_precision
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import Build, Callbacks, default_epochs, detect_precision, fit_network
+from objectives.training import Build, Callbacks, default_epochs, fit_network
 
 # Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
 CNN_SPACE: SearchSpace = parse_space(
@@ -135,7 +136,7 @@ class KerasObjective:
             build: `build(params, image_shape, n_classes)` returns a Keras model that takes float32
                 (n, side, side, 1) in 0..1 and gives probabilities (n, n_classes). A compiled one
                 keeps its optimizer and loss.
-            space: Of the params; `training.TRAINING_DEFAULTS` names those that training reads.
+            space: Of the params; `optimizer.TRAINING_DEFAULTS` names those that training reads.
             fit_options: What every training shares.
             callbacks: `callbacks(params)` returns further Keras callbacks for one training.
         """
@@ -178,7 +179,8 @@ class KerasObjective:
             dataset: An empty `valid` gives no reports and a `value` of None.
             seed: >= 0.
             report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
-            resume_dir: Not used yet: no checkpoints are written, every fit starts at epoch 0.
+            resume_dir: The attempt's own folder for checkpoints, beside those of earlier attempts
+                at the slot, of which the furthest is taken up; None: neither is done.
         """
         return fit_network(
             self.build,
@@ -188,6 +190,7 @@ class KerasObjective:
             report=report,
             options=self.fit_options,
             callbacks=self.callbacks,
+            resume_dir=resume_dir,
         )
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:

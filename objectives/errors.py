@@ -25,6 +25,10 @@ class ModelError(ObjectiveError):
     """A model or objective file cannot be loaded, or breaks the contract."""
 
 
+class CheckpointError(ObjectiveError):
+    """A checkpoint cannot be written, as where the disk is full."""
+
+
 class DivergedError(Exception):
     """The loss became NaN or infinite; the params are infeasible."""
 

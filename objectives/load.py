@@ -10,7 +10,8 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, cast
 
 from objectives.base import FitOptions, Fitted, Objective
@@ -35,8 +36,8 @@ def load_objective(
 
     Args:
         reference: "digits-cnn", "synthetic", "package.module:attr" or "FILE.py:attr". The attr is
-            an objective, or a class or function that makes one: called with `options` and those of
-            `epochs`, `precision`, `threads`, `deterministic` and `fit_options` that it names.
+            an objective, or a class or function that makes one: called with `options`, and with
+            those fields of `FitOptions`, and `fit_options` itself, that it names.
         fit_options: What every training of the study shares.
         options: Of the objective, as text.
         model: "FILE.py:build" puts the user's network into the place of `reference`.
@@ -55,6 +56,7 @@ def load_objective(
         objective = _make(reference, _built_in(reference), target, fit_options, options)
     else:
         target, attr = _split(reference)
+        _refuse_missing(target, attr, "--objective")
         with blaming(target):
             found = attribute(import_target(target), target, attr)
         objective = _make(reference, found, target, fit_options, options)
@@ -74,6 +76,7 @@ def source_fingerprint(reference: str, model: str | None) -> str:
     if model is None and named in BUILT_IN:
         return hashlib.sha256(named.encode()).hexdigest()
     target, attr = _split(named)
+    _refuse_missing(target, attr, "--objective" if model is None else "--model")
     name = attr if target.endswith(".py") else named
     return hashlib.sha256(name.encode() + b"\0" + source_bytes(target)).hexdigest()
 
@@ -92,8 +95,34 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
     params = objective.space.draw(middle)
     with blaming(shown.rpartition(":")[0]), suppress(Pruned, DivergedError):
         fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
-        if not isinstance(fitted, Fitted):
-            raise ModelError(f"{shown}: fit returned {_kind(fitted)}, not objectives.base.Fitted")
+        as_fitted(fitted, f"{shown}: fit")
+
+
+def as_fitted(found: Any, shown: str = "fit") -> Fitted:
+    """Return what a user's `fit` returned, in plain numbers, which any database can store.
+
+    Args:
+        found: What it returned; its numbers may be of any type that `float` understands.
+        shown: What to call `fit` in a message.
+
+    Raises:
+        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
+    """
+    if not isinstance(found, Fitted):
+        raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
+    value = None if found.value is None else _as_number(found.value, f"{shown} returned the value")
+    info = {
+        str(name): _as_number(number, f"{shown} returned the info {name} =")
+        for name, number in dict(found.info).items()
+    }
+    return Fitted(value, found.model, info)
+
+
+def _as_number(found: Any, shown: str) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError):
+        raise ModelError(f"{shown} {_kind(found)}, which is no number") from None
 
 
 def _built_in(name: str) -> Callable[..., Any]:
@@ -108,6 +137,7 @@ def _built_in(name: str) -> Callable[..., Any]:
 
 def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str]) -> Objective:
     target, attr = _split(model)
+    _refuse_missing(target, attr, "--model")
     _check_options(model, options, ())
     with blaming(target):
         module = import_target(target)
@@ -163,9 +193,11 @@ def _check_options(
     shown: str, options: Mapping[str, str], known: Iterable[str], open_ended: bool = False
 ) -> None:
     known = list(known)
+    of_the_study = {field.name for field in fields(FitOptions)}
     for name in options:
-        if name in ("epochs", "precision", "threads", "deterministic", "fit_options"):
-            raise ModelError(f"{name} is not an option of the objective", f"--{name}, on its own")
+        if name in of_the_study or name == "fit_options":
+            option = name.replace("_", "-")
+            raise ModelError(f"{name} is not an option of the objective", f"--{option}, on its own")
         if name not in known and not open_ended:
             there = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ModelError(f"{shown} has no option {name!r}; {there}", guess(name, known))
@@ -226,6 +258,15 @@ def with_space(objective: Objective, space: SearchSpace) -> Objective:
     except TypeError as error:
         raise ModelError(f"the space of {kind.__name__} cannot be replaced: {error}") from None
     return narrowed
+
+
+def _refuse_missing(target: str, attr: str, option: str) -> None:
+    """Refuse a file that is not there, with the option that says where it is.
+
+    It may have been moved since the study was created, or never have been on this machine.
+    """
+    if target.endswith(".py") and not Path(target).exists():
+        raise ModelError(f"no such file: {target}", f"{option} FILE.py:{attr}, where it lies now")
 
 
 def _split(reference: str) -> tuple[str, str]:

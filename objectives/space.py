@@ -8,6 +8,7 @@ entries are active and how they depend on each other; the written form of one en
 import difflib
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -202,12 +203,19 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
     forms = list(forms)
     names = tuple(name for name, _ in forms)
     known: dict[str, BaseDistribution] = {}
+    alike: dict[str, str] = {}
     entries = []
     for name, form in forms:
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_MAX:
             raise SpaceError(f"search space: a name has 1 to {_NAME_MAX} characters, not {name!r}")
         if name in known:
             raise SpaceError(f"search space, {name}: stands there twice")
+        other = alike.setdefault(_as_mysql_compares(name), name)
+        if other != name:
+            raise SpaceError(
+                f"search space: {other!r} and {name!r} are one name to MySQL and MariaDB",
+                f"rename {name!r}",
+            )
         distribution = parse_distribution(name, form)
         when: Condition = ()
         if isinstance(form, Mapping) and "when" in form:
@@ -217,6 +225,15 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
     if not entries:
         raise SpaceError("the search space is empty")
     return SearchSpace(tuple(entries))
+
+
+def _as_mysql_compares(name: str) -> str:
+    """Return the name without what MySQL's usual collations overlook: case, accents, last spaces.
+
+    A study moves between databases, so no database gets names that another could not hold.
+    """
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(c for c in letters if not unicodedata.combining(c)).rstrip(" ")
 
 
 def _condition(

@@ -2,14 +2,15 @@
 
 Decides how a network is trained and scored; which network and which params, `cnn.py` decides.
 Everything an epoch does is a pure function of the params, the seed, the epoch's number and the
-variables of network and optimizer: that is all a checkpoint will have to hold. Nothing here knows
-of studies, databases or CSV files, and importing it loads no TensorFlow.
+state that `trainstate.py` gathers. Nothing here knows of studies, databases or CSV files, and
+importing it loads no TensorFlow.
 """
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,20 +18,13 @@ from numpy.typing import NDArray
 
 from objectives.augment import Augmentation, augmented
 from objectives.base import FitOptions, Fitted, Report
+from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import predict_images, serving_model
 from objectives.kaggle import Dataset, Split
 from objectives.optimizer import TRAINING_DEFAULTS, compile_network, wants_indexes
-from objectives.runtime import detect_precision, start_tensorflow
-
-__all__ = [
-    "TRAINING_DEFAULTS",
-    "Build",
-    "Callbacks",
-    "default_epochs",
-    "detect_precision",
-    "fit_network",
-]
+from objectives.runtime import start_tensorflow
+from objectives.trainstate import TrainingState, undisturbed
 
 Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
 Callbacks = Callable[[Mapping[str, Any]], Sequence[Any]]
@@ -61,11 +55,12 @@ def fit_network(
     report: Report,
     options: FitOptions,
     callbacks: Callbacks | None = None,
+    resume_dir: Path | None = None,
 ) -> Fitted:
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
     The same arguments give the same bits on one kind of machine, whatever ran in the process
-    before.
+    before, and however often the training was interrupted and taken up again.
 
     Args:
         build: `build(params, (side, side, 1), n_classes)` returns a Keras model that takes float32
@@ -77,13 +72,15 @@ def fit_network(
         report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
+        resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
         `value`: valid accuracy (n_correct / n) of the final weights, None without valid rows;
         `info`: `valid_loss` in nats, `train_s` (training steps alone), `images_per_s` (of those,
-        without the first, which builds the graph), `n_epochs`.
+        without the first, which builds the graph), `n_epochs`, `resumed_epochs` (if any).
 
     Raises:
+        CheckpointError: A checkpoint cannot be written.
         DivergedError: The loss became NaN or infinite.
         ModelError: `build` breaks its contract, or an op has no deterministic kernel.
         Pruned, LeaseLost: From `report`.
@@ -96,7 +93,10 @@ def fit_network(
     keras.utils.clear_session()
     policy = keras.config.dtype_policy()
     try:
-        return _Training(build, params, dataset, seed, options, callbacks).run(report)
+        training = _Training(build, params, dataset, seed, options, callbacks)
+        identity = training_identity(params, seed, dataset, options)
+        checkpoints = Checkpoints(resume_dir, identity, options, training.state)
+        return training.run(undisturbed(report), checkpoints)
     except tf.errors.UnimplementedError as error:
         if "determinis" not in str(error).lower():
             raise
@@ -124,7 +124,6 @@ class _Training:
 
         settings = {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
-        self._step_s: list[float] = []
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
         self._n_steps = math.ceil(n_rows / self._batch_size)
@@ -133,9 +132,8 @@ class _Training:
         mixed = options.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._network = build_network(build, params, dataset)
-        n_steps = self._n_steps * options.epochs
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
-        compile_network(self._network, settings, shape, n_classes, n_steps)
+        compile_network(self._network, settings, shape, n_classes, self._n_steps * options.epochs)
         made = list(callbacks(params)) if callbacks else []
         self._callbacks = keras.callbacks.CallbackList(
             made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
@@ -147,21 +145,27 @@ class _Training:
         self._twin = build_network(build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
         self._serving = serving_model(self._twin, dataset.side)
+        self.state = TrainingState(self._network, self._twin, self._step, self._callbacks.callbacks)
 
-    def run(self, report: Report) -> Fitted:
-        """Train every epoch, unless a callback stops early, and return what came of it."""
-        accuracy, loss, epoch = None, math.nan, 0
+    def run(self, report: Callable[[int, float | None], None], checkpoints: Checkpoints) -> Fitted:
+        """Train the epochs that are left, unless a callback stops early, and return the outcome."""
         self._callbacks.on_train_begin()
+        done = checkpoints.take_up()
+        n_resumed = len(done.accuracies)
         try:
-            for epoch in range(self._n_epochs):
-                logs = self._run_epoch(epoch)
-                accuracy, loss = self._score()
+            for epoch, accuracy in enumerate(done.accuracies):
+                report(epoch, accuracy)
+            for epoch in range(self._n_epochs if done.stopped else n_resumed, self._n_epochs):
+                logs = self._run_epoch(epoch, done)
+                accuracy, done.loss = self._score()
                 if accuracy is not None:
-                    logs |= {"val_accuracy": accuracy, "val_loss": loss}
+                    logs |= {"val_accuracy": accuracy, "val_loss": done.loss}
                 self._callbacks.on_epoch_end(epoch, logs)
-                if accuracy is not None:
-                    report(epoch, accuracy)
-                if self._network.stop_training:
+                done.accuracies.append(accuracy)
+                done.stopped = bool(self._network.stop_training)
+                checkpoints.save(done)
+                report(epoch, accuracy)
+                if done.stopped:
                     break
         except (Pruned, LeaseLost):
             # The user's loggers close their runs; what they raise must not hide the decision.
@@ -169,14 +173,19 @@ class _Training:
                 self._callbacks.on_train_end()
             raise
         self._callbacks.on_train_end()
+        return self._outcome(done, n_resumed)
+
+    def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
+        accuracy, loss = done.accuracies[-1], done.loss
+        self._fill_twin()  # no epoch has, where the last one was taken over
         if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
             accuracy, loss = self._score()
-        info = {"n_epochs": float(epoch + 1), **self._speed()}
+        info = done.info(self._n_steps, self._batch_size, n_resumed)
         if accuracy is not None:
             info["valid_loss"] = loss
         return Fitted(accuracy, self._serving, info)
 
-    def _run_epoch(self, epoch: int) -> dict[str, float]:
+    def _run_epoch(self, epoch: int, done: Progress) -> dict[str, float]:
         """Train one epoch and return Keras's running means over it."""
         self._network.reset_metrics()
         self._callbacks.on_epoch_begin(epoch)
@@ -191,7 +200,7 @@ class _Training:
             started = time.perf_counter()
             result = self._step(images, labels, seed, np.int64(epoch * self._n_steps + number))
             logs = {name: float(value) for name, value in result.items() if not value.shape}
-            self._step_s.append(time.perf_counter() - started)
+            done.add_step(time.perf_counter() - started)
             loss = logs.get("loss", 0.0)
             if not math.isfinite(loss):
                 raise DivergedError(f"the loss became {loss} in epoch {epoch}, batch {number}")
@@ -199,10 +208,8 @@ class _Training:
         return logs
 
     def _score(self) -> tuple[float | None, float]:
-        """Copy the weights into the float32 twin and return its valid accuracy and log loss."""
-        self._twin.set_weights(self._network.get_weights())
-        # With `use_ema` the averages are what is scored and kept; training goes on from its own.
-        self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
+        """Return valid accuracy and log loss of the float32 twin with the weights of now."""
+        self._fill_twin()
         valid = self._dataset.valid
         if not len(valid.rows):
             return None, math.nan
@@ -211,13 +218,10 @@ class _Training:
             raise DivergedError(f"the valid loss became {loss}")
         return accuracy, loss
 
-    def _speed(self) -> dict[str, float]:
-        # The first step builds the graph: seconds, and none of the network's speed.
-        later = self._step_s[1:] or self._step_s
-        return {
-            "train_s": sum(self._step_s),
-            "images_per_s": len(later) * self._batch_size / max(sum(later), 1e-9),
-        }
+    def _fill_twin(self) -> None:
+        self._twin.set_weights(self._network.get_weights())
+        # With `use_ema` the averages are what is scored and kept; training goes on from its own.
+        self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
 
     def _traced_step(self, augmentation: Augmentation) -> Any:
         """Return the graph of one batch: scale, augment, forward, backward, update."""

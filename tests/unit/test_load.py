@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from objectives.base import FitOptions
+from objectives.base import FitOptions, Fitted
 from objectives.errors import ModelError, ObjectiveError, SpaceError
-from objectives.load import load_objective, source_fingerprint
+from objectives.load import as_fitted, load_objective, source_fingerprint, try_fit
 from objectives.space import SearchSpace, parse_space
 from objectives.synthetic import SYNTHETIC_SPACE, SyntheticObjective
 
@@ -418,3 +419,53 @@ def test_fingerprint_of_a_missing_file_is_refused() -> None:
     """There is no fingerprint of nothing."""
     with pytest.raises(ModelError, match=r"^no such file: gone\.py$"):
         source_fingerprint("gone.py:Mine", None)
+
+
+def test_missing_file_comes_with_the_option_that_says_where_it_lies() -> None:
+    """A file may have been moved since the study was created; the hint is whole but for its place.
+
+    Both doors, and the fingerprint that joining looks at first.
+    """
+    as_objective = "--objective FILE.py:Mine, where it lies now"
+    as_model = "--model FILE.py:build, where it lies now"
+    calls: list[tuple[str, Any]] = [
+        (as_objective, lambda: load("gone.py:Mine")),
+        (as_objective, lambda: source_fingerprint("gone.py:Mine", None)),
+        (as_model, lambda: load(model="gone.py:build")),
+        (as_model, lambda: source_fingerprint("digits-cnn", "gone.py:build")),
+    ]
+    for hint, call in calls:
+        with pytest.raises(ModelError, match=r"^no such file: gone\.py$") as caught:
+            call()
+        assert caught.value.hint == hint
+
+
+def test_what_fit_returned_becomes_plain_numbers() -> None:
+    """NumPy's numbers and text that is a number are stored like any other."""
+    found = as_fitted(Fitted(np.float32(0.5), "model", {"train_s": np.int64(3), "loss": "0.25"}))  # type: ignore[arg-type, dict-item]
+    assert found == Fitted(0.5, "model", {"train_s": 3.0, "loss": 0.25})
+    assert {type(number) for number in (found.value, *found.info.values())} == {float}
+    assert as_fitted(Fitted(None, None)).value is None
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (None, r"^fit returned a NoneType, not objectives\.base\.Fitted$"),
+        (0.5, r"^fit returned 0\.5, not objectives\.base\.Fitted$"),
+        (Fitted("high", None), r"^fit returned the value 'high', which is no number$"),  # type: ignore[arg-type]
+        (Fitted([0.5], None), r"^fit returned the value a list, which is no number$"),  # type: ignore[arg-type]
+        (Fitted(0.5, None, {"s": None}), r"^fit returned the info s = a NoneType, which is no n"),  # type: ignore[dict-item]
+    ],
+)
+def test_what_is_no_fitted_is_refused(found: Any, message: str) -> None:
+    """What a user's `fit` returned is named, before any database sees it."""
+    with pytest.raises(ModelError, match=message):
+        as_fitted(found)
+
+
+def test_fit_is_tried_out_before_a_slot_is_planned() -> None:
+    """An objective whose `fit` returns something else is refused under its own name."""
+    write("mine.py", OBJECTIVE)
+    with pytest.raises(ModelError, match=r"^mine\.py:Mine: fit returned a SearchSpace, not object"):
+        try_fit(load("mine.py:Mine"), None, "mine.py:Mine")

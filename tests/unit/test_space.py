@@ -296,6 +296,25 @@ def test_wrong_table_is_refused(table: Any, message: str) -> None:
         parse_space(table)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("Units", "units"), ("straße", "STRASSE"), ("résumé", "Resume"), ("a", "a ")]
+)
+def test_names_that_mysql_takes_for_one_are_refused(one: str, other: str) -> None:
+    """Both are named; a study could not be stored there, or be copied there later."""
+    table = {one: [1, 2], "between": 3, other: [1, 2]}
+    with pytest.raises(SpaceError, match=f"{one!r} and {other!r} are one name to MySQL") as caught:
+        parse_space(table)
+    assert caught.value.hint == f"rename {other!r}"
+    with pytest.raises(SpaceError, match="are one name to MySQL"):
+        SearchSpace.from_json([{"name": name, "choices": [1, 2]} for name in table])
+
+
+def test_names_that_mysql_tells_apart_are_kept() -> None:
+    """Nearly the same is not the same."""
+    names = ("units", "units_", "unit", " units", "ünits_2", "7", "7_")
+    assert parse_space(dict.fromkeys(names, 1)).names == names
+
+
 @pytest.mark.parametrize("items", [{}, [1], [{"low": 1}], None])
 def test_wrong_json_is_refused(items: Any) -> None:
     """What is not a stored space is not taken for one."""

@@ -1,0 +1,226 @@
+"""The state of a running training: what the next epoch depends on, as numbers and bytes.
+
+Decides what belongs to it: the variables of network and optimizer, every random generator, the
+user's callbacks. Where it is kept, `checkpoint.py` decides. Keras's own files are of no use here:
+loading one resets the seed generators. Importing this file loads neither NumPy nor TensorFlow.
+"""
+
+import contextlib
+import io
+import logging
+import pickle
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from objectives.base import Report
+
+_log = logging.getLogger(__name__)
+
+
+class UnusableError(Exception):
+    """A checkpoint is damaged or of another training; says in a few words which."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """The things that hold the state of one training.
+
+    Attributes:
+        network: Compiled Keras model that trains.
+        twin: Keras model that is scored. Its weights are copies, the seeds of its layers are not.
+        step: `tf.function` of one batch.
+        callbacks: The user's Keras callbacks.
+    """
+
+    network: Any
+    twin: Any
+    step: Any
+    callbacks: Sequence[Any]
+
+    def gather(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return a description that JSON can hold, and the bytes that it describes, in order."""
+        arrays = self._arrays()
+        pickles = [_pickled(callback, self._shared()) for callback in self.callbacks]
+        sizes = [None if pickled is None else len(pickled) for pickled in pickles]
+        described = {
+            "variables": _described(arrays),
+            "callbacks": [list(pair) for pair in zip(self._callback_names(), sizes, strict=True)],
+            "random": _random_state(),
+            "keras_seed": _keras_seed(),
+        }
+        return described, [*(array.tobytes() for _, array in arrays), *filter(None, pickles)]
+
+    def restore(self, described: Mapping[str, Any], content: memoryview) -> None:
+        """Put back what `gather` has returned; all of it, or nothing.
+
+        Raises:
+            UnusableError: It is the state of another network, or of other callbacks.
+        """
+        import numpy as np
+
+        arrays = self._arrays()
+        if described["variables"] != _described(arrays):
+            raise UnusableError("it is of another network or optimizer")
+        if [name for name, _ in described["callbacks"]] != self._callback_names():
+            raise UnusableError("it is of other callbacks")
+        start = 0
+        for (_, variable), (_, old) in zip(self._variables(), arrays, strict=True):
+            variable.assign(np.ndarray(old.shape, old.dtype, content, start))
+            start += old.nbytes
+        for callback, (name, size) in zip(self.callbacks, described["callbacks"], strict=True):
+            end = start + (size or 0)
+            state = _unpickled(content[start:end], self._shared()) if size else None
+            if state is None:
+                _log.warning("the state of callback %s could not be kept: it starts anew", name)
+            else:
+                vars(callback).update(state)
+            start = end
+        _set_keras_seed(described["keras_seed"])
+        _set_random_state(described["random"])
+
+    def forgetful_op(self) -> str | None:
+        """Return an op whose random state lies where nothing can read it, such as RandomUniform."""
+        graph = self.step.get_concrete_function().graph.as_graph_def()
+        nodes = [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
+        # Keras calls the recurrent kernels of cuDNN without dropout, their only use of a seed.
+        found = (n.op for n in nodes if "seed2" in n.attr and not n.op.startswith("Cudnn"))
+        return next(map(str, found), None)
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        """Return the name and TensorFlow's variable of each, in an order that is always the same.
+
+        The step's graph is asked too: it knows of whatever else a user's network reads or writes,
+        such as a generator of TensorFlow's. Asking traces it, unless it has run.
+        """
+        copied = {id(weight) for weight in self.twin.weights}
+        seeds = [one for one in self.twin.variables if id(one) not in copied]
+        own = [*self.network.variables, *self.network.optimizer.variables, *seeds]
+        found = {id(one.value): (one.path, one.value) for one in own}
+        graph = self.step.get_concrete_function().graph
+        # The graph's own list of them is in no certain order; its captures are in that of tracing.
+        by_handle = {id(variable.handle): variable for variable in graph.variables}
+        for handle, _ in graph.captures:
+            if (variable := by_handle.get(id(handle))) is not None:
+                found.setdefault(id(variable), (variable.name, variable))
+        return list(found.values())
+
+    def _arrays(self) -> list[tuple[str, Any]]:
+        import numpy as np
+
+        return [(name, np.asarray(variable.numpy())) for name, variable in self._variables()]
+
+    def _callback_names(self) -> list[str]:
+        return [type(callback).__qualname__ for callback in self.callbacks]
+
+    def _shared(self) -> list[Any]:
+        """Return what a callback may refer to and must never get a copy of."""
+        network = self.network
+        return [network, network.optimizer, *network.layers, *network.variables]
+
+
+def _described(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
+    return [[name, array.dtype.name, list(array.shape)] for name, array in arrays]
+
+
+def undisturbed(report: "Report") -> Callable[[int, float | None], None]:
+    """Return `report` for values that may be missing, and without a hold on the random state.
+
+    What it draws from Python's or NumPy's global generators (to space its tries of a write, say)
+    must not move what a callback draws later; a training that goes on reports more often.
+    """
+
+    def told(step: int, value: float | None) -> None:
+        if value is None:
+            return
+        state = _random_state()
+        try:
+            report(step, value)
+        finally:
+            _set_random_state(state)
+
+    return told
+
+
+def _random_state() -> dict[str, Any]:
+    import numpy as np
+
+    state: tuple[Any, ...] = np.random.get_state(legacy=True)  # type: ignore[assignment]
+    kind, keys, *rest = state
+    return {"python": random.getstate(), "numpy": [kind, keys.tolist(), *rest]}
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), *rest))
+
+
+def _keras_seed() -> list[int] | None:
+    """Return the state of Keras's global seed generator; None where nothing has needed one yet."""
+    from keras.src.backend.common.global_state import get_global_attribute
+    from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+
+    generator = get_global_attribute(GLOBAL_SEED_GENERATOR)
+    return None if generator is None else [int(word) for word in generator.state.numpy()]
+
+
+def _set_keras_seed(words: list[int] | None) -> None:
+    from keras.src.random.seed_generator import global_seed_generator
+
+    if words is not None:
+        global_seed_generator().state.assign(words)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes what is shared as its place in the list."""
+
+    def __init__(self, file: io.BytesIO, shared: Sequence[Any]) -> None:
+        super().__init__(file, protocol=5)
+        self._places = {id(thing): place for place, thing in enumerate(shared)}
+
+    def persistent_id(self, thing: Any) -> int | None:
+        return self._places.get(id(thing))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads a place as what stands there now."""
+
+    def __init__(self, file: io.BytesIO, shared: Sequence[Any]) -> None:
+        super().__init__(file)
+        self._shared = shared
+
+    def persistent_load(self, place: int) -> Any:
+        return self._shared[place]
+
+
+def _pickled(callback: Any, shared: Sequence[Any]) -> bytes | None:
+    """Return the callback's attributes, pickled; None where one of them cannot be.
+
+    Functions without a name that pickle could find, such as lambdas, are left out: the callback
+    that is made anew brings them along.
+    """
+    file = io.BytesIO()
+    # Whatever a user's object raises here, the training itself goes on.
+    with contextlib.suppress(Exception):
+        state = {name: value for name, value in vars(callback).items() if not _is_local(value)}
+        _Pickler(file, shared).dump(state)
+        return file.getvalue()
+    return None
+
+
+def _is_local(value: Any) -> bool:
+    return isinstance(value, FunctionType) and "<" in value.__qualname__
+
+
+def _unpickled(content: memoryview, shared: Sequence[Any]) -> dict[str, Any] | None:
+    with contextlib.suppress(Exception):
+        state: dict[str, Any] = _Unpickler(io.BytesIO(content), shared).load()
+        return state
+    return None

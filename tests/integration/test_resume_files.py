@@ -1,0 +1,249 @@
+"""Which checkpoints are written and kept, which one is taken up, and which are set aside."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives import checkpoint
+from objectives.checkpoint import training_identity
+from objectives.cnn import KerasObjective
+from objectives.errors import CheckpointError
+from objectives.space import parse_space
+from tests.integration.resuming import OPTIONS, SMALL, Stop, died, files, finished, hasty, played
+from tests.integration.trainings import build_linear, tiny_dataset
+
+# Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def test_checkpoints_are_written_when_due_and_two_are_kept(tmp_path: Path) -> None:
+    """Before the report of their epoch; the last epoch always has one."""
+    folder, seen = tmp_path / "trial-1", []
+    for every in (1, 3):
+        objective = KerasObjective(
+            build_linear,
+            parse_space({"x": [1, 2]}),
+            replace(OPTIONS, epochs=5, checkpoint_every=every),
+        )
+        objective.fit(
+            SMALL,
+            tiny_dataset(),
+            seed=every,
+            report=lambda step, value: seen.append(files(folder)),
+            resume_dir=folder,
+        )
+        for path in folder.iterdir():
+            path.unlink()
+    numbers = [[int(name[6:10]) for name in names] for names in seen]
+    assert numbers == [[0], [0, 1], [1, 2], [2, 3], [3, 4], [], [], [2], [2], [2, 4]]
+
+
+def test_no_folder_means_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial run and a retraining leave nothing anywhere."""
+    monkeypatch.chdir(tmp_path)
+    finished(None)
+    KerasObjective(build_linear, parse_space({"x": [1, 2]}), OPTIONS).trial_run(tiny_dataset())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_earlier_attempts_are_read_and_left_alone(tmp_path: Path) -> None:
+    """The furthest is taken up, whichever number it has, and not a byte in it changes."""
+    died(tmp_path / "trial-9", Stop("report", 2))
+    died(tmp_path / "trial-30" / "apart" / "trial-1", Stop("report", 0))
+    os.rename(tmp_path / "trial-30" / "apart" / "trial-1", tmp_path / "trial-10")
+    (tmp_path / "trial-30" / "apart").rmdir()
+    (tmp_path / "notes.txt").write_text("no attempt")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    ended = played(tmp_path / "trial-11")
+    assert ended is not None
+    assert ended[1].info["resumed_epochs"] == 3
+    assert {path: path.read_bytes() for path in before} == before
+    assert files(tmp_path / "trial-11") == ["epoch-0003.ckpt"]
+
+
+def truncated(path: Path) -> None:
+    """Leave the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def emptied(path: Path) -> None:
+    """Leave a file of no bytes, as a loss of power might."""
+    path.write_bytes(b"")
+
+
+def replaced_by_folder(path: Path) -> None:
+    """Put something there that cannot be read at all."""
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, emptied, replaced_by_folder])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    """One line says so, and the result is what it would have been."""
+    died(tmp_path / "trial-1", Stop("report", 2))
+    damage(tmp_path / "trial-1" / "epoch-0002.ckpt")
+    ended = played(tmp_path / "trial-2")
+    assert ended is not None
+    assert ended[1].info["resumed_epochs"] == 2
+    assert files(tmp_path / "trial-1") == ["epoch-0001.ckpt", "epoch-0002.ckpt.set-aside"]
+    (said,) = caplog.records
+    assert (said.name, said.levelno) == ("objectives.checkpoint", logging.WARNING)
+    assert "trial-1/epoch-0002.ckpt is set aside: " in said.getMessage()
+    assert "\n" not in said.getMessage()
+    assert ended[0] == finished(None)
+
+
+def test_where_no_checkpoint_is_sound_training_starts_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Time is lost, and nothing else."""
+    died(tmp_path / "trial-1", Stop("report", 2))
+    for path in (tmp_path / "trial-1").iterdir():
+        flipped(path)
+    ended = played(tmp_path / "trial-2")
+    assert ended is not None
+    assert "resumed_epochs" not in ended[1].info
+    assert len(caplog.messages) == 2
+    assert ended[0] == finished(None)
+
+
+def test_a_checkpoint_of_another_training_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The seed of another slot, say: its weights are no start for these."""
+    died(tmp_path / "trial-1", Stop("report", 0))
+    assert finished(tmp_path / "trial-2", seed=4) == finished(None, seed=4)
+    assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt.set-aside"]
+    reasons = [said.partition("aside: ")[2] for said in caplog.messages]
+    assert reasons == ["it is of another training"]
+
+
+def test_whatever_decides_the_bits_makes_another_identity() -> None:
+    """How often checkpoints are written does not, and may differ from attempt to attempt."""
+    data = tiny_dataset()
+    fewer = replace(data.train, rows=data.train.rows[1:])
+    usual: dict[str, Any] = {"params": SMALL, "seed": 3, "dataset": data, "options": OPTIONS}
+    others: list[dict[str, Any]] = [
+        {"params": {**SMALL, "learning_rate": 2e-3}},
+        {"seed": 4},
+        {"dataset": replace(data, fingerprint="1" * 64)},
+        {"dataset": replace(data, train=fewer)},
+        {"dataset": replace(data, valid=fewer)},
+        {"dataset": replace(data, train=data.valid, valid=data.train)},
+        {"options": replace(OPTIONS, epochs=5)},
+        {"options": replace(OPTIONS, precision="bfloat16")},
+        {"options": replace(OPTIONS, threads=2)},
+        {"options": replace(OPTIONS, deterministic=False)},
+    ]
+    identity = training_identity(**usual)
+    found = [training_identity(**{**usual, **other}) for other in others]
+    assert len({identity, *found}) == 1 + len(others)
+    usual["params"] = dict(reversed(SMALL.items()))
+    usual["options"] = replace(OPTIONS, checkpoint_every=7)
+    assert training_identity(**usual) == identity
+
+
+def test_a_checkpoint_of_other_versions_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other versions may compute other bits."""
+    assert set(checkpoint._versions()) == {"keras", "tensorflow", "numpy"}
+    died(tmp_path / "trial-1", Stop("report", 0))
+    versions = {**checkpoint._versions(), "tensorflow": "0.1"}
+    monkeypatch.setattr(checkpoint, "_versions", lambda: versions)
+    ended = played(tmp_path / "trial-2")
+    assert ended is not None
+    assert "resumed_epochs" not in ended[1].info
+    assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt.set-aside"]
+
+
+def build_deeper(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return a network of one layer more than it had."""
+    import keras
+
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4)]
+    return keras.Sequential(
+        [keras.Input(shape), *layers, keras.layers.Dense(n_classes, activation="softmax")]
+    )
+
+
+def test_a_checkpoint_of_another_network_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A user's file that has changed is met by its variables: none is given to another."""
+    died(tmp_path / "trial-1", Stop("report", 0), build=build_deeper)
+    assert finished(tmp_path / "trial-2") == finished(None)
+    assert "another network or optimizer" in caplog.messages[0]
+    died(tmp_path / "trial-3", Stop("batch", 0), callbacks=hasty)
+    assert "other callbacks" in caplog.messages[1]
+
+
+def test_an_attempt_that_cannot_rename_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Setting aside is a courtesy to the next attempt, no need of this one."""
+    died(tmp_path / "trial-1", Stop("report", 0))
+    flipped(tmp_path / "trial-1" / "epoch-0000.ckpt")
+    move = os.replace
+
+    def refused(one: Path, other: Path) -> None:
+        if str(other).endswith("set-aside"):
+            raise PermissionError
+        move(one, other)
+
+    monkeypatch.setattr(os, "replace", refused)
+    assert finished(tmp_path / "trial-2") == finished(None)
+
+
+def test_a_file_that_an_older_attempt_clears_away_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that was taken for dead may still be at it."""
+    died(tmp_path / "trial-1", Stop("report", 2))
+    read = checkpoint.read_checkpoint
+
+    def vanishing(path: Path, expected: Any) -> Any:
+        if path.name == "epoch-0002.ckpt":
+            path.unlink()
+        return read(path, expected)
+
+    monkeypatch.setattr(checkpoint, "read_checkpoint", vanishing)
+    ended = played(tmp_path / "trial-2")
+    assert ended is not None
+    assert ended[1].info["resumed_epochs"] == 2
+    assert caplog.messages == []
+
+
+def test_a_full_disk_ends_the_attempt_and_not_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt, with room again, goes on from there."""
+    sync, n_synced = os.fsync, 0
+
+    def full(descriptor: int) -> None:
+        nonlocal n_synced
+        n_synced += 1
+        if n_synced > 4:  # file and folder of two epochs
+            raise OSError(28, "No space left on device")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"epoch-0002.ckpt: No space left on device"):
+        played(tmp_path / "trial-1")
+    monkeypatch.undo()
+    assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt", "epoch-0001.ckpt"]
+    assert finished(tmp_path / "trial-2") == finished(None)

@@ -1,0 +1,192 @@
+"""What users' layers, optimizers and callbacks keep, over an interruption."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from objectives import trainstate
+from objectives.checkpoint import latest_epoch
+from tests.integration.resuming import OPTIONS, Callbacks, Stop, died, files, finished, hasty
+from tests.integration.trainings import build_linear
+
+# Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def moody() -> list[Any]:
+    """Return a callback that draws its learning rates from every global generator there is."""
+    import keras
+
+    def set_rate(epoch: int, logs: Any) -> None:
+        drawn = random.random() + random.gauss(0, 1) + np.random.rand() + np.random.randn()
+        model.learning_rate = 1e-3 * abs(drawn + float(keras.random.uniform(())))
+
+    class Moody(keras.callbacks.LambdaCallback):  # type: ignore[misc]
+        def set_model(self, network: Any) -> None:
+            nonlocal model
+            super().set_model(network)
+            model = network.optimizer
+
+    model: Any = None
+    return [Moody(on_epoch_begin=set_rate)]
+
+
+def test_what_callbacks_draw_is_drawn_again(tmp_path: Path) -> None:
+    """Python's, NumPy's and Keras's global generators go on where they were.
+
+    That `report` draws too, to space its tries of a write, changes nothing.
+    """
+
+    def draw() -> None:
+        random.random()
+        np.random.rand()
+
+    died(tmp_path / "trial-1", Stop("report", 2), callbacks=moody, in_report=draw)
+    resumed = finished(tmp_path / "trial-2", callbacks=moody, in_report=draw)
+    assert resumed == finished(None, callbacks=moody)
+
+
+def build_noisy(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return a network with noise from everywhere, part of it while it is scored too."""
+    import keras
+    import tensorflow as tf
+
+    class Noise(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.own = keras.random.SeedGenerator()
+            self.tensorflows = tf.random.Generator.from_seed(7)
+            self.n_calls = tf.Variable(0.0, trainable=False)
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            shape = keras.ops.shape(x)
+            x += 0.2 * keras.random.normal(shape) + 0.2 * keras.random.normal(shape, seed=self.own)
+            if training:
+                self.n_calls.assign_add(1.0)
+                x += 0.2 * self.tensorflows.normal(shape) + 0.1 * self.n_calls
+            return x
+
+    softmax = keras.layers.Dense(n_classes, activation="softmax")
+    layers = [keras.Input(shape), Noise(), keras.layers.GaussianDropout(0.3)]
+    return keras.Sequential([*layers, keras.layers.Flatten(), softmax])
+
+
+@pytest.mark.parametrize(
+    ("stop", "callbacks"),
+    [(Stop("batch", 2), list), (Stop("report", 1), None), (Stop("report", 3), None)],
+    ids=["in-epoch", "at-report", "at-the-end"],
+)
+def test_state_that_a_users_layer_keeps_is_kept(
+    tmp_path: Path, stop: Stop, callbacks: Callbacks | None
+) -> None:
+    """Seed generators of Keras and TensorFlow, global ones and own, and plain variables."""
+    how = {"build": build_noisy, "callbacks": callbacks}
+    died(tmp_path / "trial-1", stop, **how)
+    assert latest_epoch(tmp_path) == (1 if stop.event == "batch" else stop.epoch)
+    assert finished(tmp_path / "trial-2", **how) == finished(None, **how)
+
+
+def build_forgetful(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return a network with noise from an op of TensorFlow that keeps its state to itself."""
+    import keras
+    import tensorflow as tf
+
+    class Noise(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any, training: bool = False) -> Any:
+            return x + tf.random.normal(tf.shape(x)) if training else x
+
+    softmax = keras.layers.Dense(n_classes, activation="softmax")
+    return keras.Sequential([keras.Input(shape), Noise(), keras.layers.Flatten(), softmax])
+
+
+def test_state_that_cannot_be_saved_means_starting_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No checkpoint is better than one that lies; it is said once."""
+    died(tmp_path / "trial-1", Stop("report", 2), build=build_forgetful)
+    assert files(tmp_path / "trial-1") == []
+    (said,) = caplog.messages
+    assert "the model's op RandomStandardNormal cannot be saved" in said
+    again = finished(tmp_path / "trial-2", build=build_forgetful)
+    assert again == finished(None, build=build_forgetful)
+
+
+def build_scaled(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return a network whose optimizer scales the loss and gathers gradients of three steps."""
+    import keras
+
+    network = build_linear(params, shape, n_classes)
+    gathered = {"gradient_accumulation_steps": 3, "loss_scale_factor": 8.0}
+    network.compile(keras.optimizers.Adam(1e-2, **gathered), "categorical_crossentropy")
+    return network
+
+
+def test_a_scaled_loss_and_gathered_gradients_go_on(tmp_path: Path) -> None:
+    """Four steps an epoch leave one gradient over, which waits in the checkpoint."""
+    died(tmp_path / "trial-1", Stop("report", 1), build=build_scaled)
+    resumed = finished(tmp_path / "trial-2", build=build_scaled)
+    assert resumed == finished(None, build=build_scaled)
+
+
+@pytest.mark.parametrize("stop", [Stop("batch", 2), Stop("report", 2)], ids=["before", "at"])
+def test_a_training_that_a_callback_stops_stops_at_the_same_epoch(
+    tmp_path: Path, stop: Stop
+) -> None:
+    """Its patience is not renewed by an interruption, and a stop is not forgotten."""
+    how = {"callbacks": hasty, "options": replace(OPTIONS, epochs=9, checkpoint_every=5)}
+    if stop.event == "batch":
+        how["options"] = replace(OPTIONS, epochs=9)
+    died(tmp_path / "trial-1", stop, **how)
+    resumed = finished(tmp_path / "trial-2", **how)
+    assert resumed == finished(None, **how)
+    assert resumed.n_epochs == 3
+
+
+def secretive() -> list[Any]:
+    """Return a callback that holds something no file can keep, and one that can be kept."""
+    import keras
+
+    class Secretive(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.secret = (number for number in range(9))
+
+    return [Secretive(), *hasty()]
+
+
+def test_a_callback_that_cannot_be_kept_starts_anew_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others go on: patience runs out when it would have."""
+    how = {"callbacks": secretive, "options": replace(OPTIONS, epochs=9)}
+    died(tmp_path / "trial-1", Stop("report", 1), **how)
+    assert finished(tmp_path / "trial-2", **how).n_epochs == 3
+    (said,) = caplog.messages
+    assert "callback secretive.<locals>.Secretive" in said
+    assert said.endswith("it starts anew")
+
+
+def test_a_callback_never_gets_a_copy_of_the_network() -> None:
+    """What it refers to is the network of now, also from deep inside of its own things."""
+    import keras
+
+    networks = [build_linear({}, (8, 8, 1), 3) for _ in range(2)]
+    old, new = (trainstate.TrainingState(network, network, None, []) for network in networks)
+    for network in networks:
+        network.compile("adam", "categorical_crossentropy")
+    callback = keras.callbacks.Callback()
+    callback.set_model(networks[0])
+    callback.kept = {"layers": [networks[0].layers[1]], "kernel": networks[0].weights[0]}
+    pickled = trainstate._pickled(callback, old._shared())
+    assert pickled is not None
+    assert len(pickled) < 500
+    state = trainstate._unpickled(memoryview(pickled), new._shared())
+    assert state is not None
+    assert state["_model"] is networks[1]
+    assert state["kept"]["layers"][0] is networks[1].layers[1]
+    assert state["kept"]["kernel"] is networks[1].weights[0]
