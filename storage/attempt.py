@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from storage import attrs, postgres, rows
 from storage.backend import HEARTBEATS, INSERTS, TRIALS, on_conflict_replace
 from storage.dialect import clock
-from storage.rows import PARAMS, REPORTS, SYSTEM_ATTRS, USER_ATTRS, VALUES
+from storage.rows import PARAMS, REPORTS, STUDY_ATTRS, SYSTEM_ATTRS, USER_ATTRS, VALUES
 from storage.statement import Statement
 
 # Literals, not parameters: PostgreSQL's plans for any value do not know how rare a state is.
@@ -31,10 +31,17 @@ def _lowest(dialect: str) -> Any:
     slot = sa.select(USER_ATTRS.c.value_json).where(
         USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == attrs.SLOT
     )
+    study_id: Any = sa.bindparam("study_id")
+    token: Any = sa.bindparam("token_json", type_=sa.Text())
+    same_study = sa.exists().where(
+        STUDY_ATTRS.c.study_id == study_id,
+        STUDY_ATTRS.c.key == attrs.TOKEN,
+        STUDY_ATTRS.c.value_json == token,
+    )
     query = (
         sa.select(TRIALS.c.trial_id, TRIALS.c.number)
-        .where(TRIALS.c.study_id == sa.bindparam("study_id"), TRIALS.c.state == WAITING)
-        .where(slot.scalar_subquery().is_not(None))
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == WAITING)
+        .where(slot.scalar_subquery().is_not(None), sa.or_(token.is_(None), same_study))
         .order_by(TRIALS.c.number)
         .limit(sa.literal_column("1"))
     )
@@ -84,13 +91,16 @@ def _attr(dialect: str) -> Any:
     return on_conflict_replace(insert, ["trial_id", "key"], ["value_json"])
 
 
-def _param(_dialect: str) -> Any:
-    return PARAMS.insert().values(
+def _param(dialect: str) -> Any:
+    # Replaced rather than refused: Optuna's own retry makes WAITING rows that have params.
+    insert = INSERTS[dialect](PARAMS).values(
         trial_id=sa.bindparam("of"),
         param_name=sa.bindparam("named"),
         param_value=sa.bindparam("internal"),
         distribution_json=sa.bindparam("text"),
     )
+    names = ["trial_id", "param_name"]
+    return on_conflict_replace(insert, names, ["param_value", "distribution_json"])
 
 
 def _fence() -> sa.ColumnElement[bool]:
@@ -153,16 +163,20 @@ REPORT, END, VALUE, BEAT = Statement(_report), Statement(_end), Statement(_value
 
 
 def lock_lowest_waiting(
-    connection: Connection, study_id: int
+    connection: Connection, study_id: int, token: str | None
 ) -> tuple[int, int, dict[str, Any]] | None:
     """Lock the lowest WAITING slot that nobody else has locked.
+
+    Args:
+        token: Of the study: none is found where it has another; None asks for none.
 
     Returns:
         Its trial id, its number, and what `read_attrs` returns; None where there is none.
     """
     if connection.dialect.name == "postgresql":
-        return postgres.lock_lowest_waiting(connection, study_id)
-    row = LOWEST.run(connection, study_id=study_id).fetchone()
+        return postgres.lock_lowest_waiting(connection, study_id, token)
+    token_json = None if token is None else json.dumps(token)
+    row = LOWEST.run(connection, study_id=study_id, token_json=token_json).fetchone()
     return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
 
 

@@ -18,6 +18,7 @@ class Slot:
 
     Attributes:
         trial: Number of the trial, as optuna-dashboard shows it.
+        alone: Whether nothing else may train on its device: memory ran out before.
         fixed_params: Params that were given with `study add`; empty where they are to be drawn.
     """
 
@@ -27,6 +28,7 @@ class Slot:
     trial: int
     trial_id: int
     fixed_params: dict[str, Any]
+    alone: bool = False
 
     @classmethod
     def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
@@ -38,6 +40,7 @@ class Slot:
             trial=number,
             trial_id=trial_id,
             fixed_params=found.get(attrs.FIXED_PARAMS, {}),
+            alone=bool(found.get(attrs.ALONE)),
         )
 
 

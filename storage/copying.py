@@ -63,7 +63,8 @@ def copy_study(
 
     Trials keep their numbers, states, times, params, values, reports, attributes and heartbeats. A
     RUNNING trial becomes a WAITING one of the same slot and attempt. The copy is there as a whole,
-    and survives power loss, or not at all. MySQL keeps times to the second.
+    and survives power loss, or not at all. Times are kept to the microsecond; only MySQL tables
+    that plain Optuna has made keep them to the second.
 
     Args:
         source: Where the study is; it is only read.

@@ -6,6 +6,10 @@ while it is needed (the lease's beat during a read, Optuna's own nested sessions
 """
 
 import contextlib
+import math
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +19,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
+SHORTEST_CONNECT_TIMEOUT_S = 2
+
+_connect_until: ContextVar[float | None] = ContextVar("connect_until", default=None)
 
 # serialization failure, deadlock, lock not available, admin shutdown, crash shutdown,
 # cannot connect now, too many connections
@@ -23,6 +30,25 @@ PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "5330
 # changed since last read, shutdown in progress, can't connect (two codes), gone away,
 # lost during query, aborted by peer
 PASSING_MYSQL_CODES = (0, 1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
+
+SPACE = "make space on its disk, then the same command"
+WRITABLE = "make its file and folder writable, then the same command"
+DAMAGED = "restore it from a backup, or name another --storage"
+# What is wrong with a database itself, by what SQLite says, by SQLSTATE and by MySQL's codes.
+BROKEN_TEXTS = {
+    "database or disk is full": SPACE,
+    "disk i/o error": SPACE,
+    "readonly database": WRITABLE,
+    "unable to open database file": WRITABLE,
+    "file is not a database": "name another --storage",
+    "disk image is malformed": DAMAGED,
+}
+BROKEN_CODES: dict[str | int, str] = {
+    **{"53100": SPACE, "58030": SPACE, "XX001": DAMAGED, "XX002": DAMAGED},
+    **{"25006": "name the server that takes writes"},
+    **{1021: SPACE, 1026: SPACE, 1114: SPACE},
+    **{1290: "name the server that takes writes", 1836: "name the server that takes writes"},
+}
 
 
 def make_engine(url: URL) -> Engine:
@@ -34,20 +60,47 @@ def make_engine(url: URL) -> Engine:
         options["poolclass"] = sa.pool.QueuePool
     elif backend == "postgresql":
         options["connect_args"] = {
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": "-c timezone=UTC",
+            # The URL's own options stay (a search_path); of two zones the last one holds.
+            "options": f"{url.query.get('options', '')} -c timezone=UTC".strip(),
             "application_name": "study",
         }
     else:
         options["isolation_level"] = "READ COMMITTED"
-        options["connect_args"] = {
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "init_command": "SET time_zone = '+00:00'",
-        }
+        options["connect_args"] = {"init_command": "SET time_zone = '+00:00'"}
     engine = sa.create_engine(url, **options)
     if backend == "sqlite":
         event.listen(engine, "connect", _set_sqlite_pragmas)
+    else:
+        event.listen(engine, "do_connect", _connect_in_time)
     return engine
+
+
+@contextlib.contextmanager
+def connecting_until(deadline: float) -> Iterator[None]:
+    """Let no new connection inside the block take much longer than to a `time.monotonic()`."""
+    token = _connect_until.set(deadline)
+    try:
+        yield
+    finally:
+        _connect_until.reset(token)
+
+
+def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, Any]) -> Any:
+    """Connect; a server that accepts and then says nothing is given up like one that is away.
+
+    PyMySQL bounds only the first packet by its `connect_timeout`; the handshake needs a timeout of
+    reads, which is taken off again: a query may take long.
+    """
+    until = _connect_until.get()
+    left_s = CONNECT_TIMEOUT_S if until is None else math.ceil(until - time.monotonic())
+    timeout_s = max(SHORTEST_CONNECT_TIMEOUT_S, min(left_s, CONNECT_TIMEOUT_S))
+    if dialect.name == "postgresql":
+        return dialect.connect(*args, **{"connect_timeout": timeout_s, **params})
+    bounds = ("connect_timeout", "read_timeout", "write_timeout")
+    connection = dialect.connect(*args, **(dict.fromkeys(bounds, timeout_s) | params))
+    connection._read_timeout = params.get("read_timeout")
+    connection._write_timeout = params.get("write_timeout")
+    return connection
 
 
 def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:
@@ -120,3 +173,21 @@ def is_passing(error: BaseException) -> bool:
         return isinstance(error, OperationalError | InterfaceError) and not refused
     code = original.args[0] if original is not None and original.args else None
     return code in PASSING_MYSQL_CODES  # 0: the connection was closed
+
+
+def first_line(error: Any) -> str:
+    """Return what the driver said in a `DBAPIError`, on one line."""
+    said = str(error.orig).strip()
+    return said.splitlines()[0] if said else repr(error.orig)
+
+
+def how_to_mend(error: BaseException | None) -> str | None:
+    """Return what mends a database that is broken in itself, whoever asks it; else None."""
+    if not isinstance(error, DBAPIError):
+        return None
+    original: Any = error.orig
+    if type(original).__module__ == "sqlite3":
+        text = str(original).lower()
+        return next((hint for said, hint in BROKEN_TEXTS.items() if said in text), None)
+    code = getattr(original, "sqlstate", None) or next(iter(getattr(original, "args", ())), None)
+    return BROKEN_CODES.get(code) if isinstance(code, str | int) else None

@@ -17,6 +17,13 @@ class StorageUnavailableError(StorageError):
     """The database cannot be reached, or not within the time that we wait."""
 
 
+class StorageBrokenError(StorageError):
+    """The disk is full, or the file cannot be written or is damaged: waiting does not help.
+
+    No trial is to blame for it: whoever meets it keeps the slot open and ends.
+    """
+
+
 class StorageMissingError(StorageError):
     """A command that only reads was given a database that does not exist or holds no tables."""
 

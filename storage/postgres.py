@@ -29,6 +29,9 @@ FROM trials t
 WHERE t.study_id = %(study_id)s AND t.state = 'WAITING' AND (
   SELECT value_json FROM trial_user_attributes
   WHERE trial_id = t.trial_id AND key = '{attrs.SLOT}') IS NOT NULL
+  AND (%(token_json)s::text IS NULL OR EXISTS (
+    SELECT 1 FROM study_user_attributes WHERE study_id = %(study_id)s
+    AND key = '{attrs.TOKEN}' AND value_json = %(token_json)s::text))
 ORDER BY t.number LIMIT 1 FOR UPDATE OF t SKIP LOCKED
 """
 
@@ -45,6 +48,8 @@ WITH beat AS (
   INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)
   SELECT %(of)s, * FROM unnest(
     %(names)s::text[], %(internals)s::float8[], %(distributions)s::text[])
+  ON CONFLICT (trial_id, param_name) DO UPDATE
+  SET param_value = excluded.param_value, distribution_json = excluded.distribution_json
 )
 UPDATE trials SET state = 'RUNNING', datetime_start = timezone('UTC', clock_timestamp())
 WHERE trial_id = %(of)s
@@ -74,10 +79,11 @@ SELECT count(*) FROM ended
 
 
 def lock_lowest_waiting(
-    connection: Connection, study_id: int
+    connection: Connection, study_id: int, token: str | None
 ) -> tuple[int, int, dict[str, Any]] | None:
     """As `attempt.lock_lowest_waiting` and `attempt.read_attrs` together."""
-    row = connection.exec_driver_sql(LOWEST, {"study_id": study_id}).first()
+    values = {"study_id": study_id, "token_json": None if token is None else json.dumps(token)}
+    row = connection.exec_driver_sql(LOWEST, values).first()
     if row is None:
         return None
     found = {key: json.loads(text) for key, text in json.loads(row[2]).items()}

@@ -18,8 +18,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
 from storage.backend import TRIALS, SlotBackend
-from storage.dialect import is_passing
-from storage.errors import StorageError, StorageMissingError, StorageUnavailableError
+from storage.dialect import first_line, how_to_mend, is_passing
+from storage.errors import (
+    StorageBrokenError,
+    StorageError,
+    StorageMissingError,
+    StorageUnavailableError,
+)
 from storage.url import parse_url, redact, sqlite_path
 
 WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -112,6 +117,8 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
         raise StorageError(
             f"the driver of storage {redact(url)} is not installed: {error}"
         ) from None
+    except StorageBrokenError as error:
+        raise _explain(url, error.__cause__, wait_s) from error
     except SQLAlchemyError as error:
         raise _explain(url, error, wait_s) from error
 
@@ -129,12 +136,14 @@ def _check_path(path: Path, *, create: bool) -> None:
         )
 
 
-def _explain(url: str, error: SQLAlchemyError, wait_s: float) -> StorageError:
-    original = error.orig if isinstance(error, DBAPIError) else error
-    reason = str(original).strip().splitlines()[0] if str(original).strip() else repr(original)
+def _explain(url: str, error: Any, wait_s: float) -> StorageError:
+    is_drivers = isinstance(error, DBAPIError)
+    reason = first_line(error) if is_drivers else str(error).strip().partition("\n")[0]
     if is_passing(error):
         return StorageUnavailableError(
             f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",
             "start the database, or name another --storage",
         )
-    return StorageError(f"cannot use storage {redact(url)}: {reason}")
+    said = f"cannot use storage {redact(url)}: {reason}"
+    hint = how_to_mend(error)
+    return StorageError(said) if hint is None else StorageBrokenError(said, hint)

@@ -94,26 +94,42 @@ def insert_waiting(
 
 
 def insert_successor(
-    connection: Connection, study_id: int, trial_id: int, *, n_further: int
+    connection: Connection, study_id: int, trial_id: int, changes: Mapping[str, Any] | None = None
 ) -> int:
     """Insert a WAITING trial for the slot of `trial_id`; the study must be locked.
 
+    It carries the highest step that was reached, which is what tells progress from a loss.
+
     Args:
-        n_further: By how much the attempt is higher: 0 after a release, 1 after a loss.
+        changes: Attributes in which it differs from its predecessor; None drops one.
 
     Returns:
         The number of the new trial.
     """
-    carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
-        USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
-    )
-    user = {key: json.loads(text) for key, text in connection.execute(carried)}
-    user[attrs.ATTEMPT] = user.get(attrs.ATTEMPT, 1) + n_further
+    user = read_carried(connection, trial_id)
+    reached = max(highest_step(connection, trial_id), user.get(attrs.REACHED, -1))
+    user |= {attrs.REACHED: None if reached < 0 else reached, **(changes or {})}
+    user = {key: value for key, value in user.items() if value is not None}
     fixed = sa.select(SYSTEM_ATTRS.c.value_json).where(
         SYSTEM_ATTRS.c.trial_id == trial_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS
     )
     params = [json.loads(text) for text in connection.execute(fixed).scalars()]
     return insert_waiting(connection, study_id, [user], params)[0]
+
+
+def read_carried(connection: Connection, trial_id: int) -> dict[str, Any]:
+    """Return the attributes that a trial hands on to the next attempt at its slot."""
+    carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
+        USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
+    )
+    return {key: json.loads(text) for key, text in connection.execute(carried)}
+
+
+def highest_step(connection: Connection, trial_id: int) -> int:
+    """Return the highest step that a trial has reported, or -1."""
+    query = sa.select(sa.func.max(REPORTS.c.step)).where(REPORTS.c.trial_id == trial_id)
+    found = connection.execute(query).scalar()
+    return -1 if found is None else int(found)
 
 
 def is_added(
@@ -167,6 +183,31 @@ def find_stale(
     ]
 
 
+def find_running_of(connection: Connection, study_id: int, worker: str) -> list[tuple[int, int]]:
+    """Return (trial id, number) of the RUNNING trials of ours that a worker claimed."""
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number)
+        .join(USER_ATTRS, USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .where(USER_ATTRS.c.key == attrs.WORKER, USER_ATTRS.c.value_json == json.dumps(worker))
+        .order_by(TRIALS.c.number)
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def find_newest_failed(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[int]:
+    """Return, by number, the ids of those trials that are FAIL and the newest of their slot."""
+    slot = attr_of(attrs.SLOT)
+    query = (
+        sa.select(TRIALS.c.trial_id, slot.c.value_json)
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
+        .where(TRIALS.c.number.in_(list(numbers)))
+        .order_by(TRIALS.c.number)
+    )
+    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+
+
 def fail(connection: Connection, trial_id: int) -> bool:
     """Finish a RUNNING trial as FAIL without its token; return whether it was RUNNING."""
     statement = (
@@ -202,13 +243,19 @@ def find_ended_by_strangers(connection: Connection, study_id: int, from_number: 
         .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON), ~has_attr(attrs.ENDED))
         .order_by(TRIALS.c.number)
     )
-    found = {text: trial_id for trial_id, text in connection.execute(query)}
+    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+
+
+def _newest(found: Mapping[str, int], connection: Connection) -> list[int]:
+    """Return those of {slot as JSON: trial id} that are the newest trial of their slot."""
     if not found:
         return []
+    slot, first = attr_of(attrs.SLOT), min(found.values())
+    study_of = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == first).scalar_subquery()
     later = (
         sa.select(slot.c.value_json, sa.func.max(TRIALS.c.trial_id))
         .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.trial_id >= min(found.values()))
+        .where(TRIALS.c.study_id == study_of, TRIALS.c.trial_id >= first)
         .group_by(slot.c.value_json)
     )
     newest = {row[0]: row[1] for row in connection.execute(later)}

@@ -1,46 +1,32 @@
-"""The budget as rows: plan, add, claim, report, finish, release, requeue.
+"""The budget as rows: plan, add, claim, report, finish, release.
 
 A slot is one unit of the budget, a trial one attempt at it. The planned budget stands in Optuna's
 tables as WAITING trials; a claim makes one RUNNING under a random token, and every later write of
 the attempt is fenced by that token: whoever lost a trial can write nothing. A row never goes back
-from RUNNING to WAITING: a slot that is open again gets a new row. What is worth running, and with
-which params, is not decided here.
+from RUNNING to WAITING: a slot that is open again gets a new row. Slots whose trial was ended by
+somebody else are `requeue.py`'s. What is worth running, and with which params, is not decided here.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from storage import attempt, attrs, rows
 from storage.claim import Claim, Draw, Slot
-from storage.dialect import is_passing, refresh_statistics
-from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
-from storage.rdb import SlotStorage
-from storage.transaction import write
+from storage.dialect import refresh_statistics
+from storage.errors import ClaimLostError, StorageError
+from storage.requeue import Requeue
 
 __all__ = ["Claim", "Draw", "Slot", "Slots"]
-
-T = TypeVar("T")
 
 MANY_ROWS = 100  # inserted at once, they change which plans are good
 
 
-class Slots:
-    """The slots of one study, which has one direction. Cheap to make; holds no connection.
-
-    Args:
-        wait_s: For how long a database that is away is waited for, per write.
-    """
-
-    def __init__(self, storage: SlotStorage, study_id: int, *, wait_s: float = 60.0) -> None:
-        self.storage = storage
-        self.study_id = study_id
-        self._wait_s = wait_s
-        # Finished rows are immutable: those below the lowest unfinished one need one look.
-        self._checked_below = 0
+class Slots(Requeue):
+    """The slots of one study, which has one direction."""
 
     def plan(
         self,
@@ -125,7 +111,7 @@ class Slots:
                 if earlier is not None:
                     slot = Slot.of(*earlier)
                     return Claim(slot, token, draw(slot))
-            found = attempt.lock_lowest_waiting(connection, self.study_id)
+            found = attempt.lock_lowest_waiting(connection, self.study_id, self.token)
             if found is None:
                 return None
             slot = Slot.of(*found)
@@ -191,6 +177,7 @@ class Slots:
             return n_tries > 1 and _ended_before(connection, claim, state, own)
 
         self._write_fenced(claim, body, durable=True, single=True)
+        self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
 
     def release(self, claim: Claim) -> None:
         """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING.
@@ -198,7 +185,22 @@ class Slots:
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
         """
-        own = {attrs.REASON: attrs.Reason.RELEASED, attrs.ENDED: claim.token}
+        self._end_and_reopen(claim, {attrs.REASON: attrs.Reason.RELEASED}, {})
+
+    def retry_alone(self, claim: Claim, user_attrs: Mapping[str, Any]) -> None:
+        """Fail a trial that ran out of memory; its slot is tried again, alone on its device.
+
+        Raises:
+            ClaimLostError: The trial is no longer this claim's; nothing was written.
+        """
+        again = {attrs.ATTEMPT: claim.slot.attempt + 1, attrs.ALONE: True}
+        why = {**user_attrs, attrs.REASON: attrs.Reason.OUT_OF_MEMORY}
+        self._end_and_reopen(claim, why, again)
+
+    def _end_and_reopen(
+        self, claim: Claim, why: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> None:
+        own = {**why, attrs.ENDED: claim.token}
         n_tries = 0
 
         def body(connection: Connection) -> bool:
@@ -207,77 +209,11 @@ class Slots:
             rows.lock_study(connection, self.study_id)
             if not attempt.end(connection, claim.trial_id, claim.token, TrialState.FAIL, None, own):
                 return n_tries > 1 and _ended_before(connection, claim, TrialState.FAIL, own)
-            rows.insert_successor(connection, self.study_id, claim.trial_id, n_further=0)
+            rows.insert_successor(connection, self.study_id, claim.trial_id, changes)
             return True
 
         self._write_fenced(claim, body, durable=True)
-
-    def requeue_lost(self, grace_s: float, max_attempts: int | None = None) -> list[int]:
-        """Fail trials whose heartbeat is older than `grace_s` and open their slots again.
-
-        However many notice at once, a lost trial gets one successor: the row itself decides.
-
-        Args:
-            grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
-            max_attempts: A slot whose attempt reaches it is given up: it gets no successor.
-
-        Returns:
-            The numbers of the lost trials that this call requeued.
-        """
-        with self.storage.engine.connect() as connection:
-            stale = rows.find_stale(connection, self.study_id, grace_s)
-        return [number for trial_id, number in stale if self._lose(trial_id, grace_s, max_attempts)]
-
-    def _lose(self, trial_id: int, grace_s: float, max_attempts: int | None) -> bool:
-        def body(connection: Connection) -> bool:
-            rows.lock_study(connection, self.study_id)
-            still = rows.find_stale(connection, self.study_id, grace_s, trial_id)
-            if not still or not rows.fail(connection, trial_id):
-                return False
-            attempt.write_attrs(connection, trial_id, {attrs.REASON: attrs.Reason.LOST})
-            n_attempts = attempt.read_attrs(connection, trial_id).get(attrs.ATTEMPT, 1)
-            if max_attempts is None or n_attempts < max_attempts:
-                rows.insert_successor(connection, self.study_id, trial_id, n_further=1)
-            return True
-
-        return self._write(body, durable=True)
-
-    def requeue_strangers(self) -> list[int]:
-        """Open the slots again whose newest row was ended by somebody without a claim of ours.
-
-        A plain Optuna worker that popped a slot, or the dashboard's tell, leaves such rows.
-
-        Returns:
-            The numbers of the new trials.
-        """
-        with self.storage.engine.connect() as connection:
-            open_from = rows.lowest_unfinished(connection, self.study_id)
-            found = rows.find_ended_by_strangers(connection, self.study_id, self._checked_below)
-
-        def body(connection: Connection) -> list[int]:
-            rows.lock_study(connection, self.study_id)
-            ended = rows.find_ended_by_strangers(connection, self.study_id, self._checked_below)
-            return [
-                rows.insert_successor(connection, self.study_id, trial_id, n_further=0)
-                for trial_id in ended
-            ]
-
-        requeued = self._write(body, durable=True) if found else []
-        self._checked_below = open_from
-        return requeued
-
-    def _write(
-        self, body: Callable[[Connection], T], *, durable: bool = False, single: bool = False
-    ) -> T:
-        engine, wait_s = self.storage.engine, self._wait_s
-        try:
-            return write(engine, body, durable=durable, single=single, wait_s=wait_s)
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            raise StorageUnavailableError(
-                f"the database was away or locked for over {wait_s:g} s: {error.__cause__ or error}"
-            ) from error
+        self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
 
     def _write_fenced(self, claim: Claim, body: Callable[[Connection], bool], **how: bool) -> None:
         if not self._write(body, **how):

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
-from storage.dialect import begin_write, is_passing
+from storage.dialect import begin_write, connecting_until, first_line, how_to_mend, is_passing
+from storage.errors import StorageBrokenError
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ def write(
         wait_s: For how long passing errors are retried.
 
     Raises:
+        StorageBrokenError: Its disk is full, or it cannot be written.
         DBAPIError: The database refused, or was away for longer than `wait_s`.
     """
 
@@ -52,14 +55,30 @@ def write(
 
 
 def retry(call: Callable[[], T], *, wait_s: float) -> T:
-    """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff."""
+    """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff.
+
+    Raises:
+        StorageBrokenError: Its disk is full, or it cannot be written.
+    """
     deadline = time.monotonic() + wait_s
     pause_s = FIRST_PAUSE_S
     while True:
         try:
-            return call()
+            with connecting_until(deadline):
+                return call()
         except Exception as error:
+            _refuse_broken(error)
             if not is_passing(error) or time.monotonic() + pause_s > deadline:
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1.0))
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+def _refuse_broken(error: Exception) -> None:
+    """Raise what is wrong with the database itself as an error that no trial is blamed for."""
+    cause = error if isinstance(error, DBAPIError) else error.__cause__
+    if not isinstance(cause, DBAPIError):
+        return
+    hint = how_to_mend(cause)
+    if hint is not None:
+        raise StorageBrokenError(f"the database failed: {first_line(cause)}", hint) from cause

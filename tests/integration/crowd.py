@@ -11,13 +11,16 @@ from typing import Any
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+from sqlalchemy.orm import configure_mappers
 
 from storage.rdb import open_storage
 from storage.slots import Slots
 from tests.integration.planned import LONG_S, draw
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.integration.crowd"])
+# pytest: a process imports the main module again, which is that of whoever runs the tests.
+CONTEXT.set_forkserver_preload(["pytest", "tests.integration.crowd"])
+configure_mappers()  # once here, and not in each of many processes
 
 
 def crowd(n_processes: int, call: Callable[..., None], *args: Any, timeout_s: float = 120) -> None:
@@ -41,11 +44,11 @@ def crowd(n_processes: int, call: Callable[..., None], *args: Any, timeout_s: fl
 
 
 def _start_together(barrier: Any, call: Callable[..., None], *args: Any) -> None:
-    barrier.wait(60)
+    barrier.wait(100)
     call(*args)
 
 
-def open_and_claim(url: str) -> None:
+def open_and_claim(url: str, n_slots: int) -> None:
     """Open a database that may be empty, come to the one study, take a slot of it and finish it."""
     storage = open_storage(url)
     try:
@@ -53,7 +56,7 @@ def open_and_claim(url: str) -> None:
     except DuplicatedStudyError:  # another was first
         study_id = storage.get_study_id_from_name("study")
     slots = Slots(storage, study_id)
-    slots.plan(16)
+    slots.plan(n_slots)
     claim = slots.claim("host:1", draw)
     assert claim is not None
     slots.finish(claim, TrialState.COMPLETE, 1.0)

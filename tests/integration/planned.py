@@ -1,9 +1,13 @@
 """Studies with planned slots, and what stands in their tables, for the tests of storage."""
 
+import threading
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import optuna
 import sqlalchemy as sa
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.storages._rdb import models
@@ -20,6 +24,9 @@ DISTRIBUTIONS = {
 }
 LONG_S = 1000.0  # a grace period that no test outlives
 
+OPENED: list[Slots] = []
+"""What `planned` and `another` have opened; `conftest.py` closes it after each test."""
+
 
 def new_slots(url: str, n_slots: int = 0, *, name: str = "study") -> Slots:
     """Open the database, make a study of that name and plan its slots."""
@@ -28,6 +35,31 @@ def new_slots(url: str, n_slots: int = 0, *, name: str = "study") -> Slots:
     if n_slots:
         slots.plan(n_slots)
     return slots
+
+
+def planned(url: str, n_slots: int = 0) -> Slots:
+    """Slots of a new study, closed after the test."""
+    slots = new_slots(url, n_slots)
+    OPENED.append(slots)
+    return slots
+
+
+def another(slots: Slots, **options: Any) -> Slots:
+    """The same slots through a storage of its own, as another process has them."""
+    OPENED.append(Slots(open_storage(slots.storage.url), slots.study_id, **options))
+    return OPENED[-1]
+
+
+def in_threads(n: int, call: Callable[[int], Any]) -> list[Any]:
+    """Call in `n` threads that start together; errors are raised."""
+    barrier = threading.Barrier(n, timeout=60)
+
+    def run(i: int) -> Any:
+        barrier.wait()
+        return call(i)
+
+    with ThreadPoolExecutor(n) as pool:
+        return [future.result() for future in [pool.submit(run, i) for i in range(n)]]
 
 
 def draw(slot: Slot) -> Draw:
@@ -40,6 +72,16 @@ def claimed(slots: Slots) -> Claim:
     claim = slots.claim("host:1", draw)
     assert claim is not None
     return claim
+
+
+def objective(trial: optuna.Trial) -> float:
+    """One float, one int, three reports."""
+    x = trial.suggest_float("x", -1, 1) + trial.suggest_int("n", 0, 3)
+    for step in range(3):
+        trial.report(x + step, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    return x
 
 
 def attempts(slots: Slots) -> list[Attempt]:

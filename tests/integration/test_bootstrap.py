@@ -30,13 +30,13 @@ from tests.integration.crowd import crowd, open_and_claim
 from tests.integration.planned import attempts, new_slots
 
 
-def test_sixteen_processes_open_a_fresh_database_at_once(storage_url: str) -> None:
+def test_sixty_four_processes_open_a_fresh_database_at_once(storage_url: str) -> None:
     """All of them get through, to one study with one budget, and each takes a slot of it."""
-    crowd(16, open_and_claim, storage_url)
+    crowd(64, open_and_claim, storage_url, 64)
     storage = open_storage(storage_url, create=False)
     slots = Slots(storage, storage.get_study_id_from_name("study"))
     assert [(a.slot, a.state) for a in attempts(slots)] == [
-        (i, TrialState.COMPLETE) for i in range(16)
+        (i, TrialState.COMPLETE) for i in range(64)
     ]
     storage.close()
 

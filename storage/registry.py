@@ -1,0 +1,242 @@
+"""Who works on a study, for how long in all, and whether it was asked to stop.
+
+Workers register as study attributes, one a worker, which anybody with the database can read. Each
+beat of a worker also counts the study's time: the wall time during which any worker was there.
+When a worker stops, and what it says of itself, is decided in `study/`.
+"""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+
+from storage import attrs, rows
+from storage.backend import TRIALS
+from storage.dialect import utc_now
+from storage.rdb import SlotStorage
+from storage.rows import STUDY_ATTRS
+from storage.transaction import retry, write
+
+FORGOTTEN_AFTER_GRACES = 60
+"""A worker that was not heard of for so many grace periods is no longer listed."""
+
+
+@dataclass(frozen=True)
+class StopOrder:
+    """A request to stop, for every worker that was there when it was made.
+
+    Attributes:
+        id: Random; another one is another request.
+        now: Whether trials are to end at once instead of with their epoch.
+        why: None where a person asked, else a word such as "errors".
+        detail: What a person should read of it.
+    """
+
+    id: str
+    now: bool = False
+    why: str | None = None
+    detail: str | None = None
+
+    @classmethod
+    def new(cls, *, now: bool = False, why: str | None = None, detail: str | None = None) -> Any:
+        """Make one with an id of its own."""
+        return cls(secrets.token_hex(8), now, why, detail)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what stands in the study attribute."""
+        return {"id": self.id, "now": self.now, "why": self.why, "detail": self.detail}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at what a study tells its workers.
+
+    Attributes:
+        token: The study's; None where the study is gone.
+        stop: The newest request, however old.
+        used_s: Wall time of the study while anybody worked on it, until now, in s.
+    """
+
+    token: str | None
+    stop: StopOrder | None
+    used_s: float
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A worker as it describes itself, and how long ago it was heard of, in s."""
+
+    id: str
+    facts: dict[str, Any]
+    seen_s: float
+
+
+class Registry:
+    """A study's workers and its time.
+
+    Args:
+        grace_s: A worker that was not heard of for longer is gone.
+        wait_s: For how long a database that is away is waited for, per call.
+    """
+
+    def __init__(
+        self, storage: SlotStorage, study_id: int, *, grace_s: float, wait_s: float = 60.0
+    ) -> None:
+        self._engine: Engine = storage.engine
+        self._study_id = study_id
+        self._grace_s, self._wait_s = grace_s, wait_s
+
+    def join(self, worker: str, facts: Mapping[str, Any]) -> str:
+        """Register; the time in which nobody was there does not count.
+
+        Returns:
+            Now, as ISO 8601 in UTC: since when it is there.
+        """
+
+        def body(connection: Connection) -> str:
+            rows.lock_study(connection, self._study_id)
+            now = _now(connection)
+            there = [r for r in _read_workers(connection, self._study_id, now) if r.id != worker]
+            longest_s = FORGOTTEN_AFTER_GRACES * self._grace_s
+            self._drop(connection, [r.id for r in there if r.seen_s > longest_s])
+            is_first = all(r.seen_s > self._grace_s for r in there)
+            self._count(connection, now, counts=not is_first)
+            since = now.isoformat(timespec="milliseconds") + "Z"
+            self._put(connection, worker, {**facts, "since": since}, now)
+            return since
+
+        return write(self._engine, body, wait_s=self._wait_s)
+
+    def beat(self, worker: str, facts: Mapping[str, Any]) -> None:
+        """Say that the worker is still there; the time since anybody's last beat counts."""
+
+        def body(connection: Connection) -> None:
+            rows.lock_study(connection, self._study_id)
+            now = _now(connection)
+            self._count(connection, now, counts=True)
+            self._put(connection, worker, facts, now)
+
+        write(self._engine, body, wait_s=self._wait_s)
+
+    def leave(self, worker: str, *, was_there: bool = True) -> None:
+        """Take a worker off the list.
+
+        Args:
+            was_there: Whether it was at work until now; False for one that was found dead.
+        """
+
+        def body(connection: Connection) -> None:
+            rows.lock_study(connection, self._study_id)
+            now = _now(connection)
+            self._drop(connection, [worker])
+            there = _read_workers(connection, self._study_id, now)
+            is_last = all(r.seen_s > self._grace_s for r in there)
+            self._count(connection, now, counts=was_there, goes_on=not is_last)
+
+        write(self._engine, body, wait_s=self._wait_s)
+
+    def look(self) -> Seen:
+        """Read what the study tells its workers."""
+        keys = (attrs.TOKEN, attrs.STOP, attrs.USED)
+
+        def call() -> Seen:
+            with self._engine.connect() as connection:
+                found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key.in_(keys))
+                now = _now(connection)
+            stop = found.get(attrs.STOP)
+            order = None if stop is None else StopOrder(**stop)
+            used_s = self._used_s(found.get(attrs.USED), now, counts=True)
+            return Seen(found.get(attrs.TOKEN), order, used_s)
+
+        return retry(call, wait_s=self._wait_s)
+
+    def workers(self) -> list[Registered]:
+        """Return who is registered, by id; those not heard of for the grace period are gone."""
+
+        def call() -> list[Registered]:
+            with self._engine.connect() as connection:
+                return _read_workers(connection, self._study_id, _now(connection))
+
+        return retry(call, wait_s=self._wait_s)
+
+    def order_stop(self, order: StopOrder) -> None:
+        """Ask every worker that is there to stop; who joins later does not mind."""
+
+        def body(connection: Connection) -> None:
+            rows.lock_study(connection, self._study_id)
+            rows.write_study_attrs(connection, self._study_id, {attrs.STOP: order.to_json()})
+
+        write(self._engine, body, durable=True, wait_s=self._wait_s)
+
+    def claim_marker(self) -> tuple[str, bool]:
+        """Return what the study's marker file says, and whether this call made it up."""
+
+        def body(connection: Connection) -> tuple[str, bool]:
+            rows.lock_study(connection, self._study_id)
+            mine = STUDY_ATTRS.c.key == attrs.MARKER
+            found = _read_attrs(connection, self._study_id, mine).get(attrs.MARKER)
+            if found is not None:
+                return str(found), False
+            marker = secrets.token_hex(8)
+            rows.write_study_attrs(connection, self._study_id, {attrs.MARKER: marker})
+            return marker, True
+
+        return write(self._engine, body, wait_s=self._wait_s)
+
+    def _count(
+        self, connection: Connection, now: datetime, *, counts: bool, goes_on: bool = True
+    ) -> None:
+        mine = STUDY_ATTRS.c.key == attrs.USED
+        used = _read_attrs(connection, self._study_id, mine).get(attrs.USED)
+        used_s = round(self._used_s(used, now, counts=counts), 3)
+        value = {attrs.USED: {"used_s": used_s, "at": now.isoformat() if goes_on else None}}
+        rows.write_study_attrs(connection, self._study_id, value)
+
+    def _used_s(self, used: Mapping[str, Any] | None, now: datetime, *, counts: bool) -> float:
+        if used is None:
+            return 0.0
+        if not counts or used["at"] is None:
+            return float(used["used_s"])
+        since_s = (now - datetime.fromisoformat(used["at"])).total_seconds()
+        # A machine that slept is no worker: what is longer than a grace period was no work.
+        return float(used["used_s"]) + min(max(0.0, since_s), self._grace_s)
+
+    def _put(
+        self, connection: Connection, worker: str, facts: Mapping[str, Any], now: datetime
+    ) -> None:
+        value = {**facts, "seen_at": now.isoformat()}
+        rows.write_study_attrs(connection, self._study_id, {attrs.WORKERS + worker: value})
+
+    def _drop(self, connection: Connection, workers: list[str]) -> None:
+        names = [attrs.WORKERS + worker for worker in workers]
+        where = sa.and_(STUDY_ATTRS.c.study_id == self._study_id, STUDY_ATTRS.c.key.in_(names))
+        if names:
+            connection.execute(STUDY_ATTRS.delete().where(where))
+
+
+def _now(connection: Connection) -> datetime:
+    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
+    found: datetime = connection.execute(sa.select(now)).scalar_one()
+    return found
+
+
+def _read_attrs(
+    connection: Connection, study_id: int, where: sa.ColumnElement[bool]
+) -> dict[str, Any]:
+    query = sa.select(STUDY_ATTRS.c.key, STUDY_ATTRS.c.value_json)
+    query = query.where(STUDY_ATTRS.c.study_id == study_id, where)
+    return {key: json.loads(text) for key, text in connection.execute(query)}
+
+
+def _read_workers(connection: Connection, study_id: int, now: datetime) -> list[Registered]:
+    listed = STUDY_ATTRS.c.key.startswith(attrs.WORKERS, autoescape=True)
+    found = []
+    for key, facts in sorted(_read_attrs(connection, study_id, listed).items()):
+        seen_s = (now - datetime.fromisoformat(facts.pop("seen_at"))).total_seconds()
+        found.append(Registered(key.removeprefix(attrs.WORKERS), facts, max(0.0, seen_s)))
+    return found

@@ -1,0 +1,217 @@
+"""Slots whose trial was not ended by who claimed it: lost, crashed, ended by strangers, reopened.
+
+Decides when a slot gets a further row and when it is given up. A slot is opened again and its old
+row ended in one transaction, under the study's lock: however many notice, it gets one new row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from storage import attempt, attrs, rows
+from storage.dialect import is_passing
+from storage.errors import StorageUnavailableError
+from storage.rdb import SlotStorage
+from storage.transaction import retry, write
+
+T = TypeVar("T")
+
+
+class Requeue:
+    """What opens the slots of a study again. Cheap to make; holds no connection.
+
+    Args:
+        token: Of the study; nothing is claimed where the study of this id has another, or none.
+        wait_s: For how long a database that is away is waited for, per call.
+    """
+
+    def __init__(
+        self,
+        storage: SlotStorage,
+        study_id: int,
+        *,
+        token: str | None = None,
+        wait_s: float = 60.0,
+    ) -> None:
+        self.storage = storage
+        self.study_id = study_id
+        self.token = token
+        self._wait_s = wait_s
+        # Finished rows are immutable: those below the lowest unfinished one need one look.
+        self._checked_below = 0
+
+    def requeue_lost(self, grace_s: float, max_attempts: int | None = None) -> list[int]:
+        """Fail trials whose heartbeat is older than `grace_s` and open their slots again.
+
+        However many notice at once, a lost trial gets one successor: the row itself decides.
+
+        Args:
+            grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
+            max_attempts: How many losses in a row without a new report give a slot up.
+
+        Returns:
+            The numbers of the trials that this call found lost.
+        """
+        stale = self._read(lambda c: rows.find_stale(c, self.study_id, grace_s))
+        why = {attrs.REASON: attrs.Reason.LOST}
+        found = []
+        for trial_id, number in stale:
+
+            def is_still(connection: Connection, trial_id: int = trial_id) -> bool:
+                return bool(rows.find_stale(connection, self.study_id, grace_s, trial_id))
+
+            if self._lose(trial_id, why, max_attempts, is_still):
+                found.append(number)
+        return found
+
+    def running_of(self, worker: str) -> list[int]:
+        """Return the numbers of the trials that a worker, `host:pid`, holds."""
+        held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
+        return [number for _, number in held]
+
+    def requeue_crashed(
+        self,
+        worker: str,
+        why: Mapping[str, Any],
+        max_attempts: int | None = None,
+    ) -> list[int]:
+        """Fail what a worker that is dead held, and open its slot again without a grace period.
+
+        Args:
+            worker: `host:pid` of a process that its parent saw end.
+            why: Attributes that say how, `reason` among them. After `out_of_memory` the slot is
+                tried once more, alone on its device.
+            max_attempts: As in `requeue_lost`.
+
+        Returns:
+            The numbers of its trials.
+        """
+        held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
+        found = []
+        for trial_id, number in held:
+
+            def is_still(connection: Connection, trial_id: int = trial_id) -> bool:
+                found = attempt.read_attrs(connection, trial_id)
+                return found.get(attrs.WORKER) == worker
+
+            if self._lose(trial_id, why, max_attempts, is_still):
+                found.append(number)
+        return found
+
+    def _lose(
+        self,
+        trial_id: int,
+        why: Mapping[str, Any],
+        max_attempts: int | None,
+        is_still: Callable[[Connection], bool],
+    ) -> bool:
+        def body(connection: Connection) -> bool:
+            rows.lock_study(connection, self.study_id)
+            if not is_still(connection) or not rows.fail(connection, trial_id):
+                return False
+            attempt.write_attrs(connection, trial_id, why)
+            changes = _after_loss(connection, trial_id, why[attrs.REASON], max_attempts)
+            if changes is not None:
+                rows.insert_successor(connection, self.study_id, trial_id, changes)
+            return True
+
+        return self._write(body, durable=True)
+
+    def requeue_strangers(self) -> list[int]:
+        """Open the slots again whose newest row was ended by somebody without a claim of ours.
+
+        A plain Optuna worker that popped a slot, or the dashboard's tell, leaves such rows.
+
+        Returns:
+            The numbers of the new trials.
+        """
+
+        def look(connection: Connection) -> tuple[int, list[int]]:
+            open_from = rows.lowest_unfinished(connection, self.study_id)
+            below = self._checked_below
+            return open_from, rows.find_ended_by_strangers(connection, self.study_id, below)
+
+        def body(connection: Connection) -> list[int]:
+            rows.lock_study(connection, self.study_id)
+            ended = rows.find_ended_by_strangers(connection, self.study_id, self._checked_below)
+            return [rows.insert_successor(connection, self.study_id, i) for i in ended]
+
+        open_from, found = self._read(look)
+        requeued = self._write(body, durable=True) if found else []
+        self._checked_below = open_from
+        return requeued
+
+    def reopen(
+        self, trials: Sequence[int], study_attrs: Mapping[str, Any] | None = None
+    ) -> list[int]:
+        """Open the slots of failed trials again, as a further attempt with a fresh count of losses.
+
+        A trial that is not the newest of its slot, or not a FAIL, is passed over.
+
+        Args:
+            trials: Numbers.
+            study_attrs: Written with it, where any slot was opened.
+
+        Returns:
+            The numbers of the new trials.
+        """
+
+        def body(connection: Connection) -> list[int]:
+            rows.lock_study(connection, self.study_id)
+            opened = []
+            for trial_id in rows.find_newest_failed(connection, self.study_id, trials):
+                n_attempts = rows.read_carried(connection, trial_id).get(attrs.ATTEMPT, 1)
+                anew = {attrs.ATTEMPT: n_attempts + 1, attrs.LOSSES: None, attrs.ALONE: None}
+                opened.append(rows.insert_successor(connection, self.study_id, trial_id, anew))
+            if opened:
+                rows.write_study_attrs(connection, self.study_id, study_attrs or {})
+            return opened
+
+        return self._write(body, durable=True)
+
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        def call() -> T:
+            with self.storage.engine.connect() as connection:
+                return look(connection)
+
+        return self._patiently(lambda: retry(call, wait_s=self._wait_s))
+
+    def _write(
+        self, body: Callable[[Connection], T], *, durable: bool = False, single: bool = False
+    ) -> T:
+        engine, wait_s = self.storage.engine, self._wait_s
+        return self._patiently(
+            lambda: write(engine, body, durable=durable, single=single, wait_s=wait_s)
+        )
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            raise StorageUnavailableError(
+                f"the database was away or locked for over {self._wait_s:g} s: "
+                f"{error.__cause__ or error}"
+            ) from error
+
+
+def _after_loss(
+    connection: Connection, trial_id: int, reason: str, max_attempts: int | None
+) -> dict[str, Any] | None:
+    """Return in what the next attempt differs; None where the slot is given up.
+
+    A report of a step that no attempt before it had reached is progress, and ends the row of
+    losses. Memory that ran out with nothing beside it on the device would run out again.
+    """
+    carried = rows.read_carried(connection, trial_id)
+    progressed = rows.highest_step(connection, trial_id) > carried.get(attrs.REACHED, -1)
+    losses = 0 if progressed else carried.get(attrs.LOSSES, 0) + 1
+    changes: dict[str, Any] = {
+        attrs.ATTEMPT: carried.get(attrs.ATTEMPT, 1) + 1,
+        attrs.LOSSES: losses or None,
+    }
+    if reason == attrs.Reason.OUT_OF_MEMORY:
+        return None if carried.get(attrs.ALONE) else {**changes, attrs.ALONE: True}
+    return None if max_attempts is not None and losses >= max_attempts else changes

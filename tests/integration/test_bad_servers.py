@@ -1,0 +1,161 @@
+"""Servers that cannot be used: each is one line, soon, without a password."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.databases import PostgresServer
+from tests.integration.planned import new_slots, planned
+from tests.integration.refused import CREATE, LIMIT_S, SECRET, error_of
+
+pytestmark = pytest.mark.usefixtures("engines")  # closes those of the commands
+
+
+def shown(url: str, **parts: object) -> str:
+    """The URL with other parts, its password included."""
+    return make_url(url).set(**parts).render_as_string(hide_password=False)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
+def test_unknown_host_is_one_line(backend: str) -> None:
+    """Waited for, because a name may be there soon; the password is not shown."""
+    url = f"{backend}://me:{SECRET}@no-such-host.invalid/name"
+    error, hint = error_of(*CREATE, url=url)
+    assert error.startswith(f"cannot reach storage {backend}://me:***@no-such-host.invalid/name ")
+    assert "within 2 s: " in error
+    assert hint == "start the database, or name another --storage"
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """The port of a server that accepts every connection and never says a word."""
+    with ExitStack() as open_ones, socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    open_ones.enter_context(server.accept()[0])
+                except OSError:  # closed
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("backend", ["postgresql", "mysql"])
+def test_server_that_accepts_and_never_answers(backend: str, silent_port: int) -> None:
+    """Bounded by --wait, like a server that is away."""
+    url = f"{backend}://me:{SECRET}@127.0.0.1:{silent_port}/name"
+    started = time.monotonic()
+    error, _ = error_of(*CREATE, url=url)
+    assert error.startswith(f"cannot reach storage {backend}://me:***@127.0.0.1")
+    assert "within 2 s: " in error
+    assert time.monotonic() - started < 9.0  # the drivers' own limits are 10 s, and none
+
+
+def test_query_may_take_longer_than_the_handshake(mysql_url: str) -> None:
+    """The limit of reads is that of the connecting alone."""
+    slots = planned(mysql_url, 1)
+    with slots.storage.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        assert (raw._read_timeout, raw._write_timeout) == (None, None)
+
+
+@pytest.fixture
+def needy(postgres_server: PostgresServer, postgres_url: str) -> Iterator[str]:
+    """The URL of a role that must give its password, and may have one connection."""
+    role = f"needy_{make_url(postgres_url).database}"
+    url = shown(postgres_url, username=role, password=SECRET)
+    with psycopg.connect(plain(postgres_server.url("postgres")), autocommit=True) as admin:
+        query = "SELECT current_setting('hba_file'), pg_read_file(current_setting('hba_file'))"
+        path, text = admin.execute(query).fetchone() or ("", "")
+        kept = [line for line in text.splitlines() if line and not line.startswith("#")]
+        admin.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1 PASSWORD '{SECRET}'".encode())
+
+        def write(lines: list[str]) -> None:
+            rows = ", ".join(f"('{line}')" for line in lines)
+            admin.execute(f"COPY (VALUES {rows}) TO '{path}'".encode())
+            admin.execute("SELECT pg_reload_conf()")
+
+        write([f"host all {role} 127.0.0.1/32 scram-sha-256", *kept])
+        try:
+            wait_for(lambda: not connects(shown(url, password="wrong")))
+            yield url
+        finally:
+            write(kept)
+            wait_for(lambda: connects(shown(url, password="wrong")))
+            wait_for(lambda: dropped(admin, role))
+
+
+def plain(url: str) -> str:
+    """The URL as psycopg itself takes it."""
+    return url.replace("+psycopg", "")
+
+
+def connects(url: str) -> bool:
+    """Whether somebody may connect."""
+    try:
+        psycopg.connect(plain(url)).close()
+    except psycopg.OperationalError as error:
+        if "password" not in str(error) and "too many" not in str(error):
+            raise
+        return False
+    return True
+
+
+def dropped(admin: psycopg.Connection, role: str) -> bool:
+    """Drop a role once its connections have ended."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+    if admin.execute(query, (role,)).fetchone() != (0,):
+        return False
+    admin.execute(f"DROP ROLE {role}".encode())
+    return True
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it is so; fail where it does not become so."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_wrong_password_of_postgresql_is_refused_at_once(needy: str) -> None:
+    """No waiting for a server that has answered; neither password is shown."""
+    wrong = shown(needy, password=f"{SECRET}-wrong")
+    started = time.monotonic()
+    error, _ = error_of("create", "--objective", "synthetic", "--wait", "60s", url=wrong)
+    assert time.monotonic() - started < LIMIT_S
+    assert error.startswith("cannot use storage postgresql+psycopg://needy_")
+    assert "password authentication failed" in error
+
+
+def test_server_with_too_many_clients_is_waited_for(needy: str) -> None:
+    """One may leave soon; for no longer than --wait, and then the reason is named."""
+    with psycopg.connect(plain(needy)):
+        error, hint = error_of(*CREATE, url=needy)
+    assert "cannot reach storage" in error
+    assert "within 2 s: " in error
+    assert "too many connections for role" in error
+    assert hint == "start the database, or name another --storage"
+
+
+def test_database_that_takes_no_writes(postgres_url: str) -> None:
+    """A standby, or one that was set to be read: named, and not waited for."""
+    new_slots(postgres_url, 1).storage.close()
+    name = make_url(postgres_url).database
+    with psycopg.connect(plain(postgres_url), autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    error, hint = error_of(*CREATE, url=postgres_url)
+    assert "read-only transaction" in error
+    assert hint == "name the server that takes writes"

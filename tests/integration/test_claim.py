@@ -1,0 +1,117 @@
+"""What a claim writes, on each database, and its reports and its finish."""
+
+import json
+from itertools import chain
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+
+from storage import attempt, attrs, rows
+from storage.slots import Draw, Slot
+from tests.integration.planned import (
+    another,
+    attempts,
+    claimed,
+    draw,
+    in_threads,
+    planned,
+    rows_of_all_tables,
+)
+
+
+def test_claim_takes_the_lowest_number_and_writes_all_at_once(storage_url: str) -> None:
+    """State, heartbeat, worker, token, params and attributes are there when it returns."""
+    slots = planned(storage_url, 2)
+    optuna.load_study(study_name="study", storage=slots.storage).enqueue_trial({"x": 0.1})
+    claim = claimed(slots)
+    assert (claim.slot.trial, claim.slot.slot, claim.slot.attempt) == (0, 0, 1)
+    row = attempts(slots)[0]
+    assert row.state == TrialState.RUNNING
+    assert row.started_at is not None
+    assert row.seen_s is not None
+    assert row.seen_s < 60
+    assert row.params == {"x": 0.0, "kind": "b"}
+    assert row.user_attrs == {
+        attrs.SLOT: 0,
+        attrs.ATTEMPT: 1,
+        attrs.WORKER: "host:1",
+        attrs.CLAIM: claim.token,
+        attrs.SEED: 0,
+    }
+    assert claimed(slots).slot.trial == 1
+    assert slots.claim("host:1", draw) is None  # what a stranger enqueued is no slot
+
+
+def test_failing_draw_leaves_the_slot_waiting(storage_url: str) -> None:
+    """`draw` runs inside the transaction, which is rolled back."""
+    slots = planned(storage_url, 1)
+    before = rows_of_all_tables(slots.storage)
+
+    def fail(_: Slot) -> Draw:
+        raise ValueError("no params")
+
+    with pytest.raises(ValueError, match="no params"):
+        slots.claim("host:1", fail)
+    assert rows_of_all_tables(slots.storage) == before
+
+
+def test_no_two_claims_share_a_slot(storage_url: str) -> None:
+    """8 workers at once take every slot once."""
+    slots = planned(storage_url, 24)
+    each = [another(slots) for _ in range(8)]
+
+    def work(i: int) -> list[int]:
+        taken = []
+        while (claim := each[i].claim(f"host:{i}", draw)) is not None:
+            taken.append(claim.slot.trial)
+        assert taken == sorted(taken)
+        return taken
+
+    assert sorted(chain.from_iterable(in_threads(8, work))) == list(range(24))
+
+
+def test_report_of_a_step_is_replaced(storage_url: str) -> None:
+    """And values that are no number are kept as Optuna keeps them."""
+    slots = planned(storage_url, 1)
+    claim = claimed(slots)
+    reports = [(0, 0.5), (0, 0.75), (1, float("inf")), (2, float("-inf"))]
+    for step, value in reports:
+        slots.report(claim, step, value)
+    assert attempts(slots)[0].reports == dict(reports)
+
+
+def test_finish_writes_state_value_and_attributes(storage_url: str) -> None:
+    """Also over an attribute of the same key that the objective has set by Optuna."""
+    slots = planned(storage_url, 3)
+    first, second, third = claimed(slots), claimed(slots), claimed(slots)
+    slots.storage.set_trial_user_attr(first.trial_id, attrs.INFO, {"theirs": 1})
+    slots.finish(first, TrialState.COMPLETE, 0.5, {attrs.INFO: {"train_s": 1.5}})
+    slots.finish(second, TrialState.PRUNED)
+    slots.finish(third, TrialState.FAIL, None, {attrs.REASON: attrs.Reason.INFEASIBLE})
+    found = attempts(slots)
+    assert [(a.state, a.value) for a in found] == [
+        (TrialState.COMPLETE, 0.5),
+        (TrialState.PRUNED, None),
+        (TrialState.FAIL, None),
+    ]
+    assert found[0].user_attrs[attrs.INFO] == {"train_s": 1.5}
+    assert found[2].user_attrs[attrs.REASON] == attrs.Reason.INFEASIBLE
+    assert all(a.is_final and a.finished_at is not None for a in found)
+
+
+def test_attributes_are_plain_json(storage_url: str) -> None:
+    """What we write is what `json` makes of it: other tools read it."""
+    slots = planned(storage_url, 1)
+    claim = slots.claim(
+        "häst:1", lambda _: Draw({"x": 1.0}, {"x": FloatDistribution(0, 1)}, {"seed": 2**63})
+    )
+    assert claim is not None
+    with slots.storage.engine.connect() as connection:
+        found = attempt.read_attrs(connection, claim.trial_id)
+        texts = connection.execute(sa.select(rows.USER_ATTRS.c.value_json)).scalars().all()
+    assert found["worker"] == "häst:1"
+    assert found["seed"] == 2**63
+    assert all(json.dumps(json.loads(text)) == text for text in texts)
