@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, looking
+from study import commands, looking, steering
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -53,18 +53,22 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "run": commands.run_command,
         "status": looking.status_command,
         "watch": looking.watch_command,
+        "logs": looking.logs_command,
         "finalize": commands.finalize_command,
         "dashboard": commands.dashboard_command,
     },
     "Team": {
         "create": commands.create_command,
         "worker": commands.worker_command,
+        "stop": steering.stop_command,
         "list": looking.list_command,
-        "delete": commands.delete_command,
+        "delete": steering.delete_command,
         "copy": commands.copy_command,
     },
     "More": {
         "trials": looking.trials_command,
+        "retry": steering.retry_command,
+        "replay": looking.replay_command,
         "add": commands.add_command,
         "check": looking.check_command,
         "space": looking.space_command,
@@ -88,15 +92,20 @@ def is_known(error: Exception) -> bool:
 
 
 def as_storage_error(error: Exception) -> Exception | None:
-    """Return what the database's driver raised as an error of ours; None for any other."""
-    if type(error).__module__ != "sqlalchemy.exc" or not hasattr(error, "orig"):
-        return None
-    from storage.errors import StorageUnavailableError
+    """Return what the database's driver raised as an error of ours; None for any other.
 
-    said = (str(error.orig).strip().splitlines() or ["no message"])[0]
-    return StorageUnavailableError(
-        f"the database failed: {said}", "the same command, once it is up"
-    )
+    Optuna wraps it in a `StorageInternalError` where it commits.
+    """
+    cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
+    if type(cause).__module__ != "sqlalchemy.exc" or getattr(cause, "orig", None) is None:
+        return None
+    from storage.dialect import first_line, how_to_mend
+    from storage.errors import StorageBrokenError, StorageUnavailableError
+
+    said, hint = f"the database failed: {first_line(cause)}", how_to_mend(cause)
+    if hint is not None:
+        return StorageBrokenError(said, hint)
+    return StorageUnavailableError(said, "the same command, once it is up")
 
 
 def print_error(error: Any) -> None:

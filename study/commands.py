@@ -12,26 +12,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.options import (
+    DEFAULT_DRAIN,
+    DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
+    DEFAULT_WAIT,
     Competition,
     Data,
     Defining,
+    DrainTimeout,
     Model,
     Objective,
     Out,
     Quiet,
+    RecycleAfter,
     Storage,
     Study,
     Verbose,
+    Wait,
     WorkDir,
     Workers,
-    Yes,
     expand,
     key_values,
     seconds,
 )
 
 if TYPE_CHECKING:
+    from study.child import Settings
     from study.opening import OpenStudy
     from study.spec import Given
 
@@ -48,6 +54,9 @@ def run_command(
     finalize: Annotated[
         bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
     ] = False,
+    recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
+    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
+    wait: Wait = DEFAULT_WAIT,
     quiet: Quiet = False,
     verbose: Verbose = False,
     *,
@@ -58,10 +67,13 @@ def run_command(
     from study.running import View, run_workers
 
     view = View(quiet=quiet, verbose=verbose)
-    given = given_by(defining)
-    opened = create_or_resume(storage, study, data, defining.n_trials, given, view.say)
-    ended = run_workers(opened, workers, work_dir, view)
-    if ended.by_signal:
+    given, drain_s, wait_s = given_by(defining), seconds(drain_timeout), seconds(wait)
+    opened = create_or_resume(
+        storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
+    )
+    settings = _settings(opened, work_dir, recycle_after, drain_s, wait_s)
+    ended = run_workers(opened, workers, settings, view, finalizes=finalize)
+    if ended.was_asked:
         return ended.code
     if finalize:
         from study.finalize import finalize as finalize_study
@@ -77,6 +89,7 @@ def create_command(
     data: Data = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
+    wait: Wait = DEFAULT_WAIT,
     quiet: Quiet = False,
     *,
     defining: Defining,
@@ -87,7 +100,9 @@ def create_command(
 
     view = View(quiet=quiet)
     given = given_by(defining)
-    opened = create_or_resume(storage, study, data, defining.n_trials, given, view.say)
+    opened = create_or_resume(
+        storage, study, data, defining.n_trials, given, view.say, wait_s=seconds(wait)
+    )
     view.say(f"next: study worker {_where(opened)}")
     return 0
 
@@ -100,6 +115,9 @@ def worker_command(
     objective: Objective = None,
     model: Model = None,
     work_dir: WorkDir = None,
+    recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
+    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
+    wait: Wait = DEFAULT_WAIT,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
@@ -107,28 +125,25 @@ def worker_command(
     from study.opening import with_code_at
     from study.running import View, run_one, run_workers
 
-    opened = with_code_at(open_by_url(storage, study, data), objective, model)
+    drain_s, wait_s = seconds(drain_timeout), seconds(wait)
+    opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
+    settings = _settings(opened, work_dir, recycle_after, drain_s, wait_s)
     view = View(quiet=quiet, verbose=verbose)
     if workers == "1":
-        return run_one(opened, view)
-    return run_workers(opened, workers, work_dir, view).code
+        return run_one(opened, settings, view)
+    return run_workers(opened, workers, settings, view).code
 
 
-def delete_command(
-    storage: Storage = DEFAULT_STORAGE, study: Study = None, yes: Yes = False
-) -> int:
-    """Delete a study and its trials; data, outputs and logs stay."""
-    from storage.rdb import open_storage
-    from study.opening import find_study
+def _settings(
+    opened: "OpenStudy",
+    work_dir: Path | None,
+    recycle_after: int,
+    drain_s: float,
+    wait_s: float,
+) -> "Settings":
+    from study.child import Settings
 
-    opened = open_storage(storage, create=False)
-    study_id, name = find_study(opened, study)
-    n_trials = opened.get_n_trials(study_id)
-    if not yes:
-        typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
-    opened.delete_study(study_id)
-    print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
-    return 0
+    return Settings(opened.work_dir(work_dir), recycle_after, drain_s, wait_s)
 
 
 def copy_command(
@@ -215,17 +230,20 @@ def _where(opened: "OpenStudy") -> str:
     return shlex.join(words)
 
 
-def open_by_url(storage: str, study: str | None, data: Path | None = None) -> "OpenStudy":
+def open_by_url(
+    storage: str, study: str | None, data: Path | None = None, wait_s: float = 30.0
+) -> "OpenStudy":
     from storage.rdb import open_storage
     from study.opening import open_study
 
-    return open_study(open_storage(storage, create=False), study, data)
+    return open_study(open_storage(storage, create=False, wait_s=wait_s), study, data)
 
 
 def given_by(defining: Defining) -> "Given":
     from objectives.space import read_toml
-    from study.spec import PRUNERS, SAMPLERS, Given
+    from study.spec import KEPT_CHECKPOINTS, PRUNERS, SAMPLERS, Given
 
+    _check_choice("--keep-checkpoints", defining.keep_checkpoints, KEPT_CHECKPOINTS)
     _check_choice("--sampler", defining.sampler, SAMPLERS)
     _check_choice("--pruner", defining.pruner, PRUNERS)
     _check_choice("--precision", defining.precision, ("auto", "float32", "bfloat16"))
@@ -245,6 +263,11 @@ def given_by(defining: Defining) -> "Given":
         grace_s=None if defining.grace is None else seconds(defining.grace),
         heartbeat_s=None if defining.heartbeat is None else seconds(defining.heartbeat),
         max_attempts=defining.max_attempts,
+        trial_timeout_s=(
+            None if defining.trial_timeout is None else seconds(defining.trial_timeout)
+        ),
+        checkpoint_every=defining.checkpoint_every,
+        keep_checkpoints=defining.keep_checkpoints,
     )
 
 

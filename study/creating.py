@@ -6,44 +6,41 @@ objective works.
 """
 
 import getpass
+import secrets
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
-from objectives.base import FitOptions, Objective
-from objectives.load import load_objective, source_fingerprint, try_fit
+from objectives.base import FitOptions
+from objectives.load import try_fit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.errors import StorageMissingError
 from storage.rdb import SlotStorage, open_storage
+from storage.reading import read_fixed_params
 from storage.slots import Slots
+from study.defining import define_study, make_objective, redraws_of
+from study.environment import read_environment
 from study.errors import StudyError
 from study.opening import (
     Loaded,
     OpenStudy,
     Say,
-    absolute,
     find_study,
-    fingerprint_of,
     load,
-    load_data,
     open_study,
     study_names,
     with_code_at,
 )
-from study.sampler import SpaceExhausted, plan_redraws
-from study.spec import Given, StudySpec, check_lease, check_name, refuse_difference
+from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
 
-DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
-DEFAULT_EPOCHS = 10
 
 
 def create_or_resume(
@@ -53,6 +50,8 @@ def create_or_resume(
     n_trials: int | None,
     given: Given,
     say: Say,
+    *,
+    wait_s: float = 30.0,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -67,21 +66,23 @@ def create_or_resume(
     """
     if name is None:
         name = _default_name(storage_url, data_dir, given)
-    existing = _existing(storage_url, name)
+    existing = _existing(storage_url, name, wait_s)
     if existing is not None:
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
-    spec, loaded = _define(name, data_dir, given)
+    spec, loaded = define_study(name, data_dir, given)
     for warning in getattr(loaded.dataset, "warnings", ()):
         say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
-    redraws = _redraws(spec, 0, n_slots)
+    redraws = redraws_of(spec, 0, n_slots)
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
-    storage = open_storage(storage_url)
+    storage = open_storage(storage_url, wait_s=wait_s)
     study_id = _create_row(storage, name, spec.direction)
     trial_s = _try_out(loaded, spec)
     define = {
         attrs.SPEC: spec.to_json(),
+        attrs.TOKEN: secrets.token_hex(16),
+        attrs.VERSIONS: read_environment(),
         attrs.CREATED_BY: f"{getpass.getuser()}@{socket.gethostname()}",
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
@@ -104,7 +105,7 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
         if name is not None or (storage is not None and study_names(storage)):
             opened = open_study(storage or open_storage(storage_url, create=False), name)
             return SearchSpace.from_json(opened.spec.space)
-    return _objective(given, None, FitOptions()).space
+    return make_objective(given, None, FitOptions()).space
 
 
 def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
@@ -119,9 +120,9 @@ def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
         raise StudyError("which data?", "study run --data DIR (a folder with train.csv)") from None
 
 
-def _existing(storage_url: str, name: str) -> OpenStudy | None:
+def _existing(storage_url: str, name: str, wait_s: float) -> OpenStudy | None:
     try:
-        storage = open_storage(storage_url, create=False)
+        storage = open_storage(storage_url, create=False, wait_s=wait_s)
     except StorageMissingError:
         return None
     if name not in study_names(storage):
@@ -144,7 +145,8 @@ def _resume(
     spec, name, storage = opened.spec, opened.name, opened.storage
     wanted = given.of(
         "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
-        "grace_s", "heartbeat_s", "max_attempts", "options",
+        "grace_s", "heartbeat_s", "max_attempts", "trial_timeout_s", "checkpoint_every",
+        "keep_checkpoints", "options",
     )  # fmt: skip
     if wanted.get("precision") == "auto":
         del wanted["precision"]
@@ -153,7 +155,7 @@ def _resume(
     opened = replace(opened, data_dir=data_dir or opened.data_dir)
     if given.space is not None:
         local = replace(spec, objective=opened.objective, model=opened.model)
-        base = _objective(given, local, FitOptions())
+        base = make_objective(given, local, FitOptions())
         refuse_difference(name, spec, {"space": base.space.to_json()})
     if data_dir is not None:
         load(opened)
@@ -175,7 +177,8 @@ def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
     user_attrs = opened.storage.get_study_user_attrs(opened.study_id)
     have, wanted = opened.n_slots, n_trials + int(user_attrs.get(attrs.N_ADDED, 0))
     if wanted != have:
-        redraws = _redraws(opened.spec, have, wanted - have) if wanted > have else {}
+        added = read_fixed_params(opened.storage.engine, opened.study_id)
+        redraws = redraws_of(opened.spec, have, wanted - have, added) if wanted > have else {}
         opened.slots.plan(wanted, redraws)
 
 
@@ -185,37 +188,6 @@ def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -
             f"study '{name}' has a timeout of {stored_s:g} s; it can be raised only",
             "drop --timeout, or give a longer one",
         )
-
-
-def _define(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
-    grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
-    check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
-    probe = _objective(given, None, FitOptions())
-    dataset = load_data(probe, data_dir)
-    fit_options = FitOptions(
-        epochs=given.epochs or _default_epochs(probe, dataset),
-        precision=_precision(probe, given.precision),
-        threads=given.threads or 1,
-        deterministic=True if given.deterministic is None else given.deterministic,
-    )
-    objective = _objective(given, None, fit_options)
-    reference, model = _references(given)
-    spec = StudySpec(
-        objective=reference,
-        model=model,
-        options=given.options or {},
-        source=source_fingerprint(reference, model),
-        data=fingerprint_of(dataset) if objective.needs_data else None,
-        space=objective.space.to_json(),
-        direction=objective.direction,
-        seed=0 if given.seed is None else given.seed,
-        epochs=fit_options.epochs,
-        precision=fit_options.precision,
-        threads=fit_options.threads,
-        deterministic=fit_options.deterministic,
-        **given.of("sampler", "pruner", "timeout_s", "grace_s", "heartbeat_s", "max_attempts"),
-    )
-    return spec, Loaded(objective, dataset)
 
 
 def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
@@ -228,48 +200,6 @@ def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
     if not images_per_s:
         return None
     return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
-
-
-def _objective(given: Given, spec: StudySpec | None, options: FitOptions) -> Objective:
-    if spec is not None:
-        reference, model, chosen = spec.objective, spec.model, spec.options
-    else:
-        (reference, model), chosen = _references(given), given.options or {}
-    return load_objective(
-        reference, fit_options=options, options=chosen, model=model, space_overrides=given.space
-    )
-
-
-def _references(given: Given) -> tuple[str, str | None]:
-    if given.model is not None and given.objective is not None:
-        raise StudyError("--model and --objective exclude each other", "drop one of them")
-    model = None if given.model is None else absolute(given.model)
-    return absolute(given.objective or DEFAULT_OBJECTIVE), model
-
-
-def _default_epochs(objective: Objective, dataset: Any) -> int:
-    choose = getattr(objective, "default_epochs", None)
-    return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
-
-
-def _precision(objective: Objective, wanted: str | None) -> str:
-    if wanted not in (None, "auto"):
-        return str(wanted)
-    detect = getattr(objective, "detect_precision", None)
-    return "float32" if detect is None else str(detect())
-
-
-def _redraws(spec: StudySpec, first_slot: int, n_slots: int) -> dict[int, int]:
-    if spec.sampler != "random":
-        return {}
-    try:
-        return plan_redraws(SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots)
-    except SpaceExhausted as error:
-        raise StudyError(
-            f"the search space is exhausted: {error.n_distinct} distinct draws were found; "
-            f"{first_slot + n_slots} slots were asked for",
-            f"--n-trials {error.n_distinct}, or a wider --space",
-        ) from None
 
 
 def _create_row(storage: SlotStorage, name: str, direction: str) -> int:

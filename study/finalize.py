@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,11 @@ import numpy as np
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.atomic import atomic_path, make_folder, write_text
+from study.environment import read_versions
 from study.errors import StudyError
 from study.opening import Loaded, OpenStudy, Say, load
 from study.status import find_best, jsonable
 from study.submission import kaggle_line, write_submission
-
-PACKAGES = ("slot-study", "optuna", "tensorflow", "keras", "numpy", "sqlalchemy")
 
 
 @dataclass(frozen=True)
@@ -137,16 +135,6 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def _identity(opened: OpenStudy, best: Attempt, seed: int) -> dict[str, Any]:
     """Return what the outputs are a function of: the same identity, the same bytes."""
     spec = opened.spec
@@ -166,7 +154,7 @@ def _identity(opened: OpenStudy, best: Attempt, seed: int) -> dict[str, Any]:
         "source_sha256": spec.source,
         "data_sha256": spec.data,
         "machine": f"{platform.system()} {platform.machine()}",
-        "versions": _versions(),
+        "versions": read_versions(),
     }
 
 

@@ -1,29 +1,32 @@
 """N workers on this machine, and the process that looks after them.
 
-A worker is a child process with a command line of its own and a log file in the work dir. One that
-dies is started again after a pause; several deaths in a row without a finished trial end the run
-with the tail of that worker's log. Signals reach the supervisor alone, which passes them on.
+A worker is a child process with a command line of its own and a log file in the work dir. What one
+that dies held is open again at once, and it is started again after a pause; several deaths in a row
+without a finished trial give it up, and the last one ends the run with the tail of its log. Signals
+reach the supervisor alone, which passes them on.
 """
 
+import logging
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from storage import attrs
+from storage.errors import StorageError
 from study.atomic import make_folder
+from study.child import Child, KernelKills, Settings, how_it_ended
 from study.errors import StudyError
+from study.logs import last_lines
 from study.opening import OpenStudy, Say
+
+logger = logging.getLogger(__name__)
 
 MOST_DEATHS = 3
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
-TAIL_LINES = 15
-SUPERVISED = "STUDY_SUPERVISED"
-"""In a worker's environment, its supervisor's pid: the worker drains when that is gone."""
+MOURNING_S = 5.0  # for a database that is away; the grace period opens the slot as well
 
 
 def n_cores() -> int:
@@ -49,16 +52,15 @@ def count_workers(wanted: str, threads: int, n_open: int) -> int:
     return int(wanted)
 
 
-@dataclass
-class _Child:
-    index: int
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-    n_deaths: int = 0
-    start_at: float = 0.0
-    is_done: bool = False
-    tail_from: int = 0
-    shown_to: int = 0
+@dataclass(frozen=True)
+class Stop:
+    """Why a run is to end, and whether the workers know it by themselves.
+
+    A second request would end them at once.
+    """
+
+    why: str
+    is_known: bool = False
 
 
 class Supervisor:
@@ -67,49 +69,50 @@ class Supervisor:
     Args:
         opened: The study.
         n_workers: How many.
-        work_dir: Where the logs go; made where it is missing.
+        settings: What they are told; the work dir is made where it is missing.
+        stop_seen: Id of the newest stop order when this run began, or "".
         say: Called with one line for what a user should know.
         verbose: Whether to say what the workers write to their logs, too.
+
+    Attributes:
+        last_words: Of the newest worker that died again and again without finishing a trial.
     """
 
     def __init__(
         self,
         opened: OpenStudy,
         n_workers: int,
-        work_dir: Path,
+        settings: Settings,
+        stop_seen: str,
         say: Say,
         *,
         verbose: bool = False,
     ) -> None:
-        make_folder(work_dir, "--work-dir")
+        make_folder(settings.work.root, "--work-dir")
         self._opened, self._say, self._verbose = opened, say, verbose
-        self._children = [_Child(i, work_dir / f"worker-{i}.log") for i in range(n_workers)]
-        self._n_finished = -1
+        self._work = settings.work
+        self._children = [Child(opened, i, settings, stop_seen) for i in range(n_workers)]
+        self._kills = KernelKills()
+        self._n_final = -1
         self._draining = False
+        self.last_words = ""
 
-    def run(self, tick: Callable[[], int], should_stop: Callable[[], bool]) -> None:
+    def run(
+        self, count_final: Callable[[bool], int], should_stop: Callable[[], Stop | None]
+    ) -> None:
         """Look after the workers until they have all left.
 
         Args:
-            tick: Called several times a second; returns how many slots are final.
-            should_stop: Once true, the workers are asked to drain.
-
-        Raises:
-            StudyError: Workers died again and again without finishing a trial.
+            count_final: Called several times a second with False; returns how many slots are
+                final, as of a moment ago, or as of now where it is called with True.
+            should_stop: Once it returns something, no worker is started again.
         """
         try:
             while not all(child.is_done for child in self._children):
-                n_final = tick()
-                if n_final != self._n_finished:
-                    self._n_finished = n_final
-                    for child in self._children:
-                        child.n_deaths = 0
-                if should_stop() and not self._draining:
-                    self._say("stopping: the epochs in progress end, their slots are released")
-                    self.send(signal.SIGTERM)
-                    self._draining = True
+                self._note_final(count_final(False))
+                self._drain(should_stop())
                 for child in self._children:
-                    self._look_after(child)
+                    self._look_after(child, count_final)
                     if self._verbose:
                         self._pass_on(child)
                 time.sleep(0.1)
@@ -121,8 +124,7 @@ class Supervisor:
     def send(self, number: int) -> None:
         """Send a signal to every worker that runs."""
         for child in self._children:
-            if child.process is not None and child.process.poll() is None:
-                child.process.send_signal(number)
+            child.send(number)
 
     def end_now(self) -> None:
         """End every worker within two seconds; each gives its slot back first, if it still can."""
@@ -134,85 +136,79 @@ class Supervisor:
     def _wait(self, *, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         for child in self._children:
-            if child.process is not None:
-                try:
-                    child.process.wait(max(0.1, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    child.process.kill()
-                    child.process.wait()
+            child.wait(max(0.1, deadline - time.monotonic()))
 
-    def _look_after(self, child: _Child) -> None:
+    def _note_final(self, n_final: int) -> None:
+        if n_final != self._n_final:
+            self._n_final = n_final
+            for child in self._children:
+                child.n_deaths = 0
+
+    def _drain(self, stop: Stop | None) -> None:
+        if stop is None or self._draining:
+            return
+        self._say(f"{stop.why}: the epochs in progress end, their slots are released")
+        if not stop.is_known:
+            self.send(signal.SIGTERM)
+        self._draining = True
+
+    def _look_after(self, child: Child, count_final: Callable[[bool], int]) -> None:
         if child.is_done:
             return
-        if child.process is None:
+        if not child.is_started:
             if self._draining:
                 child.is_done = True
             elif time.monotonic() >= child.start_at:
-                self._start(child)
+                child.start()
             return
-        code = child.process.poll()
-        if code is None:
+        end = child.take_end()
+        if end is None:
             return
-        child.process = None
-        if code == 0 or self._draining:
+        worker, code = end
+        if code == 0:
             child.is_done = True
             return
-        self._mourn(child, code)
-
-    def _pass_on(self, child: _Child) -> None:
-        if not child.log.exists():
+        self._mourn(child, worker, code)
+        if self._draining:
+            child.is_done = True
             return
-        with child.log.open("rb") as log:
-            log.seek(child.shown_to)
-            *lines, _unfinished = log.read().split(b"\n")
-        for line in lines:
-            self._say(f"worker {child.index}: {line.decode(errors='replace')}")
-            child.shown_to += len(line) + 1
-
-    def _mourn(self, child: _Child, code: int) -> None:
         child.n_deaths += 1
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        self._note_final(count_final(True))  # a slot that was given up just now is an end, too
+        self._start_again(child, code)
+
+    def _mourn(self, child: Child, worker: str, code: int) -> None:
+        """Open what a dead worker held again, and say so."""
+        reason = attrs.Reason.CRASHED
+        if self._kills.was_one(code):
+            reason = attrs.Reason.OUT_OF_MEMORY
+        how = how_it_ended(code)
+        error = {"type": how, "message": f"worker {child.index} ({worker}) died: {how}"}
+        slots, registry = self._opened.patient_slots(MOURNING_S), self._opened.registry(MOURNING_S)
+        try:
+            held = slots.running_of(worker)
+            tail = "\n".join(last_lines(self._work.attempt_log(n)) for n in held)
+            why = {attrs.REASON: reason, attrs.ERROR: error, attrs.LOG: tail}
+            for trial in slots.requeue_crashed(worker, why, self._opened.spec.max_attempts):
+                self._say(f"trial {trial} ended with its worker: {reason}")
+            registry.leave(worker, was_there=False)
+        except StorageError as failure:
+            logger.warning("what worker %s held is found stale later: %s", worker, failure)
+
+    def _start_again(self, child: Child, code: int) -> None:
+        how = how_it_ended(code)
         if child.n_deaths >= MOST_DEATHS:
-            raise StudyError(
+            child.is_done = True
+            self.last_words = (
                 f"worker {child.index} died {child.n_deaths} times without finishing a trial "
-                f"({how}); the end of {child.log}:\n{_tail(child)}"
+                f"({how}); the end of {child.log}:\n{child.tail()}"
             )
-        pause_s = min(FIRST_PAUSE_S * 2 ** (child.n_deaths - 1), LONGEST_PAUSE_S)
+            if not all(other.is_done for other in self._children):
+                self._say(f"{self.last_words.partition(';')[0]}; the others go on")
+            return
+        pause_s = min(FIRST_PAUSE_S * 2 ** max(0, child.n_deaths - 1), LONGEST_PAUSE_S)
         child.start_at = time.monotonic() + pause_s
         self._say(f"worker {child.index} died ({how}); starting it again in {pause_s:g} s")
 
-    def _start(self, child: _Child) -> None:
-        environment = {
-            **os.environ,
-            SUPERVISED: str(os.getpid()),
-            # By the environment, because a command line is readable by everybody on the machine.
-            "STUDY_STORAGE": self._opened.storage.url,
-        }
-        # -P: a study.py in the current folder must not be taken for this program.
-        command = [sys.executable, "-P", "-m", "study", "worker", "--workers", "1"]
-        command += ["--study", self._opened.name]
-        if self._opened.data_dir is not None:
-            command += ["--data", str(self._opened.data_dir)]
-        if self._opened.model is not None:
-            command += ["--model", self._opened.model]
-        else:
-            command += ["--objective", self._opened.objective]
-        with child.log.open("ab") as log:
-            child.tail_from = log.tell()
-            child.shown_to = child.shown_to or child.tail_from
-            child.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
-                start_new_session=True,
-            )
-
-
-def _tail(child: _Child) -> str:
-    with child.log.open("rb") as log:
-        log.seek(child.tail_from)
-        lines = log.read().decode(errors="replace").splitlines()
-    return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
+    def _pass_on(self, child: Child) -> None:
+        for line in child.new_lines():
+            self._say(f"worker {child.index}: {line}")

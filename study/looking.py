@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from study.commands import given_by, open_by_url
-from study.options import DEFAULT_STORAGE, Defining, Json, Storage, Study, expand
+from study.options import (
+    DEFAULT_STORAGE,
+    Data,
+    Defining,
+    Json,
+    Model,
+    Objective,
+    Quiet,
+    Storage,
+    Study,
+    WorkDir,
+    expand,
+)
 
 
 def status_command(
@@ -68,6 +80,51 @@ def trials_command(
 
         Console(highlight=False).print(render_trials(rows, why_failed(opened)))
     return 0
+
+
+def logs_command(
+    trial: Annotated[str, typer.Argument(help="Number of the trial, or slot:NUMBER")],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    work_dir: WorkDir = None,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", envvar="STUDY_FOLLOW", help="Go on until it ends")
+    ] = False,
+) -> int:
+    """Print what a trial printed, also after it failed and from another machine."""
+    from study.logs import show_logs
+    from study.naming import find_trial
+
+    opened = open_by_url(storage, study)
+    found = find_trial(opened, trial)
+    show_logs(opened, found, opened.work_dir(work_dir), sys.stdout, follow=follow)
+    return 0
+
+
+def replay_command(
+    trial: Annotated[str, typer.Argument(help="Number of the trial, or slot:NUMBER")],
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    data: Data = None,
+    objective: Objective = None,
+    model: Model = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Run a trial again and compare its value and curve, bit for bit."""
+    from study.naming import find_trial
+    from study.opening import with_code_at
+    from study.replay import DIFFERENT, replay
+    from study.running import View
+
+    opened = with_code_at(open_by_url(storage, study, data), objective, model)
+    number = find_trial(opened, trial).trial
+    found = replay(opened, number, View(quiet=quiet).say)
+    if as_json:
+        _print_json({"same": found.same, "first_difference": found.first_difference})
+    else:
+        print(found.to_line())
+    return 0 if found.same else DIFFERENT
 
 
 def list_command(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> int:

@@ -14,9 +14,12 @@ from objectives.load import load_objective, source_fingerprint, with_space
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.rdb import SlotStorage
+from storage.registry import Registry
 from storage.slots import Slots
+from storage.url import parse_url, sqlite_path
 from study.errors import StudyError
 from study.spec import StudySpec, refuse_difference
+from study.workdir import WorkDir
 
 Say = Callable[[str], None]
 
@@ -26,6 +29,7 @@ class OpenStudy:
     """A study in its storage.
 
     Attributes:
+        token: Random, made with the study: no other study has it, in any database.
         data_dir: Where this machine has the data, as far as is known.
         objective, model: As in the spec, but with the paths that this machine has.
     """
@@ -37,11 +41,27 @@ class OpenStudy:
     data_dir: Path | None
     objective: str
     model: str | None
+    token: str | None = None
 
     @property
     def slots(self) -> Slots:
         """The study's budget."""
-        return Slots(self.storage, self.study_id)
+        return self.patient_slots(60.0)
+
+    def patient_slots(self, wait_s: float) -> Slots:
+        """The study's budget, for who waits so long for a database that is away."""
+        return Slots(self.storage, self.study_id, token=self.token, wait_s=wait_s)
+
+    def registry(self, wait_s: float = 60.0) -> Registry:
+        """Who works on the study."""
+        grace_s = self.spec.grace_s
+        return Registry(self.storage, self.study_id, grace_s=grace_s, wait_s=wait_s)
+
+    def work_dir(self, given: Path | None) -> WorkDir:
+        """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
+        beside = sqlite_path(parse_url(self.storage.url))
+        default = (beside.parent if beside else Path()) / f"{self.name}.work"
+        return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     @property
     def n_slots(self) -> int:
@@ -103,9 +123,17 @@ def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = N
     """
     study_id, found = find_study(storage, name)
     spec = read_spec(storage, study_id, found)
-    stored = storage.get_study_user_attrs(study_id).get(attrs.DATA_DIR)
+    user_attrs = storage.get_study_user_attrs(study_id)
+    stored = user_attrs.get(attrs.DATA_DIR)
     folder = data_dir or (Path(stored) if stored else None)
-    return OpenStudy(storage, study_id, found, spec, folder, spec.objective, spec.model)
+    token = user_attrs.get(attrs.TOKEN)
+    return OpenStudy(storage, study_id, found, spec, folder, spec.objective, spec.model, token)
+
+
+def stored_versions(opened: OpenStudy) -> dict[str, str]:
+    """Return the creator's machine and versions; empty where they were not recorded."""
+    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.VERSIONS)
+    return dict(found or {})
 
 
 def load(opened: OpenStudy) -> Loaded:
@@ -115,7 +143,13 @@ def load(opened: OpenStudy) -> Loaded:
         StudyError: Data, space or objective differ; the difference is named.
     """
     spec = opened.spec
-    options = FitOptions(spec.epochs, spec.precision, spec.threads, spec.deterministic)
+    options = FitOptions(
+        epochs=spec.epochs,
+        precision=spec.precision,
+        threads=spec.threads,
+        deterministic=spec.deterministic,
+        checkpoint_every=spec.checkpoint_every,
+    )
     objective = load_objective(
         opened.objective,
         fit_options=options,

@@ -16,6 +16,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 DEFAULT_STORAGE = "sqlite:///study.db"
+DEFAULT_RECYCLE_AFTER = 1000
+DEFAULT_DRAIN = "8s"
+DEFAULT_WAIT = "30s"
 ADVANCED = "Advanced"
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 _UNITS_S = {"": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
@@ -78,6 +81,22 @@ Workers = Annotated[
         callback=_auto_or_number,
     ),
 ]
+RecycleAfter = Annotated[
+    int,
+    _option(
+        "--recycle-after",
+        "Trials after which a worker process replaces itself; it also does when it grew by 1 GiB",
+        ADVANCED,
+        min=1,
+    ),
+]
+DrainTimeout = Annotated[
+    str,
+    _option("--drain-timeout", "How long a stopped worker may take to end its epoch", ADVANCED),
+]
+Wait = Annotated[
+    str, _option("--wait", "How long a database that does not answer is waited for", ADVANCED)
+]
 WorkDir = Annotated[
     Path | None, _option("--work-dir", "Logs and checkpoints; default <study>.work")
 ]
@@ -103,7 +122,8 @@ class Defining:
         ),
     ] = None
     timeout: Annotated[
-        str | None, _option("--timeout", "Wall time such as 30m, after which no slot is started")
+        str | None,
+        _option("--timeout", "Wall time of the study, such as 30m, for all workers together"),
     ] = None
     seed: Annotated[
         int | None, _option("--seed", "Same seed, same params and trainings (0)", min=0)
@@ -146,7 +166,23 @@ class Defining:
     ] = None
     max_attempts: Annotated[
         int | None,
-        _option("--max-attempts", "Losses in a row that give a slot up (3)", ADVANCED, min=1),
+        _option(
+            "--max-attempts",
+            "Losses in a row without progress that give a slot up (3)",
+            ADVANCED,
+            min=1,
+        ),
+    ] = None
+    trial_timeout: Annotated[
+        str | None, _option("--trial-timeout", "Wall time of a trial, then it failed", ADVANCED)
+    ] = None
+    checkpoint_every: Annotated[
+        int | None,
+        _option("--checkpoint-every", "Epochs between checkpoints (1)", ADVANCED, min=1),
+    ] = None
+    keep_checkpoints: Annotated[
+        str | None,
+        _option("--keep-checkpoints", "Of finished slots: best, all or none (best)", ADVANCED),
     ] = None
     no_deterministic: Annotated[
         bool,

@@ -1,39 +1,47 @@
 """A run on this machine: supervisor, live view and signals together, and how it ended.
 
 `run_workers` is what `study run` and `study worker --workers N` do; `run_one` is what each child
-does. The first signal drains: the epoch ends or `DRAIN_S` passes, the slot is released, the worker
-leaves; the second ends all within two seconds.
+does. The first signal drains: the epoch ends or the drain timeout passes, the slot is released, the
+worker leaves; the second ends all within two seconds.
 """
 
+import faulthandler
 import os
+import socket
 import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
-from storage.url import parse_url, sqlite_path
-from study.launch import SUPERVISED, Supervisor, count_workers
-from study.opening import OpenStudy, load
+from study.breaker import ERRORS
+from study.checkpoints import look_for_marker, resumable, tidy
+from study.child import STOP_SEEN, SUPERVISED, Settings
+from study.environment import minor_differences, read_environment
+from study.errors import StudyError
+from study.launch import Stop, Supervisor, count_workers
+from study.opening import OpenStudy, load, stored_versions
+from study.presence import Presence
+from study.recycle import Recycling, replace_process
 from study.signals import StopRequest
 from study.status import StudyStatus, eta_s, read_status
 from study.watch import Watch, duration, show_params
-from study.worker import Worker, work_dir_of
+from study.worker import Worker, worker_id
 
-DRAIN_S = 8.0
 INTERRUPTED = 130
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
 """Reasons that do not count as failures: facts of the params."""
 
+FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
+"""What a finalize may take: so many mean trials, and so many seconds."""
+
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its exit code, and whether a signal asked it to."""
+    """How a run ended: its exit code, and whether somebody asked it to."""
 
     code: int
-    by_signal: bool = False
+    was_asked: bool = False
 
 
 class View:
@@ -48,20 +56,24 @@ class View:
         if not self.quiet:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def hold_stderr(self) -> None:
+        """Go on printing to where stderr goes now, wherever a trial's log turns it."""
+        self.console.file = os.fdopen(os.dup(2), "w", buffering=1)
 
-def default_work_dir(opened: OpenStudy, given: Path | None) -> Path:
-    """Return the given work dir or `<study>.work` beside the SQLite file, else here."""
-    return given or work_dir_of(sqlite_path(parse_url(opened.storage.url)), opened.name)
 
-
-def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: View) -> Ended:
+def run_workers(
+    opened: OpenStudy, wanted: str, settings: Settings, view: View, *, finalizes: bool = False
+) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
+
+    Args:
+        finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
 
     Returns:
         Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
 
     Raises:
-        StudyError: Workers died again and again.
+        StudyError: Workers died again and again, or slots failed alike from the start.
     """
     status = read_status(opened)
     if status.done:
@@ -70,34 +82,39 @@ def run_workers(opened: OpenStudy, wanted: str, work_dir: Path | None, view: Vie
         return Ended(_exit_code(status))
     n_open = status.n_slots - status.n_final
     n_workers = count_workers(wanted, opened.spec.threads, n_open)
-    folder = default_work_dir(opened, work_dir)
-    _say_start(opened, status, n_workers, folder, view)
+    _say_start(opened, status, n_workers, settings, view)
+    stop_seen = _stop_id(status)
     watch = Watch(opened, view.console, quiet=view.quiet)
-    supervisor = Supervisor(opened, n_workers, folder, watch.say, verbose=view.verbose)
-    stop = StopRequest(lambda: None, supervisor.end_now)
-    deadline = _deadline(opened)
+    supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
+    stop = StopRequest(lambda: None, lambda: _end_now(supervisor, stop))
 
-    def tick() -> int:
-        found = watch.tick()
+    def count_final(now: bool) -> int:
+        found = watch.tick(now=now)
         return found.n_final if found else 0
 
-    def should_stop() -> bool:
-        return stop.event.is_set() or time.monotonic() > deadline
+    def should_stop() -> Stop | None:
+        if stop.event.is_set():
+            return Stop("stopping")
+        return _told_to_stop(opened, watch.status or status, stop_seen, finalizes)
 
     with stop, watch:
-        supervisor.run(tick, should_stop)
-        last = watch.tick(now=True)
-    if last is None:
-        last = read_status(opened)
+        supervisor.run(count_final, should_stop)
+        last = watch.tick(now=True) or read_status(opened)
+    _refuse_broken(last, stop_seen)
+    if supervisor.last_words and not (last.done or stop.event.is_set()):
+        raise StudyError(supervisor.last_words)
+    tidy(opened, settings.work)
     _say_end(last, view)
     if stop.by_interrupt:
-        return Ended(INTERRUPTED, by_signal=True)
-    return Ended(_exit_code(last) if last.done else 0, stop.event.is_set())
+        return Ended(INTERRUPTED, was_asked=True)
+    was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
+    return Ended(_exit_code(last) if last.done else 0, was_asked and not last.done)
 
 
-def run_one(opened: OpenStudy, view: View) -> int:
-    """Be one worker: work until the study is done or a signal comes; return the exit code."""
+def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
+    """Be one worker: work until the study is done or it is stopped; return the exit code."""
     worker: Worker | None = None
+    presence: Presence | None = None
     ended = threading.Event()
 
     def leave(after_s: float) -> None:
@@ -105,27 +122,102 @@ def run_one(opened: OpenStudy, view: View) -> int:
             return
         if worker is not None:
             worker.release_current()
+        if presence is not None:
+            presence.leave()
         os._exit(INTERRUPTED if stop.by_interrupt else 0)
 
-    stop = StopRequest(lambda: leave(DRAIN_S), lambda: leave(0.0))
+    stop = StopRequest(lambda: leave(settings.drain_s), lambda: leave(0.0))
     stop.install()
     is_supervised = SUPERVISED in os.environ
     if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
-    loaded = load(opened)
-    worker = Worker(opened, loaded, stop=stop.event, say=view.say)
-    worker.run()
+    faulthandler.enable()
+    view.hold_stderr()
+    stop_seen = os.environ.get(STOP_SEEN) or _stop_id(read_status(opened))
+    os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
+    presence = _presence(opened, stop, stop_seen, view)
+    with presence:
+        look_for_marker(opened, settings.work, view.say)
+        _warn_of_versions(opened, view)
+        loaded = load(opened)
+        worker = Worker(
+            opened,
+            loaded,
+            settings.work,
+            stop=stop.event,
+            say=view.say,
+            drain_s=settings.drain_s,
+            recycling=Recycling(settings.recycle_after),
+            presence=presence,
+        )
+        worker.run()
+        presence.stays = worker.is_old and not stop.event.is_set()
     ended.set()
+    if presence.stays:
+        replace_process()
     if stop.by_interrupt:
         return INTERRUPTED
-    if is_supervised or stop.event.is_set():  # to its supervisor, leaving is success
+    if is_supervised:  # to its supervisor, leaving is success
         return 0
-    return _exit_code(read_status(opened))
+    last = read_status(opened)
+    _refuse_broken(last, stop_seen)
+    return 0 if stop.event.is_set() else _exit_code(last)
 
 
-def _deadline(opened: OpenStudy) -> float:
+def _presence(opened: OpenStudy, stop: StopRequest, stop_seen: str, view: View) -> Presence:
+    environment = read_environment()
+    facts = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": environment.get("device"),
+        "threads": opened.spec.threads,
+        "versions": environment,
+    }
+    worker = worker_id(os.getpid())
+    return Presence(opened, worker, facts, stop=stop, stop_seen=stop_seen, say=view.say)
+
+
+def _warn_of_versions(opened: OpenStudy, view: View) -> None:
+    stored = stored_versions(opened)
+    found = minor_differences(stored, read_environment()) if stored else []
+    if found:
+        view.say(f"warning: results may differ in their last bits here: {', '.join(found)}")
+
+
+def _end_now(supervisor: Supervisor, stop: StopRequest) -> None:
+    supervisor.end_now()
+    if not stop.ended.wait(1.0):  # this process's own look at the database may hang
+        os._exit(INTERRUPTED if stop.by_interrupt else 0)
+
+
+def _stop_id(status: StudyStatus) -> str:
+    return status.seen.stop.id if status.seen.stop is not None else "none"
+
+
+def _told_to_stop(
+    opened: OpenStudy, status: StudyStatus, stop_seen: str, finalizes: bool
+) -> Stop | None:
+    """Return why the study's own state ends a run: a stop order, or its timeout."""
+    if _stop_id(status) != stop_seen:
+        return Stop("stopped", is_known=True)
     timeout_s = opened.spec.timeout_s
-    return float("inf") if timeout_s is None else time.monotonic() + timeout_s
+    if timeout_s is None:
+        return None
+    reserve_s = 0.0
+    if finalizes:
+        reserve_s = min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
+    if status.seen.used_s < timeout_s - reserve_s:
+        return None
+    return Stop(f"the study's {timeout_s:g} s are over", is_known=not finalizes)
+
+
+def _refuse_broken(status: StudyStatus, stop_seen: str) -> None:
+    order = status.seen.stop
+    if order is not None and order.id != stop_seen and order.why == ERRORS:
+        raise StudyError(
+            f"stopped, because {order.detail}",
+            "mend it, then the same command: the slots are open again",
+        )
 
 
 def _exit_code(status: StudyStatus) -> int:
@@ -133,15 +225,18 @@ def _exit_code(status: StudyStatus) -> int:
 
 
 def _say_start(
-    opened: OpenStudy, status: StudyStatus, n_workers: int, folder: Path, view: View
+    opened: OpenStudy, status: StudyStatus, n_workers: int, settings: Settings, view: View
 ) -> None:
     spec = opened.spec
     done = f"{status.n_final} of {status.n_slots} done"
     plural = "worker" if n_workers == 1 else "workers"
     view.say(
         f"{done}; {n_workers} {plural}, {spec.epochs} epochs a trial, {spec.precision}, "
-        f"{spec.threads} thread(s) each; logs in {folder}"
+        f"{spec.threads} thread(s) each; logs in {settings.work.root}"
     )
+    going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
+    if going_on:
+        view.say(f"interrupted: {', '.join(going_on)}")
     expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, n_workers)
     if expected_s is not None:
         view.say(f"expected to take about {duration(expected_s)}")

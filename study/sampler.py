@@ -7,6 +7,7 @@ because an earlier one has the same params. It never reads the study: Hyperband'
 """
 
 import threading
+from collections.abc import Mapping
 from decimal import Context, Decimal
 from functools import lru_cache
 from hashlib import blake2b
@@ -100,7 +101,13 @@ def draw_param(
     raise TypeError(f"cannot draw {name} from {distribution!r}")
 
 
-def plan_redraws(space: SearchSpace, seed: int, first_slot: int, n_slots: int) -> dict[int, int]:
+def plan_redraws(
+    space: SearchSpace,
+    seed: int,
+    first_slot: int,
+    n_slots: int,
+    given: Mapping[int, Mapping[str, Any]] | None = None,
+) -> dict[int, int]:
     """Return the redraw, >= 1, of those new slots whose params would equal an earlier slot's.
 
     Slots 0 to first_slot + n_slots - 1 are walked in order, and each takes the lowest redraw that
@@ -111,6 +118,9 @@ def plan_redraws(space: SearchSpace, seed: int, first_slot: int, n_slots: int) -
     than 2**45 floats, so that 100,000 slots meet twice on it with a probability of 1e-4 at most,
     and then all their other params would have to agree as well.
 
+    Args:
+        given: Slot to params, for slots whose params were not drawn (`study add`).
+
     Raises:
         SpaceExhausted: `MAX_REDRAWS` in a row found no new params.
     """
@@ -119,6 +129,11 @@ def plan_redraws(space: SearchSpace, seed: int, first_slot: int, n_slots: int) -
     seen: set[tuple[tuple[str, Any], ...]] = set()
     redraws: dict[int, int] = {}
     for slot in range(first_slot + n_slots):
+        if given and slot in given:
+            seen.add(
+                tuple((e.name, given[slot][e.name]) for e in space.entries if e.name in given[slot])
+            )
+            continue
         for redraw in range(MAX_REDRAWS + 1):
             # Equal names give values of one type, so that 1 and True cannot meet in one place.
             point = tuple(draw_params(space, seed, slot, redraw).items())

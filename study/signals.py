@@ -25,11 +25,13 @@ class StopRequest:
     Attributes:
         event: Set by the first request.
         by_interrupt: Whether a request was a Ctrl-C.
+        ended: Set when signals are heard no longer.
     """
 
     def __init__(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
         self.event = threading.Event()
         self.by_interrupt = False
+        self.ended = threading.Event()
         self._on_first, self._on_second = on_first, on_second
         self._before: dict[int, Any] = {}
         self._written: socket.socket | None = None
@@ -53,6 +55,7 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.ended.set()
         # What comes after a run, such as finalize, must end by a Ctrl-C as any program does.
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -12,6 +12,7 @@ from study.errors import StudyError
 
 SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
 PRUNERS = ("none", "median", "asha", "hyperband")
+KEPT_CHECKPOINTS = ("best", "all", "none")
 LONGEST_NAME = 200
 MAY_CHANGE = ("timeout_s",)
 """Fields that a later command may raise; every other difference is refused."""
@@ -29,9 +30,12 @@ class StudySpec:
         data: Fingerprint of the data; None where the objective needs none.
         space: The search space as JSON (see `objectives.space.SearchSpace.to_json`).
         epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
-        timeout_s: Wall time after which no further slot is started, in s; None is no limit.
+        timeout_s: Wall time of the study, while anybody works on it, in s; None is no limit.
+        trial_timeout_s: Wall time of an attempt, in s; None is no limit.
+        checkpoint_every: Epochs between checkpoints.
+        keep_checkpoints: Of the finished slots: "best", "all" or "none".
         grace_s, heartbeat_s: Lease times, in s.
-        max_attempts: How many losses of a slot in a row give it up.
+        max_attempts: How many losses of a slot in a row without progress give it up.
     """
 
     objective: str
@@ -52,6 +56,9 @@ class StudySpec:
     grace_s: float = 60.0
     heartbeat_s: float = 15.0
     max_attempts: int = 3
+    trial_timeout_s: float | None = None
+    checkpoint_every: int = 1
+    keep_checkpoints: str = "best"
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -90,6 +97,9 @@ class Given:
     grace_s: float | None = None
     heartbeat_s: float | None = None
     max_attempts: int | None = None
+    trial_timeout_s: float | None = None
+    checkpoint_every: int | None = None
+    keep_checkpoints: str | None = None
 
     def of(self, *names: str) -> dict[str, Any]:
         """Return those of the named values that were given."""

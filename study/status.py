@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
+from storage.registry import Registered, Seen
 from storage.transaction import retry
 from study.opening import OpenStudy
 
@@ -32,15 +33,15 @@ class Best:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker that holds a trial; `epoch` counts finished ones, `seen_s` is a heartbeat's age."""
+    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age."""
 
     id: str
     host: str
     pid: int | None
     device: str | None
-    trial: int
-    slot: int
-    epoch: int
+    trial: int | None
+    slot: int | None
+    epoch: int | None
     seen_s: float | None
     state: str
 
@@ -58,6 +59,7 @@ class StudyStatus:
         reasons: Reason to the number of slots that ended so.
         images_per_s: Of the trials in progress together, from those that finished; None if unknown.
         trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
+        seen: What the study tells its workers: the newest stop order, the time used.
     """
 
     study: str
@@ -76,6 +78,7 @@ class StudyStatus:
     reasons: dict[str, int]
     images_per_s: float | None
     trial_s: float | None
+    seen: Seen
 
     @property
     def n_final(self) -> int:
@@ -85,17 +88,19 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        del found["reasons"], found["images_per_s"], found["trial_s"]
+        del found["reasons"], found["images_per_s"], found["trial_s"], found["seen"]
         return jsonable(found)  # type: ignore[no-any-return]
 
 
-def read_status(opened: OpenStudy) -> StudyStatus:
+def read_status(opened: OpenStudy, *, wait_s: float = LONGEST_OUTAGE_S) -> StudyStatus:
     """Look at a study: a few statements, whatever its size; waits for a database that is away."""
-    return retry(lambda: _read_status(opened), wait_s=LONGEST_OUTAGE_S)
+    return retry(lambda: _read_status(opened), wait_s=wait_s)
 
 
 def _read_status(opened: OpenStudy) -> StudyStatus:
     engine, study_id = opened.storage.engine, opened.study_id
+    registry = opened.registry(wait_s=0.0)
+    workers = registry.workers()
     attempts = read_attempts(engine, study_id)
     newest = newest_by_slot(attempts)
     by_state = dict.fromkeys(TrialState, 0)
@@ -119,13 +124,16 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         failed=by_state[TrialState.FAIL],
         attempts=sum(_is_attempt(a) for a in ours),
         lost=sum(_reason(a) == attrs.Reason.LOST for a in ours),
-        workers=[_worker(detailed.get(a.trial, a), opened.spec.grace_s) for a in running],
+        workers=list_workers(
+            workers, [detailed.get(a.trial, a) for a in running], opened.spec.grace_s
+        ),
         best=_described(best, detailed),
         done=n_slots > 0 and waiting + len(running) == 0,
         eta_s=eta_s(trial_s, waiting, len(running), len(running)),
         reasons=_reasons(newest.values()),
         images_per_s=_images_per_s(attempts, len(running)),
         trial_s=trial_s,
+        seen=registry.look(),
     )
 
 
@@ -215,21 +223,34 @@ def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:
     return counts
 
 
-def _worker(attempt: Attempt, grace_s: float) -> WorkerStatus:
-    name = str(attempt.user_attrs.get(attrs.WORKER, "unknown"))
+def list_workers(
+    registered: Iterable[Registered], running: Iterable[Attempt], grace_s: float
+) -> list[WorkerStatus]:
+    """Return a line a worker: those that registered, and whoever else holds a trial."""
+    held = {str(a.user_attrs.get(attrs.WORKER, "unknown")): a for a in running}
+    known = {r.id: r for r in registered}
+    names = sorted(known.keys() | held.keys())
+    return [_worker(name, known.get(name), held.get(name), grace_s) for name in names]
+
+
+def _worker(
+    name: str, known: Registered | None, held: Attempt | None, grace_s: float
+) -> WorkerStatus:
+    facts = {} if known is None else known.facts
+    ages = [known.seen_s] if known is not None else []
+    ages += [held.seen_s] if held is not None and held.seen_s is not None else []
     host, _, pid = name.rpartition(":")
-    seen_s = attempt.seen_s
-    gone = seen_s is not None and seen_s > grace_s
+    state = "training" if held is not None else str(facts.get("state", "unknown"))
     return WorkerStatus(
         id=name,
         host=host or name,
         pid=int(pid) if pid.isdigit() else None,
-        device=None,
-        trial=attempt.trial,
-        slot=attempt.slot if attempt.slot is not None else -1,
-        epoch=len(attempt.reports),
-        seen_s=None if seen_s is None else round(seen_s, 3),
-        state="gone" if gone else "training",
+        device=facts.get("device"),
+        trial=None if held is None else held.trial,
+        slot=None if held is None else held.slot,
+        epoch=None if held is None else len(held.reports),
+        seen_s=round(min(ages), 3) if ages else None,
+        state="gone" if ages and min(ages) > grace_s else state,
     )
 
 

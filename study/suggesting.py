@@ -6,6 +6,7 @@ works on it. The space is walked by the same code either way.
 """
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
         "gp": lambda: optuna.samplers.GPSampler(seed=seed),
         "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed),
-        "qmc": lambda: optuna.samplers.QMCSampler(seed=seed),
+        "qmc": lambda: _make_qmc(seed),
     }
     needs = {"gp": "torch", "cmaes": "cmaes", "qmc": "scipy"}.get(name)
     if needs is not None and importlib.util.find_spec(needs) is None:
@@ -46,6 +47,15 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
             f"pip install {needs}, or another --sampler",
         )
     return made[name]()
+
+
+def _make_qmc(seed: int) -> optuna.samplers.QMCSampler:
+    """Return the sampler without its warning, once a worker, that Optuna may change it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "QMCSampler is experimental", optuna.exceptions.ExperimentalWarning
+        )
+        return optuna.samplers.QMCSampler(seed=seed)
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:

@@ -17,12 +17,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from storage.dialect import is_passing
 from study.opening import OpenStudy
 from study.status import StudyStatus, WorkerStatus, read_status
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
 LINE_EVERY_S = 10.0
+AWAY_POLL_S = 1.0
 
 
 def duration(seconds: float | None) -> str:
@@ -83,11 +85,13 @@ def _workers_table(workers: list[WorkerStatus]) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     table.add_column("epochs", justify="right")
     table.add_column("seen", justify="right")
+    table.add_column("state")
     for worker in workers:
         style = "red" if worker.state == "gone" else ""
         seen = f"{duration(worker.seen_s)} ago"
-        row = (worker.id, str(worker.trial), str(worker.slot), str(worker.epoch), seen)
-        table.add_row(*row, style=style)
+        held = (worker.trial, worker.slot, worker.epoch)
+        shown = ["-" if number is None else str(number) for number in held]
+        table.add_row(worker.id, *shown, seen, worker.state, style=style)
     return table
 
 
@@ -124,6 +128,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._next_look = 0.0
         self._next_line = 0.0
         self._last_line = ""
+        self._is_away = False
         self.status: StudyStatus | None = None
 
     def __enter__(self) -> "Watch":
@@ -146,15 +151,31 @@ class Watch(AbstractContextManager["Watch"]):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
-        """Look and show, where it is time to; return the newest status."""
+        """Look and show, where it is time to; return the newest status.
+
+        A database that is away is waited for: the status is then that of the last look.
+        """
         started = time.monotonic()
         if started < self._next_look and not now:
             return self.status
-        self.status = read_status(self._opened)
+        try:
+            self.status = read_status(self._opened, wait_s=0.0)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            self._next_look = time.monotonic() + AWAY_POLL_S
+            self._say_away()
+            return self.status
+        self._is_away = False
         took_s = time.monotonic() - started
         self._next_look = started + max(POLL_S, took_s / SHARE_OF_LOOKING)
         self._show(self.status, now)
         return self.status
+
+    def _say_away(self) -> None:
+        if not self._is_away:
+            self.say("the database does not answer; waiting for it")
+        self._is_away = True
 
     def _show(self, status: StudyStatus, now: bool) -> None:
         if self._live:

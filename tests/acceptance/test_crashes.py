@@ -29,17 +29,17 @@ def start(place: Place, url: str, **options: object) -> Running:
     return place.start("run", "--storage", url, "--study", "s", *sizes, *place.synthetic(**options))
 
 
-def assert_exact(place: Place, url: str, n_lost: int) -> None:
+def assert_exact(place: Place, url: str, n_lost: int, n_crashed: int = 0) -> None:
     """Every slot is complete once, with the values of a study in which nothing happened."""
     assert results(rows_of(url, "s")) == expected(N_SLOTS)
     assert set(slots(place.ledger_lines(), "end", "complete")) == set(range(N_SLOTS))
     status = look(url, "s")
     assert (status.complete, status.lost, status.done) == (N_SLOTS, n_lost, True)
-    assert status.attempts == N_SLOTS + n_lost
+    assert status.attempts == N_SLOTS + n_lost + n_crashed
 
 
 def test_killed_worker_loses_no_slot(place: Place, storage_url: str) -> None:
-    """Its slot is run again once its heartbeat is old, by whoever is there."""
+    """Its supervisor opens its slot at once, and starts it again."""
     with start(place, storage_url, sleep_s=1.5, n_steps=10) as running:
         workers = running.wait_until(lambda: busy_workers(place, storage_url))
         killed, slot = workers.popitem()
@@ -47,9 +47,10 @@ def test_killed_worker_loses_no_slot(place: Place, storage_url: str) -> None:
         done = running.wait()
     assert done.code == 0
     assert "died (signal SIGKILL); starting it again" in done.err
-    assert_exact(place, storage_url, n_lost=1)
-    (lost,) = [row for row in rows_of(storage_url, "s") if row["state"] == "FAIL"]
-    assert (lost["slot"], lost["attempt"], lost["reason"]) == (slot, 1, "lost")
+    assert "ended with its worker: crashed" in done.err
+    assert_exact(place, storage_url, n_lost=0, n_crashed=1)
+    (crashed,) = [row for row in rows_of(storage_url, "s") if row["state"] == "FAIL"]
+    assert (crashed["slot"], crashed["attempt"], crashed["reason"]) == (slot, 1, "crashed")
     assert slots(place.ledger_lines(), "end", "complete").total() == N_SLOTS
 
 
@@ -79,7 +80,7 @@ def test_slot_of_a_study_that_always_loses_it_is_given_up(place: Place, sqlite_u
         os.kill(place.ledger_lines()[0]["pid"], signal.SIGKILL)
         done = running.wait()
     assert done.code == 3, done.err
-    assert "failed slots: 1 lost" in done.err
+    assert "failed slots: 1 crashed" in done.err
 
 
 def test_workers_of_a_killed_supervisor_leave_by_themselves(place: Place, sqlite_url: str) -> None:
@@ -110,6 +111,40 @@ def test_database_that_crashes_and_comes_back_costs_nothing(
     assert "Traceback" not in done.err
     assert_exact(place, postgres_url, n_lost=0)
     assert slots(place.ledger_lines(), "start").total() == N_SLOTS
+
+
+PATIENT = """
+import pathlib
+import time
+from objectives.synthetic import SyntheticObjective
+
+class make(SyntheticObjective):
+    def fit(self, params, dataset, **rest):
+        while not pathlib.Path("go").exists():
+            time.sleep(0.05)
+        return super().fit(params, dataset, **rest)
+"""
+
+
+def test_killed_worker_without_a_supervisor_loses_no_slot(place: Place, sqlite_url: str) -> None:
+    """Its heartbeat grows old, and a worker that waits for the last slot takes it up."""
+    (place.folder / "mine.py").write_text(PATIENT)
+    (place.folder / "go").touch()  # for the one batch of `create`
+    options = ["--storage", sqlite_url, "--study", "s"]
+    place.run("create", *options, "--n-trials", 1, "--objective", "mine.py:make", *QUICK)
+    (place.folder / "go").unlink()
+    with place.start("worker", *options, "--workers", 1) as killed:
+        killed.wait_until(lambda: look(sqlite_url, "s").running == 1)
+        with place.start("worker", *options, "--workers", 1) as waiting:
+            waiting.wait_until(lambda: len(look(sqlite_url, "s").workers) == 2)
+            killed.send(signal.SIGKILL)
+            (place.folder / "go").touch()
+            done = waiting.wait()
+    assert done.code == 0
+    assert "trial 0 was lost; its slot is open again" in done.err
+    assert results(rows_of(sqlite_url, "s")) == expected(1)
+    (lost,) = [row for row in rows_of(sqlite_url, "s") if row["state"] == "FAIL"]
+    assert (lost["attempt"], lost["reason"]) == (1, "lost")
 
 
 DYING = """

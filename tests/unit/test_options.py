@@ -50,7 +50,7 @@ OPTIONS = [
     pytest.param(name, option, id=f"{name}-{option.name}")
     for name, command in COMMANDS.items()
     for option in command.params
-    if option.name != "help"
+    if option.name != "help" and option.param_type_name == "option"
 ]
 
 
@@ -74,7 +74,7 @@ def test_every_option_takes_its_environment_variable(
     name: str, option: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its value gets to the command as if it had been given."""
-    required = [flag for p in COMMANDS[name].params if p.required for flag in (p.opts[-1], "x")]
+    required = [word for p in COMMANDS[name].params if p.required for word in words_of(p)]
     given = [] if option.required else required
     text, wanted = {
         bool: ("true", True),
@@ -85,6 +85,11 @@ def test_every_option_takes_its_environment_variable(
     monkeypatch.setenv(option.envvar, text)
     context = COMMANDS[name].make_context(name, list(given))
     assert context.params[option.name] == wanted
+
+
+def words_of(parameter: Any) -> list[str]:
+    """A value for an option or an argument, as it is typed."""
+    return ["x"] if parameter.param_type_name == "argument" else [parameter.opts[-1], "x"]
 
 
 def kind_of(name: str, parameter: str) -> Any:
@@ -132,6 +137,16 @@ USAGE = [
     "run --pruner bogus",
     "run --precision float16",
     "run --timeout soon",
+    "run --trial-timeout soon",
+    "run --keep-checkpoints some",
+    "run --checkpoint-every 0",
+    "run --objective synthetic --drain-timeout soon",
+    "run --objective synthetic --wait soon",
+    "worker --recycle-after 0",
+    "retry",
+    "retry 1 --failed",
+    "logs",
+    "replay",
     "run --grace 10parsecs",
     "run --objective synthetic --objective-option sleep_s",
     "add",

@@ -157,6 +157,26 @@ def test_may_skip():
 def test_known_failure():
     raise ValueError
 """
+MYSQL_SKIPPING = """
+import pytest
+
+def test_needs_mysql(mysql_url):
+    pass
+
+def test_says_that_there_is_no_mysql():
+    pytest.skip("STUDY_TEST_MYSQL_URL names no server")
+
+def test_needs_more_than_mysql():
+    pytest.skip("STUDY_TEST_MYSQL_URL names no server that is new enough")
+"""
+
+
+def outcomes_of(pytester: pytest.Pytester, tests: str, **outcomes: int) -> None:
+    """Run tests under the rule of `tests/conftest.py`, and expect these outcomes."""
+    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
+    pytester.makeini("[pytest]\nmarkers = expected_skip: may skip")
+    pytester.makepyfile(tests)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n0").assert_outcomes(**outcomes)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +191,31 @@ def test_unexpected_skip_fails_where_none_is_allowed(
 ) -> None:
     """With STUDY_TEST_NO_SKIP=1 a test that skips itself fails, unless it is marked."""
     monkeypatch.setenv("STUDY_TEST_NO_SKIP", no_skip)
-    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
-    pytester.makeini("[pytest]\nmarkers = expected_skip: may skip")
-    pytester.makepyfile(SKIPPING)
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n0").assert_outcomes(**outcomes)
+    outcomes_of(pytester, SKIPPING, **outcomes)
+
+
+def test_mysql_may_be_skipped_where_no_server_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one skip that needs no mark: whoever runs the tests has no such server."""
+    monkeypatch.setenv("STUDY_TEST_NO_SKIP", "1")
+    monkeypatch.delenv("STUDY_TEST_MYSQL_URL", raising=False)
+    outcomes_of(pytester, MYSQL_SKIPPING, skipped=2, failed=1)
+
+
+def test_mysql_may_not_be_skipped_where_a_server_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that nobody reaches is no reason either."""
+    monkeypatch.setenv("STUDY_TEST_NO_SKIP", "1")
+    monkeypatch.setenv("STUDY_TEST_MYSQL_URL", "mysql+pymysql://nobody@127.0.0.1:1")
+    outcomes_of(pytester, MYSQL_SKIPPING, failed=2, errors=1)
+
+
+def test_ci_allows_no_skip() -> None:
+    """`.ci/run` sets the rule whether it has a MySQL server or not."""
+    lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert lines[-2:] == ["export STUDY_TEST_NO_SKIP=1", "make test"]
 
 
 def test_module_that_skips_itself_fails_where_none_is_allowed(
@@ -182,6 +223,4 @@ def test_module_that_skips_itself_fails_where_none_is_allowed(
 ) -> None:
     """A skip while a module is imported is a skip too."""
     monkeypatch.setenv("STUDY_TEST_NO_SKIP", "1")
-    pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
-    pytester.makepyfile("import pytest\npytest.importorskip('no_such_module')")
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n0").assert_outcomes(errors=1)
+    outcomes_of(pytester, "import pytest\npytest.importorskip('no_such_module')", errors=1)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from storage import transaction
 from storage.dialect import is_passing, make_engine
+from storage.errors import StorageBrokenError
 from storage.transaction import retry, write
 
 
@@ -60,12 +61,19 @@ PASSING: dict[str, BaseException] = {
 }
 LASTING: dict[str, BaseException] = {
     "no table": wrapped(sqlite3.OperationalError("no such table: trials")),
-    "disk is full": wrapped(sqlite3.OperationalError("database or disk is full")),
     "unique": wrapped(psycopg.errors.UniqueViolation(), IntegrityError),
     "mixed types": wrapped(psycopg.DataError("cannot dump lists of mixed types"), DataError),
     "wrong password": wrapped(psycopg.OperationalError("password authentication failed")),
     "access denied": wrapped(pymysql.OperationalError(1045, "Access denied")),
     "ours": ValueError("database is locked"),
+}
+BROKEN: dict[str, tuple[Exception, str]] = {
+    "full": (sqlite3.OperationalError("database or disk is full"), "make space"),
+    "full, PostgreSQL": (psycopg.errors.DiskFull("no space left"), "make space"),
+    "full, MySQL": (pymysql.OperationalError(1114, "The table is full"), "make space"),
+    "read-only": (sqlite3.OperationalError("attempt to write a readonly database"), "writable"),
+    "damaged": (sqlite3.DatabaseError("database disk image is malformed"), "a backup"),
+    "standby": (psycopg.errors.ReadOnlySqlTransaction("cannot execute"), "takes writes"),
 }
 
 
@@ -91,6 +99,23 @@ def test_lasting_error_is_not_retried(name: str, clock: list[float]) -> None:
     with pytest.raises(type(LASTING[name])):
         retry(fail, wait_s=60)
     assert n_tries == [1]
+    assert clock == [0.0]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_database_is_no_mistake_of_a_trial(name: str, clock: list[float]) -> None:
+    """An error of storage, with what mends it, also where Optuna has wrapped the driver's."""
+    original, hint = BROKEN[name]
+    theirs = StorageInternalError("An exception is raised during the commit.")
+    theirs.__cause__ = wrapped(original)
+    for error in (theirs, theirs.__cause__):
+
+        def fail(error: Exception = error) -> None:
+            raise error
+
+        with pytest.raises(StorageBrokenError, match=r"^the database failed: ") as caught:
+            retry(fail, wait_s=60)
+        assert hint in str(caught.value.hint)
     assert clock == [0.0]
 
 

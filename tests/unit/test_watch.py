@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from storage.registry import Seen
 from study import watch
 from study.opening import OpenStudy
 from study.status import Best, StudyStatus, WorkerStatus
@@ -31,6 +32,7 @@ STATUS = StudyStatus(
     reasons={"error": 1},
     images_per_s=1234.5,
     trial_s=30.0,
+    seen=Seen(token="t", stop=None, used_s=60.0),
 )
 DONE = replace(STATUS, waiting=0, running=0, complete=9, workers=[], done=True, eta_s=0.0)
 
@@ -82,7 +84,7 @@ def test_table_has_counts_best_and_a_row_for_each_worker() -> None:
     text = drawn(render(STATUS), 120)
     assert "digits  4 of 10 done   1 running   1 failed   1,234 images/s   ETA 3m 20s" in text
     assert "best 0.98765  trial 2  lr=0.00123" in text
-    assert text.splitlines()[-1].split() == ["host:12", "4", "4", "2", "1s", "ago"]
+    assert text.splitlines()[-1].split() == ["host:12", "4", "4", "2", "1s", "ago", "training"]
     assert "ETA" not in drawn(render(DONE), 120)
     assert "2 pruned" in drawn(render(replace(STATUS, pruned=2)), 120)
 
@@ -149,7 +151,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def shows(monkeypatch: pytest.MonkeyPatch, statuses: Iterable[StudyStatus]) -> None:
     """Let each look at the study find the next of `statuses`."""
     found = iter(statuses)
-    monkeypatch.setattr(watch, "read_status", lambda opened: next(found))
+    monkeypatch.setattr(watch, "read_status", lambda opened, wait_s: next(found))
 
 
 def written() -> Console:
@@ -183,7 +185,7 @@ def test_study_is_not_looked_at_more_often_than_it_can_be_read(
     """A look that took a second is followed by twenty."""
     looks: list[float] = []
 
-    def slow(opened: OpenStudy) -> StudyStatus:
+    def slow(opened: OpenStudy, *, wait_s: float) -> StudyStatus:
         looks.append(clock.now)
         clock.now += 1
         return STATUS

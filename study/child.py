@@ -1,0 +1,185 @@
+"""One worker process as its supervisor sees it: its command, its log, how it ended.
+
+Decides what a worker is started with. When it is started again is decided in `launch.py`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.opening import OpenStudy
+from study.workdir import WorkDir
+from study.worker import worker_id
+
+TAIL_LINES = 15
+SUPERVISED = "STUDY_SUPERVISED"
+"""In a worker's environment, its supervisor's pid: the worker drains when that is gone."""
+
+STOP_SEEN = "STUDY_STOP_SEEN"
+"""In its environment, the stop order that is older than its supervisor, or nothing."""
+
+VMSTAT = Path("/proc/vmstat")
+CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker is told beside its study.
+
+    Attributes:
+        work: The work dir.
+        recycle_after: Trials after which it replaces itself.
+        drain_s: How long it may take to end its epoch when it is stopped.
+        wait_s: How long it waits for a database that does not answer, when it opens it.
+    """
+
+    work: WorkDir
+    recycle_after: int
+    drain_s: float
+    wait_s: float
+
+    def arguments(self) -> list[str]:
+        """Return them as options of `study worker`."""
+        return [
+            *("--work-dir", str(self.work.root), "--recycle-after", str(self.recycle_after)),
+            *("--drain-timeout", f"{self.drain_s}s", "--wait", f"{self.wait_s}s"),
+        ]
+
+
+class Child:
+    """A worker process, which may be started several times.
+
+    Attributes:
+        log: The file that has what it prints.
+        n_deaths: Ends with an error since a slot of the study last became final.
+        start_at: Not before this moment of `time.monotonic` is it started again.
+        is_done: Whether it is not started again.
+    """
+
+    def __init__(self, opened: OpenStudy, index: int, settings: Settings, stop_seen: str) -> None:
+        self.index = index
+        self.log = settings.work.worker_log(index)
+        self.n_deaths = 0
+        self.start_at = 0.0
+        self.is_done = False
+        self._opened, self._settings, self._stop_seen = opened, settings, stop_seen
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tail_from = 0
+        self._shown_to: int | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a process was started whose end was not yet taken by `take_end`."""
+        return self._process is not None
+
+    def take_end(self) -> tuple[str, int] | None:
+        """Return worker id and exit code, once, of a process that has ended."""
+        process = self._process
+        if process is None or process.poll() is None:
+            return None
+        self._process = None
+        return worker_id(process.pid), process.returncode
+
+    def send(self, number: int) -> None:
+        """Send a signal, if there is a process."""
+        if self.is_running and self._process is not None:
+            self._process.send_signal(number)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for its end, and kill it where that does not come."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def start(self) -> None:
+        """Start the process."""
+        opened = self._opened
+        environment = {
+            **os.environ,
+            SUPERVISED: str(os.getpid()),
+            STOP_SEEN: self._stop_seen,
+            # By the environment, because a command line is readable by everybody on the machine.
+            "STUDY_STORAGE": opened.storage.url,
+        }
+        # -P: a study.py in the current folder must not be taken for this program.
+        command = [sys.executable, "-P", "-m", "study", "worker", "--workers", "1"]
+        command += ["--study", opened.name, *self._settings.arguments()]
+        if opened.data_dir is not None:
+            command += ["--data", str(opened.data_dir)]
+        if opened.model is not None:
+            command += ["--model", opened.model]
+        else:
+            command += ["--objective", opened.objective]
+        with self.log.open("ab") as log:
+            self._tail_from = log.tell()
+            self._shown_to = self._tail_from if self._shown_to is None else self._shown_to
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
+                start_new_session=True,
+            )
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield the lines of its log that were not yet yielded."""
+        if self._shown_to is None:
+            return
+        with self.log.open("rb") as log:
+            log.seek(self._shown_to)
+            *lines, _unfinished = log.read().split(b"\n")
+        for line in lines:
+            self._shown_to += len(line) + 1
+            yield line.decode(errors="replace")
+
+    def tail(self) -> str:
+        """Return the last lines that the newest process printed, indented."""
+        with self.log.open("rb") as log:
+            log.seek(self._tail_from)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
+
+
+def how_it_ended(code: int) -> str:
+    """Return an exit code as a person reads it."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class KernelKills:
+    """Counts the processes that the kernel killed for memory on this machine or in this group."""
+
+    def __init__(self) -> None:
+        self._seen = _count_kills()
+
+    def was_one(self, code: int) -> bool:
+        """Whether an end by this code was the kernel's kill: SIGKILL, and the count has risen."""
+        if code != -signal.SIGKILL:
+            return False
+        before, self._seen = self._seen, _count_kills()
+        return self._seen > before
+
+
+def _count_kills() -> int:
+    count = 0
+    for path in (VMSTAT, CGROUP_EVENTS):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:  # another system
+            continue
+        count += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return count

@@ -1,0 +1,84 @@
+"""The commands that steer a study: stop its workers, open failed slots again, delete it.
+
+Imports stand inside the commands, so that `study --help` stays quick.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from study.commands import open_by_url
+from study.errors import StudyError
+from study.options import DEFAULT_STORAGE, Storage, Study, Yes
+
+
+def stop_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    now: Annotated[
+        bool, typer.Option("--now", envvar="STUDY_NOW", help="Do not let the epochs end first")
+    ] = False,
+) -> int:
+    """Ask all workers, wherever they are, to save, release and leave; run or worker goes on."""
+    from storage.registry import StopOrder
+
+    opened = open_by_url(storage, study)
+    registry, grace_s = opened.registry(), opened.spec.grace_s
+    n_workers = sum(worker.seen_s <= grace_s for worker in registry.workers())
+    registry.order_stop(StopOrder.new(now=now))
+    workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
+    print(f"asked {workers} of '{opened.name}' to stop", file=sys.stderr)
+    return 0
+
+
+def retry_command(
+    trial: Annotated[
+        str | None, typer.Argument(help="Number of a failed trial, or slot:NUMBER")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", envvar="STUDY_FAILED", help="All but the infeasible ones")
+    ] = False,
+) -> int:
+    """Open the slot of a failed trial again, or those of all."""
+    from study.retrying import retry_failed, retry_trial
+
+    if (trial is None) == (not failed):
+        raise typer.BadParameter("name a trial, or give --failed")
+    opened = open_by_url(storage, study)
+    new = retry_failed(opened) if trial is None else [retry_trial(opened, trial)]
+    slots = "1 slot is" if len(new) == 1 else f"{len(new)} slots are"
+    print(f"{slots} open again; study run or study worker runs them", file=sys.stderr)
+    return 0
+
+
+def delete_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", envvar="STUDY_FORCE", help="Also while workers are at it")
+    ] = False,
+) -> int:
+    """Delete a study and its trials; data, outputs and logs stay."""
+    from storage.rdb import open_storage
+    from storage.registry import Registry
+    from study.opening import find_study
+    from study.spec import StudySpec
+
+    opened = open_storage(storage, create=False)
+    study_id, name = find_study(opened, study)
+    workers = Registry(opened, study_id, grace_s=StudySpec.grace_s).workers()
+    n_workers = sum(worker.seen_s <= StudySpec.grace_s for worker in workers)
+    if n_workers and not force:
+        raise StudyError(
+            f"study '{name}' has {n_workers} workers at work", f"study stop --study {name}"
+        )
+    n_trials = opened.get_n_trials(study_id)
+    if not yes:
+        typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
+    opened.delete_study(study_id)
+    print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
+    return 0

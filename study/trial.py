@@ -1,0 +1,277 @@
+"""One claimed trial in this process: train it, and write how it ended.
+
+Decides what becomes of a trial that ends in any way: complete, pruned, infeasible, failed, out of
+memory, overdue, released, lost. Which trial is next, and when to leave, is decided in `worker.py`.
+"""
+
+import json
+import logging
+import math
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.base import Fitted
+from objectives.errors import CheckpointError, DivergedError, LeaseLost, Pruned
+from objectives.load import as_fitted
+from storage import attrs
+from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
+from storage.lease import Lease
+from storage.slots import Claim, Slots
+from study.attemptlog import AttemptLog
+from study.breaker import break_circuit, place_of
+from study.checkpoints import tidy
+from study.device import DeviceLock
+from study.environment import read_environment
+from study.logs import last_lines
+from study.opening import Loaded, OpenStudy, Say
+from study.suggesting import Suggester
+from study.workdir import WorkDir
+
+logger = logging.getLogger(__name__)
+
+LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
+OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+
+
+class Drained(Exception):  # noqa: N818 - a request, not an error
+    """Raised out of a report: the worker was asked to stop; the slot is to be released."""
+
+
+class Overdue(Exception):  # noqa: N818 - a limit, not an error
+    """Raised out of a report: the trial took longer than `--trial-timeout`."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What every trial of a worker process shares.
+
+    Attributes:
+        slots: Patient: a database that is away for long only makes a trial wait.
+        stop: Set when the worker is to leave: the epoch ends and the slot is released.
+        say: Called with one line a trial.
+        drain_s: How long a trial may take to notice that it is to end.
+        stop_seen: Id of the newest stop order when this worker was started.
+        look: Hears now what the study tells its workers.
+        replace: Puts a new process in the place of this one, where a trial does not end.
+    """
+
+    opened: OpenStudy
+    loaded: Loaded
+    slots: Slots
+    suggester: Suggester
+    work: WorkDir
+    stop: threading.Event
+    say: Say
+    drain_s: float
+    stop_seen: str
+    look: Callable[[], None]
+    replace: Callable[[], None]
+
+    def tidy(self) -> None:
+        """Remove the checkpoints of final slots; a folder that cannot be removed stays."""
+        try:
+            tidy(self.opened, self.work)
+        except Exception:
+            logger.warning("checkpoints were not tidied", exc_info=True)
+
+
+class TrialRunner:
+    """Runs claimed trials, one after another.
+
+    Attributes:
+        current: The claim in progress.
+    """
+
+    def __init__(self, place: Workplace) -> None:
+        self.current: Claim | None = None
+        self._place = place
+
+    def run(self, claim: Claim) -> bool:
+        """Train a claimed trial and write how it ended; return whether this process finished it."""
+        self.current = claim
+        try:
+            with AttemptLog(self._place.work.attempt_log(claim.slot.trial)) as log:
+                return self._run_logged(claim, log)
+        finally:
+            self.current = None
+
+    def _run_logged(self, claim: Claim, log: AttemptLog) -> bool:
+        slot, place = claim.slot, self._place
+        log.write(f"trial {slot.trial}, slot {slot.slot}, attempt {slot.attempt}")
+        try:
+            with Lease(place.slots, claim, interval_s=place.opened.spec.heartbeat_s) as lease:
+                _Attempt(place, claim, lease, log).run()
+            return True
+        except Drained:
+            self._release(claim)
+        except CheckpointError:
+            # A full disk is no fact of the params: the slot is kept, and this worker ends.
+            self._release(claim)
+            raise
+        except (LeaseLost, ClaimLostError, StorageUnavailableError) as error:
+            place.say(f"{error}; claiming another")
+            place.tidy()
+        return False
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self._place.slots.release(claim)
+            self._place.say(f"trial {claim.slot.trial} (slot {claim.slot.slot}) released")
+        except ClaimLostError:
+            self._place.say(f"trial {claim.slot.trial} was lost before its release")
+
+
+class _Attempt:
+    """The training of one claim, under its lease."""
+
+    def __init__(self, place: Workplace, claim: Claim, lease: Lease, log: AttemptLog) -> None:
+        self._place, self._claim, self._lease, self._log = place, claim, lease, log
+        self._reported: dict[int, float] = {}
+        self._should_prune: Callable[[], bool] = lambda: False
+        self._overdue, self._ended = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Train and finish; raises `Drained`, or that the trial is no longer this worker's."""
+        place, claim = self._place, self._claim
+        timeout_s = place.opened.spec.trial_timeout_s
+        if timeout_s is not None:
+            watch = threading.Thread(target=self._watch, args=(timeout_s,), daemon=True)
+            watch.start()
+        try:
+            params, self._should_prune = place.suggester.params_of(claim)
+            self._log.write(f"params {params}")
+            fitted = as_fitted(self._fit(params))
+        except (Drained, LeaseLost, ClaimLostError, StorageError, CheckpointError):
+            raise
+        except Pruned:
+            self._finish_pruned()
+        except DivergedError as error:
+            self._fail(attrs.Reason.INFEASIBLE, error)
+        except Overdue as error:
+            self._fail(attrs.Reason.TIMEOUT, error)
+        except (Exception, SystemExit) as error:
+            # A user's sys.exit() ends its trial and not this worker.
+            self._fail(_reason_of(error), error)
+        else:
+            self._complete(fitted)
+        finally:
+            self._ended.set()
+        place.tidy()
+
+    def _fit(self, params: dict[str, Any]) -> Any:
+        place, slot = self._place, self._claim.slot
+        objective, device = place.loaded.objective, read_environment().get("device", "cpu")
+        with DeviceLock(device, alone=slot.alone, look=self._look):
+            note = getattr(objective, "note", None)
+            if note is not None:
+                note(slot.slot, slot.attempt, slot.trial)
+            return objective.fit(
+                params,
+                place.loaded.dataset,
+                seed=self._claim.draw.user_attrs[attrs.SEED],
+                report=self._report,
+                resume_dir=place.work.attempt_dir(slot.slot, slot.trial),
+            )
+
+    def _report(self, step: int, value: float) -> None:
+        self._refuse_lost()
+        self._place.slots.report(self._claim, int(step), float(value))
+        self._reported[int(step)] = float(value)
+        self._log.write(f"step {int(step)}: {float(value)!r}")
+        self._look()
+        if self._should_prune():
+            raise Pruned
+
+    def _refuse_lost(self) -> None:
+        if self._lease.lost.is_set():
+            raise LeaseLost(f"trial {self._claim.slot.trial} is no longer this worker's")
+
+    def _look(self) -> None:
+        self._refuse_lost()
+        if self._place.stop.is_set():
+            raise Drained
+        if self._overdue.is_set():
+            raise Overdue(self._limit())
+
+    def _limit(self) -> str:
+        return f"longer than --trial-timeout {self._place.opened.spec.trial_timeout_s:g}s"
+
+    def _watch(self, timeout_s: float) -> None:
+        """End a trial that takes too long, also one that never reports."""
+        if self._ended.wait(timeout_s):
+            return
+        self._overdue.set()
+        if self._ended.wait(self._place.drain_s):
+            return
+        try:
+            self._fail(attrs.Reason.TIMEOUT, Overdue(self._limit()))
+        except ClaimLostError:
+            return
+        self._log.close()
+        self._place.replace()
+
+    def _complete(self, fitted: Fitted) -> None:
+        value, slot = fitted.value, self._claim.slot
+        if value is None or not math.isfinite(value):
+            self._fail(attrs.Reason.INFEASIBLE, DivergedError(f"the value is {value}"))
+            return
+        info = {attrs.INFO: fitted.info} if fitted.info else {}
+        self._log.write(f"complete: {value!r}")
+        self._place.slots.finish(self._claim, TrialState.COMPLETE, value, info)
+        self._place.say(f"trial {slot.trial} (slot {slot.slot}) complete: {value:.5f}")
+
+    def _finish_pruned(self) -> None:
+        last = max(self._reported, default=None)
+        value = None if last is None else self._reported[last]
+        self._place.slots.finish(self._claim, TrialState.PRUNED, value)
+        self._place.say(f"trial {self._claim.slot.trial} pruned at step {last}")
+
+    def _fail(self, reason: str, error: BaseException) -> None:
+        slots, slot, say = self._place.slots, self._claim.slot, self._place.say
+        found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:1000]}
+        if reason != attrs.Reason.INFEASIBLE:
+            text = "".join(traceback.format_exception(error))
+            self._log.write(text.rstrip())
+            found |= {"place": place_of(error), "traceback": cut_middle(text)}
+        tail = last_lines(self._place.work.attempt_log(slot.trial))
+        user_attrs = {attrs.REASON: reason, attrs.ERROR: found, attrs.LOG: tail}
+        is_tried_again = reason == attrs.Reason.OUT_OF_MEMORY and not slot.alone
+        if is_tried_again:
+            slots.retry_alone(self._claim, user_attrs)
+        else:
+            slots.finish(self._claim, TrialState.FAIL, None, user_attrs)
+        message = (str(error).splitlines() or [""])[0]
+        line = f"trial {slot.trial} (slot {slot.slot}) failed: {reason}: "
+        say(f"{line}{type(error).__name__}: {message}")
+        if is_tried_again:
+            say(f"slot {slot.slot} is tried once more, with nothing else on its device")
+        place = self._place
+        if reason == attrs.Reason.ERROR and break_circuit(
+            place.opened, slot.trial, place.stop_seen
+        ):
+            place.look()
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return why a trial failed; frameworks have memory errors of their own."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    is_memory = names.intersection(OUT_OF_MEMORY) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
+    return attrs.Reason.OUT_OF_MEMORY if is_memory else attrs.Reason.ERROR
+
+
+def cut_middle(text: str) -> str:
+    """Cut the middle out of a long traceback: its ends say where it began and what it was."""
+    limit = LONGEST_TRACEBACK
+    while len(json.dumps(cut := _ends(text, limit))) > LONGEST_TRACEBACK:
+        limit //= 2  # JSON writes one character of many languages as six bytes
+    return cut
+
+
+def _ends(text: str, limit: int) -> str:
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]}\n[...]\n{text[-half:]}"

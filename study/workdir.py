@@ -1,0 +1,52 @@
+"""The work dir of a study: where its workers' logs and its trials' checkpoints lie.
+
+Decides the paths and nothing else. What belongs to one study stands below a folder called after
+the study's token, so that a work dir that an earlier study of the same name has left is no danger.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class WorkDir:
+    """Paths below a work dir; nothing is made by asking for one.
+
+    Attributes:
+        root: The folder that `--work-dir` names.
+        token: Of the study; random, made with it.
+    """
+
+    root: Path
+    token: str
+
+    @property
+    def own(self) -> Path:
+        """What belongs to this study alone."""
+        return self.root / self.token[:12]
+
+    @property
+    def marker(self) -> Path:
+        """A file that is there for whoever sees the work dir that the study began with."""
+        return self.own / "marker"
+
+    def worker_log(self, index: int) -> Path:
+        """What a worker process prints between its trials."""
+        return self.root / f"worker-{index}.log"
+
+    def attempt_log(self, trial: int) -> Path:
+        """What an attempt prints."""
+        return self.own / "logs" / f"trial-{trial}.log"
+
+    @property
+    def slots(self) -> Path:
+        """The folder whose folders are `slot_dir`s."""
+        return self.own / "slots"
+
+    def slot_dir(self, slot: int) -> Path:
+        """The checkpoints of all attempts at a slot."""
+        return self.slots / str(slot)
+
+    def attempt_dir(self, slot: int, trial: int) -> Path:
+        """The checkpoints of one attempt, which nobody else writes."""
+        return self.slot_dir(slot) / f"trial-{trial}"

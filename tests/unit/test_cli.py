@@ -1,0 +1,45 @@
+"""How what a database's driver raised becomes a line for the user."""
+
+import sqlite3
+
+import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
+
+from storage.errors import StorageBrokenError, StorageUnavailableError
+from study.cli import as_storage_error, is_known
+
+GONE = OperationalError("COMMIT", {}, Exception("(2006) the server has gone away\nand more"))
+
+
+def wrapped(cause: Exception | None) -> StorageInternalError:
+    """What Optuna raises from an error of SQLAlchemy's."""
+    error = StorageInternalError("An exception is raised during the commit.\nThis typically ...")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("error", [GONE, wrapped(GONE)], ids=["bare", "by-optuna"])
+def test_error_of_the_driver_is_a_known_failure(error: Exception) -> None:
+    """The driver's first line and a hint, whether Optuna has wrapped it or not."""
+    found = as_storage_error(error)
+    assert isinstance(found, StorageUnavailableError)
+    assert is_known(found)
+    assert str(found) == "the database failed: (2006) the server has gone away"
+    assert found.hint == "the same command, once it is up"
+
+
+def test_broken_database_comes_with_what_mends_it() -> None:
+    """Not with the advice to wait for it."""
+    full = sqlite3.OperationalError("database or disk is full")
+    found = as_storage_error(OperationalError("COMMIT", {}, full))
+    assert isinstance(found, StorageBrokenError)
+    assert found.hint == "make space on its disk, then the same command"
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a mistake of ours"), wrapped(None), wrapped(ValueError("another"))]
+)
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    """A mistake of the program is not blamed on the database: it ends in its traceback."""
+    assert as_storage_error(error) is None

@@ -1,0 +1,55 @@
+"""When a worker process replaces itself, and what its supervisor makes of the kernel's kills."""
+
+from pathlib import Path
+
+import pytest
+
+from study import child, recycle
+from study.child import KernelKills, how_it_ended
+from study.recycle import Recycling, memory_bytes
+
+
+def test_process_is_old_after_so_many_trials() -> None:
+    """Counted from its own start."""
+    recycling = Recycling(after=3)
+    assert [recycling.is_due() for _ in range(3)] == [False, False, True]
+
+
+def test_process_is_old_once_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since its first trial, which loads what every trial needs."""
+    sizes = iter([900, 950, 1000, 1001])
+    monkeypatch.setattr(recycle, "memory_bytes", lambda: next(sizes))
+    recycling = Recycling(after=100, growth_bytes=100)
+    assert [recycling.is_due() for _ in range(4)] == [False, False, False, True]
+
+
+def test_memory_is_that_of_this_process() -> None:
+    """More than a bare Python, and it rises with what is held."""
+    before = memory_bytes()
+    held = b"x" * (64 << 20)
+    assert before > 5 << 20
+    assert memory_bytes() - before > len(held) // 2
+
+
+def test_kill_by_the_kernel_is_told_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the counts of the machine and of the group; a file that is missing counts nothing."""
+    vmstat, events = tmp_path / "vmstat", tmp_path / "events"
+    monkeypatch.setattr(child, "VMSTAT", vmstat)
+    monkeypatch.setattr(child, "CGROUP_EVENTS", events)
+    vmstat.write_text("pgfault 12\noom_kill 3\n")
+    kills = KernelKills()
+    assert not kills.was_one(-9)
+    vmstat.write_text("pgfault 13\noom_kill 4\n")
+    assert not kills.was_one(-15)
+    assert kills.was_one(-9)
+    assert not kills.was_one(-9)
+    events.write_text("low 0\noom 1\noom_kill 1\noom_group_kill 0\n")
+    assert kills.was_one(-9)
+
+
+def test_exit_codes_are_named() -> None:
+    """Signals by their names."""
+    assert how_it_ended(-9) == "signal SIGKILL"
+    assert how_it_ended(7) == "exit code 7"
