@@ -242,10 +242,15 @@ def end(
     state: TrialState,
     value: float | None,
     user_attrs: Mapping[str, Any],
+    reports: Mapping[int, float] | None = None,
 ) -> bool:
-    """Finish a trial under the fence; return whether the fence let it through."""
+    """Finish a trial under the fence; return whether the fence let it through.
+
+    Args:
+        reports: All that the attempt reported, where a server may have lost some of them.
+    """
     if connection.dialect.name == "postgresql":
-        return postgres.end(connection, trial_id, token, state, value, user_attrs)
+        return postgres.end(connection, trial_id, token, state, value, user_attrs, reports or {})
     token_json = json.dumps(token)
     result = END.run(connection, of=trial_id, token_json=token_json, ended_as=state.name)
     if result.rowcount == 0:

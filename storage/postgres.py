@@ -73,6 +73,12 @@ WITH ended AS (
   INSERT INTO trial_user_attributes (trial_id, key, value_json)
   SELECT trial_id, u.* FROM ended, unnest(%(keys)s::text[], %(texts)s::text[]) u
   ON CONFLICT (trial_id, key) DO UPDATE SET value_json = excluded.value_json
+), reported AS (
+  INSERT INTO trial_intermediate_values
+    (trial_id, step, intermediate_value, intermediate_value_type)
+  SELECT trial_id, r.* FROM ended, unnest(
+    %(steps)s::int[], %(numbers)s::float8[], %(kinds)s::trialintermediatevaluetype[]) r
+  ON CONFLICT (trial_id, step) DO NOTHING
 )
 SELECT count(*) FROM ended
 """
@@ -118,8 +124,13 @@ def end(
     state: TrialState,
     value: float | None,
     user_attrs: Mapping[str, Any],
+    reports: Mapping[int, float],
 ) -> bool:
-    """As `attempt.end`, `attempt.write_value` and `attempt.write_attrs` together."""
+    """As `attempt.end`, `attempt.write_value` and `attempt.write_attrs` together.
+
+    Reports are not flushed one by one: a server that crashed may have lost some of an attempt that
+    went on. Those are written here.
+    """
     stored, kind = None, None
     if value is not None:
         stored, value_type = models.TrialValueModel.value_to_stored_repr(value)
@@ -131,6 +142,7 @@ def end(
         "stored": stored,
         "kind": kind,
         **_attr_arrays(user_attrs),
+        **_report_arrays(reports),
     }
     return int(connection.exec_driver_sql(END, values).scalar_one()) > 0
 
@@ -139,4 +151,14 @@ def _attr_arrays(user_attrs: Mapping[str, Any]) -> dict[str, list[str]]:
     return {
         "keys": list(user_attrs),
         "texts": [json.dumps(value) for value in user_attrs.values()],
+    }
+
+
+def _report_arrays(reports: Mapping[int, float]) -> dict[str, list[Any]]:
+    to_stored = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
+    stored = [to_stored(value) for value in reports.values()]
+    return {
+        "steps": list(reports),
+        "numbers": [number for number, _ in stored],
+        "kinds": [kind.name for _, kind in stored],
     }

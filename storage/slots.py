@@ -156,10 +156,15 @@ class Slots(Requeue):
         state: TrialState,
         value: float | None = None,
         user_attrs: Mapping[str, Any] | None = None,
+        reports: Mapping[int, float] | None = None,
     ) -> None:
         """Write state, value and last attributes in one transaction that survives power loss.
 
         A FAIL without a reason gets the reason `error`: one without any is a stranger's.
+
+        Args:
+            reports: Step to value of all that this claim reported. A server that crashed meanwhile
+                may have lost some, which are written again.
 
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
@@ -172,7 +177,7 @@ class Slots(Requeue):
         def body(connection: Connection) -> bool:
             nonlocal n_tries
             n_tries += 1
-            if attempt.end(connection, claim.trial_id, claim.token, state, value, own):
+            if attempt.end(connection, claim.trial_id, claim.token, state, value, own, reports):
                 return True
             return n_tries > 1 and _ended_before(connection, claim, state, own)
 

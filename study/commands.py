@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.errors import StudyError
 from study.options import (
     DEFAULT_DRAIN,
     DEFAULT_RECYCLE_AFTER,
@@ -71,6 +72,10 @@ def run_command(
     opened = create_or_resume(
         storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
     )
+    if finalize and opened.spec.data is None:
+        raise StudyError(
+            f"objective {opened.spec.objective} has no data to predict", "drop --finalize"
+        )
     settings = _settings(opened, work_dir, recycle_after, drain_s, wait_s)
     ended = run_workers(opened, workers, settings, view, finalizes=finalize)
     if ended.was_asked:

@@ -13,7 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from study.environment import read_environment
+
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.002, 0.2
+
+
+def device_name() -> str:
+    """Return a name of what this process trains on, alike in all processes that share it."""
+    device = read_environment().get("device", "cpu")
+    return f"{device} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}".strip()
 
 
 class DeviceLock:

@@ -25,8 +25,7 @@ from storage.slots import Claim, Slots
 from study.attemptlog import AttemptLog
 from study.breaker import break_circuit, place_of
 from study.checkpoints import tidy
-from study.device import DeviceLock
-from study.environment import read_environment
+from study.device import DeviceLock, device_name
 from study.logs import last_lines
 from study.opening import Loaded, OpenStudy, Say
 from study.suggesting import Suggester
@@ -165,8 +164,8 @@ class _Attempt:
 
     def _fit(self, params: dict[str, Any]) -> Any:
         place, slot = self._place, self._claim.slot
-        objective, device = place.loaded.objective, read_environment().get("device", "cpu")
-        with DeviceLock(device, alone=slot.alone, look=self._look):
+        objective = place.loaded.objective
+        with DeviceLock(device_name(), alone=slot.alone, look=self._look):
             note = getattr(objective, "note", None)
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
@@ -222,13 +221,16 @@ class _Attempt:
             return
         info = {attrs.INFO: fitted.info} if fitted.info else {}
         self._log.write(f"complete: {value!r}")
-        self._place.slots.finish(self._claim, TrialState.COMPLETE, value, info)
+        self._finish(TrialState.COMPLETE, value, info)
         self._place.say(f"trial {slot.trial} (slot {slot.slot}) complete: {value:.5f}")
+
+    def _finish(self, state: TrialState, value: float | None, user_attrs: dict[str, Any]) -> None:
+        self._place.slots.finish(self._claim, state, value, user_attrs, dict(self._reported))
 
     def _finish_pruned(self) -> None:
         last = max(self._reported, default=None)
         value = None if last is None else self._reported[last]
-        self._place.slots.finish(self._claim, TrialState.PRUNED, value)
+        self._finish(TrialState.PRUNED, value, {})
         self._place.say(f"trial {self._claim.slot.trial} pruned at step {last}")
 
     def _fail(self, reason: str, error: BaseException) -> None:
@@ -244,7 +246,7 @@ class _Attempt:
         if is_tried_again:
             slots.retry_alone(self._claim, user_attrs)
         else:
-            slots.finish(self._claim, TrialState.FAIL, None, user_attrs)
+            self._finish(TrialState.FAIL, None, user_attrs)
         message = (str(error).splitlines() or [""])[0]
         line = f"trial {slot.trial} (slot {slot.slot}) failed: {reason}: "
         say(f"{line}{type(error).__name__}: {message}")

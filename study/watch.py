@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from storage.dialect import is_passing
+from storage.errors import StorageUnavailableError
 from study.opening import OpenStudy
 from study.status import StudyStatus, WorkerStatus, read_status
 
@@ -127,6 +128,7 @@ class Watch(AbstractContextManager["Watch"]):
             self._live = Live(console=console, auto_refresh=False, transient=False)
         self._next_look = 0.0
         self._next_line = 0.0
+        self._next_requeue = 0.0
         self._last_line = ""
         self._is_away = False
         self.status: StudyStatus | None = None
@@ -159,9 +161,10 @@ class Watch(AbstractContextManager["Watch"]):
         if started < self._next_look and not now:
             return self.status
         try:
+            self._requeue(started)
             self.status = read_status(self._opened, wait_s=0.0)
         except Exception as error:
-            if not is_passing(error):
+            if not (is_passing(error) or isinstance(error, StorageUnavailableError)):
                 raise
             self._next_look = time.monotonic() + AWAY_POLL_S
             self._say_away()
@@ -171,6 +174,15 @@ class Watch(AbstractContextManager["Watch"]):
         self._next_look = started + max(POLL_S, took_s / SHARE_OF_LOOKING)
         self._show(self.status, now)
         return self.status
+
+    def _requeue(self, now_s: float) -> None:
+        """Open the slots of lost trials again: somebody may watch where no worker is left."""
+        spec = self._opened.spec
+        if now_s >= self._next_requeue:
+            self._next_requeue = now_s + spec.heartbeat_s
+            slots = self._opened.patient_slots(0.0)
+            for trial in slots.requeue_lost(spec.grace_s, spec.max_attempts):
+                self.say(f"trial {trial} was lost; its slot is open again")
 
     def _say_away(self) -> None:
         if not self._is_away:

@@ -168,6 +168,31 @@ def test_worker_that_dies_again_and_again_ends_the_run_with_its_log(place: Place
     assert "Traceback" not in done.err
 
 
+ONE_DIES = """
+import os
+
+if os.readlink("/proc/self/fd/1").endswith("worker-0.log"):
+    os._exit(7)
+"""
+
+
+def test_worker_that_cannot_start_does_not_end_the_others(place: Place) -> None:
+    """They finish the study, and then nothing is wrong with it."""
+    (place.folder / "mine.py").write_text(ONE_DIES + PATIENT)
+    go = place.folder / "go"
+    go.touch()  # for the one batch of `run`
+    options = ["--objective", "mine.py:make", "--study", "s"]
+    place.run("create", *options, "--n-trials", 2)
+    go.unlink()
+    with place.start("run", *options, "--workers", 2) as running:
+        running.wait_until(lambda: "the others go on" in running.err())
+        go.touch()
+        done = running.wait()
+    assert done.code == 0
+    assert "worker 0 died 3 times without finishing a trial (exit code 7)" in done.err
+    assert results(rows_of(f"sqlite:///{place.folder}/study.db", "s")) == expected(2)
+
+
 @pytest.mark.parametrize("command", ["run", "worker"])
 def test_missing_objective_file_is_one_line_before_a_worker_starts(
     place: Place, command: str

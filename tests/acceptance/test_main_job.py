@@ -1,32 +1,26 @@
 """The main job: from images in CSV files to a submission and a model, on tiny real trainings."""
 
 import csv
-import hashlib
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.acceptance.competition import (
+    DIGITS,
+    N_TEST,
+    N_TRAIN,
+    SPACE,
+    hash_of,
+    rows_in,
+    write_competition,
+)
 from tests.acceptance.processes import Place
 from tests.acceptance.synthetic import look, rows_of
 
-SIDE, N_CLASSES, N_TRAIN, N_TEST, N_TRIALS = 8, 4, 240, 60, 4
-DIGITS = ("3", "5", "7", "9")
-SPACE = """
-n_blocks = 1
-filters_1 = [4, 8]
-kernel = 3
-dense_units = [8, 16]
-optimizer = ["adam", "rmsprop"]
-learning_rate = { low = 3e-3, high = 1e-2 }
-batch_size = 32
-rotation = 0.0
-zoom = 0.0
-shift = 0.0
-"""
+N_TRIALS = 4
 # Loaded with Keras and TensorFlow alone, as whoever gets the file would do it.
 LABELS = """
 import csv, sys
@@ -39,36 +33,6 @@ found = model.predict(pixels.reshape(-1, side, side), verbose=0).argmax(axis=1)
 assert not [m for m in sys.modules if m.partition(".")[0] in ("study", "objectives", "storage")]
 print(*(sys.argv[3].split(",")[i] for i in found))
 """
-
-
-def write_competition(folder: Path) -> list[str]:
-    """Write noisy 8x8 images of four classes as Kaggle's three files; return the test labels."""
-    random = np.random.default_rng(0)
-    shapes = random.integers(0, 2, size=(N_CLASSES, SIDE * SIDE)) * 160 + 20
-    folder.mkdir()
-    labels = np.arange(N_TRAIN + N_TEST) % N_CLASSES
-    noise = random.integers(-20, 60, size=(len(labels), SIDE * SIDE))
-    pixels = np.clip(shapes[labels] + noise, 0, 255)
-    header = [f"pixel{n}" for n in range(SIDE * SIDE)]
-    with (folder / "train.csv").open("w", newline="") as file:
-        rows = zip(labels[:N_TRAIN], pixels[:N_TRAIN], strict=True)
-        csv.writer(file).writerows([["label", *header], *([DIGITS[k], *row] for k, row in rows)])
-    with (folder / "test.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([header, *pixels[N_TRAIN:]])
-    with (folder / "sample_submission.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["Id", "Digit"], *([100 + n, 0] for n in range(N_TEST))])
-    return [DIGITS[k] for k in labels[N_TRAIN:]]
-
-
-def hash_of(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def rows_in(path: Path) -> list[list[str]]:
-    """The rows of a CSV file, its header first."""
-    with path.open(newline="") as file:
-        return list(csv.reader(file))
 
 
 def values(place: Place, name: str) -> dict[int, tuple[Any, ...]]:

@@ -56,10 +56,10 @@ def workers_of(place: Place) -> set[int]:
 def test_first_signal_drains_and_the_study_goes_on_later(
     place: Place, sqlite_url: str, number: int, code: int
 ) -> None:
-    """The trials in progress are released, nothing is RUNNING, and nothing is finalized."""
+    """The trials in progress are released, and nothing is RUNNING."""
     options = ["--storage", sqlite_url, "--study", "s", "--n-trials", N_SLOTS, "--workers", 2]
     defining = place.synthetic(sleep_s=2, n_steps=20)
-    with place.start("run", *options, *defining, "--finalize") as running:
+    with place.start("run", *options, *defining) as running:
         running.wait_until(lambda: in_the_middle(place))
         running.send(number)
         done = running.wait()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import optuna
 import pytest
 import sqlalchemy as sa
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -163,3 +164,20 @@ def test_eight_writers_on_sqlite_never_see_a_locked_database(sqlite_url: str) ->
 
     in_threads(8, work)
     assert {a.state for a in attempts(slots)} == {TrialState.COMPLETE}
+
+
+def test_reports_that_a_server_lost_are_written_again_at_the_end(postgres_url: str) -> None:
+    """A server that crashes may lose what was not flushed; the attempt goes on and finishes."""
+    slots = planned(postgres_url, 2)
+    claim, other = claimed(slots), claimed(slots)
+    reports = {0: 0.25, 1: float("nan"), 2: float("inf"), 3: 0.5}
+    for step, value in reports.items():
+        slots.report(claim, step, value)
+    lost = models.TrialIntermediateValueModel.__table__
+    with slots.storage.engine.begin() as connection:
+        connection.execute(lost.delete().where(lost.c.step < 3))
+    slots.finish(claim, TrialState.COMPLETE, 0.5, reports=reports)
+    slots.finish(other, TrialState.COMPLETE, 0.5)
+    first, second = attempts(slots)
+    assert str(first.reports) == str(reports)
+    assert second.reports == {}

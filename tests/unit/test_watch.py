@@ -37,6 +37,12 @@ STATUS = StudyStatus(
 DONE = replace(STATUS, waiting=0, running=0, complete=9, workers=[], done=True, eta_s=0.0)
 
 
+@pytest.fixture(autouse=True)
+def no_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none whose lost trials could be looked for."""
+    monkeypatch.setattr(Watch, "_requeue", lambda self, now_s: None)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
