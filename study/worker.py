@@ -119,8 +119,14 @@ class Worker:
 
     def _is_done(self) -> bool:
         self._requeue(every_s=0.5)
+        if self._count_unfinished():
+            return False
+        self._requeue(every_s=0.0)  # what a stranger ended a moment ago is open again
+        return self._count_unfinished() == 0
+
+    def _count_unfinished(self) -> int:
         engine, study_id = self._opened.storage.engine, self._opened.study_id
-        return retry(lambda: count_unfinished(engine, study_id), wait_s=LONGEST_OUTAGE_S) == 0
+        return retry(lambda: count_unfinished(engine, study_id), wait_s=LONGEST_OUTAGE_S)
 
     def _requeue(self, *, every_s: float) -> None:
         """Look for lost trials and strangers' ends; every worker does, so somebody always does."""
