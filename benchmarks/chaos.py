@@ -13,7 +13,6 @@ import argparse
 import math
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from benchmarks.chaos_checks import CHECKS, Plan, Seen, breaches, cut_off
 from benchmarks.chaos_databases import DATABASES, Database, make_database
 from benchmarks.chaos_faults import CRASH, FAULTS, draw_kinds
 from benchmarks.chaos_objectives import Synthetic, Training, Tuned
-from benchmarks.chaos_processes import CommandError, environment_of, study_command
+from benchmarks.chaos_processes import CommandError
 from benchmarks.chaos_study import StuckError, StudyUnderChaos
 
 MOST_FAULTS = 120  # of one study
@@ -55,7 +54,6 @@ class Chaos:
     """
 
     def __init__(self, base: Path, databases: list[str], seed: int, per_slot: float) -> None:
-        self.skipped = [] if _can_stop(base) else ["study stop"]
         self._base, self._names, self._seed, self._per_slot = base, databases, seed, per_slot
         self._databases: dict[str, Database] = {}
         self._trainings: dict[int, Training] = {}  # by the number of slots
@@ -66,7 +64,7 @@ class Chaos:
         database = self._names[self._n_planned % len(self._names)]
         seed = f"{self._seed}/{self._n_planned}"
         self._n_planned += 1
-        without = [*self.skipped, *([CRASH] if database == "sqlite" else [])]
+        without = [CRASH] if database == "sqlite" else []
         n_slots = max(1, math.ceil(n_faults / self._per_slot))
         return Plan(database, objective, n_slots, draw_kinds(seed, n_faults, without), seed)
 
@@ -131,14 +129,14 @@ def row_of(seen: Seen, n_breaches: int) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def faults_of(all_seen: list[Seen], skipped: list[str]) -> str:
+def faults_of(all_seen: list[Seen]) -> str:
     """Return the faults by kind as a table."""
     titles = [f"{seen.plan.database}, {seen.plan.objective}" for seen in all_seen]
     lines = [f"| fault | {' | '.join(titles)} | all |", f"|---|{'---:|' * (len(titles) + 1)}"]
     counts = [Counter(fault.kind for fault in seen.injected) for seen in all_seen]
     for kind in FAULTS:
         numbers = [count[kind] for count in counts]
-        cells = ["skipped: not a command yet"] if kind in skipped else [*numbers, sum(numbers)]
+        cells = [*numbers, sum(numbers)]
         lines.append(f"| {kind} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
@@ -189,7 +187,7 @@ def main() -> int:
         chaos = Chaos(base, options.databases, options.seed, options.faults_per_slot)
         stack.callback(chaos.close)
         all_seen, found = run_all(chaos, options.faults, options.objectives)
-    print(f"\n{faults_of(all_seen, chaos.skipped)}\n")
+    print(f"\n{faults_of(all_seen)}\n")
     print("fits cut off: a fit had ended, and a fault came before the commit; its slot ran again")
     print(f"checked: {', '.join(CHECKS)}")
     print(f"all of it: {time.monotonic() - started:.0f} s; again: {_again(options)}")
@@ -208,13 +206,6 @@ def _again(options: argparse.Namespace) -> str:
         f"--databases {' '.join(options.databases)} --objectives {' '.join(options.objectives)} "
         f"--faults-per-slot {options.faults_per_slot:g}"
     )
-
-
-def _can_stop(base: Path) -> bool:
-    """Whether `study stop` is a command."""
-    command = study_command("stop", "--help")
-    environment = environment_of("help", base)
-    return subprocess.run(command, env=environment, capture_output=True).returncode == 0
 
 
 if __name__ == "__main__":
