@@ -14,7 +14,8 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command line."""
-    if "worker" in sys.argv[1:]:
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    if command == "worker":
         # Not SystemExit: raised inside an import it could be caught there.
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
     try:
