@@ -247,7 +247,7 @@ def end(
     """Finish a trial under the fence; return whether the fence let it through.
 
     Args:
-        reports: All that the attempt reported, where a server may have lost some of them.
+        reports: All that the attempt reported. PostgreSQL alone may have lost some of them.
     """
     if connection.dialect.name == "postgresql":
         return postgres.end(connection, trial_id, token, state, value, user_attrs, reports or {})

@@ -68,7 +68,7 @@ VERSIONS = "versions"
 """Study attribute: the creator's Python and packages; a worker with others warns."""
 
 STOP = "stop"
-"""Study attribute: the newest request to stop: id, now, why, detail (see `storage/presence.py`)."""
+"""Study attribute: the newest request to stop: id, now, why, detail (see `storage/registry.py`)."""
 
 USED = "used"
 """Study attribute: for how long workers were at work: used_s, and when that was written."""

@@ -30,6 +30,7 @@ from storage.rows import (
     attr_of,
     has_attr,
 )
+from storage.transaction import patiently
 
 STATE_KEYS = (
     *(attrs.SLOT, attrs.ATTEMPT, attrs.REASON, attrs.WORKER),
@@ -73,23 +74,33 @@ class Attempt:
 
 
 def read_attempts(
-    engine: Engine, study_id: int, *, details: bool = False, trials: Iterable[int] | None = None
+    engine: Engine,
+    study_id: int,
+    *,
+    details: bool = False,
+    trials: Iterable[int] | None = None,
+    wait_s: float = 60.0,
 ) -> list[Attempt]:
     """Return the trials of a study by number, WAITING included.
 
     Args:
         details: Whether to read params, reports and every user attribute too.
         trials: Numbers of the trials wanted; all where None.
+        wait_s: For how long a database that is away is waited for.
     """
     mine = TRIALS.c.study_id == study_id
     if trials is not None:
         mine = sa.and_(mine, TRIALS.c.number.in_(list(trials)))
-    with engine.connect() as connection:
-        found = {a.trial_id: a for a in _read_rows(connection, mine)}
-        _read_user_attrs(connection, mine, found, details)
-        if details:
-            _read_details(connection, mine, found)
-    return list(found.values())
+
+    def read() -> list[Attempt]:
+        with engine.connect() as connection:
+            found = {a.trial_id: a for a in _read_rows(connection, mine)}
+            _read_user_attrs(connection, mine, found, details)
+            if details:
+                _read_details(connection, mine, found)
+        return list(found.values())
+
+    return patiently(read, wait_s=wait_s)
 
 
 def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable[Attempt]:
@@ -170,7 +181,7 @@ def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]
         return {json.loads(row[0]): json.loads(row[1]) for row in connection.execute(query)}
 
 
-def count_unfinished(engine: Engine, study_id: int) -> int:
+def count_unfinished(engine: Engine, study_id: int, *, wait_s: float = 60.0) -> int:
     """Return how many trials of ours are WAITING or RUNNING, whatever the study's size.
 
     Those of a plain Optuna script have no slot: nobody here waits for them.
@@ -178,5 +189,9 @@ def count_unfinished(engine: Engine, study_id: int) -> int:
     query = sa.select(sa.func.count()).where(
         TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED), has_attr(attrs.SLOT)
     )
-    with engine.connect() as connection:
-        return int(connection.execute(query).scalar_one())
+
+    def read() -> int:
+        with engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    return patiently(read, wait_s=wait_s)

@@ -7,10 +7,10 @@ When a worker stops, and what it says of itself, is decided in `study/`.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -20,7 +20,9 @@ from storage.backend import TRIALS
 from storage.dialect import utc_now
 from storage.rdb import SlotStorage
 from storage.rows import STUDY_ATTRS
-from storage.transaction import retry, write
+from storage.transaction import patiently, write
+
+T = TypeVar("T")
 
 FORGOTTEN_AFTER_GRACES = 60
 """A worker that was not heard of for so many grace periods is no longer listed."""
@@ -43,7 +45,9 @@ class StopOrder:
     detail: str | None = None
 
     @classmethod
-    def new(cls, *, now: bool = False, why: str | None = None, detail: str | None = None) -> Any:
+    def new(
+        cls, *, now: bool = False, why: str | None = None, detail: str | None = None
+    ) -> "StopOrder":
         """Make one with an id of its own."""
         return cls(secrets.token_hex(8), now, why, detail)
 
@@ -110,7 +114,7 @@ class Registry:
             self._put(connection, worker, {**facts, "since": since}, now)
             return since
 
-        return write(self._engine, body, wait_s=self._wait_s)
+        return self._write(body)
 
     def beat(self, worker: str, facts: Mapping[str, Any]) -> None:
         """Say that the worker is still there; the time since anybody's last beat counts."""
@@ -121,7 +125,7 @@ class Registry:
             self._count(connection, now, counts=True)
             self._put(connection, worker, facts, now)
 
-        write(self._engine, body, wait_s=self._wait_s)
+        self._write(body)
 
     def leave(self, worker: str, *, was_there: bool = True) -> None:
         """Take a worker off the list.
@@ -138,7 +142,7 @@ class Registry:
             is_last = all(r.seen_s > self._grace_s for r in there)
             self._count(connection, now, counts=was_there, goes_on=not is_last)
 
-        write(self._engine, body, wait_s=self._wait_s)
+        self._write(body)
 
     def look(self) -> Seen:
         """Read what the study tells its workers."""
@@ -153,7 +157,7 @@ class Registry:
             used_s = self._used_s(found.get(attrs.USED), now, counts=True)
             return Seen(found.get(attrs.TOKEN), order, used_s)
 
-        return retry(call, wait_s=self._wait_s)
+        return patiently(call, wait_s=self._wait_s)
 
     def workers(self) -> list[Registered]:
         """Return who is registered, by id; those not heard of for the grace period are gone."""
@@ -162,7 +166,7 @@ class Registry:
             with self._engine.connect() as connection:
                 return _read_workers(connection, self._study_id, _now(connection))
 
-        return retry(call, wait_s=self._wait_s)
+        return patiently(call, wait_s=self._wait_s)
 
     def order_stop(self, order: StopOrder) -> None:
         """Ask every worker that is there to stop; who joins later does not mind."""
@@ -171,7 +175,7 @@ class Registry:
             rows.lock_study(connection, self._study_id)
             rows.write_study_attrs(connection, self._study_id, {attrs.STOP: order.to_json()})
 
-        write(self._engine, body, durable=True, wait_s=self._wait_s)
+        self._write(body, durable=True)
 
     def claim_marker(self) -> tuple[str, bool]:
         """Return what the study's marker file says, and whether this call made it up."""
@@ -186,7 +190,13 @@ class Registry:
             rows.write_study_attrs(connection, self._study_id, {attrs.MARKER: marker})
             return marker, True
 
-        return write(self._engine, body, wait_s=self._wait_s)
+        return self._write(body)
+
+    def _write(self, body: Callable[[Connection], T], *, durable: bool = False) -> T:
+        def call() -> T:
+            return write(self._engine, body, durable=durable, wait_s=0.0)
+
+        return patiently(call, wait_s=self._wait_s)
 
     def _count(
         self, connection: Connection, now: datetime, *, counts: bool, goes_on: bool = True

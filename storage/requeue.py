@@ -10,10 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from storage import attempt, attrs, rows
-from storage.dialect import is_passing
-from storage.errors import StorageUnavailableError
 from storage.rdb import SlotStorage
-from storage.transaction import retry, write
+from storage.transaction import patiently, write
 
 T = TypeVar("T")
 
@@ -162,7 +160,8 @@ class Requeue:
             opened = []
             for trial_id in rows.find_newest_failed(connection, self.study_id, trials):
                 n_attempts = rows.read_carried(connection, trial_id).get(attrs.ATTEMPT, 1)
-                anew = {attrs.ATTEMPT: n_attempts + 1, attrs.LOSSES: None, attrs.ALONE: None}
+                anew = dict.fromkeys((attrs.LOSSES, attrs.REACHED, attrs.ALONE))
+                anew[attrs.ATTEMPT] = n_attempts + 1
                 opened.append(rows.insert_successor(connection, self.study_id, trial_id, anew))
             if opened:
                 rows.write_study_attrs(connection, self.study_id, study_attrs or {})
@@ -175,26 +174,17 @@ class Requeue:
             with self.storage.engine.connect() as connection:
                 return look(connection)
 
-        return self._patiently(lambda: retry(call, wait_s=self._wait_s))
+        return patiently(call, wait_s=self._wait_s)
 
     def _write(
         self, body: Callable[[Connection], T], *, durable: bool = False, single: bool = False
     ) -> T:
-        engine, wait_s = self.storage.engine, self._wait_s
-        return self._patiently(
-            lambda: write(engine, body, durable=durable, single=single, wait_s=wait_s)
-        )
+        engine = self.storage.engine
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            raise StorageUnavailableError(
-                f"the database was away or locked for over {self._wait_s:g} s: "
-                f"{error.__cause__ or error}"
-            ) from error
+        def call() -> T:
+            return write(engine, body, durable=durable, single=single, wait_s=0.0)
+
+        return patiently(call, wait_s=self._wait_s)
 
 
 def _after_loss(

@@ -163,8 +163,8 @@ class Slots(Requeue):
         A FAIL without a reason gets the reason `error`: one without any is a stranger's.
 
         Args:
-            reports: Step to value of all that this claim reported. A server that crashed meanwhile
-                may have lost some, which are written again.
+            reports: Step to value of all that this claim reported. A PostgreSQL that crashed
+                meanwhile may have lost some, which are written again; others lose none.
 
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from storage.dialect import begin_write, connecting_until, first_line, how_to_mend, is_passing
-from storage.errors import StorageBrokenError
+from storage.errors import StorageBrokenError, StorageUnavailableError
 
 T = TypeVar("T")
 
@@ -72,6 +72,23 @@ def retry(call: Callable[[], T], *, wait_s: float) -> T:
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1.0))
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+def patiently(call: Callable[[], T], *, wait_s: float) -> T:
+    """Call until it succeeds, as `retry`, and say what was waited for where it does not.
+
+    Raises:
+        StorageUnavailableError: The database was away or locked for longer than `wait_s`.
+        StorageBrokenError: Its disk is full, or it cannot be written.
+    """
+    try:
+        return retry(call, wait_s=wait_s)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        raise StorageUnavailableError(
+            f"the database was away or locked for over {wait_s:g} s: {error.__cause__ or error}"
+        ) from error
 
 
 def _refuse_broken(error: Exception) -> None:

@@ -18,6 +18,8 @@ def main() -> NoReturn:
     if command == "worker":
         # Not SystemExit: raised inside an import it could be caught there.
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    # One that replaced itself has held its signals back.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         from study.cli import main as run
 

@@ -4,6 +4,7 @@ File descriptors are turned, and not Python's streams, so that what TensorFlow a
 interpreter print is in it too. Decides nothing about what is printed.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -56,7 +57,8 @@ class AttemptLog:
         """Write one line to the log; nothing where there is none."""
         if self._kept:
             _flush()
-            os.write(2, f"{line}\n".encode())
+            with contextlib.suppress(OSError):  # a full disk
+                os.write(2, f"{line}\n".encode())
 
 
 def _flush() -> None:

@@ -4,42 +4,72 @@ Decides when a slot's folder is removed: only after its result is durable. What 
 the objective's.
 """
 
+import contextlib
+import logging
 import shutil
+import time
 from pathlib import Path
 
+from optuna.trial import TrialState
+
 from objectives.checkpoint import UNFINISHED, latest_epoch
-from storage.reading import newest_by_slot, read_attempts
-from study.atomic import write_text
+from storage import attrs
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.atomic import make_folder, write_text
 from study.opening import OpenStudy, Say
 from study.status import find_best
 from study.workdir import WorkDir
 
+logger = logging.getLogger(__name__)
 
-def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> bool:
-    """Return whether the work dir is the one that the study began with; the first one is.
+MARKER_S = 2.0
+
+
+def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
+    """Say so where the work dir is not the one that the study began with; the first one is.
 
     A worker that sees another folder runs as well as any, but the slots that others were
-    interrupted in start anew here, and it says so.
+    interrupted in start anew here.
+
+    Raises:
+        StudyError: The work dir cannot be made.
     """
+    make_folder(work.own, "--work-dir")
     marker, is_first = opened.registry().claim_marker()
     if is_first:
-        work.own.mkdir(parents=True, exist_ok=True)
-        write_text(work.marker, marker)
-        return True
+        with contextlib.suppress(OSError):  # a full disk: the others will say that they miss it
+            write_text(work.marker, marker)
+        return
+    deadline = time.monotonic() + MARKER_S
+    while (found := _read(work.marker)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)  # the first one writes it just now
+    if found != marker:
+        say(
+            f"{work.root} is not the work dir that the study began with: slots that were "
+            "interrupted elsewhere start anew here (--work-dir names another)"
+        )
+
+
+def _read(path: Path) -> str | None:
     try:
-        if work.marker.read_text(encoding="utf-8") == marker:
-            return True
+        return path.read_text(encoding="utf-8")
     except OSError:
-        pass
-    say(
-        f"{work.root} is not the work dir that the study began with: slots that were interrupted "
-        "elsewhere start anew here (--work-dir names another)"
-    )
-    return False
+        return None
 
 
 def tidy(opened: OpenStudy, work: WorkDir) -> None:
-    """Remove the checkpoints of slots that are final, all but those that are to be kept."""
+    """Remove the checkpoints of slots that are final, all but those that are to be kept.
+
+    A failed slot's stay, because `study retry` goes on from them. What cannot be removed, or looked
+    up, stays too: no trial is to blame for it.
+    """
+    try:
+        _tidy(opened, work)
+    except Exception:
+        logger.warning("checkpoints were not tidied", exc_info=True)
+
+
+def _tidy(opened: OpenStudy, work: WorkDir) -> None:
     keep = opened.spec.keep_checkpoints
     folders = _slot_folders(work)
     if not folders or keep == "all":
@@ -49,12 +79,17 @@ def tidy(opened: OpenStudy, work: WorkDir) -> None:
     for slot, folder in folders.items():
         attempt = newest.get(slot)
         is_best = best is not None and best.slot == slot
-        if attempt is None or not attempt.is_final:
+        if attempt is None or not attempt.is_final or _may_be_retried(attempt):
             continue
         if is_best:
             _drop_unfinished(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _may_be_retried(attempt: Attempt) -> bool:
+    reason = attempt.user_attrs.get(attrs.REASON)
+    return attempt.state == TrialState.FAIL and reason != attrs.Reason.INFEASIBLE
 
 
 def _drop_unfinished(folder: Path) -> None:

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from study.errors import StudyError
 from study.opening import OpenStudy
 from study.workdir import WorkDir
 from study.worker import worker_id
@@ -20,7 +22,7 @@ SUPERVISED = "STUDY_SUPERVISED"
 """In a worker's environment, its supervisor's pid: the worker drains when that is gone."""
 
 STOP_SEEN = "STUDY_STOP_SEEN"
-"""In its environment, the stop order that is older than its supervisor, or nothing."""
+"""In its environment, the id of the stop order that is older than its supervisor, or "none"."""
 
 VMSTAT = Path("/proc/vmstat")
 CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
@@ -72,11 +74,6 @@ class Child:
         self._shown_to: int | None = None
 
     @property
-    def is_running(self) -> bool:
-        """Whether there is a process."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
     def is_started(self) -> bool:
         """Whether a process was started whose end was not yet taken by `take_end`."""
         return self._process is not None
@@ -91,18 +88,20 @@ class Child:
 
     def send(self, number: int) -> None:
         """Send a signal, if there is a process."""
-        if self.is_running and self._process is not None:
-            self._process.send_signal(number)
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(number)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for its end, and kill it where that does not come."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             return
         try:
-            self._process.wait(timeout_s)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            process.kill()
+            process.wait()
 
     def start(self) -> None:
         """Start the process."""
@@ -123,7 +122,7 @@ class Child:
             command += ["--model", opened.model]
         else:
             command += ["--objective", opened.objective]
-        with self.log.open("ab") as log:
+        with self._open_log() as log:
             self._tail_from = log.tell()
             self._shown_to = self._tail_from if self._shown_to is None else self._shown_to
             self._process = subprocess.Popen(
@@ -136,9 +135,17 @@ class Child:
                 start_new_session=True,
             )
 
+    def _open_log(self) -> BinaryIO:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("ab")
+        except OSError as error:
+            reason = error.strerror or error
+            raise StudyError(f"the log {self.log}: {reason}", "another --work-dir") from error
+
     def new_lines(self) -> Iterator[str]:
         """Yield the lines of its log that were not yet yielded."""
-        if self._shown_to is None:
+        if self._shown_to is None or not self.log.is_file():
             return
         with self.log.open("rb") as log:
             log.seek(self._shown_to)
@@ -149,6 +156,8 @@ class Child:
 
     def tail(self) -> str:
         """Return the last lines that the newest process printed, indented."""
+        if not self.log.is_file():
+            return ""
         with self.log.open("rb") as log:
             log.seek(self._tail_from)
             lines = log.read().decode(errors="replace").splitlines()

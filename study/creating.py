@@ -6,6 +6,7 @@ objective works.
 """
 
 import getpass
+import os
 import secrets
 import socket
 from dataclasses import replace
@@ -83,7 +84,7 @@ def create_or_resume(
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
         attrs.VERSIONS: read_environment(),
-        attrs.CREATED_BY: f"{getpass.getuser()}@{socket.gethostname()}",
+        attrs.CREATED_BY: f"{_user()}@{socket.gethostname()}",
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
@@ -93,6 +94,13 @@ def create_or_resume(
     refuse_difference(name, opened.spec, spec.to_json())
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an id without a name, as containers have
+        return str(os.getuid())
 
 
 def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:

@@ -8,10 +8,12 @@ which somebody's DNS gave our address, or another `Origin`). What it shows is op
 import errno
 import ipaddress
 import logging
+import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -110,10 +112,30 @@ def serve_dashboard(storage_url: str, *, host: str, port: int, say: Callable[[st
             closing(open_storage(storage_url, create=False)) as storage,
         ):
             server.set_app(dashboard_app(storage))
-            say(f"dashboard on {server.url}   (Ctrl-C ends it)")
-            server.serve_forever()
-    except KeyboardInterrupt:
+            with _ended_by_interrupt(server):
+                say(f"dashboard on {server.url}   (Ctrl-C ends it)")
+                server.serve_forever()
+    except KeyboardInterrupt:  # before it served
         return
+
+
+@contextmanager
+def _ended_by_interrupt(server: "DashboardServer") -> Iterator[None]:
+    """Let Ctrl-C end `serve_forever`.
+
+    A KeyboardInterrupt would be lost where it is raised inside what ignores every exception, such
+    as the end of a request's objects.
+    """
+
+    def ask(number: int, frame: object) -> None:
+        # In a thread: `shutdown` waits for the loop, in whose thread this runs.
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def dashboard_app(storage: "SlotStorage") -> "WSGIApplication":

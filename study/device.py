@@ -5,7 +5,6 @@ them and keeps new ones out. The lock dies with its process.
 """
 
 import fcntl
-import getpass
 import os
 import tempfile
 import time
@@ -34,7 +33,7 @@ class DeviceLock:
     """
 
     def __init__(self, device: str, *, alone: bool, look: Callable[[], None]) -> None:
-        name = "".join(c if c.isalnum() else "-" for c in f"{getpass.getuser()}-{device}")
+        name = "".join(c if c.isalnum() else "-" for c in f"{os.getuid()}-{device}")
         self._path = Path(tempfile.gettempdir()) / f"study-{name}.lock"
         self._alone, self._look = alone, look
         self._handles: list[int] = []

@@ -7,6 +7,7 @@ reach the supervisor alone, which passes them on.
 """
 
 import logging
+import math
 import os
 import signal
 import time
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 MOST_DEATHS = 3
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
+PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not leave
 MOURNING_S = 5.0  # for a database that is away; the grace period opens the slot as well
 
 
@@ -50,6 +52,21 @@ def count_workers(wanted: str, threads: int, n_open: int) -> int:
     if not wanted.isdigit() or int(wanted) < 1:
         raise StudyError(f"--workers {wanted!r} is neither 'auto' nor a number above 0")
     return int(wanted)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a supervisor needs to know of its study.
+
+    Attributes:
+        n_final: Slots that are final.
+        is_done: Whether all are.
+        is_away: Whether the database does not answer, and this is old.
+    """
+
+    n_final: int
+    is_done: bool
+    is_away: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,35 +107,35 @@ class Supervisor:
     ) -> None:
         make_folder(settings.work.root, "--work-dir")
         self._opened, self._say, self._verbose = opened, say, verbose
-        self._work = settings.work
+        self._work, self._drain_s = settings.work, settings.drain_s
+        self._kill_at = math.inf
         self._children = [Child(opened, i, settings, stop_seen) for i in range(n_workers)]
         self._kills = KernelKills()
         self._n_final = -1
         self._draining = False
         self.last_words = ""
 
-    def run(
-        self, count_final: Callable[[bool], int], should_stop: Callable[[], Stop | None]
-    ) -> None:
+    def run(self, look: Callable[[bool], Look], should_stop: Callable[[], Stop | None]) -> None:
         """Look after the workers until they have all left.
 
         Args:
-            count_final: Called several times a second with False; returns how many slots are
-                final, as of a moment ago, or as of now where it is called with True.
+            look: Called several times a second with False: how the study stood a moment ago; with
+                True: how it stands now.
             should_stop: Once it returns something, no worker is started again.
         """
         try:
             while not all(child.is_done for child in self._children):
-                self._note_final(count_final(False))
-                self._drain(should_stop())
+                found = look(False)
+                self._note_final(found.n_final)
+                self._drain(should_stop(), is_done=found.is_done)
                 for child in self._children:
-                    self._look_after(child, count_final)
+                    self._look_after(child, look, should_stop)
                     if self._verbose:
                         self._pass_on(child)
                 time.sleep(0.1)
         except BaseException:
             self.send(signal.SIGTERM)
-            self._wait(timeout_s=10)
+            self._wait(timeout_s=self._drain_s + 2)
             raise
 
     def send(self, number: int) -> None:
@@ -144,15 +161,20 @@ class Supervisor:
             for child in self._children:
                 child.n_deaths = 0
 
-    def _drain(self, stop: Stop | None) -> None:
-        if stop is None or self._draining:
-            return
-        self._say(f"{stop.why}: the epochs in progress end, their slots are released")
-        if not stop.is_known:
-            self.send(signal.SIGTERM)
-        self._draining = True
+    def _drain(self, stop: Stop | None, *, is_done: bool) -> None:
+        if (stop is not None or is_done) and not self._draining:
+            if stop is not None:
+                self._say(f"{stop.why}: the epochs in progress end, their slots are released")
+                if not stop.is_known:
+                    self.send(signal.SIGTERM)
+            self._draining = True
+            self._kill_at = time.monotonic() + self._drain_s + PATIENCE_S
+        if time.monotonic() > self._kill_at:  # frozen, or stuck in the kernel
+            self.send(signal.SIGKILL)
 
-    def _look_after(self, child: Child, count_final: Callable[[bool], int]) -> None:
+    def _look_after(
+        self, child: Child, look: Callable[[bool], Look], should_stop: Callable[[], Stop | None]
+    ) -> None:
         if child.is_done:
             return
         if not child.is_started:
@@ -165,15 +187,14 @@ class Supervisor:
         if end is None:
             return
         worker, code = end
-        if code == 0:
-            child.is_done = True
-            return
         self._mourn(child, worker, code)
+        now = look(True)  # a slot that was given up just now is an end, too
+        self._drain(should_stop(), is_done=now.is_done)  # the worker may have heard of it first
         if self._draining:
             child.is_done = True
             return
-        child.n_deaths += 1
-        self._note_final(count_final(True))  # a slot that was given up just now is an end, too
+        child.n_deaths += code != 0 and not now.is_away
+        self._note_final(now.n_final)
         self._start_again(child, code)
 
     def _mourn(self, child: Child, worker: str, code: int) -> None:
@@ -181,7 +202,7 @@ class Supervisor:
         reason = attrs.Reason.CRASHED
         if self._kills.was_one(code):
             reason = attrs.Reason.OUT_OF_MEMORY
-        how = how_it_ended(code)
+        how = how_it_ended(code)  # one that was asked to leave from outside may hold nothing
         error = {"type": how, "message": f"worker {child.index} ({worker}) died: {how}"}
         slots, registry = self._opened.patient_slots(MOURNING_S), self._opened.registry(MOURNING_S)
         try:
@@ -204,6 +225,9 @@ class Supervisor:
             )
             if not all(other.is_done for other in self._children):
                 self._say(f"{self.last_words.partition(';')[0]}; the others go on")
+            return
+        if code == 0:
+            self._say(f"worker {child.index} was asked to leave from outside; starting another")
             return
         pause_s = min(FIRST_PAUSE_S * 2 ** max(0, child.n_deaths - 1), LONGEST_PAUSE_S)
         child.start_at = time.monotonic() + pause_s

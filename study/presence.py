@@ -58,6 +58,7 @@ class Presence:
         self._timeout_s = opened.spec.timeout_s
         self._beaten_at = time.monotonic()
         self._ended = threading.Event()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     def __enter__(self) -> "Presence":
@@ -78,6 +79,8 @@ class Presence:
     def leave(self) -> None:
         """Take the worker off the list, also from another thread: the process must end now."""
         self._ended.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(LEAVE_WAIT_S)  # else its last beat could put the worker back
         try:
             self._opened.registry(LEAVE_WAIT_S).leave(self._worker)
         except Exception as failure:
@@ -85,7 +88,9 @@ class Presence:
 
     def look(self) -> None:
         """Hear now what the study tells its workers."""
-        self._heed(self._registry.look())
+        seen = self._registry.look()
+        with self._lock:  # two threads that heed one order would make two requests of it
+            self._heed(seen)
 
     def _described(self) -> dict[str, Any]:
         return {**self._facts, "state": self.state}

@@ -7,10 +7,16 @@ nothing of it.
 
 import os
 import resource
+import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 MOST_GROWTH_BYTES = 1 << 30
+HELD_BACK = (signal.SIGTERM, signal.SIGINT)
+HEARD_S = 0.05
 STATM = Path("/proc/self/statm")
 
 
@@ -44,8 +50,19 @@ class Recycling:
         return grown or self._n_trials >= self._after
 
 
-def replace_process() -> None:
-    """Run this process's own command in its place; does not return."""
+def replace_process(unless: Callable[[], bool], leave: Callable[[], NoReturn]) -> NoReturn:
+    """Run this process's own command in its place.
+
+    A signal that comes meanwhile waits for the new process, which lets it through once it listens.
+
+    Args:
+        unless: Asked once no further signal is heard; True where this process was asked to leave.
+        leave: Called then.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    time.sleep(HEARD_S)  # what came before is still on its way to whoever listens
+    if unless():
+        leave()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

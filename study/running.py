@@ -6,9 +6,9 @@ worker leaves; the second ends all within two seconds.
 """
 
 import faulthandler
+import math
 import os
 import socket
-import threading
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -16,18 +16,18 @@ from rich.console import Console
 from study.breaker import ERRORS
 from study.checkpoints import look_for_marker, resumable, tidy
 from study.child import STOP_SEEN, SUPERVISED, Settings
+from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
 from study.errors import StudyError
-from study.launch import Stop, Supervisor, count_workers
-from study.opening import OpenStudy, load, stored_versions
+from study.launch import Look, Stop, Supervisor, count_workers
+from study.opening import OpenStudy, load, read_spec, stored_versions
 from study.presence import Presence
-from study.recycle import Recycling, replace_process
+from study.recycle import Recycling
 from study.signals import StopRequest
 from study.status import StudyStatus, eta_s, read_status
 from study.watch import Watch, duration, show_params
 from study.worker import Worker, worker_id
 
-INTERRUPTED = 130
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
 """Reasons that do not count as failures: facts of the params."""
@@ -88,9 +88,9 @@ def run_workers(
     supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
     stop = StopRequest(lambda: None, lambda: _end_now(supervisor, stop))
 
-    def count_final(now: bool) -> int:
-        found = watch.tick(now=now)
-        return found.n_final if found else 0
+    def look(now: bool) -> Look:
+        found = watch.tick(now=now) or status
+        return Look(found.n_final, found.done, watch.is_away)
 
     def should_stop() -> Stop | None:
         if stop.event.is_set():
@@ -98,13 +98,13 @@ def run_workers(
         return _told_to_stop(opened, watch.status or status, stop_seen, finalizes)
 
     with stop, watch:
-        supervisor.run(count_final, should_stop)
+        supervisor.run(look, should_stop)
         last = watch.tick(now=True) or read_status(opened)
     _refuse_broken(last, stop_seen)
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, settings.work)
-    _say_end(last, view)
+    _say_end(last, view, opened.spec.timeout_s)
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
@@ -113,48 +113,35 @@ def run_workers(
 
 def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     """Be one worker: work until the study is done or it is stopped; return the exit code."""
-    worker: Worker | None = None
-    presence: Presence | None = None
-    ended = threading.Event()
-
-    def leave(after_s: float) -> None:
-        if ended.wait(after_s):
-            return
-        if worker is not None:
-            worker.release_current()
-        if presence is not None:
-            presence.leave()
-        os._exit(INTERRUPTED if stop.by_interrupt else 0)
-
-    stop = StopRequest(lambda: leave(settings.drain_s), lambda: leave(0.0))
-    stop.install()
     is_supervised = SUPERVISED in os.environ
+    ending = Ending(settings.drain_s, is_supervised=is_supervised)
+    stop = ending.stop
     if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
     faulthandler.enable()
     view.hold_stderr()
     stop_seen = os.environ.get(STOP_SEEN) or _stop_id(read_status(opened))
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
-    presence = _presence(opened, stop, stop_seen, view)
+    ending.presence = presence = _presence(opened, stop, stop_seen, view)
     with presence:
         look_for_marker(opened, settings.work, view.say)
         _warn_of_versions(opened, view)
-        loaded = load(opened)
-        worker = Worker(
+        ending.worker = worker = Worker(
             opened,
-            loaded,
+            load(opened),
             settings.work,
             stop=stop.event,
             say=view.say,
             drain_s=settings.drain_s,
             recycling=Recycling(settings.recycle_after),
             presence=presence,
+            replace=ending.replace,
         )
         worker.run()
         presence.stays = worker.is_old and not stop.event.is_set()
-    ended.set()
     if presence.stays:
-        replace_process()
+        ending.replace()
+    ending.is_over()
     if stop.by_interrupt:
         return INTERRUPTED
     if is_supervised:  # to its supervisor, leaving is success
@@ -203,6 +190,8 @@ def _told_to_stop(
     timeout_s = opened.spec.timeout_s
     if timeout_s is None:
         return None
+    if status.seen.used_s >= timeout_s:  # it may have been raised since
+        timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
     reserve_s = 0.0
     if finalizes:
         reserve_s = min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
@@ -242,7 +231,7 @@ def _say_start(
         view.say(f"expected to take about {duration(expected_s)}")
 
 
-def _say_end(status: StudyStatus, view: View) -> None:
+def _say_end(status: StudyStatus, view: View, timeout_s: float | None = None) -> None:
     if status.reasons:
         reasons = ", ".join(f"{n} {reason}" for reason, n in status.reasons.items())
         view.say(f"failed slots: {reasons}   (study trials shows why)")
@@ -251,4 +240,6 @@ def _say_end(status: StudyStatus, view: View) -> None:
         view.say(f"best trial {best.trial}: {best.value:.5f}  {show_params(best.params)}")
     if not status.done:
         left = status.n_slots - status.n_final
-        view.say(f"stopped with {left} slots to go; the same command goes on from here")
+        is_over = timeout_s is not None and status.seen.used_s >= timeout_s
+        how = "a higher --timeout" if is_over else "the same command"
+        view.say(f"stopped with {left} slots to go; {how} goes on from here")

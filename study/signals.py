@@ -21,6 +21,8 @@ class StopRequest:
 
     Args:
         on_first, on_second: Called in a thread of their own by the first and the second request.
+        one_term: Whether a second SIGTERM is no second request: where a supervisor passes its own
+            on, systemd and clusters have often signalled everybody already.
 
     Attributes:
         event: Set by the first request.
@@ -28,10 +30,13 @@ class StopRequest:
         ended: Set when signals are heard no longer.
     """
 
-    def __init__(self, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
+    def __init__(
+        self, on_first: Callable[[], None], on_second: Callable[[], None], *, one_term: bool = False
+    ) -> None:
         self.event = threading.Event()
         self.by_interrupt = False
         self.ended = threading.Event()
+        self._one_term = one_term
         self._on_first, self._on_second = on_first, on_second
         self._before: dict[int, Any] = {}
         self._written: socket.socket | None = None
@@ -88,6 +93,8 @@ class StopRequest:
         with heard:
             while numbers := heard.recv(64):
                 for number in numbers:
+                    if number == signal.SIGTERM and self._one_term and self.event.is_set():
+                        continue
                     if number in (signal.SIGINT, signal.SIGTERM):
                         self.request(by_interrupt=number == signal.SIGINT)
 

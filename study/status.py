@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
-from storage.transaction import retry
+from storage.transaction import patiently
+from study.errors import StudyError
 from study.opening import OpenStudy
 
 LONGEST_OUTAGE_S = 60.0
@@ -94,14 +95,17 @@ class StudyStatus:
 
 def read_status(opened: OpenStudy, *, wait_s: float = LONGEST_OUTAGE_S) -> StudyStatus:
     """Look at a study: a few statements, whatever its size; waits for a database that is away."""
-    return retry(lambda: _read_status(opened), wait_s=wait_s)
+    return patiently(lambda: _read_status(opened), wait_s=wait_s)
 
 
 def _read_status(opened: OpenStudy) -> StudyStatus:
     engine, study_id = opened.storage.engine, opened.study_id
     registry = opened.registry(wait_s=0.0)
+    seen = registry.look()
+    if seen.token != opened.token:
+        raise StudyError(f"study '{opened.name}' was deleted")
     workers = registry.workers()
-    attempts = read_attempts(engine, study_id)
+    attempts = read_attempts(engine, study_id, wait_s=0.0)
     newest = newest_by_slot(attempts)
     by_state = dict.fromkeys(TrialState, 0)
     for attempt in newest.values():
@@ -110,7 +114,8 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     running = [a for a in newest.values() if a.state == TrialState.RUNNING]
     best = find_best(newest.values(), opened.spec.direction)
     wanted = [a.trial for a in running] + ([best.trial] if best else [])
-    detailed = {a.trial: a for a in read_attempts(engine, study_id, details=True, trials=wanted)}
+    rows = read_attempts(engine, study_id, details=True, trials=wanted, wait_s=0.0)
+    detailed = {a.trial: a for a in rows}
     waiting = by_state[TrialState.WAITING]
     trial_s = _mean_duration_s(attempts) or _expected_trial_s(opened)
     n_slots = len(newest)
@@ -133,7 +138,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         reasons=_reasons(newest.values()),
         images_per_s=_images_per_s(attempts, len(running)),
         trial_s=trial_s,
-        seen=registry.look(),
+        seen=seen,
     )
 
 

@@ -20,6 +20,7 @@ from optuna.distributions import (
 
 from objectives.space import SearchSpace
 from storage.slots import Claim
+from storage.transaction import patiently
 from study.errors import StudyError
 from study.opening import OpenStudy
 from study.sampler import SlotRandomSampler, training_seed
@@ -81,8 +82,16 @@ class Suggester:
         """Whether params come from Optuna at all; else they are drawn with the claim."""
         return self._opened.spec.sampler != "random"
 
-    def params_of(self, claim: Claim) -> tuple[Params, Callable[[], bool]]:
-        """Return the params of a claim, written to its row, and its `should_prune`."""
+    def params_of(self, claim: Claim, wait_s: float = 3600.0) -> tuple[Params, Callable[[], bool]]:
+        """Return the params of a claim, written to its row, and its `should_prune`.
+
+        Optuna does not wait for a database that is away: it is asked again. What it has suggested
+        for a trial before, it suggests again.
+        """
+        params, should_prune = patiently(lambda: self._ask(claim), wait_s=wait_s)
+        return params, lambda: patiently(should_prune, wait_s=wait_s)
+
+    def _ask(self, claim: Claim) -> tuple[Params, Callable[[], bool]]:
         drawn = dict(claim.draw.params)
         if drawn and self._opened.spec.pruner == "none":
             return drawn, lambda: False

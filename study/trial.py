@@ -71,13 +71,6 @@ class Workplace:
     look: Callable[[], None]
     replace: Callable[[], None]
 
-    def tidy(self) -> None:
-        """Remove the checkpoints of final slots; a folder that cannot be removed stays."""
-        try:
-            tidy(self.opened, self.work)
-        except Exception:
-            logger.warning("checkpoints were not tidied", exc_info=True)
-
 
 class TrialRunner:
     """Runs claimed trials, one after another.
@@ -114,7 +107,7 @@ class TrialRunner:
             raise
         except (LeaseLost, ClaimLostError, StorageUnavailableError) as error:
             place.say(f"{error}; claiming another")
-            place.tidy()
+            tidy(place.opened, place.work)
         return False
 
     def _release(self, claim: Claim) -> None:
@@ -133,14 +126,11 @@ class _Attempt:
         self._reported: dict[int, float] = {}
         self._should_prune: Callable[[], bool] = lambda: False
         self._overdue, self._ended = threading.Event(), threading.Event()
+        self._handing_over, self._handed_back = False, threading.Event()
 
     def run(self) -> None:
         """Train and finish; raises `Drained`, or that the trial is no longer this worker's."""
         place, claim = self._place, self._claim
-        timeout_s = place.opened.spec.trial_timeout_s
-        if timeout_s is not None:
-            watch = threading.Thread(target=self._watch, args=(timeout_s,), daemon=True)
-            watch.start()
         try:
             params, self._should_prune = place.suggester.params_of(claim)
             self._log.write(f"params {params}")
@@ -160,12 +150,17 @@ class _Attempt:
             self._complete(fitted)
         finally:
             self._ended.set()
-        place.tidy()
+            if self._handing_over:  # the process may be replaced: nothing may be claimed now
+                self._handed_back.wait()
+        tidy(place.opened, place.work)
 
     def _fit(self, params: dict[str, Any]) -> Any:
         place, slot = self._place, self._claim.slot
         objective = place.loaded.objective
         with DeviceLock(device_name(), alone=slot.alone, look=self._look):
+            timeout_s = place.opened.spec.trial_timeout_s
+            if timeout_s is not None:
+                threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()
             note = getattr(objective, "note", None)
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
@@ -207,12 +202,15 @@ class _Attempt:
         self._overdue.set()
         if self._ended.wait(self._place.drain_s):
             return
+        self._handing_over = True
         try:
             self._fail(attrs.Reason.TIMEOUT, Overdue(self._limit()))
-        except ClaimLostError:
-            return
-        self._log.close()
-        self._place.replace()
+        except Exception as error:  # then it is lost once it is not heard of
+            logger.warning("trial %d: %s", self._claim.slot.trial, error)
+        if not self._ended.is_set():
+            self._log.close()
+            self._place.replace()
+        self._handed_back.set()
 
     def _complete(self, fitted: Fitted) -> None:
         value, slot = fitted.value, self._claim.slot

@@ -130,7 +130,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._next_line = 0.0
         self._next_requeue = 0.0
         self._last_line = ""
-        self._is_away = False
+        self.is_away = False
         self.status: StudyStatus | None = None
 
     def __enter__(self) -> "Watch":
@@ -169,7 +169,7 @@ class Watch(AbstractContextManager["Watch"]):
             self._next_look = time.monotonic() + AWAY_POLL_S
             self._say_away()
             return self.status
-        self._is_away = False
+        self.is_away = False
         took_s = time.monotonic() - started
         self._next_look = started + max(POLL_S, took_s / SHARE_OF_LOOKING)
         self._show(self.status, now)
@@ -185,9 +185,9 @@ class Watch(AbstractContextManager["Watch"]):
                 self.say(f"trial {trial} was lost; its slot is open again")
 
     def _say_away(self) -> None:
-        if not self._is_away:
+        if not self.is_away:
             self.say("the database does not answer; waiting for it")
-        self._is_away = True
+        self.is_away = True
 
     def _show(self, status: StudyStatus, now: bool) -> None:
         if self._live:

@@ -4,6 +4,7 @@ Decides the paths and nothing else. What belongs to one study stands below a fol
 the study's token, so that a work dir that an earlier study of the same name has left is no danger.
 """
 
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,8 @@ class WorkDir:
         return self.own / "marker"
 
     def worker_log(self, index: int) -> Path:
-        """What a worker process prints between its trials."""
-        return self.root / f"worker-{index}.log"
+        """What a worker process of this machine prints between its trials."""
+        return self.own / f"worker-{socket.gethostname()}-{index}.log"
 
     def attempt_log(self, trial: int) -> Path:
         """What an attempt prints."""

@@ -10,16 +10,16 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from storage import attrs
 from storage.errors import ClaimLostError, StorageError
 from storage.reading import count_unfinished
 from storage.slots import Draw, Slot
-from storage.transaction import retry
 from study.environment import read_environment
 from study.opening import Loaded, OpenStudy, Say
 from study.presence import Presence
-from study.recycle import Recycling, replace_process
+from study.recycle import Recycling
 from study.sampler import draw_params, training_seed
 from study.suggesting import Suggester
 from study.trial import TrialRunner, Workplace
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 LONGEST_OUTAGE_S = 3600.0
-"""For how long a worker waits for a database that is away: a study is left alone for a weekend."""
+"""For how long a worker waits for a database that is away; its supervisor then starts another."""
 
 LAST_WAIT_S = 1.0
 """The same for a process that must end now: its slot is found lost where the release fails."""
@@ -46,6 +46,7 @@ class Worker:
         say: Called with one line a finished trial.
         presence: Is told what the worker does, and hears what the study tells it.
         recycling: Says when this process has grown old.
+        replace: Puts a new process in the place of this one.
 
     Attributes:
         is_old: Whether it left so that a new process takes its place.
@@ -62,6 +63,7 @@ class Worker:
         drain_s: float,
         recycling: Recycling,
         presence: Presence,
+        replace: Callable[[], None],
     ) -> None:
         self.id = worker_id(os.getpid())
         self.is_old = False
@@ -81,7 +83,7 @@ class Worker:
             drain_s=drain_s,
             stop_seen=presence.stop_seen,
             look=presence.look,
-            replace=replace_process,
+            replace=replace,
         )
         self._runner = TrialRunner(place)
         self._looked_at = time.monotonic()
@@ -126,7 +128,7 @@ class Worker:
 
     def _count_unfinished(self) -> int:
         engine, study_id = self._opened.storage.engine, self._opened.study_id
-        return retry(lambda: count_unfinished(engine, study_id), wait_s=LONGEST_OUTAGE_S)
+        return count_unfinished(engine, study_id, wait_s=LONGEST_OUTAGE_S)
 
     def _requeue(self, *, every_s: float) -> None:
         """Look for lost trials and strangers' ends; every worker does, so somebody always does."""

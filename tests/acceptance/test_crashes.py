@@ -171,7 +171,7 @@ def test_worker_that_dies_again_and_again_ends_the_run_with_its_log(place: Place
 ONE_DIES = """
 import os
 
-if os.readlink("/proc/self/fd/1").endswith("worker-0.log"):
+if os.readlink("/proc/self/fd/1").endswith("-0.log"):
     os._exit(7)
 """
 

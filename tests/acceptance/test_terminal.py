@@ -155,7 +155,7 @@ def test_completion_knows_commands_and_options(place: Place) -> None:
     assert "complete" in script
     assert "_STUDY_COMPLETE=complete_bash" in script
     asked = {"_STUDY_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
-    assert place.run(**asked, COMP_WORDS="study st").out.split() == ["status"]
+    assert place.run(**asked, COMP_WORDS="study sta").out.split() == ["status"]
     asked["COMP_CWORD"] = "2"
     found = place.run(**asked, COMP_WORDS="study run --n").out.split()
     assert {"--n-trials", "--no-deterministic"} <= set(found)
@@ -164,4 +164,4 @@ def test_completion_knows_commands_and_options(place: Place) -> None:
 def test_console_script_is_the_module() -> None:
     """`study` and `python -m study` are one program."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert 'study = "study.cli:main"' in text
+    assert 'study = "study.__main__:main"' in text
