@@ -204,6 +204,6 @@ def test_timeout_ends_a_run_early_with_exit_0(place: Place) -> None:
     """The trial in progress is released; the same command goes on."""
     options = ["--study", "s", "--n-trials", 50, "--timeout", "1s", "--workers", 1]
     done = place.run("run", *options, *place.synthetic(sleep_s=1, n_steps=20))
-    assert "slots to go; the same command goes on from here" in done.err
+    assert "slots to go; a higher --timeout goes on from here" in done.err
     status = place.json("status")
     assert (status["running"], status["done"]) == (0, False)

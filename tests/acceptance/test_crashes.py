@@ -113,6 +113,46 @@ def test_database_that_crashes_and_comes_back_costs_nothing(
     assert slots(place.ledger_lines(), "start").total() == N_SLOTS
 
 
+def test_frozen_worker_does_not_keep_a_finished_run(place: Place, sqlite_url: str) -> None:
+    """Its slot is run by another; then it is ended, frozen as it is."""
+    with start(place, sqlite_url, sleep_s=1.5, n_steps=10) as running:
+        workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
+        frozen, _ = workers.popitem()
+        os.kill(frozen, signal.SIGSTOP)
+        done = running.wait()
+    assert done.code == 0
+    assert not is_alive(frozen)
+    assert_exact(place, sqlite_url, n_lost=1)
+
+
+def test_worker_that_was_asked_to_leave_from_outside_is_replaced(
+    place: Place, sqlite_url: str
+) -> None:
+    """By whoever saves memory or by a person: the run does not shrink in silence."""
+    with start(place, sqlite_url, sleep_s=1.5, n_steps=10) as running:
+        workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
+        asked, _ = workers.popitem()
+        os.kill(asked, signal.SIGTERM)
+        done = running.wait()
+    assert done.code == 0
+    assert "was asked to leave from outside; starting another" in done.err
+    assert_exact(place, sqlite_url, n_lost=0)
+
+
+def test_study_that_is_deleted_ends_its_run_with_one_line(place: Place, sqlite_url: str) -> None:
+    """Nobody claims in another study that gets its id."""
+    with start(place, sqlite_url, sleep_s=600, n_steps=6000) as running:
+        workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
+        refused = place.run("delete", "--storage", sqlite_url, "--yes", code=1)
+        assert refused.error == "study 's' has 2 workers at work"
+        place.run("delete", "--storage", sqlite_url, "--yes", "--force")
+        done = running.wait()
+    assert done.code == 1
+    assert "study: error: study 's' was deleted" in done.err
+    assert "Traceback" not in done.err
+    assert not any(is_alive(pid) for pid in workers)
+
+
 PATIENT = """
 import pathlib
 import time

@@ -1,6 +1,10 @@
 """When a worker process replaces itself, and what its supervisor makes of the kernel's kills."""
 
+import os
+import signal
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -29,6 +33,34 @@ def test_memory_is_that_of_this_process() -> None:
     held = b"x" * (64 << 20)
     assert before > 5 << 20
     assert memory_bytes() - before > len(held) // 2
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_process_that_was_asked_to_leave_is_not_replaced(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was is looked at once signals are held back; the new process lets them through."""
+    done: list[object] = []
+
+    def hold_back(how: int, which: object) -> None:
+        done.append((how, which))
+
+    def leave() -> NoReturn:
+        raise SystemExit
+
+    def execute(path: str, arguments: list[str]) -> NoReturn:
+        done.append(arguments[0])
+        raise SystemExit
+
+    def was_asked() -> bool:
+        assert done == [(signal.SIG_BLOCK, recycle.HELD_BACK)]
+        return asked
+
+    monkeypatch.setattr(signal, "pthread_sigmask", hold_back)
+    monkeypatch.setattr(os, "execv", execute)
+    with pytest.raises(SystemExit):
+        recycle.replace_process(was_asked, leave)
+    assert done[1:] == ([] if asked else [sys.executable])
 
 
 def test_kill_by_the_kernel_is_told_from_others(

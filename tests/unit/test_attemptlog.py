@@ -1,0 +1,40 @@
+"""An attempt's log: all that a process prints, and no trial is to blame for a full disk."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from study.attemptlog import AttemptLog
+
+
+def test_log_has_what_is_printed_by_whatever_means(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python's streams and file descriptors; pytest's own hold on them is let go meanwhile."""
+    path = tmp_path / "logs" / "trial-1.log"
+    with capfd.disabled(), AttemptLog(path) as log:
+        print("by Python")
+        os.write(1, b"by a descriptor\n")
+        print("as an error", file=sys.stderr)
+        log.write("by us")
+    assert path.read_text() == "by Python\nby a descriptor\nas an error\nby us\n"
+
+
+def test_log_on_a_full_disk_is_done_without(tmp_path: Path) -> None:
+    """Not a trial of the study would get through otherwise."""
+    path = tmp_path / "trial-1.log"
+    path.symlink_to("/dev/full")
+    with AttemptLog(path) as log:
+        log.write("by us")
+    assert path.is_symlink()
+
+
+def test_log_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
+    """A folder is in its place."""
+    path = tmp_path / "trial-1.log"
+    path.mkdir()
+    with AttemptLog(path) as log:
+        log.write("by us")
+    assert path.is_dir()
