@@ -201,7 +201,7 @@ def test_every_option_of_a_run_can_come_from_the_environment(place: Place, sqlit
 
 
 def test_timeout_ends_a_run_early_with_exit_0(place: Place) -> None:
-    """The trial in progress is released; the same command goes on."""
+    """The trial in progress is released; a raised timeout goes on."""
     options = ["--study", "s", "--n-trials", 50, "--timeout", "1s", "--workers", 1]
     done = place.run("run", *options, *place.synthetic(sleep_s=1, n_steps=20))
     assert "slots to go; a higher --timeout goes on from here" in done.err
