@@ -375,3 +375,12 @@ def test_no_warning_is_given() -> None:
         warnings.simplefilter("error")
         SlotRandomSampler(seed=0).reseed_rng()
         draw_params(SPACE, 0, 0)
+
+
+def test_slot_that_would_repeat_an_added_one_is_redrawn() -> None:
+    """Params that a person gave count as an earlier slot's."""
+    space = parse_space({"a": [1, 2, 3, 4], "b": ["x", "y", "z"]})
+    repeated = draw_params(space, 0, 5)
+    redraws = plan_redraws(space, 0, 5, 1, {4: repeated})
+    assert redraws[5] >= 1
+    assert draw_params(space, 0, 5, redraws[5]) != repeated
