@@ -5,7 +5,7 @@ row ended in one transaction, under the study's lock: however many notice, it ge
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -14,6 +14,14 @@ from storage.rdb import SlotStorage
 from storage.transaction import patiently, write
 
 T = TypeVar("T")
+
+
+class Find(Protocol):
+    """Finds (trial id, number) of trials to end; asked of one, it or nothing."""
+
+    def __call__(
+        self, connection: Connection, trial_id: int | None = None
+    ) -> list[tuple[int, int]]: ...
 
 
 class Requeue:
@@ -51,17 +59,11 @@ class Requeue:
         Returns:
             The numbers of the trials that this call found lost.
         """
-        stale = self._read(lambda c: rows.find_stale(c, self.study_id, grace_s))
-        why = {attrs.REASON: attrs.Reason.LOST}
-        found = []
-        for trial_id, number in stale:
 
-            def is_still(connection: Connection, trial_id: int = trial_id) -> bool:
-                return bool(rows.find_stale(connection, self.study_id, grace_s, trial_id))
+        def find(connection: Connection, trial_id: int | None = None) -> list[tuple[int, int]]:
+            return rows.find_stale(connection, self.study_id, grace_s, trial_id)
 
-            if self._lose(trial_id, why, max_attempts, is_still):
-                found.append(number)
-        return found
+        return self._lose_all(find, {attrs.REASON: attrs.Reason.LOST}, max_attempts)
 
     def running_of(self, worker: str) -> list[int]:
         """Return the numbers of the trials that a worker, `host:pid`, holds."""
@@ -85,28 +87,29 @@ class Requeue:
         Returns:
             The numbers of its trials.
         """
-        held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
-        found = []
-        for trial_id, number in held:
 
-            def is_still(connection: Connection, trial_id: int = trial_id) -> bool:
-                found = attempt.read_attrs(connection, trial_id)
-                return found.get(attrs.WORKER) == worker
+        def find(connection: Connection, trial_id: int | None = None) -> list[tuple[int, int]]:
+            return rows.find_running_of(connection, self.study_id, worker, trial_id)
 
-            if self._lose(trial_id, why, max_attempts, is_still):
-                found.append(number)
-        return found
+        return self._lose_all(find, why, max_attempts)
+
+    def _lose_all(self, find: Find, why: Mapping[str, Any], max_attempts: int | None) -> list[int]:
+        """End what `find` finds, each if it still finds it in the transaction that ends it."""
+        found = self._read(find)
+        return [
+            number for trial_id, number in found if self._lose(trial_id, find, why, max_attempts)
+        ]
 
     def _lose(
         self,
         trial_id: int,
+        find: Find,
         why: Mapping[str, Any],
         max_attempts: int | None,
-        is_still: Callable[[Connection], bool],
     ) -> bool:
         def body(connection: Connection) -> bool:
             rows.lock_study(connection, self.study_id)
-            if not is_still(connection) or not rows.fail(connection, trial_id):
+            if not find(connection, trial_id) or not rows.fail(connection, trial_id):
                 return False
             attempt.write_attrs(connection, trial_id, why)
             changes = _after_loss(connection, trial_id, why[attrs.REASON], max_attempts)

@@ -183,7 +183,9 @@ def find_stale(
     ]
 
 
-def find_running_of(connection: Connection, study_id: int, worker: str) -> list[tuple[int, int]]:
+def find_running_of(
+    connection: Connection, study_id: int, worker: str, trial_id: int | None = None
+) -> list[tuple[int, int]]:
     """Return (trial id, number) of the RUNNING trials of ours that a worker claimed."""
     query = (
         sa.select(TRIALS.c.trial_id, TRIALS.c.number)
@@ -192,6 +194,8 @@ def find_running_of(connection: Connection, study_id: int, worker: str) -> list[
         .where(USER_ATTRS.c.key == attrs.WORKER, USER_ATTRS.c.value_json == json.dumps(worker))
         .order_by(TRIALS.c.number)
     )
+    if trial_id is not None:
+        query = query.where(TRIALS.c.trial_id == trial_id)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 

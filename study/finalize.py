@@ -23,6 +23,7 @@ from study.atomic import atomic_path, make_folder, write_text
 from study.environment import read_versions
 from study.errors import StudyError
 from study.opening import Loaded, OpenStudy, Say, load
+from study.replay import stored_params
 from study.status import find_best, jsonable
 from study.submission import kaggle_line, write_submission
 
@@ -68,7 +69,7 @@ def finalize(
     say(f"retraining trial {best.trial} (value {best.value:.5f}) on {len(dataset.labels)} rows")
     started = time.monotonic()
     fitted = loaded.objective.fit(
-        _replayed(loaded, best.params),
+        stored_params(loaded.objective.space, best),
         dataset.for_retraining(),
         seed=seed,
         report=_no_report,
@@ -107,11 +108,6 @@ def _choose(opened: OpenStudy) -> tuple[Attempt, int]:
         opened.storage.engine, opened.study_id, details=True, trials=[best.trial]
     )
     return detailed, counts["RUNNING"]
-
-
-def _replayed(loaded: Loaded, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Walk the space with the stored values, so that nothing else decides what a param is."""
-    return loaded.objective.space.draw(lambda name, _distribution: params[name])
 
 
 def _no_report(step: int, value: float) -> None:

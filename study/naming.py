@@ -3,11 +3,9 @@
 import re
 
 from storage.reading import Attempt, newest_by_slot, read_attempts
-from storage.transaction import retry
 from study.errors import StudyError
 from study.opening import OpenStudy
 
-LONGEST_OUTAGE_S = 60.0
 HIGHEST = 2**31 - 1  # of what the tables can hold, and be asked for
 
 
@@ -41,15 +39,11 @@ def _newest(opened: OpenStudy, slot: int) -> int:
 
 def _read(opened: OpenStudy, number: int) -> list[Attempt]:
     engine, study_id = opened.storage.engine, opened.study_id
-    return retry(
-        lambda: read_attempts(engine, study_id, details=True, trials=[number]),
-        wait_s=LONGEST_OUTAGE_S,
-    )
+    return read_attempts(engine, study_id, details=True, trials=[number])
 
 
 def _read_all(opened: OpenStudy) -> list[Attempt]:
-    engine, study_id = opened.storage.engine, opened.study_id
-    return retry(lambda: read_attempts(engine, study_id), wait_s=LONGEST_OUTAGE_S)
+    return read_attempts(opened.storage.engine, opened.study_id)
 
 
 def _refusal(opened: OpenStudy, what: str, kind: str, there: list[int]) -> StudyError:
