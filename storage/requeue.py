@@ -70,6 +70,10 @@ class Requeue:
         held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
         return [number for _, number in held]
 
+    def count_ended_by(self, workers: Sequence[str]) -> int:
+        """Return how many trials these workers, each `host:pid`, ended themselves."""
+        return self._read(lambda c: rows.count_ended_by(c, self.study_id, workers))
+
     def requeue_crashed(
         self,
         worker: str,

@@ -199,6 +199,20 @@ def find_running_of(
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
+def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]) -> int:
+    """Return how many trials of ours these workers claimed and ended themselves."""
+    worker = attr_of(attrs.WORKER)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(TRIALS)
+        .join(worker, worker.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+        .where(worker.c.value_json.in_([json.dumps(name) for name in workers]))
+        .where(has_attr(attrs.ENDED))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def find_newest_failed(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[int]:
     """Return, by number, the ids of those trials that are FAIL and the newest of their slot."""
     slot = attr_of(attrs.SLOT)

@@ -57,7 +57,7 @@ class Child:
 
     Attributes:
         log: The file that has what it prints.
-        n_deaths: Ends with an error since a slot of the study last became final.
+        n_deaths: Ends with an error since a worker of this run last ended a trial itself.
         start_at: Not before this moment of `time.monotonic` is it started again.
         is_done: Whether it is not started again.
     """
@@ -103,8 +103,8 @@ class Child:
             process.kill()
             process.wait()
 
-    def start(self) -> None:
-        """Start the process."""
+    def start(self) -> str:
+        """Start the process; return its worker id."""
         opened = self._opened
         environment = {
             **os.environ,
@@ -134,6 +134,7 @@ class Child:
                 # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
                 start_new_session=True,
             )
+        return worker_id(self._process.pid)
 
     def _open_log(self) -> BinaryIO:
         try:

@@ -59,12 +59,10 @@ class Look:
     """What a supervisor needs to know of its study.
 
     Attributes:
-        n_final: Slots that are final.
-        is_done: Whether all are.
+        is_done: Whether all slots are final.
         is_away: Whether the database does not answer, and this is old.
     """
 
-    n_final: int
     is_done: bool
     is_away: bool = False
 
@@ -111,7 +109,8 @@ class Supervisor:
         self._kill_at = math.inf
         self._children = [Child(opened, i, settings, stop_seen) for i in range(n_workers)]
         self._kills = KernelKills()
-        self._n_final = -1
+        self._workers: list[str] = []
+        self._n_ended = 0
         self._draining = False
         self.last_words = ""
 
@@ -126,7 +125,6 @@ class Supervisor:
         try:
             while not all(child.is_done for child in self._children):
                 found = look(False)
-                self._note_final(found.n_final)
                 self._drain(should_stop(), is_done=found.is_done)
                 for child in self._children:
                     self._look_after(child, look, should_stop)
@@ -155,9 +153,10 @@ class Supervisor:
         for child in self._children:
             child.wait(max(0.1, deadline - time.monotonic()))
 
-    def _note_final(self, n_final: int) -> None:
-        if n_final != self._n_final:
-            self._n_final = n_final
+    def _forgive(self, n_ended: int) -> None:
+        """Count deaths anew once a worker of this run, not of another, has ended a trial."""
+        if n_ended != self._n_ended:
+            self._n_ended = n_ended
             for child in self._children:
                 child.n_deaths = 0
 
@@ -181,7 +180,7 @@ class Supervisor:
             if self._draining:
                 child.is_done = True
             elif time.monotonic() >= child.start_at:
-                child.start()
+                self._workers.append(child.start())
             return
         end = child.take_end()
         if end is None:
@@ -194,7 +193,6 @@ class Supervisor:
             child.is_done = True
             return
         child.n_deaths += code != 0 and not now.is_away
-        self._note_final(now.n_final)
         self._start_again(child, code)
 
     def _mourn(self, child: Child, worker: str, code: int) -> None:
@@ -212,6 +210,7 @@ class Supervisor:
             for trial in slots.requeue_crashed(worker, why, self._opened.spec.max_attempts):
                 self._say(f"trial {trial} ended with its worker: {reason}")
             registry.leave(worker, was_there=False)
+            self._forgive(slots.count_ended_by(self._workers))
         except StorageError as failure:
             logger.warning("what worker %s held is found stale later: %s", worker, failure)
 

@@ -90,7 +90,7 @@ def run_workers(
 
     def look(now: bool) -> Look:
         found = watch.tick(now=now) or status
-        return Look(found.n_final, found.done, watch.is_away)
+        return Look(found.done, watch.is_away)
 
     def should_stop() -> Stop | None:
         if stop.event.is_set():

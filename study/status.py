@@ -19,7 +19,7 @@ from storage.transaction import patiently
 from study.errors import StudyError
 from study.opening import OpenStudy
 
-LONGEST_OUTAGE_S = 60.0
+LOOK_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class StudyStatus:
         return jsonable(found)  # type: ignore[no-any-return]
 
 
-def read_status(opened: OpenStudy, *, wait_s: float = LONGEST_OUTAGE_S) -> StudyStatus:
+def read_status(opened: OpenStudy, *, wait_s: float = LOOK_WAIT_S) -> StudyStatus:
     """Look at a study: a few statements, whatever its size; waits for a database that is away."""
     return patiently(lambda: _read_status(opened), wait_s=wait_s)
 

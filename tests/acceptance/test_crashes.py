@@ -208,6 +208,24 @@ def test_worker_that_dies_again_and_again_ends_the_run_with_its_log(place: Place
     assert "Traceback" not in done.err
 
 
+def test_host_whose_workers_all_die_gives_up_while_another_finishes_trials(place: Place) -> None:
+    """What a worker elsewhere ends says nothing of the workers here."""
+    (place.folder / "mine.py").write_text(DYING)
+    brisk = ["--objective-option", "sleep_s=0.1"]
+    options = ["--objective", "mine.py:make", "--study", "s"]
+    place.run("create", *options, *brisk, "--n-trials", 1000)
+    url = f"sqlite:///{place.folder}/study.db"
+    with place.start("worker", "--study", "s", "--workers", 1) as elsewhere:
+        elsewhere.wait_until(lambda: look(url, "s").complete)
+        done = place.run("run", *options, "--workers", 1, code=1)
+        assert "worker 0 died 3 times without finishing a trial (exit code 7)" in done.err
+        elsewhere.send(signal.SIGTERM)
+        assert elsewhere.wait().code == 0
+    status = look(url, "s")
+    assert status.complete > 1
+    assert status.running == status.failed == 0
+
+
 ONE_DIES = """
 import os
 
