@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from storage import backend
+from storage.rdb import SlotStorage, open_storage
 from tests.integration.planned import OPENED
 
 
@@ -17,6 +18,23 @@ def closed() -> Iterator[None]:
     yield
     for slots in OPENED:
         slots.storage.close()
+
+
+@pytest.fixture
+def target(storage_url: str) -> Iterator[SlotStorage]:
+    """Return an empty storage on each database in turn."""
+    with_storage = open_storage(storage_url)
+    yield with_storage
+    with_storage.close()
+
+
+@pytest.fixture
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlotStorage]:
+    """Return another storage, on SQLite."""
+    path = tmp_path_factory.mktemp("source") / "study.db"
+    with_storage = open_storage(f"sqlite:///{path}")
+    yield with_storage
+    with_storage.close()
 
 
 @pytest.fixture

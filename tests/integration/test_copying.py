@@ -1,111 +1,22 @@
-"""A copied study is the same study in another database, and a failed copy is nothing at all."""
+"""A copied study is the same study in another database, trial by trial, and goes on there."""
 
 import math
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy as sa
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage import attrs, copying, rows
 from storage.backend import HEARTBEATS, TRIALS
 from storage.copying import copy_study
-from storage.errors import StorageError
-from storage.rdb import SlotStorage, open_storage
-from storage.slots import Draw, Slot, Slots
-
-MAXIMIZE = [StudyDirection.MAXIMIZE]
-DISTRIBUTIONS: dict[str, BaseDistribution] = {
-    "learning_rate": FloatDistribution(1e-5, 1e-1, log=True),
-    "n_blocks": IntDistribution(1, 3),
-    "optimizer": CategoricalDistribution(("sgd", "adam", None)),
-}
-PARAMS = {"learning_rate": 0.1 + 0.2 - 0.299, "n_blocks": 2, "optimizer": None}
-
-
-@pytest.fixture
-def target(storage_url: str) -> Iterator[SlotStorage]:
-    """Return an empty storage on each database in turn."""
-    with_storage = open_storage(storage_url)
-    yield with_storage
-    with_storage.close()
-
-
-@pytest.fixture
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlotStorage]:
-    """Return another storage, on SQLite."""
-    path = tmp_path_factory.mktemp("source") / "study.db"
-    with_storage = open_storage(f"sqlite:///{path}")
-    yield with_storage
-    with_storage.close()
-
-
-def draw(slot: Slot) -> Draw:
-    """Return the same params for each slot."""
-    return Draw(PARAMS, DISTRIBUTIONS, {attrs.SEED: slot.slot})
-
-
-def make_study(storage: SlotStorage, name: str = "digits") -> int:
-    """Make a study with a trial in each state, all kinds of values, and a slot lost once."""
-    study_id = storage.create_new_study(MAXIMIZE, name)
-    slots = Slots(storage, study_id)
-    slots.plan(6, {3: 2}, {attrs.SPEC: {"seed": 1, "name": "ü"}})
-    slots.add({"n_blocks": 3})
-    ends = [
-        (TrialState.COMPLETE, 0.1 + 0.2),
-        (TrialState.COMPLETE, math.inf),
-        (TrialState.FAIL, None),
-        (TrialState.PRUNED, -math.inf),
-    ]
-    for state, value in ends:
-        claim = slots.claim("host:1", draw)
-        assert claim is not None
-        for step, report in enumerate((0.5, math.nan, math.inf, -math.inf)):
-            slots.report(claim, step, report)
-        slots.finish(claim, state, value, {attrs.INFO: {"train_s": 1.5}})
-    lost = slots.claim("host:2", draw)
-    assert lost is not None
-    slots.release(lost)
-    running = slots.claim("host:3", draw)
-    assert running is not None
-    slots.report(running, 0, 0.25)
-    storage.set_trial_system_attr(running.trial_id, "bracket", 1)
-    storage.set_study_system_attr(study_id, "dashboard:note_ver", 1)
-    return study_id
-
-
-def trials(storage: SlotStorage, name: str = "digits") -> list[FrozenTrial]:
-    """Return the trials as Optuna reads them, through a cache that has not seen them."""
-    fresh = open_storage(storage.url, create=False)
-    try:
-        return fresh.get_all_trials(fresh.get_study_id_from_name(name))
-    finally:
-        fresh.close()
-
-
-def content(trial: FrozenTrial) -> dict[str, Any]:
-    """Return all of a trial but its id and its times; NaN as text, to compare equal."""
-    return {
-        "number": trial.number,
-        "state": trial.state,
-        "values": trial.values,
-        "params": trial.params,
-        "distributions": trial.distributions,
-        "reports": {step: repr(value) for step, value in trial.intermediate_values.items()},
-        "user_attrs": trial.user_attrs,
-        "system_attrs": trial.system_attrs,
-    }
+from storage.rdb import SlotStorage
+from storage.slots import Slots
+from tests.integration.copies import MAXIMIZE, content, draw, make_study, trials
 
 
 def is_near(one: datetime | None, other: datetime | None) -> bool:
@@ -266,99 +177,6 @@ def test_empty_study_is_copied(source: SlotStorage, target: SlotStorage) -> None
     source.create_new_study(MAXIMIZE, "empty")
     assert copy_study(source, target, "empty") == 0
     assert trials(target, "empty") == []
-
-
-def test_taken_name_is_refused(source: SlotStorage, target: SlotStorage) -> None:
-    """The study of that name in the target stays as it was."""
-    make_study(source)
-    Slots(target, target.create_new_study(MAXIMIZE, "digits")).plan(2)
-    with pytest.raises(StorageError, match=r"a study 'digits' in .* already") as caught:
-        copy_study(source, target, "digits")
-    assert caught.value.hint is not None
-    assert len(trials(target)) == 2
-    assert copy_study(source, target, "digits", "digits 2") == 8
-
-
-def test_unknown_study_is_answered_with_those_there_are(
-    source: SlotStorage, target: SlotStorage
-) -> None:
-    """So that a typo is mended at once."""
-    with pytest.raises(StorageError, match="it has none"):
-        copy_study(source, target, "digit")
-    for name in ("digits", "fashion"):
-        source.create_new_study(MAXIMIZE, name)
-    with pytest.raises(StorageError, match=r"no study 'digit' in .*'digits', 'fashion'"):
-        copy_study(source, target, "digit")
-    assert target.get_all_studies() == []
-
-
-def test_failed_copy_leaves_nothing(
-    source: SlotStorage, target: SlotStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An error in the last batch takes the first ones along."""
-    make_study(source)
-    monkeypatch.setattr(copying, "_copy_study_rows", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        copy_study(source, target, "digits")
-    assert target.get_all_studies() == []
-    with target.engine.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(TRIALS)).scalar() == 0
-
-
-def test_copy_whose_commit_was_not_answered_is_not_refused(
-    source: SlotStorage, target: SlotStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second try finds its own study under the name, and is content."""
-
-    def write_twice(engine: sa.Engine, body: Any, **_: Any) -> int:
-        for _try in range(2):
-            with engine.begin() as connection:
-                n_copied: int = body(connection)
-        return n_copied
-
-    make_study(source)
-    monkeypatch.setattr(copying, "write", write_twice)
-    assert copy_study(source, target, "digits") == 8
-    assert len(trials(target)) == 8
-
-
-def test_what_the_target_cannot_hold_is_a_known_failure(
-    source: SlotStorage, mysql_url: str
-) -> None:
-    """MySQL's TEXT ends at 64 KB; SQLite's does not."""
-    study_id = source.create_new_study(MAXIMIZE, "digits")
-    source.set_study_user_attr(study_id, attrs.SPEC, "x" * 70_000)
-    small = open_storage(mysql_url)
-    try:
-        with pytest.raises(StorageError, match=r"cannot copy study 'digits' .*too long"):
-            copy_study(source, small, "digits")
-        assert small.get_all_studies() == []
-    finally:
-        small.close()
-
-
-def test_source_is_copied_as_it_stood_at_one_moment(
-    target: SlotStorage, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker that goes on in the source meanwhile does not tear the copy."""
-    study_id = target.create_new_study(MAXIMIZE, "digits")
-    slots = Slots(target, study_id)
-    slots.plan(2)
-    original = copying._copy_trials
-
-    def finish_one_first(*arguments: Any) -> dict[int, int]:
-        claim = slots.claim("host:1", draw)
-        assert claim is not None
-        slots.finish(claim, TrialState.COMPLETE, 0.5)
-        return original(*arguments)
-
-    monkeypatch.setattr(copying, "_copy_trials", finish_one_first)
-    other = open_storage(sqlite_url.replace("study.db", "other.db"))
-    try:
-        copy_study(target, other, "digits")
-        assert [trial.state for trial in trials(other)] == [TrialState.WAITING] * 2
-    finally:
-        other.close()
 
 
 def test_thousands_of_trials_are_copied_in_seconds(

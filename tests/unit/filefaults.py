@@ -1,0 +1,190 @@
+"""What may be wrong with a file as a whole or with its header, and the line that says so.
+
+Each change is made to the sound files of `changes.py`; the whole line must come of it.
+"""
+
+import gzip
+
+from tests.unit.changes import (
+    TEST,
+    TRAIN,
+    Change,
+    as_folder,
+    both,
+    columns,
+    flipped,
+    line,
+    packed,
+    removed,
+    text,
+    whole,
+)
+
+PIXELS_5 = "pixel0,pixel1,pixel2,pixel3,pixel4"
+
+FILE_FAULTS: dict[str, tuple[Change, str]] = {
+    "train missing": (
+        removed("train.csv"),
+        "train.csv: neither it nor train.csv.gz is in {dir}",
+    ),
+    "test missing": (removed("test.csv"), "test.csv: neither it nor test.csv.gz is in {dir}"),
+    "plain and gzip": (
+        whole("train.csv.gz", gzip.compress(b"x")),
+        "{dir}: train.csv and train.csv.gz are both there, and which one counts is unclear",
+    ),
+    "a folder": (
+        as_folder("test.csv"),
+        "test.csv: a folder, where a CSV file should be ({dir}/test.csv)",
+    ),
+    "a dead link": (
+        both(removed("train.csv"), lambda d: (d / "train.csv").symlink_to("nowhere")),
+        "train.csv: a link to a file that is not there ({dir}/train.csv)",
+    ),
+    "empty file": (whole("train.csv", ""), "train.csv: empty, 0 bytes ({dir}/train.csv)"),
+    "empty gzip": (
+        packed("train.csv", lambda _: gzip.compress(b"")),
+        "train.csv.gz: empty, nothing inside the gzip file ({dir}/train.csv.gz)",
+    ),
+    "not gzip": (
+        packed("train.csv", lambda raw: raw),
+        "train.csv.gz: the gzip data is broken (Not a gzipped file (b'la'))",
+    ),
+    "gzip cut short": (
+        packed("train.csv", lambda raw: gzip.compress(raw)[:-12]),
+        "train.csv.gz: the gzip data is cut short",
+    ),
+    "gzip checksum": (packed("test.csv", flipped), "test.csv.gz: the gzip data is broken (CRC"),
+    "gzip as plain": (
+        whole("train.csv", gzip.compress(b"label\n1")),
+        "train.csv: gzip inside, where CSV text should be",
+    ),
+    "gzip twice": (
+        packed("test.csv", lambda raw: gzip.compress(gzip.compress(raw))),
+        "test.csv.gz: gzip inside, where CSV text should be",
+    ),
+    "zip or xlsx": (
+        whole("train.csv", b"PK\x03\x04abc"),
+        "train.csv: a zip archive or an Excel workbook, where CSV text should be",
+    ),
+    "old Excel": (
+        whole("train.csv", b"\xd0\xcf\x11\xe0abc"),
+        "train.csv: an Excel workbook, where CSV text should be",
+    ),
+    "parquet": (
+        whole("test.csv", b"PAR1abc"),
+        "test.csv: a Parquet file, where CSV text should be",
+    ),
+    "UTF-16": (
+        whole("train.csv", "label,pixel0\n1,2\n".encode("utf-16")),
+        "train.csv: UTF-16 text, where CSV text should be",
+    ),
+    "web page": (
+        whole("train.csv", "<!DOCTYPE html>\n<html>"),
+        "train.csv: a web page or XML, not CSV, where CSV text should be",
+    ),
+    "LFS pointer": (
+        whole("train.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
+        "train.csv: a Git LFS pointer, not the data, where CSV text should be",
+    ),
+}
+
+HEADER_FAULTS: dict[str, tuple[Change, str]] = {
+    "header only": (
+        whole("train.csv", TRAIN[:1]),
+        "train.csv: a header and no row below it",
+    ),
+    "blank header": (
+        line("train.csv", 0, ""),
+        "train.csv: the first line is blank; it should name the columns",
+    ),
+    "lone CR": (
+        whole("train.csv", "\r".join(TRAIN)),
+        "train.csv: lines end in a lone CR",
+    ),
+    "semicolons": (
+        whole("train.csv", text(TRAIN).replace(",", ";")),
+        "train.csv: columns are separated by ';', not by ','",
+    ),
+    "tabs": (
+        whole("test.csv", text(TEST).replace(",", "\t")),
+        "test.csv: columns are separated by '\\t', not by ','",
+    ),
+    "header not UTF-8": (
+        line("train.csv", 0, b"\xe9tiquette,pixel0,pixel1,pixel2,pixel3"),
+        "train.csv column 1: the name b'\\xe9tiquette' is not UTF-8",
+    ),
+    "NUL in header": (
+        line("train.csv", 0, "label,pixel\0,pixel1,pixel2,pixel3"),
+        "train.csv column 2: the name 'pixel\\x00' is not printable",
+    ),
+    "no header": (
+        line("train.csv", 0, None),
+        "train.csv: the first line holds numbers, where column names should be",
+    ),
+    "nameless column": (
+        columns("train.csv", lambda cells: ["", *cells]),
+        "train.csv column 1: no name in the header",
+    ),
+    "duplicate column": (
+        line("train.csv", 0, "label,pixel0,pixel1,pixel1,pixel3"),
+        "train.csv column pixel1: twice in the header, as column 3 and column 4",
+    ),
+    "label twice": (
+        line("train.csv", 0, "label,label,pixel0,pixel1,pixel2"),
+        "train.csv column label: twice in the header, as column 1 and column 2",
+    ),
+    "quote in header": (
+        line("train.csv", 0, 'label,"pixel0,pixel1,pixel2,pixel3'),
+        "train.csv column 2: '\"pixel0' has a broken quote",
+    ),
+    "no label": (
+        columns("train.csv", lambda cells: cells[1:]),
+        "train.csv: no label column; none is called 'label', and test.csv lacks none of its "
+        "columns",
+    ),
+    "two labels": (
+        whole("train.csv", ["digit,target,pixel0,pixel1,pixel2,pixel3", "1,1,1,2,3,4"]),
+        "train.csv column target: it or digit could be the label; test.csv has neither",
+    ),
+    "strange column": (
+        columns("train.csv", lambda cells: [*cells, "source"]),
+        "train.csv column source: neither a pixel nor the label, label",
+    ),
+    "label in test": (
+        columns("test.csv", lambda c: ["label" if c[0] == "pixel0" else "3", *c]),
+        "test.csv column label: the label of train.csv; the test file must not have it",
+    ),
+    "strange column in test": (
+        columns("test.csv", lambda cells: ["id", *cells, "source"]),
+        "test.csv column source: neither a pixel nor the id, which is id",
+    ),
+    "no pixels": (
+        line("train.csv", 0, "label,a,b,c,d"),
+        "train.csv: no pixel columns; pixel0, pixel1, ... are expected, and the first column is "
+        "'label'",
+    ),
+    "pixels from 2": (
+        line("test.csv", 0, "pixel2,pixel3,pixel4,pixel5"),
+        "test.csv column pixel2: the first pixel should be pixel0 or pixel1",
+    ),
+    "pixel missing": (
+        line("train.csv", 0, "label,pixel0,pixel1,pixel3,pixel4"),
+        "train.csv column pixel3: pixel2 should stand here, but is missing",
+    ),
+    "pixels out of order": (
+        line("test.csv", 0, "pixel0,pixel2,pixel1,pixel3"),
+        "test.csv column pixel2: pixel1 should stand here, but stands further on",
+    ),
+    "not square": (
+        whole("train.csv", [f"label,{PIXELS_5}", "1,1,2,3,4,5"]),
+        "train.csv: 5 pixel columns, pixel0 to pixel4, make no square image",
+    ),
+    "other width": (
+        whole("test.csv", ["pixel0", "1"]),
+        "test.csv: 1 pixel columns (1x1), where train.csv has 4 (2x2)",
+    ),
+    "other names": (
+        line("test.csv", 0, "pixel1,pixel2,pixel3,pixel4"),
+        "test.csv column pixel1: train.csv starts with pixel0",
+    ),
+}
