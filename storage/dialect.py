@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
@@ -157,6 +157,8 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same call may succeed in a moment: deadlock, lock wait, server away or full."""
     if not isinstance(error, DBAPIError):
         cause = error.__cause__
+        if isinstance(cause, PendingRollbackError):
+            return True  # Optuna went on with a session whose connection had broken
         return isinstance(cause, DBAPIError) and is_passing(cause)
     original: Any = error.orig
     if error.connection_invalidated:

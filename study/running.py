@@ -83,6 +83,7 @@ def run_workers(
     n_open = status.n_slots - status.n_final
     n_workers = count_workers(wanted, opened.spec.threads, n_open)
     _say_start(opened, status, n_workers, settings, view)
+    look_for_marker(opened, settings.work, view.say)
     stop_seen = _stop_id(status)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
@@ -104,7 +105,9 @@ def run_workers(
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, settings.work)
-    _say_end(last, view, opened.spec.timeout_s)
+    timeout_s = opened.spec.timeout_s
+    reserve_s = 0.0 if timeout_s is None else _reserve_s(timeout_s, last, finalizes)
+    _say_end(last, view, timeout_s is not None and last.seen.used_s >= timeout_s - reserve_s)
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
@@ -124,7 +127,8 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
     ending.presence = presence = _presence(opened, stop, stop_seen, view)
     with presence:
-        look_for_marker(opened, settings.work, view.say)
+        if not is_supervised:  # else its supervisor has looked
+            look_for_marker(opened, settings.work, view.say)
         _warn_of_versions(opened, view)
         ending.worker = worker = Worker(
             opened,
@@ -187,17 +191,22 @@ def _told_to_stop(
     """Return why the study's own state ends a run: a stop order, or its timeout."""
     if _stop_id(status) != stop_seen:
         return Stop("stopped", is_known=True)
-    timeout_s = opened.spec.timeout_s
-    if timeout_s is None:
+    used_s, timeout_s = status.seen.used_s, opened.spec.timeout_s
+    if timeout_s is None or used_s < timeout_s - _reserve_s(timeout_s, status, finalizes):
         return None
-    if status.seen.used_s >= timeout_s:  # it may have been raised since
-        timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
-    reserve_s = 0.0
-    if finalizes:
-        reserve_s = min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
-    if status.seen.used_s < timeout_s - reserve_s:
+    # It may have been raised since.
+    timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
+    reserve_s = _reserve_s(timeout_s, status, finalizes)
+    if used_s < timeout_s - reserve_s:
         return None
-    return Stop(f"the study's {timeout_s:g} s are over", is_known=not finalizes)
+    kept = f" but for {reserve_s:.0f} s, which are the finalize's" if finalizes else ""
+    return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not finalizes)
+
+
+def _reserve_s(timeout_s: float, status: StudyStatus, finalizes: bool) -> float:
+    if not finalizes:
+        return 0.0
+    return min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
 
 
 def _refuse_broken(status: StudyStatus, stop_seen: str) -> None:
@@ -231,7 +240,7 @@ def _say_start(
         view.say(f"expected to take about {duration(expected_s)}")
 
 
-def _say_end(status: StudyStatus, view: View, timeout_s: float | None = None) -> None:
+def _say_end(status: StudyStatus, view: View, is_over: bool = False) -> None:
     if status.reasons:
         reasons = ", ".join(f"{n} {reason}" for reason, n in status.reasons.items())
         view.say(f"failed slots: {reasons}   (study trials shows why)")
@@ -240,6 +249,5 @@ def _say_end(status: StudyStatus, view: View, timeout_s: float | None = None) ->
         view.say(f"best trial {best.trial}: {best.value:.5f}  {show_params(best.params)}")
     if not status.done:
         left = status.n_slots - status.n_final
-        is_over = timeout_s is not None and status.seen.used_s >= timeout_s
         how = "a higher --timeout" if is_over else "the same command"
         view.say(f"stopped with {left} slots to go; {how} goes on from here")

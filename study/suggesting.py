@@ -98,8 +98,14 @@ class Suggester:
         study, spec = self._optuna_study(), self._opened.spec
         if spec.sampler in SEEDED_BY_SLOT:
             study.sampler = make_sampler(spec.sampler, training_seed(spec.seed, claim.slot.slot))
-        trial = optuna.trial.Trial(study, claim.trial_id)
-        return self._space.draw(_suggest_from(trial)), trial.should_prune
+        params = self._space.draw(_suggest_from(optuna.trial.Trial(study, claim.trial_id)))
+
+        def should_prune() -> bool:
+            # `Trial.should_prune` knows reports made by that very object alone.
+            found = self._opened.storage.get_trial(claim.trial_id)
+            return bool(study.pruner.prune(study, found))
+
+        return params, should_prune
 
     def _optuna_study(self) -> optuna.Study:
         if self._study is None:
