@@ -11,7 +11,6 @@ import argparse
 import csv
 import gzip
 import io
-import math
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from study.score import score
+
 SHARE = 0.2
-Z95 = 1.959964
 
 
 def read_rows(data_dir: Path) -> tuple[list[str], list[list[str]]]:
@@ -46,7 +46,7 @@ def held_out(labels: np.ndarray, seed: int) -> np.ndarray:
 def write_competition(
     folder: Path, header: list[str], rows: list[list[str]], mask: np.ndarray
 ) -> None:
-    """Write train.csv without the held-out rows, and test.csv with their images alone."""
+    """Write train.csv without the held-out rows, test.csv with their images, and answers.csv."""
     column = header.index("label")
     with (folder / "train.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -58,14 +58,11 @@ def write_competition(
         writer.writerows(
             row[:column] + row[column + 1 :] for row, out in zip(rows, mask, strict=True) if out
         )
-
-
-def wilson(n_right: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a proportion (Wilson 1927)."""
-    p, z2 = n_right / n, Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return centre - half, centre + half
+    labels = [row[column] for row, out in zip(rows, mask, strict=True) if out]
+    with (folder / "answers.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("ImageId", "Label"))
+        writer.writerows(enumerate(labels, 1))
 
 
 def main() -> None:
@@ -101,14 +98,11 @@ def main() -> None:
         started = time.monotonic()
         subprocess.run(command, check=True)
         wall_s = time.monotonic() - started
-        with (folder / "out" / "submission.csv").open(newline="") as file:
-            said = np.array([row["Label"] for row in csv.DictReader(file)])
-    n_right, n = int((said == labels[mask]).sum()), int(mask.sum())
-    low, high = wilson(n_right, n)
+        found = score(folder / "out" / "submission.csv", folder / "answers.csv").to_json()
     print(
-        f"| holdout | {len(rows) - n} rows, {options.n_trials} trials x {options.epochs} epochs, "
-        f"{options.workers} workers | {wall_s:.0f} s | {n_right / n:.4f} "
-        f"(95 %: {low:.4f} to {high:.4f}, n = {n}) |"
+        f"| holdout | {len(rows) - mask.sum()} rows, {options.n_trials} trials x {options.epochs} "
+        f"epochs, {options.workers} workers | {wall_s:.0f} s | {found['score']:.4f} "
+        f"(95 %: {found['low']:.4f} to {found['high']:.4f}, n = {found['n']}) |"
     )
 
 

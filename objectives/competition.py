@@ -2,14 +2,14 @@
 
 Decides which columns are label, id and pixels, what train, test and sample_submission must be to
 one another, and what is odd enough for a warning. What a sound file, row and cell is stands in
-`csvcheck.py` and `imagetable.py`; caching and splitting are `datacache.py`'s and `kaggle.py`'s.
+`csvcheck.py` and `imagetable.py`, what the labels may be in `classes.py`; caching and splitting are
+`datacache.py`'s and `kaggle.py`'s.
 """
 
 import hashlib
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.classes import mixed_classes, read_classes
 from objectives.csvcheck import cell_error, find_csv, read_header, shown
 from objectives.errors import DataError
 from objectives.imagetable import Columns, ImageTable, read_ids, read_table
 
-MIN_CLASSES = 2
-MIN_ROWS_PER_CLASS = 5  # so that each of five folds can hold one
 _PIXEL = re.compile(r"pixel([0-9]{1,7})")
 _ID_NAMES = frozenset({"id", "imageid"})
 
@@ -47,7 +46,7 @@ class Competition:
     Attributes:
         images: uint8 of shape (m, side, side), in train's order.
         labels: int64 of shape (m,), indexes into `classes`.
-        classes: The labels as integers in text, in rising order.
+        classes: The labels as text; integers in rising order, anything else sorted as text.
         test_images: uint8 of shape (k, side, side), in test's order.
         test_ids: The k ids, in test's order.
         id_column: Name of the submission's first column.
@@ -98,20 +97,18 @@ def read_competition(files: Files) -> Competition:
     columns, test_columns = _resolve_columns(files)
     sample_header = _sample_header(files)
     train = read_table(files.train, columns)
-    values = _checked_classes(files.train, columns.label or "", train.labels)
+    classes, labels = read_classes(files.train, columns.label or "", train.labels)
     test = read_table(files.test, test_columns)
     side = math.isqrt(len(columns.pixels))
     images, test_images = train.images(side), test.images(side)
     ids = _submission_ids(files, sample_header, test_columns, test, len(test_images))
-    index = {value: n for n, value in enumerate(values)}
-    labels = np.array([index[label] for label in train.labels], np.int64)
-    classes = tuple(str(value) for value in values)
     if sample_header is not None:
         id_column, label_column = sample_header
     elif test_columns.identifier is not None:
         id_column, label_column = test_columns.identifier, columns.label or ""
     else:
         id_column, label_column = "ImageId", "Label"
+    odd = mixed_classes(files.train, columns.label or "", train.labels)
     facts = [classes, list(images.shape), list(test_images.shape), ids, id_column, label_column]
     return Competition(
         images,
@@ -122,7 +119,7 @@ def read_competition(files: Files) -> Competition:
         id_column,
         label_column,
         fingerprint=_fingerprint(facts, images, labels, test_images),
-        warnings=tuple(_warnings(files, train.labels, images, test_images)),
+        warnings=tuple(odd + _warnings(files, train.labels, images, test_images)),
     )
 
 
@@ -204,18 +201,6 @@ def _check_same_pixels(files: Files, train: tuple[str, ...], test: tuple[str, ..
         raise _column_error(files.test, test[0], f"{files.train.name} starts with {train[0]}")
 
 
-def _checked_classes(path: Path, column: str, labels: list[int]) -> list[int]:
-    counts = Counter(labels)
-    if len(counts) < MIN_CLASSES:
-        text = f"every row holds {labels[0]}; at least {MIN_CLASSES} classes are needed"
-        raise _column_error(path, column, text)
-    value, count = min(counts.items(), key=lambda item: (item[1], item[0]))
-    if count < MIN_ROWS_PER_CLASS:
-        text = f"class {value} has rows: {count}; {MIN_ROWS_PER_CLASS} are the fewest"
-        raise cell_error(path, labels.index(value) + 1, column, text)
-    return sorted(counts)
-
-
 def _sample_header(files: Files) -> tuple[str, str] | None:
     if files.sample is None:
         return None
@@ -261,7 +246,7 @@ def _fingerprint(facts: Sequence[object], *arrays: NDArray[np.generic]) -> str:
 
 def _warnings(
     files: Files,
-    labels: list[int],
+    labels: list[int | str],
     images: NDArray[np.uint8],
     test_images: NDArray[np.uint8],
 ) -> list[str]:

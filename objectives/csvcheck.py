@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from objectives.errors import DataError
 
@@ -36,6 +36,8 @@ _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MAX_SHOWN = 40
 _MAX_LABEL = 2**53  # beyond it a float no longer tells neighbours apart
+_NOT_A_NUMBER = "is not a number"
+T = TypeVar("T")
 
 
 def find_csv(data_dir: Path, stem: str) -> Path | None:
@@ -76,9 +78,9 @@ def shown(cell: bytes | str) -> str:
     return repr(cell if len(cell) <= _MAX_SHOWN else cell[: _MAX_SHOWN - 3] + "...")
 
 
-def cell_error(path: Path, row: int, column: str, text: str) -> DataError:
+def cell_error(path: Path, row: int, column: str, text: str, hint: str | None = None) -> DataError:
     """Return the error for one cell; `row` counts from 1 below the header."""
-    return DataError(f"{path.name} row {row}, column {column}: {text}")
+    return DataError(f"{path.name} row {row}, column {column}: {text}", hint)
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -141,8 +143,17 @@ def pixel_value(cell: bytes) -> int:
     return value
 
 
-def label_value(cell: bytes) -> int:
-    """Return a label, an integer >= 0; ValueError says what is wrong with it otherwise."""
+def label_value(cell: bytes) -> int | str:
+    """Return a label, an integer >= 0 or text; ValueError says what is wrong with it otherwise.
+
+    What can be read as a number, NaN and infinity included, is one, and never text.
+    """
+    text = cell.strip()
+    if text and not _NUMBER.fullmatch(text) and _no_number(text) == _NOT_A_NUMBER:
+        word = text.decode().strip()
+        if not word or not word.isprintable():
+            raise ValueError(f"{shown(cell)} is not printable")
+        return word
     value = _whole_number(cell, "the label is missing")
     if value > _MAX_LABEL:
         raise ValueError(f"{shown(cell)} is too large for a label")
@@ -161,14 +172,14 @@ def id_value(cell: bytes) -> str:
         raise ValueError(f"{shown(cell)} is not UTF-8") from None
 
 
-class CellTable(dict[bytes, int]):
+class CellTable(dict[bytes, T]):
     """From a cell as written to its value; each spelling is checked once."""
 
-    def __init__(self, parse: Callable[[bytes], int]) -> None:
+    def __init__(self, parse: Callable[[bytes], T]) -> None:
         super().__init__()
         self._parse = parse
 
-    def __missing__(self, cell: bytes) -> int:
+    def __missing__(self, cell: bytes) -> T:
         value = self[cell] = self._parse(cell)
         return value
 
@@ -196,7 +207,7 @@ def _no_number(text: bytes) -> str:
         return "is not UTF-8"
     if word in {"nan", "inf", "infinity"}:
         return "is not a finite number"
-    return "is not a number"
+    return _NOT_A_NUMBER
 
 
 def _read_lines(path: Path) -> Generator[bytes, None, None]:

@@ -24,7 +24,7 @@ from objectives.competition import Competition
 from objectives.csvcheck import unreadable
 from objectives.errors import DataError
 
-FORMAT = 1  # raise it when the files of a folder, or what the checks let pass, change
+FORMAT = 2  # raise it when the files of a folder, or what the checks let pass, change
 _ARRAYS = ("images", "labels", "test_images")
 _FACTS = ("classes", "test_ids", "id_column", "label_column", "fingerprint", "warnings")
 _STALE_S = 24 * 3600.0  # an unfinished folder older than this was left by a killed process

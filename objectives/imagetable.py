@@ -48,7 +48,7 @@ class ImageTable:
     """The rows of one file; `labels` and `ids` are empty where it has no such column."""
 
     pixels: bytearray = field(default_factory=bytearray)
-    labels: list[int] = field(default_factory=list)
+    labels: list[int | str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
     def images(self, side: int) -> NDArray[np.uint8]:
@@ -62,7 +62,7 @@ def read_table(path: Path, columns: Columns) -> ImageTable:
     Raises:
         DataError: The first fault, with its row and column.
     """
-    table, known_ids, classes = ImageTable(), dict[str, int](), set[int]()
+    table, known_ids, classes = ImageTable(), dict[str, int](), set[int | str]()
     pixel, label = CellTable(pixel_value), CellTable(label_value)
     special = [name for name in (columns.label, columns.identifier) if name is not None]
     places = {name: columns.header.index(name) for name in special}
@@ -97,6 +97,20 @@ def read_ids(path: Path, header: tuple[str, ...]) -> list[str]:
     known: dict[str, int] = {}
     rows = read_rows(path, header)
     return [_new_id(path, row, header[0], cells[0], known) for row, cells in rows]
+
+
+def read_labels(path: Path, header: tuple[str, str]) -> dict[str, int | str]:
+    """Return the rows of a file of ids and labels, in its order; every id stands there once.
+
+    Raises:
+        DataError: The first fault, with its row and column.
+    """
+    known: dict[str, int] = {}
+    labels: dict[str, int | str] = {}
+    for row, (cell, label) in read_rows(path, header):
+        name = _new_id(path, row, header[0], cell, known)
+        labels[name] = _parsed(path, row, header[1], label, label_value)
+    return labels
 
 
 def _new_id(path: Path, row: int, column: str, cell: bytes, known: dict[str, int]) -> str:

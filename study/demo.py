@@ -1,7 +1,8 @@
 """The demo's data: scikit-learn's bundled handwritten digits as Kaggle CSVs, and their answers.
 
 Decides how `make demo` gets its files and whether its submission is good enough. The answers lie
-beside the data folder, where no search looks. Needs scikit-learn for `data`, nothing for `score`.
+beside the data folder, where no search looks. Needs scikit-learn for `data`; how a submission is
+scored is `score.py`'s decision.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from study.score import ScoreError, score
 
 MIN_ACCURACY = 0.98
 SEED = 0
@@ -40,19 +43,6 @@ def write_data(data_dir: Path) -> bool:
     return True
 
 
-def score(submission: Path, answers: Path) -> tuple[int, int]:
-    """Return how many rows of the submission are right, and of how many.
-
-    Raises:
-        ValueError: One of the files is not in the submission's form, or the ids differ.
-        OSError: One of the files cannot be read.
-    """
-    given, expected = _read_labels(submission), _read_labels(answers)
-    if list(given) != list(expected):
-        raise ValueError(f"{submission}: {len(given)} ids, not the {len(expected)} of {answers}")
-    return sum(given[key] == label for key, label in expected.items()), len(expected)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `python -m study.demo data DIR` or `... score SUBMISSION ANSWERS`; return the status."""
     parser = argparse.ArgumentParser(prog="python -m study.demo", description=__doc__)
@@ -68,13 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done = "written" if write_data(options.dir) else "there already"
             print(f"demo data: {options.dir}, {done}")
             return 0
-        n_right, n_rows = score(options.submission, options.answers)
-    except (OSError, ValueError, csv.Error) as error:
+        found = score(options.submission, options.answers)
+    except (OSError, ScoreError) as error:
         print(f"demo: error: {error}", file=sys.stderr)
         return 1
-    accuracy = n_right / n_rows
-    print(f"accuracy {accuracy:.4f}: {n_right} of {n_rows} test images right")
-    if accuracy < MIN_ACCURACY:
+    print(f"accuracy {found.value:.4f}: {found.n_right} of {found.n} test images right")
+    if found.value < MIN_ACCURACY:
         print(f"demo: error: accuracy below {MIN_ACCURACY}", file=sys.stderr)
         return 1
     return 0
@@ -104,21 +93,6 @@ def _write_csv(path: Path, header: list[str], rows: Iterable[Iterable[object]]) 
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _read_labels(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    if rows[:1] != [HEADER]:
-        raise ValueError(f"{path}: the header is not {','.join(HEADER)}")
-    labels: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], 1):
-        if len(row) != 2 or row[0] in labels:
-            raise ValueError(f"{path} row {number}: {','.join(row)!r} is no new id and a label")
-        labels[row[0]] = row[1]
-    if not labels:
-        raise ValueError(f"{path}: no rows")
-    return labels
 
 
 if __name__ == "__main__":

@@ -161,6 +161,24 @@ def check_command(
     return 0
 
 
+def score_command(
+    file: Annotated[Path, typer.Argument(help="Submission: a CSV file with an id and a label")],
+    answers: Annotated[
+        Path, typer.Option("--answers", envvar="STUDY_ANSWERS", help="CSV file of the true labels")
+    ],
+    as_json: Json = False,
+) -> int:
+    """Score a submission against a file of answers."""
+    from study.score import score
+
+    found = score(file, answers)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        print(found.to_line())
+    return 0
+
+
 @expand
 def space_command(
     storage: Storage = DEFAULT_STORAGE, study: Study = None, *, defining: Defining

@@ -74,8 +74,8 @@ def test_every_option_takes_its_environment_variable(
     name: str, option: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its value gets to the command as if it had been given."""
-    required = [word for p in COMMANDS[name].params if p.required for word in words_of(p)]
-    given = [] if option.required else required
+    others = [p for p in COMMANDS[name].params if p.required and p is not option]
+    given = [word for p in others for word in words_of(p)]
     text, wanted = {
         bool: ("true", True),
         int: ("3", 3),
@@ -83,7 +83,7 @@ def test_every_option_takes_its_environment_variable(
         Path: ("some/where", Path("some/where")),
     }.get(kind_of(name, option.name), ("3", "3"))
     monkeypatch.setenv(option.envvar, text)
-    context = COMMANDS[name].make_context(name, list(given))
+    context = COMMANDS[name].make_context(name, given)
     assert context.params[option.name] == wanted
 
 
@@ -152,6 +152,8 @@ USAGE = [
     "add",
     "copy",
     "check",
+    "score",
+    "score submission.csv",
 ]
 
 
@@ -175,6 +177,7 @@ KNOWN = [
     ("run --objective digits-cnn", "this objective needs data"),
     ("run --data nowhere", "nowhere"),
     ("check --data nowhere", "nowhere"),
+    ("score none.csv --answers none.csv", "none.csv: cannot be read: No such file"),
     ("status", "study.db"),
     ("status --storage nonsense", "storage 'nonsense' is not a database URL"),
     ("status --storage oracle://u:secret@h/d", "storage 'oracle://u:***@h/d' is "),
