@@ -16,9 +16,13 @@ from objectives.space import SearchSpace
 
 
 class Report(Protocol):
-    """Called after each epoch; may raise `Pruned` or `LeaseLost`, which are left to propagate."""
+    """Called after each epoch; what it raises, `Pruned` or `LeaseLost` say, is left to propagate.
 
-    def __call__(self, step: int, value: float) -> None: ...
+    The value is None where there are no valid rows, as in a retraining: nothing is kept of it then,
+    but the training is still told to stop.
+    """
+
+    def __call__(self, step: int, value: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,13 @@ class Fitted:
         value: The objective's value on `dataset.valid`; None where there were no valid rows.
         model: Whatever `predict` of the same objective understands.
         info: Further numbers, each named with its unit, such as `train_s` or `valid_loss`.
+        kept: Bytes that the study keeps of it, a few MB at most, such as predictions.
     """
 
     value: float | None
     model: Any
     info: dict[str, float] = field(default_factory=dict)
+    kept: bytes | None = None
 
 
 class Objective(Protocol):
@@ -61,6 +67,8 @@ class Objective(Protocol):
 
     Optional members, used where they are there: `export(fitted, path)` writes a model that takes
     raw uint8 images and returns the names of custom classes that loading needs;
+    `combine(fitted, shifts)` returns one `Fitted` that predicts the mean of several, over the image
+    moved by each (down, right) of `shifts` in pixels, and that `predict` and `export` take;
     `trial_run(dataset)` pushes a batch or a few through, before slots are planned, and may return
     images trained a second; `default_epochs(dataset)` and `detect_precision()` answer what the user
     left open; `note(slot, attempt, trial)` is told which slot the next `fit` belongs to.
@@ -90,7 +98,8 @@ class Objective(Protocol):
             params: Drawn from `space`.
             dataset: From `load`.
             seed: >= 0; the same arguments give the same value.
-            report: Called after each epoch; what it raises is left to propagate.
+            report: Called after each epoch, with None for a value where `dataset.valid` is empty;
+                what it raises is left to propagate.
             resume_dir: This attempt's own folder for checkpoints, called `trial-<number>`, which
                 need not exist yet. The folders of that kind beside it are those of earlier attempts
                 at the same slot: to go on from, never to write to. A training that goes on reports

@@ -6,7 +6,7 @@ read, `kaggle.py`. Importing this file loads neither Keras nor TensorFlow.
 
 import contextlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.base import FitOptions, Fitted, Report
+from objectives.cost import default_epochs
+from objectives.ensemble import Shift, averaged_model
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.export import predict_images, write_model
 from objectives.kaggle import Dataset, load_dataset
 from objectives.runtime import detect_precision
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import Build, Callbacks, default_epochs, fit_network
+from objectives.training import Build, Callbacks, fit_network
 
 # Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
 CNN_SPACE: SearchSpace = parse_space(
@@ -146,7 +148,7 @@ class KerasObjective:
         self.callbacks = callbacks
 
     def default_epochs(self, dataset: Dataset) -> int:
-        """Return the epochs of a trial where the user names none; see `training.default_epochs`."""
+        """Return the epochs of a trial where the user names none; see `cost.default_epochs`."""
         return default_epochs(len(dataset.labels))
 
     def detect_precision(self) -> str:
@@ -176,9 +178,10 @@ class KerasObjective:
 
         Args:
             params: Drawn from `space`.
-            dataset: An empty `valid` gives no reports and a `value` of None.
+            dataset: An empty `valid` gives a `value` of None.
             seed: >= 0.
-            report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
+            report: Called after each epoch with (epoch from 0, valid accuracy in 0..1); the
+                accuracy is None where `valid` is empty.
             resume_dir: The attempt's own folder for checkpoints, beside those of earlier attempts
                 at the slot, of which the furthest is taken up; None: neither is done.
         """
@@ -204,6 +207,25 @@ class KerasObjective:
             Names of the user's own classes that loading needs as `custom_objects`; mostly none.
         """
         return write_model(fitted.model, path)
+
+    def combine(self, fitted: Sequence[Fitted], shifts: Sequence[Shift]) -> Fitted:
+        """Return the mean of several trainings, and of what each says of the image moved a little.
+
+        `predict` and `export` take it as any other; its model shares the members' weights. See
+        `ensemble.averaged_model`.
+
+        Args:
+            fitted: From `fit`, one at least, none twice.
+            shifts: (down, right) in pixels; (0, 0) is the image as it is.
+
+        Returns:
+            No value; `info` says `n_members` and `n_shifts`.
+        """
+        models = [one.model for one in fitted]
+        side = int(models[0].input_shape[1]) if models else 0
+        model = averaged_model(models, side, shifts)
+        info = {"n_members": float(len(models)), "n_shifts": float(len(shifts))}
+        return Fitted(None, model, info)
 
     def trial_run(self, dataset: Dataset) -> float:
         """Train a few batches with middling params and predict a few images.

@@ -1,7 +1,8 @@
 """The data room's door: a folder of Kaggle CSVs in, a `Dataset` out.
 
-Decides when the files are parsed (once a machine), who waits for whom, and how train and valid are
-split. What sound files are stands in `competition.py`, where the arrays lie in `datacache.py`.
+Decides when the files are parsed (once a machine), and who waits for whom. What sound files are
+stands in `competition.py`, where the arrays lie in `datacache.py`, what is held back in
+`splits.py`.
 Needs NumPy alone: a worker that finds the cache is ready in a fraction of a second.
 """
 
@@ -18,8 +19,7 @@ from objectives.competition import Competition, Files, find_files, read_competit
 from objectives.csvcheck import unreadable
 from objectives.datacache import cache_key, fetch, store
 from objectives.errors import DataError
-
-VALID_SHARE = 0.1
+from objectives.splits import check_folds, fold_rows, valid_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Dataset:
     Attributes:
         images: uint8 of shape (m, side, side), 0..255, in train's order.
         labels: int64 of shape (m,), indexes into `classes`.
-        classes: The labels as integers in text, in rising order.
+        classes: The labels as text; integers in rising order, anything else sorted as text.
         test_images: uint8 of shape (k, side, side), in test's order.
         test_ids: The submission's k ids, in test's order.
         id_column: Name of the submission's first column.
@@ -85,6 +85,23 @@ class Dataset:
         rows = np.arange(len(self.labels), dtype=np.int64)
         train = Split(self.images, self.labels, rows)
         return replace(self, train=train, valid=replace(train, rows=rows[:0]))
+
+    def for_fold(self, fold: int, n_folds: int, split: int) -> "Dataset":
+        """Return the dataset with one fold of the labelled rows in `valid`, the others in `train`.
+
+        Args:
+            fold: 0 <= fold < n_folds; the folds of a split hold each labelled row once.
+            n_folds: From 2 to the rows of the smallest class.
+            split: >= 0; each deals the rows anew. See `splits.fold_rows`.
+
+        Raises:
+            DataError: `n_folds` is below 2, or above the rows of the smallest class.
+        """
+        check_folds(self.labels, self.classes, n_folds)
+        held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split)
+        valid = Split(self.images, self.labels, held_back)
+        train = replace(valid, rows=_others(held_back, len(self.labels)))
+        return replace(self, train=train, valid=valid)
 
 
 @dataclass(frozen=True)
@@ -144,25 +161,6 @@ def check_data(data_dir: Path) -> DataReport:
     )
 
 
-def valid_rows(labels: NDArray[np.int64], fingerprint: str) -> NDArray[np.int64]:
-    """Return the rows of the valid split, rising: 10 % of each class, at least one row.
-
-    A function of its arguments alone. Raw Philox words are ordered, and no NumPy generator asked,
-    as NumPy promises the words for good but the generators' streams only within a version.
-
-    Args:
-        labels: Class indexes of shape (m,).
-        fingerprint: Hex, 32 digits at least; the first 32 are the key.
-    """
-    words = np.random.Philox(key=int(fingerprint[:32], 16)).random_raw(len(labels))
-    drawn = []
-    for value in np.unique(labels):
-        rows = np.flatnonzero(labels == value)
-        n_valid = max(1, round(VALID_SHARE * len(rows)))
-        drawn.append(rows[np.argsort(words[rows], kind="stable")[:n_valid]])
-    return np.sort(np.concatenate(drawn)).astype(np.int64)
-
-
 def _load(files: Files) -> Competition:
     key = cache_key(files.present())
     if found := fetch(key):
@@ -179,8 +177,6 @@ def _load(files: Files) -> Competition:
 
 def _dataset(found: Competition) -> Dataset:
     valid = valid_rows(found.labels, found.fingerprint)
-    in_train = np.ones(len(found.labels), np.bool_)
-    in_train[valid] = False
     return Dataset(
         images=found.images,
         labels=found.labels,
@@ -190,10 +186,17 @@ def _dataset(found: Competition) -> Dataset:
         id_column=found.id_column,
         label_column=found.label_column,
         fingerprint=found.fingerprint,
-        train=Split(found.images, found.labels, np.flatnonzero(in_train).astype(np.int64)),
+        train=Split(found.images, found.labels, _others(valid, len(found.labels))),
         valid=Split(found.images, found.labels, valid),
         warnings=found.warnings,
     )
+
+
+def _others(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+    """Return those of 0..n_rows - 1 that are not in `rows`, rising."""
+    others = np.ones(n_rows, np.bool_)
+    others[rows] = False
+    return np.flatnonzero(others).astype(np.int64)
 
 
 @contextlib.contextmanager

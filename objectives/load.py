@@ -88,8 +88,9 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         ModelError: What the user's code raised, on one line, or what it returned is no `Fitted`.
     """
 
-    def report(step: int, value: float) -> None:
-        float(value)
+    def report(step: int, value: float | None) -> None:
+        if value is not None:
+            float(value)
         raise Pruned
 
     params = objective.space.draw(middle)
@@ -115,7 +116,7 @@ def as_fitted(found: Any, shown: str = "fit") -> Fitted:
         str(name): _as_number(number, f"{shown} returned the info {name} =")
         for name, number in dict(found.info).items()
     }
-    return Fitted(value, found.model, info)
+    return Fitted(value, found.model, info, found.kept)
 
 
 def _as_number(found: Any, shown: str) -> float:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from objectives.augment import Augmentation, augmented
 from objectives.base import FitOptions, Fitted, Report
 from objectives.checkpoint import Checkpoints, Progress, training_identity
+from objectives.cost import training_cost
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import predict_images, serving_model
 from objectives.kaggle import Dataset, Split
@@ -29,21 +30,7 @@ from objectives.trainstate import TrainingState, undisturbed
 Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
 Callbacks = Callable[[Mapping[str, Any]], Sequence[Any]]
 
-_IMAGES_SEEN = 210_000
-_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
 _LIKELIHOOD_FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
-
-
-def default_epochs(n_rows: int) -> int:
-    """Return the epochs of a trial where the user names none.
-
-    A budget of about 210,000 images seen, because few rows need more passes: 5 epochs for 42,000
-    rows, 4 for 60,000, never fewer than 3 nor more than 40 (1,437 rows of the 8x8 digits).
-
-    Args:
-        n_rows: Labelled rows, those of the valid split included.
-    """
-    return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_IMAGES_SEEN / max(1, n_rows))))
 
 
 def fit_network(
@@ -63,13 +50,12 @@ def fit_network(
     before, and however often the training was interrupted and taken up again.
 
     Args:
-        build: `build(params, (side, side, 1), n_classes)` returns a Keras model that takes float32
-            in 0..1 and gives probabilities (n, n_classes). It is called twice: the second network
-            is the float32 one that is scored, predicts, and is saved.
+        build: See `cnn.KerasObjective`. It is called twice: the second network is the float32 one
+            that is scored, predicts, and is saved.
         params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
-        dataset: images uint8, labels int64 class indexes; an empty `valid` gives no reports.
+        dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
-        report: Called after each epoch with (epoch from 0, valid accuracy in 0..1).
+        report: Called after each epoch with (epoch from 0, valid accuracy in 0..1 or None).
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
@@ -77,7 +63,8 @@ def fit_network(
     Returns:
         `value`: valid accuracy (n_correct / n) of the final weights, None without valid rows;
         `info`: `valid_loss` in nats, `train_s` (training steps alone), `images_per_s` (of those,
-        without the first, which builds the graph), `n_epochs`, `resumed_epochs` (if any).
+        without the first, which builds the graph), `n_epochs`, `resumed_epochs` (if any), `images`
+        and `flop` of the whole training (see `cost.training_cost`).
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -147,7 +134,7 @@ class _Training:
         self._serving = serving_model(self._twin, dataset.side)
         self.state = TrainingState(self._network, self._twin, self._step, self._callbacks.callbacks)
 
-    def run(self, report: Callable[[int, float | None], None], checkpoints: Checkpoints) -> Fitted:
+    def run(self, report: Report, checkpoints: Checkpoints) -> Fitted:
         """Train the epochs that are left, unless a callback stops early, and return the outcome."""
         self._callbacks.on_train_begin()
         done = checkpoints.take_up()
@@ -181,6 +168,8 @@ class _Training:
         if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
             accuracy, loss = self._score()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
+        n_images = len(done.accuracies) * self._n_steps * self._batch_size
+        info |= training_cost(self._serving, self._dataset.side, n_images)
         if accuracy is not None:
             info["valid_loss"] = loss
         return Fitted(accuracy, self._serving, info)

@@ -10,7 +10,7 @@ import io
 import logging
 import pickle
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -126,16 +126,14 @@ def _described(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
     return [[name, array.dtype.name, list(array.shape)] for name, array in arrays]
 
 
-def undisturbed(report: "Report") -> Callable[[int, float | None], None]:
-    """Return `report` for values that may be missing, and without a hold on the random state.
+def undisturbed(report: "Report") -> "Report":
+    """Return `report` without a hold on the random state.
 
     What it draws from Python's or NumPy's global generators (to space its tries of a write, say)
     must not move what a callback draws later; a training that goes on reports more often.
     """
 
     def told(step: int, value: float | None) -> None:
-        if value is None:
-            return
         state = _random_state()
         try:
             report(step, value)

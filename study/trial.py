@@ -172,7 +172,10 @@ class _Attempt:
                 resume_dir=place.work.attempt_dir(slot.slot, slot.trial),
             )
 
-    def _report(self, step: int, value: float) -> None:
+    def _report(self, step: int, value: float | None) -> None:
+        if value is None:  # a training without valid rows: there is nothing to write
+            self._look()
+            return
         self._refuse_lost()
         self._place.slots.report(self._claim, int(step), float(value))
         self._reported[int(step)] = float(value)
@@ -219,11 +222,18 @@ class _Attempt:
             return
         info = {attrs.INFO: fitted.info} if fitted.info else {}
         self._log.write(f"complete: {value!r}")
-        self._finish(TrialState.COMPLETE, value, info)
+        self._finish(TrialState.COMPLETE, value, info, fitted.kept)
         self._place.say(f"trial {slot.trial} (slot {slot.slot}) complete: {value:.5f}")
 
-    def _finish(self, state: TrialState, value: float | None, user_attrs: dict[str, Any]) -> None:
-        self._place.slots.finish(self._claim, state, value, user_attrs, dict(self._reported))
+    def _finish(
+        self,
+        state: TrialState,
+        value: float | None,
+        user_attrs: dict[str, Any],
+        kept: bytes | None = None,
+    ) -> None:
+        reports = dict(self._reported)
+        self._place.slots.finish(self._claim, state, value, user_attrs, reports, kept)
 
     def _finish_pruned(self) -> None:
         last = max(self._reported, default=None)

@@ -1,16 +1,11 @@
 """`model.keras` as others load it: with Keras alone, from raw images."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from objectives.cnn import digits_cnn
 from tests.integration.trainings import (
@@ -18,34 +13,12 @@ from tests.integration.trainings import (
     PARAMS,
     fitted,
     objective_of,
+    predicted_elsewhere,
     tiny_dataset,
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-LOADED = """
-import os
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import json, sys, numpy as np
-import keras, tensorflow
-model = keras.models.load_model({model!r})
-images = np.load({images!r})
-assert images.dtype == np.uint8 and not model.compiled
-print(json.dumps(model.predict(images, verbose=0).argmax(axis=1).tolist()))
-"""
-
-
-def load_elsewhere(model: Path, images: NDArray[np.uint8]) -> list[int]:
-    """Return the labels that the file gives in a process with Keras and TensorFlow alone."""
-    np.save(model.with_suffix(".npy"), images)
-    code = LOADED.format(model=str(model), images=str(model.with_suffix(".npy")))
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    labels: list[int] = json.loads(done.stdout)
-    return labels
 
 
 def test_exported_file_gives_the_same_labels_from_raw_images_elsewhere(tmp_path: Path) -> None:
@@ -55,7 +28,8 @@ def test_exported_file_gives_the_same_labels_from_raw_images_elsewhere(tmp_path:
     assert objective.export(result, tmp_path / "model.keras") == ()
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     labels = objective.predict(result, dataset.images).argmax(axis=1)
-    assert load_elsewhere(tmp_path / "model.keras", dataset.images) == labels.tolist()
+    elsewhere = predicted_elsewhere(tmp_path / "model.keras", dataset.images)
+    assert elsewhere.argmax(axis=1).tolist() == labels.tolist()
 
 
 def test_export_says_which_classes_loading_needs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Tiny trainings for the tests: a dataset, a network, and what tells two results apart."""
 
+import gc
 import hashlib
 import json
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objectives.base import FitOptions, Fitted
 from objectives.cnn import KerasObjective, digits_cnn
@@ -38,6 +40,24 @@ PARAMS: dict[str, Any] = {
     "rotation": 10.0,
     "zoom": 0.1,
 }
+
+LOADED = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import json, sys, numpy as np
+import keras, tensorflow
+{settings}
+model = keras.models.load_model({model!r})
+images = np.load({images!r})
+assert images.dtype == np.uint8 and not model.compiled
+assert not {{"objectives", "study", "storage"}} & set(sys.modules)
+print(json.dumps(model.predict(images, batch_size=256, verbose=0).tolist()))
+"""
+AS_HERE = """
+tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+tensorflow.config.experimental.enable_op_determinism()
+"""
 
 
 def tiny_dataset(n_rows: int = 75) -> Dataset:
@@ -98,6 +118,34 @@ def run_python(code: str) -> Any:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
+
+
+def predicted_elsewhere(
+    model: Path, images: NDArray[np.uint8], settings: str = ""
+) -> NDArray[np.float32]:
+    """Return what the file predicts in a process with Keras and TensorFlow alone.
+
+    Args:
+        model: The file.
+        images: Raw.
+        settings: Code that runs before the file is loaded; `AS_HERE` for one thread and no luck.
+    """
+    saved = model.with_suffix(".npy")
+    np.save(saved, images)
+    code = LOADED.format(model=str(model), images=str(saved), settings=settings)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return np.array(json.loads(done.stdout), np.float32)
+
+
+def n_graphs() -> int:
+    """Return the number of TensorFlow graphs that are alive once Keras has let go of all it can."""
+    import keras
+
+    keras.utils.clear_session()
+    return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
 
 
 def digests() -> dict[str, str]:

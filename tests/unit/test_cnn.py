@@ -12,11 +12,12 @@ from objectives import runtime
 from objectives.augment import Augmentation
 from objectives.base import FitOptions
 from objectives.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
+from objectives.cost import default_epochs
 from objectives.errors import DataError
 from objectives.kaggle import Split
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import default_epochs, epoch_order, score
+from objectives.training import epoch_order, score
 
 
 def drawn(seed: int) -> dict[str, object]:

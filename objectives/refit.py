@@ -1,0 +1,132 @@
+"""Trains configurations of a search anew: on the rows outside a fold, or on all of them.
+
+The objective of the study that a finalize makes. Its params say which configuration, which rows and
+which seed; what a configuration is worth on rows that it has not learned from is kept of each
+training on folds. How many there are, and what follows from them, is decided in `study/`.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.base import Fitted, Objective, Report
+from objectives.space import SearchSpace, parse_space
+
+ALL_ROWS = 0
+"""The `fold` of a training on every labelled row; folds to hold out count from 1."""
+
+SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
+"""Shifts, in pixels, over which predictions may be averaged; the first is none."""
+
+REFIT_SPACE: SearchSpace = parse_space(
+    {
+        "candidate": {"low": 0, "high": 100_000_000},  # number of the search's trial
+        "epochs": {"low": 1, "high": 1_000_000},
+        "n_folds": {"low": 2, "high": 1000},
+        "split": {"low": 0, "high": 1_000_000},  # which partition into folds
+        "fold": {"low": ALL_ROWS, "high": 1000},
+        "member": {"low": 0, "high": 1_000_000},  # of those on all rows: another seed each
+    }
+)
+
+_MOST_CHECKED = 1000  # rows that a training on all rows is checked on: its own, no score
+
+
+class Refit:
+    """See `objectives.base`; `dataset` must have `for_fold` and `for_retraining`."""
+
+    def __init__(
+        self,
+        make: Callable[[int], Objective],
+        params_of: Callable[[int], dict[str, Any]],
+        direction: str,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            make: Returns the search's objective for a number of epochs.
+            params_of: Returns the params of a trial of the search, by its number.
+            direction: Of the search.
+        """
+        self._make, self._params_of = make, params_of
+        self.direction = direction
+        self.needs_data = True
+        self.space = REFIT_SPACE
+
+    def load(self, data_dir: Path | None) -> Any:
+        """Return the search's dataset."""
+        return self._make(1).load(data_dir)
+
+    def fit(
+        self,
+        params: Mapping[str, Any],
+        dataset: Any,
+        *,
+        seed: int,
+        report: Report,
+        resume_dir: Path | None,
+    ) -> Fitted:
+        """Train one configuration anew.
+
+        Returns:
+            Held out a fold: its value on the fold, with the predictions of it in `kept`. On all
+            rows: accuracy on a few of its own rows, which shows that it learned, and no more.
+        """
+        objective = self._make(int(params["epochs"]))
+        config = self._params_of(int(params["candidate"]))
+        how: dict[str, Any] = {"seed": seed, "report": report, "resume_dir": resume_dir}
+        if params["fold"] == ALL_ROWS:
+            fitted = objective.fit(config, dataset.for_retraining(), **how)
+            return replace(fitted, value=_own_accuracy(objective, fitted, dataset))
+        fold, n_folds = int(params["fold"]) - 1, int(params["n_folds"])
+        held_out = dataset.for_fold(fold, n_folds, int(params["split"]))
+        fitted = objective.fit(config, held_out, **how)
+        images = held_out.valid.images[held_out.valid.rows]
+        plain = objective.predict(fitted, images)
+        return replace(fitted, kept=pack(plain, _shifted(objective, fitted, images)))
+
+    def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """As the search's objective does."""
+        return self._make(1).predict(fitted, images)
+
+
+def can_average(objective: Objective) -> bool:
+    """Whether the objective makes one model of several, and of shifts."""
+    return hasattr(objective, "combine")
+
+
+def _shifted(
+    objective: Any, fitted: Fitted, images: NDArray[np.uint8]
+) -> NDArray[np.float32] | None:
+    if not can_average(objective):
+        return None
+    averaged = objective.combine([fitted], SHIFTS)
+    return np.asarray(objective.predict(averaged, images), np.float32)
+
+
+def _own_accuracy(objective: Objective, fitted: Fitted, dataset: Any) -> float:
+    rows = slice(0, _MOST_CHECKED)
+    said = np.argmax(objective.predict(fitted, dataset.images[rows]), axis=1)
+    return float((said == dataset.labels[rows]).mean())
+
+
+def pack(plain: NDArray[np.float32], shifted: NDArray[np.float32] | None) -> bytes:
+    """Return predictions of shape (n, n_classes), to three digits, as compressed bytes."""
+    arrays = {"plain": plain.astype(np.float16)}
+    if shifted is not None:
+        arrays["shifted"] = shifted.astype(np.float16)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def unpack(kept: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return what `pack` was given, as float32."""
+    with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
+        shifted = arrays["shifted"].astype(np.float32) if "shifted" in arrays else None
+        return arrays["plain"].astype(np.float32), shifted
