@@ -83,6 +83,10 @@ FIXED_PARAMS = "fixed_params"
 """Trial *system* attribute, Optuna's own: params that are given, not drawn."""
 
 
+KEPT = "kept:"
+"""Trial *system* attributes that begin so hold a piece each of what is kept of it, as base 85."""
+
+
 class Reason:
     """Why a trial of ours ended as FAIL."""
 

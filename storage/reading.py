@@ -23,11 +23,9 @@ from storage.dialect import utc_now
 from storage.rows import (
     PARAMS,
     REPORTS,
-    SYSTEM_ATTRS,
     UNFINISHED,
     USER_ATTRS,
     VALUES,
-    attr_of,
     has_attr,
 )
 from storage.transaction import patiently
@@ -166,19 +164,6 @@ def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
         if attempt.slot is not None:
             by_slot[attempt.slot].append(attempt)
     return {s: max(by_slot[s], key=lambda a: a.trial) for s in sorted(by_slot)}
-
-
-def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]]:
-    """Return slot to params of the slots that came by `add`."""
-    slot = attr_of(attrs.SLOT)
-    query = (
-        sa.select(slot.c.value_json, SYSTEM_ATTRS.c.value_json)
-        .join_from(TRIALS, slot, slot.c.trial_id == TRIALS.c.trial_id)
-        .join(SYSTEM_ATTRS, SYSTEM_ATTRS.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS)
-    )
-    with engine.connect() as connection:
-        return {json.loads(row[0]): json.loads(row[1]) for row in connection.execute(query)}
 
 
 def count_unfinished(engine: Engine, study_id: int, *, wait_s: float = 60.0) -> int:

@@ -58,6 +58,13 @@ def read_count(connection: Connection, study_id: int, key: str) -> int:
     return 0 if found is None else int(json.loads(found))
 
 
+def has_study_attr(connection: Connection, study_id: int, key: str) -> bool:
+    query = sa.select(STUDY_ATTRS.c.key).where(
+        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
+    )
+    return connection.execute(query).first() is not None
+
+
 def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
@@ -130,22 +137,6 @@ def highest_step(connection: Connection, trial_id: int) -> int:
     query = sa.select(sa.func.max(REPORTS.c.step)).where(REPORTS.c.trial_id == trial_id)
     found = connection.execute(query).scalar()
     return -1 if found is None else int(found)
-
-
-def is_added(
-    connection: Connection, study_id: int, number: int, slot: int, params: Mapping[str, Any]
-) -> bool:
-    """Whether the trial of this number is of the slot and was given these params."""
-    user, system = attr_of(attrs.SLOT), sa.alias(SYSTEM_ATTRS)
-    query = (
-        sa.select(user.c.value_json, system.c.value_json)
-        .join_from(TRIALS, user, user.c.trial_id == TRIALS.c.trial_id)
-        .join(system, system.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
-        .where(system.c.key == attrs.FIXED_PARAMS)
-    )
-    row = connection.execute(query).first()
-    return row is not None and tuple(row) == (json.dumps(slot), json.dumps(dict(params)))
 
 
 def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:

@@ -7,8 +7,9 @@ from RUNNING to WAITING: a slot that is open again gets a new row. Slots whose t
 somebody else are `requeue.py`'s. What is worth running, and with which params, is not decided here.
 """
 
+import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna.trial import TrialState
@@ -18,6 +19,8 @@ from storage import attempt, attrs, rows
 from storage.claim import Claim, Draw, Slot
 from storage.dialect import refresh_statistics
 from storage.errors import ClaimLostError, StorageError
+from storage.given import find_given, is_added
+from storage.kept import write_kept
 from storage.requeue import Requeue
 
 __all__ = ["Claim", "Draw", "Slot", "Slots"]
@@ -57,8 +60,8 @@ class Slots(Requeue):
                     f"the study has {have} slots already; {n_slots} would lower its budget",
                     f"drop --n-trials, or give {have} or more",
                 )
-            if have == 0:
-                rows.write_study_attrs(connection, self.study_id, define or {})
+            if define and not rows.has_study_attr(connection, self.study_id, next(iter(define))):
+                rows.write_study_attrs(connection, self.study_id, define)
             new = [_planned(slot, (redraws or {}).get(slot, 0)) for slot in range(have, n_slots)]
             rows.insert_waiting(connection, self.study_id, new)
             rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: n_slots})
@@ -69,6 +72,30 @@ class Slots(Requeue):
             refresh_statistics(self.storage.engine)
         return n_new
 
+    def ensure(self, wanted: Sequence[Mapping[str, Any]]) -> int:
+        """Append a slot with given params for each of `wanted` that no slot was given yet.
+
+        Safe to call again and from many machines at once: each of them gets one slot.
+
+        Returns:
+            How many slots were added.
+        """
+
+        def body(connection: Connection) -> int:
+            rows.lock_study(connection, self.study_id)
+            given = find_given(connection, self.study_id).values()
+            there = {_key(params) for params in given}
+            new = [params for params in wanted if _key(params) not in there]
+            n_slots = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
+            n_added = rows.read_count(connection, self.study_id, attrs.N_ADDED)
+            planned = [_planned(n_slots + i, 0) for i in range(len(new))]
+            rows.insert_waiting(connection, self.study_id, planned, new)
+            counts = {attrs.N_SLOTS: n_slots + len(new), attrs.N_ADDED: n_added + len(new)}
+            rows.write_study_attrs(connection, self.study_id, counts)
+            return len(new)
+
+        return self._write(body, durable=True)
+
     def add(self, params: Mapping[str, Any]) -> int:
         """Append one slot with given params, and return its trial number."""
         tried: list[tuple[int, int]] = []  # (trial number, slot) of each try
@@ -76,7 +103,7 @@ class Slots(Requeue):
         def body(connection: Connection) -> int:
             rows.lock_study(connection, self.study_id)
             for number, slot in tried:  # the commit may have got through and its answer been lost
-                if rows.is_added(connection, self.study_id, number, slot, params):
+                if is_added(connection, self.study_id, number, slot, params):
                     return number
             slot = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
             new = _planned(slot, 0)
@@ -157,6 +184,7 @@ class Slots(Requeue):
         value: float | None = None,
         user_attrs: Mapping[str, Any] | None = None,
         reports: Mapping[int, float] | None = None,
+        kept: bytes | None = None,
     ) -> None:
         """Write state, value and last attributes in one transaction that survives power loss.
 
@@ -165,6 +193,7 @@ class Slots(Requeue):
         Args:
             reports: Step to value of all that this claim reported. A PostgreSQL that crashed
                 meanwhile may have lost some, which are written again; others lose none.
+            kept: Bytes that are kept of the trial; see `storage.kept`.
 
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
@@ -178,10 +207,12 @@ class Slots(Requeue):
             nonlocal n_tries
             n_tries += 1
             if attempt.end(connection, claim.trial_id, claim.token, state, value, own, reports):
+                if kept is not None:
+                    write_kept(connection, claim.trial_id, kept)
                 return True
             return n_tries > 1 and _ended_before(connection, claim, state, own)
 
-        self._write_fenced(claim, body, durable=True, single=True)
+        self._write_fenced(claim, body, durable=True, single=kept is None)
         self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
 
     def release(self, claim: Claim) -> None:
@@ -225,6 +256,10 @@ class Slots(Requeue):
             raise ClaimLostError(
                 f"trial {claim.slot.trial} (slot {claim.slot.slot}) is no longer this worker's"
             )
+
+
+def _key(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)
 
 
 def _planned(slot: int, redraw: int) -> dict[str, Any]:

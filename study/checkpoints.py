@@ -8,12 +8,15 @@ import contextlib
 import logging
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from optuna.trial import TrialState
 
 from objectives.checkpoint import UNFINISHED, latest_epoch
+from objectives.refit import ALL_ROWS
 from storage import attrs
+from storage.given import read_fixed_params
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.atomic import make_folder, write_text
 from study.opening import OpenStudy, Say
@@ -75,16 +78,28 @@ def _tidy(opened: OpenStudy, work: WorkDir) -> None:
     if not folders or keep == "all":
         return
     newest = newest_by_slot(read_attempts(opened.storage.engine, opened.study_id))
-    best = find_best(newest.values(), opened.spec.direction) if keep == "best" else None
+    best = _best_slots(opened, newest) if keep == "best" else set()
     for slot, folder in folders.items():
         attempt = newest.get(slot)
-        is_best = best is not None and best.slot == slot
         if attempt is None or not attempt.is_final or _may_be_retried(attempt):
             continue
-        if is_best:
+        if slot in best:
             _drop_unfinished(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
+    """Return the slots whose networks are still wanted when they are finished.
+
+    Of a search that is its best one's; of a finalize those that were trained on all rows, of which
+    the submission is made.
+    """
+    if opened.spec.refits is not None:
+        given = read_fixed_params(opened.storage.engine, opened.study_id)
+        return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
+    best = find_best(newest.values(), opened.spec.direction)
+    return set() if best is None or best.slot is None else {best.slot}
 
 
 def _may_be_retried(attempt: Attempt) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, looking, steering
+from study import commands, finishing, looking, steering
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -54,7 +54,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "status": looking.status_command,
         "watch": looking.watch_command,
         "logs": looking.logs_command,
-        "finalize": commands.finalize_command,
+        "finalize": finishing.finalize_command,
         "dashboard": commands.dashboard_command,
     },
     "Team": {
@@ -71,6 +71,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "replay": looking.replay_command,
         "add": commands.add_command,
         "check": looking.check_command,
+        "score": looking.score_command,
         "space": looking.space_command,
     },
 }

@@ -6,6 +6,7 @@ TensorFlow, could be loaded.
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from study.options import (
     DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
     DEFAULT_WAIT,
+    Budget,
     Competition,
     Data,
     Defining,
@@ -24,6 +26,7 @@ from study.options import (
     Model,
     Objective,
     Out,
+    Quick,
     Quiet,
     RecycleAfter,
     Storage,
@@ -55,6 +58,8 @@ def run_command(
     finalize: Annotated[
         bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
     ] = False,
+    quick: Quick = False,
+    budget: Budget = None,
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
     drain_timeout: DrainTimeout = DEFAULT_DRAIN,
     wait: Wait = DEFAULT_WAIT,
@@ -76,15 +81,23 @@ def run_command(
         raise StudyError(
             f"objective {opened.spec.objective} has no data to predict", "drop --finalize"
         )
-    settings = _settings(opened, work_dir, recycle_after, drain_s, wait_s)
+    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
     ended = run_workers(opened, workers, settings, view, finalizes=finalize)
     if ended.was_asked:
         return ended.code
     if finalize:
-        from study.finalize import finalize as finalize_study
+        from study.finishing import finalize_after
 
-        finalize_study(opened, out, view.say, competition)
-    elif opened.spec.data is not None:
+        settings_of = partial(
+            settings_for,
+            work_dir=work_dir,
+            recycle_after=recycle_after,
+            drain_s=drain_s,
+            wait_s=wait_s,
+        )
+        how = {"out": out, "workers": workers, "competition": competition, "quick": quick}
+        return finalize_after(opened, ended, view, budget, settings_of=settings_of, **how)
+    if opened.spec.data is not None:
         view.say(f"next: study finalize {_where(opened)}")
     return ended.code
 
@@ -132,14 +145,14 @@ def worker_command(
 
     drain_s, wait_s = seconds(drain_timeout), seconds(wait)
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
-    settings = _settings(opened, work_dir, recycle_after, drain_s, wait_s)
+    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
     view = View(quiet=quiet, verbose=verbose)
     if workers == "1":
         return run_one(opened, settings, view)
     return run_workers(opened, workers, settings, view).code
 
 
-def _settings(
+def settings_for(
     opened: "OpenStudy",
     work_dir: Path | None,
     recycle_after: int,
@@ -181,31 +194,13 @@ def add_command(
 ) -> int:
     """Put params of your own into the study, as one more slot."""
     from objectives.space import SearchSpace, read_toml
+    from study.opening import refuse_companion
 
     opened = open_by_url(storage, study)
+    refuse_companion(opened)
     checked = SearchSpace.from_json(opened.spec.space).check(read_toml(params))
     trial = opened.slots.add(checked)
     print(f"added as trial {trial}; study run or study worker runs it", file=sys.stderr)
-    return 0
-
-
-def finalize_command(
-    storage: Storage = DEFAULT_STORAGE,
-    study: Study = None,
-    data: Data = None,
-    out: Out = Path("out"),
-    competition: Competition = "digit-recognizer",
-    objective: Objective = None,
-    model: Model = None,
-    quiet: Quiet = False,
-) -> int:
-    """Retrain the best trial on all rows and write submission.csv, model.keras and their papers."""
-    from study.finalize import finalize
-    from study.opening import with_code_at
-    from study.running import View
-
-    opened = with_code_at(open_by_url(storage, study, data), objective, model)
-    finalize(opened, out, View(quiet=quiet).say, competition)
     return 0
 
 

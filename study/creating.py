@@ -9,6 +9,7 @@ import getpass
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from objectives.load import try_fit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.errors import StorageMissingError
+from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
-from storage.reading import read_fixed_params
 from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
@@ -34,6 +35,7 @@ from study.opening import (
     find_study,
     load,
     open_study,
+    refuse_companion,
     study_names,
     with_code_at,
 )
@@ -78,8 +80,27 @@ def create_or_resume(
     redraws = redraws_of(spec, 0, n_slots)
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
     storage = open_storage(storage_url, wait_s=wait_s)
-    study_id = _create_row(storage, name, spec.direction)
+    study_id = create_row(storage, name, spec.direction)
     trial_s = _try_out(loaded, spec)
+    plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
+    # Whoever planned first defined the study: another creator may have come in between.
+    opened = open_study(storage, name, data_dir)
+    refuse_difference(name, opened.spec, spec.to_json())
+    say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
+    return opened
+
+
+def plan_defined(
+    storage: SlotStorage,
+    study_id: int,
+    spec: StudySpec,
+    n_slots: int,
+    data_dir: Path | None,
+    *,
+    redraws: Mapping[int, int] | None = None,
+    trial_s: float | None = None,
+) -> None:
+    """Plan the first slots of a study together with what defines it."""
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
@@ -89,11 +110,6 @@ def create_or_resume(
         attrs.TRIAL_S: trial_s,
     }
     Slots(storage, study_id).plan(n_slots, redraws, define)
-    # Whoever planned first defined the study: another creator may have come in between.
-    opened = open_study(storage, name, data_dir)
-    refuse_difference(name, opened.spec, spec.to_json())
-    say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    return opened
 
 
 def _user() -> str:
@@ -159,6 +175,7 @@ def _resume(
     if wanted.get("precision") == "auto":
         del wanted["precision"]
     refuse_difference(name, spec, wanted)
+    refuse_companion(opened)
     opened = with_code_at(opened, given.objective, given.model)
     opened = replace(opened, data_dir=data_dir or opened.data_dir)
     if given.space is not None:
@@ -210,7 +227,12 @@ def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
     return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
 
 
-def _create_row(storage: SlotStorage, name: str, direction: str) -> int:
+def create_row(storage: SlotStorage, name: str, direction: str) -> int:
+    """Make a study's row, or return the id of the one that an earlier try has left.
+
+    Raises:
+        StudyError: The name is another study's, or was begun with another direction.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
     try:
         return storage.create_new_study([StudyDirection[direction.upper()]], name)

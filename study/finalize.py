@@ -1,220 +1,231 @@
-"""The end of a study: retrain the best slot on every labelled row, predict, write the submission.
+"""The end of a study: from its trials to a submission, valid at once and better with time.
 
-The best slot's params are replayed through the same space and the same `fit` that searched. Every
-file is written aside, checked, and moved into place. Which slot is the best is decided by value
-alone.
+The best trial is trained on all rows first, and its submission written. Then the best few are
+compared on rows that they had not learned from, and the chosen one replaces it. Every training is a
+slot of a companion study, so that a finalize that was interrupted goes on where it was. What is
+trained, and what is chosen, `decision.py` decides.
 """
 
-import hashlib
-import json
-import platform
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
-from study.atomic import atomic_path, make_folder, write_text
-from study.environment import read_versions
+from study.atomic import make_folder
+from study.child import Settings
+from study.companion import Companion, Training
+from study.decision import Decider, Ending, Stage
+from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
-from study.opening import Loaded, OpenStudy, Say, load
-from study.replay import stored_params
-from study.status import find_best, jsonable
-from study.submission import kaggle_line, write_submission
+from study.launch import count_workers
+from study.modelcard import score_lines
+from study.opening import Loaded, OpenStudy, load, refuse_companion
+from study.outputs import Outputs, refuse_unpredictable
+from study.running import Ended, View, run_workers
+from study.status import by_value, read_status
+from study.submission import kaggle_line
+from study.watch import duration
 
 
 @dataclass(frozen=True)
-class Finalized:
-    """What was written, and from which trial."""
+class Wanted:
+    """What a finalize was asked for.
 
-    trial: int
-    value: float
-    submission: Path
-    train_s: float
+    Attributes:
+        out: Folder of the outputs.
+        workers: "auto" or a number.
+        settings_of: Returns what the workers of a study are told.
+        competition: Kaggle's name of it.
+        quick: Stop after the first submission.
+        budget_s: Wall time to spend; None: as many trainings as the search has run.
+        sizes: Fields of `Effort` that are given.
+    """
+
+    out: Path
+    workers: str
+    settings_of: Callable[[OpenStudy], Settings]
+    competition: str = "digit-recognizer"
+    quick: bool = False
+    budget_s: float | None = None
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
 
 
-def finalize(
-    opened: OpenStudy, out: Path, say: Say, competition: str = "digit-recognizer"
-) -> Finalized:
-    """Retrain the best slot on all labelled rows and write the four files into `out`.
+def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
+    """Write the outputs into `wanted.out`, better ones replacing the first.
 
-    `submission.csv`, `model.keras` (where the objective can export one), `model_card.md` and
-    `manifest.json`, each complete or not at all.
+    Returns:
+        The exit code: 0, or 130 after Ctrl-C, which leaves the newest outputs.
 
     Raises:
         StudyError: No trial has finished, or this objective has nothing to predict.
     """
-    best, n_running = _choose(opened)
+    refuse_companion(search)
+    top = _top_trials(search)
+    n_running = read_status(search).running
     if n_running:
-        say(f"warning: {n_running} trials are still running; the best one may yet change")
-    loaded = load(opened)
-    dataset = loaded.dataset
-    if not hasattr(dataset, "for_retraining"):
-        raise StudyError(
-            f"objective {opened.spec.objective} has no data to predict: there is no submission"
-        )
-    seed = int(best.user_attrs[attrs.SEED])
-    make_folder(out, "--out")
-    submission = out / "submission.csv"
-    identity = _identity(opened, best, seed)
-    if _is_written(out, identity):
-        say(f"{submission} is that of trial {best.trial} already")
-        say(kaggle_line(submission, competition))
-        return Finalized(best.trial, float(best.value or 0.0), submission, 0.0)
-    say(f"retraining trial {best.trial} (value {best.value:.5f}) on {len(dataset.labels)} rows")
-    started = time.monotonic()
-    fitted = loaded.objective.fit(
-        stored_params(loaded.objective.space, best),
-        dataset.for_retraining(),
-        seed=seed,
-        report=_no_report,
-        resume_dir=None,
-    )
-    train_s = time.monotonic() - started
-    probabilities = loaded.objective.predict(fitted, dataset.test_images)
-    labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
-    write_submission(
-        submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
-        dataset.classes,
-    )  # fmt: skip
-    outputs = [submission, *_export(loaded, fitted, out, say)]
-    facts = _manifest(identity, train_s, outputs)
-    write_text(out / "model_card.md", _model_card(opened, best, facts, dataset))
-    facts["outputs"]["model_card.md"] = _sha256(out / "model_card.md")
-    write_text(out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
-    say(f"{submission} ready: {len(labels)} rows")
-    say(kaggle_line(submission, competition))
-    return Finalized(best.trial, float(best.value or 0.0), submission, train_s)
+        view.say(f"warning: {n_running} trials are still running; the best one may yet change")
+    loaded = load(search)
+    refuse_unpredictable(search, loaded)
+    effort = _effort(search, loaded, wanted, len(top))
+    make_folder(wanted.out, "--out")
+    return _Finalize(search, loaded, top, wanted, effort, view).run()
 
 
-def _choose(opened: OpenStudy) -> tuple[Attempt, int]:
-    attempts = read_attempts(opened.storage.engine, opened.study_id)
-    newest = newest_by_slot(attempts).values()
-    counts = {n: sum(a.state.name == n for a in newest) for n in ("WAITING", "RUNNING", "FAIL")}
-    best = find_best(newest, opened.spec.direction)
-    if best is None:
-        waiting, running, failed = counts.values()
+def _top_trials(search: OpenStudy) -> list[Attempt]:
+    """Return the COMPLETE trials, the best first; a pruned one was not trained to its end."""
+    engine, study_id = search.storage.engine, search.study_id
+    newest = newest_by_slot(read_attempts(engine, study_id, details=True))
+    found = by_value(newest.values(), search.spec.direction)
+    if not found:
+        states = [attempt.state.name for attempt in newest.values()]
+        waiting, running, failed = (states.count(n) for n in ("WAITING", "RUNNING", "FAIL"))
         raise StudyError(
-            f"no finished trial in study '{opened.name}' "
+            f"no finished trial in study '{search.name}' "
             f"({waiting} waiting, {running} running, {failed} failed)",
-            f"study run --study {opened.name}   (study watch shows it)",
+            f"study run --study {search.name}   (study watch shows it)",
         )
-    (detailed,) = read_attempts(
-        opened.storage.engine, opened.study_id, details=True, trials=[best.trial]
-    )
-    return detailed, counts["RUNNING"]
+    return found
 
 
-def _no_report(step: int, value: float) -> None:
-    """Retraining has no validation rows; there is nobody to report to."""
+def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) -> Effort:
+    if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
+        return QUICK
+    n_units = float(n_complete)
+    if wanted.budget_s is not None:
+        n_workers = count_workers(wanted.workers, search.spec.threads, n_complete)
+        n_units = wanted.budget_s * n_workers / (read_status(search).trial_s or math.inf)
+    effort = effort_for(n_units, wanted.sizes)
+    if effort.top_k:
+        loaded.dataset.for_fold(0, effort.folds, 0)  # refuses more folds than the smallest class
+    return replace(effort, top_k=min(effort.top_k, n_complete))
 
 
-def _export(loaded: Loaded, fitted: Any, out: Path, say: Say) -> list[Path]:
-    export = getattr(loaded.objective, "export", None)
-    if export is None:
-        say("this objective exports no model: model.keras is not written")
-        return []
-    path = out / "model.keras"
-    with atomic_path(path) as aside:
-        custom = export(fitted, aside)
-    if custom:
-        say(f"model.keras needs these classes of yours to load: {', '.join(custom)}")
-    return [path]
+class _Finalize:
+    """One finalize on its way."""
 
+    def __init__(
+        self,
+        search: OpenStudy,
+        loaded: Loaded,
+        top: list[Attempt],
+        wanted: Wanted,
+        effort: Effort,
+        view: View,
+    ) -> None:
+        self._search, self._loaded, self._top = search, loaded, top
+        self._wanted, self._effort, self._say, self._view = wanted, effort, view.say, view
+        self._companion = Companion(search)
+        self._settings = wanted.settings_of(self._companion.opened)
+        self._decider = Decider(self._companion, loaded, top, effort)
+        self._outputs = Outputs(wanted.out, search, view.say)
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    def run(self) -> int:
+        """Train and decide until the end; return the exit code."""
+        first = self._decider.first
+        stage: Stage | Ending = Stage("the best trial on all rows", first.members)
+        is_planned = False
+        while isinstance(stage, Stage):
+            finished, settled = self._companion.look()
+            if first.members[0] in settled:
+                stage = self._decider.next(finished, settled)
+            if isinstance(stage, Ending):
+                break
+            if first.members[0] in settled and not is_planned:
+                is_planned = True
+                self._write_first(first, finished)
+                self._say_plan()
+            ended = self._train(stage)
+            if ended.was_asked:
+                self._say("stopped; the same command goes on from here")
+                return ended.code
+        return self._end(stage, finished)
 
+    def _train(self, stage: Stage) -> Ended:
+        self._companion.ensure(stage.trainings)
+        self._say(f"training {stage.what}")
+        return run_workers(self._companion.opened, self._wanted.workers, self._settings, self._view)
 
-def _identity(opened: OpenStudy, best: Attempt, seed: int) -> dict[str, Any]:
-    """Return what the outputs are a function of: the same identity, the same bytes."""
-    spec = opened.spec
-    return {
-        "study": opened.name,
-        "trial": best.trial,
-        "slot": best.slot,
-        "value": best.value,
-        "params": best.params,
-        "study_seed": spec.seed,
-        "training_seed": seed,
-        "epochs": spec.epochs,
-        "precision": spec.precision,
-        "threads": spec.threads,
-        "deterministic": spec.deterministic,
-        "objective": _shown_reference(spec.model or spec.objective),
-        "source_sha256": spec.source,
-        "data_sha256": spec.data,
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": read_versions(),
-    }
+    def _say_plan(self) -> None:
+        effort = self._effort
+        longer = f", the best also with {effort.longer} x the epochs" if effort.longer > 1 else ""
+        trial_s, threads = read_status(self._search).trial_s, self._search.spec.threads
+        n_workers = count_workers(self._wanted.workers, threads, effort.top_k * effort.folds)
+        expected_s = None if trial_s is None else trial_s * effort.n_units / n_workers
+        self._say(
+            f"now to improve it: {effort.top_k} configurations on {effort.folds} folds{longer}, "
+            f"then {effort.seeds * effort.ensemble} networks on all rows; about "
+            f"{duration(expected_s)}. Ctrl-C keeps the submission that is there"
+        )
 
+    def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
+        if first.members[0] in finished:
+            self._write(first, finished)
 
-def _shown_reference(reference: str) -> str:
-    """Return `FILE.py:attr` without the folders, which are one machine's."""
-    return Path(reference).name if ".py:" in reference else reference
+    def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
+        self._write(ending, finished)
+        for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):
+            self._say(line)
+        if ending.evidence is not None:
+            self._say(ending.evidence.why)
+        self._say(kaggle_line(self._outputs.submission, self._wanted.competition))
+        return 0
 
+    def _facts(self, ending: Ending) -> dict[str, Any]:
+        """Return what the outputs tell of the trials they come from."""
+        chosen = next(a for a in self._top if a.trial == ending.members[0].candidate)
+        best = self._top[0]
+        return {
+            "study": self._search.name,
+            "trial": chosen.trial,
+            "slot": chosen.slot,
+            "value": chosen.value,
+            "params": chosen.params,
+            "best_trial": best.trial,
+            "best_value": best.value,
+            "n_trials": len(self._top),
+            "epochs": ending.members[0].epochs,
+            "shifted": ending.shifted,
+            "effort": self._effort.to_json() if ending.evidence is not None else None,
+        }
 
-def _manifest(identity: Mapping[str, Any], train_s: float, outputs: list[Path]) -> dict[str, Any]:
-    return {
-        **identity,
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "train_s": round(train_s, 1),
-        "outputs": {path.name: _sha256(path) for path in outputs},
-    }
+    def _write(self, ending: Ending, finished: Mapping[Training, Attempt]) -> None:
+        members = [finished[training] for training in ending.members]
+        identity = {
+            **self._facts(ending),
+            "members": [attempt.params for attempt in members],
+            "training_seeds": [int(attempt.user_attrs[attrs.SEED]) for attempt in members],
+            **self._outputs.origin(),
+        }
+        submission = self._outputs.submission
+        if ending.evidence is None and self._outputs.are_better(identity):
+            self._say(f"{submission} is a better one already")
+            return
+        if self._outputs.are_of(identity):
+            self._say(f"{submission} is that of trial {identity['trial']} already")
+            return
+        refit = load(self._companion.opened)
+        fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
+        self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
+        self._say(f"{submission} ready: {len(self._loaded.dataset.test_ids)} rows")
 
+    def _cost(self, finished: Mapping[Training, Attempt]) -> dict[str, Any]:
+        """Return what search and finalize have trained so far."""
+        infos = [a.user_attrs.get(attrs.INFO) or {} for a in [*self._top, *finished.values()]]
 
-def _is_written(out: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether `out` holds the outputs of this identity, whole: a second finalize has no work."""
-    try:
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        whole = all(_sha256(out / name) == sha for name, sha in manifest["outputs"].items())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return False
-    wanted = json.loads(json.dumps(jsonable(dict(identity))))
-    return whole and all(manifest.get(key) == value for key, value in wanted.items())
+        def total(name: str) -> float | None:
+            known = [info[name] for info in infos if name in info]
+            return sum(known) if known else None
 
-
-def _model_card(opened: OpenStudy, best: Attempt, facts: Mapping[str, Any], dataset: Any) -> str:
-    params = "\n".join(f"| {name} | {value} |" for name, value in best.params.items())
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    n_valid = len(dataset.valid)
-    return f"""# {opened.name}: model card
-
-Trial {best.trial} of {opened.n_slots} slots, the best by its value on the validation rows,
-retrained on all {len(dataset.labels)} labelled rows with its own seed.
-
-| | |
-|---|---|
-| value of the trial | {best.value:.5f} on {n_valid} validation rows |
-| what to expect | less: the best of many looks better than it is |
-| epochs, precision, threads | {facts["epochs"]}, {facts["precision"]}, {facts["threads"]} |
-| study seed, training seed | {facts["study_seed"]}, {facts["training_seed"]} |
-| training time | {facts["train_s"]} s |
-| images | {dataset.side}x{dataset.side}, {dataset.n_classes} classes |
-| data sha256 | {facts["data_sha256"]} |
-| versions | {versions} |
-
-## Params
-
-| name | value |
-|---|---|
-{params}
-
-## Use
-
-`model.keras` takes raw uint8 images of shape (n, {dataset.side}, {dataset.side}) and gives
-probabilities of shape (n, {dataset.n_classes}); the columns are the classes
-{", ".join(dataset.classes)}.
-
-    import keras
-    model = keras.models.load_model("model.keras")
-    probabilities = model.predict(images)
-"""
+        return {
+            "n_trials": len(self._top),
+            "n_refits": len(finished),
+            "train_s": round(total("train_s") or 0.0, 1),
+            "images": total("images"),
+            "flop": total("flop"),
+        }
 
 
 if __name__ == "__main__":

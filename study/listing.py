@@ -8,8 +8,9 @@ from rich.text import Text
 from storage import attrs
 from storage.rdb import SlotStorage
 from study.errors import StudyError
+from study.jsonform import jsonable
 from study.opening import open_study
-from study.status import jsonable, read_status
+from study.status import read_status
 
 
 def list_studies(storage: SlotStorage) -> list[dict[str, Any]]:

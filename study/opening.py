@@ -4,16 +4,18 @@ Decides which study is meant, and that whoever joins brings the objective, data 
 was created with. Creating one is `creating.py`'s work.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from objectives.base import FitOptions, Objective
 from objectives.load import load_objective, source_fingerprint, with_space
+from objectives.refit import Refit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.rdb import SlotStorage
+from storage.reading import Attempt, read_attempts
 from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
@@ -22,6 +24,9 @@ from study.spec import StudySpec, refuse_difference
 from study.workdir import WorkDir
 
 Say = Callable[[str], None]
+
+COMPANION = ".finalize"
+"""How the name of the study ends that a finalize makes."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,25 @@ def study_names(storage: SlotStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
+def is_companion(name: str, names: Container[str]) -> bool:
+    """Whether a study is the one that the finalize of another one made, by their names."""
+    return name.endswith(COMPANION) and name.removesuffix(COMPANION) in names
+
+
+def refuse_companion(opened: OpenStudy) -> None:
+    """Refuse to treat the study that a finalize has made as a search.
+
+    Raises:
+        StudyError: It is one.
+    """
+    search = opened.spec.refits
+    if search is not None:
+        raise StudyError(
+            f"study '{opened.name}' is the finalize of '{search}': its slots are planned by that",
+            f"study finalize --study {search}",
+        )
+
+
 def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
     """Return id and name of a study; the name may be left out where there is one only.
 
@@ -90,12 +114,13 @@ def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
         StudyError: There is none, not that one, or more than one.
     """
     names = study_names(storage)
-    if name is None and len(names) == 1:
-        name = names[0]
+    searches = [one for one in names if not is_companion(one, names)]
+    if name is None and len(searches) == 1:
+        name = searches[0]
     if name is None or name not in names:
-        there = f"there are: {', '.join(names)}" if names else "the storage holds none"
+        there = f"there are: {', '.join(searches)}" if names else "the storage holds none"
         what = "which study?" if name is None else f"no study '{name}';"
-        hint = f"--study {names[0]}" if names else "study run --data DIR"
+        hint = f"--study {searches[0]}" if names else "study run --data DIR"
         raise StudyError(f"{what} {there}", hint)
     return int(storage.get_study_id_from_name(name)), name
 
@@ -143,8 +168,19 @@ def load(opened: OpenStudy) -> Loaded:
         StudyError: Data, space or objective differ; the difference is named.
     """
     spec = opened.spec
+    search = opened if spec.refits is None else search_of(opened)
+    objective = _objective_of(search, search.spec.epochs)
+    dataset = load_data(objective, opened.data_dir)
+    found: dict[str, Any] = {"source": source_fingerprint(opened.objective, opened.model)}
+    found["data"] = fingerprint_of(dataset) if objective.needs_data else None
+    refuse_difference(opened.name, spec, found)
+    return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
+
+
+def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
+    spec = opened.spec
     options = FitOptions(
-        epochs=spec.epochs,
+        epochs=epochs,
         precision=spec.precision,
         threads=spec.threads,
         deterministic=spec.deterministic,
@@ -157,12 +193,40 @@ def load(opened: OpenStudy) -> Loaded:
         model=opened.model,
         space_overrides=None,
     )
-    objective = with_space(objective, SearchSpace.from_json(spec.space))
-    dataset = load_data(objective, opened.data_dir)
-    found: dict[str, Any] = {"source": source_fingerprint(opened.objective, opened.model)}
-    found["data"] = fingerprint_of(dataset) if objective.needs_data else None
-    refuse_difference(opened.name, spec, found)
-    return Loaded(objective, dataset)
+    return with_space(objective, SearchSpace.from_json(spec.space))
+
+
+def search_of(companion: OpenStudy) -> OpenStudy:
+    """Return the study whose configurations a companion trains anew, with the companion's paths."""
+    search = open_study(companion.storage, companion.spec.refits, companion.data_dir)
+    return replace(search, objective=companion.objective, model=companion.model)
+
+
+def _refit_of(search: OpenStudy) -> Objective:
+    """Return the objective that trains configurations of a search anew."""
+    space = SearchSpace.from_json(search.spec.space)
+
+    def params_of(number: int) -> dict[str, Any]:
+        engine = search.storage.engine
+        (trial,) = read_attempts(engine, search.study_id, details=True, trials=[number])
+        return stored_params(space, trial)
+
+    return Refit(lambda epochs: _objective_of(search, epochs), params_of, search.spec.direction)
+
+
+def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
+    """Return a trial's params, walked through the space: nothing else decides what a param is.
+
+    Raises:
+        StudyError: The trial ended before all of them were drawn.
+    """
+
+    def stored(name: str, _distribution: object) -> Any:
+        if name not in trial.params:
+            raise StudyError(f"trial {trial.trial} ended before its param {name} was drawn")
+        return trial.params[name]
+
+    return space.draw(stored)
 
 
 def with_code_at(opened: OpenStudy, objective: str | None, model: str | None) -> OpenStudy:

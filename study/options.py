@@ -73,6 +73,30 @@ Model = Annotated[str | None, _option("--model", "FILE.py:build, your own networ
 Competition = Annotated[
     str, _option("--competition", "Kaggle's name of it, for the line that submits")
 ]
+Quick = Annotated[bool, _option("--quick", "Finalize: the best trial on all rows, no more")]
+Budget = Annotated[
+    str | None,
+    _option("--budget", "Finalize: time to improve in, such as 30m; default: what the search took"),
+]
+TopK = Annotated[
+    int | None, _option("--top-k", "Configurations compared on folds", ADVANCED, min=1)
+]
+Folds = Annotated[
+    int | None, _option("--folds", "Folds of the labelled rows", ADVANCED, min=2, max=100)
+]
+Repeats = Annotated[
+    int | None, _option("--repeats", "Partitions of the rows into folds", ADVANCED, min=1)
+]
+Longer = Annotated[
+    int | None,
+    _option("--longer", "The best is also tried with so many times the epochs", ADVANCED, min=1),
+]
+Seeds = Annotated[
+    int | None, _option("--seeds", "Networks of a configuration, averaged", ADVANCED, min=1)
+]
+Ensemble = Annotated[
+    int | None, _option("--ensemble", "Configurations that are averaged (1)", ADVANCED, min=1)
+]
 Workers = Annotated[
     str,
     _option(

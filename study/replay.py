@@ -13,13 +13,12 @@ from optuna.trial import TrialState
 
 from objectives.errors import DivergedError, ObjectiveError, Pruned
 from objectives.load import as_fitted
-from objectives.space import SearchSpace
 from storage import attrs
 from storage.reading import Attempt
 from study.environment import differences, read_environment
 from study.errors import StudyError
 from study.naming import find_trial
-from study.opening import Loaded, OpenStudy, Say, load
+from study.opening import Loaded, OpenStudy, Say, load, stored_params
 
 DIFFERENT = 4
 """The exit code of a replay that came out otherwise."""
@@ -83,21 +82,6 @@ def replay(opened: OpenStudy, number: int, say: Say) -> Replayed:
     return _compared(trial, here)
 
 
-def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
-    """Return a trial's params, walked through the space: nothing else decides what a param is.
-
-    Raises:
-        StudyError: The trial ended before all of them were drawn.
-    """
-
-    def stored(name: str, _distribution: object) -> Any:
-        if name not in trial.params:
-            raise StudyError(f"trial {trial.trial} ended before its param {name} was drawn")
-        return trial.params[name]
-
-    return space.draw(stored)
-
-
 def _refuse_incomparable(opened: OpenStudy, trial: Attempt) -> None:
     what = f"trial {trial.trial}"
     logs = f"study logs {trial.trial} --study {opened.name}"
@@ -128,8 +112,9 @@ def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
     to_its_end = trial.state == TrialState.COMPLETE or _is_infeasible(trial)
     last = max(trial.reports, default=-1)
 
-    def report(step: int, value: float) -> None:
-        outcome.reports[int(step)] = float(value)
+    def report(step: int, value: float | None) -> None:
+        if value is not None:
+            outcome.reports[int(step)] = float(value)
         if not to_its_end and step >= last:
             raise Pruned
 

@@ -6,6 +6,7 @@ draws nor a library's release changes what a slot gets. This file also says whic
 because an earlier one has the same params. It never reads the study: Hyperband's proxy raises.
 """
 
+import json
 import threading
 from collections.abc import Mapping
 from decimal import Context, Decimal
@@ -150,6 +151,13 @@ def plan_redraws(
 def training_seed(seed: int, slot: int) -> int:
     """Return the seed of a slot's training, 0 <= seed < 2**31: a pure function of both."""
     digest = blake2b(f"{seed}/{slot}".encode(), digest_size=8, person=b"training").digest()
+    return int.from_bytes(digest, "little") >> 33
+
+
+def given_seed(seed: int, params: Mapping[str, Any]) -> int:
+    """Return the seed of a training of given params, 0 <= seed < 2**31, whatever its slot."""
+    text = f"{seed}/{json.dumps(params, sort_keys=True)}"
+    digest = blake2b(text.encode(), digest_size=8, person=b"given").digest()
     return int.from_bytes(digest, "little") >> 33
 
 

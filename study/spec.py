@@ -36,6 +36,8 @@ class StudySpec:
         keep_checkpoints: Of the finished slots: "best", "all" or "none".
         grace_s, heartbeat_s: Lease times, in s.
         max_attempts: How many losses of a slot in a row without progress give it up.
+        refits: Name of the study whose configurations this one trains anew, for its finalize; None
+            for a search. Objective, data and source are then that study's.
     """
 
     objective: str
@@ -59,6 +61,7 @@ class StudySpec:
     trial_timeout_s: float | None = None
     checkpoint_every: int = 1
     keep_checkpoints: str = "best"
+    refits: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""

@@ -4,10 +4,8 @@ A slot counts where its newest attempt of ours stands. How the numbers look on a
 in `watch.py`; their JSON form, which scripts rely on, is here.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from optuna.trial import TrialState
@@ -17,6 +15,7 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
 from storage.transaction import patiently
 from study.errors import StudyError
+from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
 
 LOOK_WAIT_S = 60.0
@@ -112,7 +111,9 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         by_state[_standing(attempt)] += 1
     ours = [a for a in attempts if a.slot is not None]
     running = [a for a in newest.values() if a.state == TrialState.RUNNING]
-    best = find_best(newest.values(), opened.spec.direction)
+    # The trainings of a finalize have different rows: their values are not to be compared.
+    is_search = opened.spec.refits is None
+    best = find_best(newest.values(), opened.spec.direction) if is_search else None
     wanted = [a.trial for a in running] + ([best.trial] if best else [])
     rows = read_attempts(engine, study_id, details=True, trials=wanted, wait_s=0.0)
     detailed = {a.trial: a for a in rows}
@@ -142,13 +143,18 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     )
 
 
-def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
-    """Return the best COMPLETE attempt; of equal ones that of the lowest slot."""
+def by_value(newest: Iterable[Attempt], direction: str) -> list[Attempt]:
+    """Return the COMPLETE attempts, the best first; of equal ones that of the lowest slot."""
     complete = [
         a for a in newest if a.state == TrialState.COMPLETE and a.is_final and a.value is not None
     ]
     sign = -1.0 if direction == "maximize" else 1.0
-    return min(complete, key=lambda a: (sign * (a.value or 0.0), a.slot or 0), default=None)
+    return sorted(complete, key=lambda a: (sign * (a.value or 0.0), a.slot or 0))
+
+
+def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
+    """Return the best COMPLETE attempt, as `by_value` orders them."""
+    return next(iter(by_value(newest, direction)), None)
 
 
 def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
@@ -184,24 +190,6 @@ def why_failed(opened: OpenStudy) -> dict[int, str]:
             first = (str(error.get("message")).splitlines() or [""])[0]
             found[attempt.trial] = f"{_reason(attempt)}: {error.get('type')}: {first}"
     return found
-
-
-def jsonable(value: Any) -> Any:
-    """Return `value` with NaN and infinities as "nan", "inf", "-inf"."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, dict):
-        return {key: jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(item) for item in value]
-    return value
-
-
-def iso_utc(moment: datetime | None) -> str | None:
-    """Return a naive UTC time as ISO 8601 with `Z`."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _standing(attempt: Attempt) -> TrialState:

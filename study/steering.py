@@ -4,13 +4,16 @@ Imports stand inside the commands, so that `study --help` stays quick.
 """
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from study.commands import open_by_url
 from study.errors import StudyError
 from study.options import DEFAULT_STORAGE, Storage, Study, Yes
+
+if TYPE_CHECKING:
+    from storage.rdb import SlotStorage
 
 
 def stop_command(
@@ -22,11 +25,14 @@ def stop_command(
 ) -> int:
     """Ask all workers, wherever they are, to save, release and leave; run or worker goes on."""
     from storage.registry import StopOrder
+    from study.companion import companion_of
 
     opened = open_by_url(storage, study)
-    registry, grace_s = opened.registry(), opened.spec.grace_s
-    n_workers = sum(worker.seen_s <= grace_s for worker in registry.workers())
-    registry.order_stop(StopOrder.new(now=now))
+    grace_s, n_workers, order = opened.spec.grace_s, 0, StopOrder.new(now=now)
+    for one in filter(None, (opened, companion_of(opened))):
+        registry = one.registry()
+        n_workers += sum(worker.seen_s <= grace_s for worker in registry.workers())
+        registry.order_stop(order)
     workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
     print(f"asked {workers} of '{opened.name}' to stop", file=sys.stderr)
     return 0
@@ -64,21 +70,33 @@ def delete_command(
 ) -> int:
     """Delete a study and its trials; data, outputs and logs stay."""
     from storage.rdb import open_storage
-    from storage.registry import Registry
-    from study.opening import find_study
-    from study.spec import StudySpec
+    from study.opening import COMPANION, find_study, study_names
 
     opened = open_storage(storage, create=False)
     study_id, name = find_study(opened, study)
-    workers = Registry(opened, study_id, grace_s=StudySpec.grace_s).workers()
-    n_workers = sum(worker.seen_s <= StudySpec.grace_s for worker in workers)
+    doomed = [study_id]
+    if name + COMPANION in study_names(opened):  # of no use without its search
+        doomed.append(opened.get_study_id_from_name(name + COMPANION))
+    n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
         raise StudyError(
             f"study '{name}' has {n_workers} workers at work", f"study stop --study {name}"
         )
-    n_trials = opened.get_n_trials(study_id)
+    n_trials = sum(opened.get_n_trials(one) for one in doomed)
     if not yes:
         typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
-    opened.delete_study(study_id)
+    for one in doomed[::-1]:
+        opened.delete_study(one)
     print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
     return 0
+
+
+def _n_at_work(opened: "SlotStorage", study_id: int) -> int:
+    from storage import attrs
+    from storage.registry import Registry
+    from study.spec import StudySpec
+
+    spec = opened.get_study_user_attrs(study_id).get(attrs.SPEC) or {}
+    grace_s = float(spec.get("grace_s", StudySpec.grace_s))
+    workers = Registry(opened, study_id, grace_s=grace_s).workers()
+    return sum(worker.seen_s <= grace_s for worker in workers)

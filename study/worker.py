@@ -20,7 +20,7 @@ from study.environment import read_environment
 from study.opening import Loaded, OpenStudy, Say
 from study.presence import Presence
 from study.recycle import Recycling
-from study.sampler import draw_params, training_seed
+from study.sampler import draw_params, given_seed, training_seed
 from study.suggesting import Suggester
 from study.trial import TrialRunner, Workplace
 from study.workdir import WorkDir
@@ -143,7 +143,7 @@ class Worker:
 
     def _draw(self, slot: Slot) -> Draw:
         own = {
-            attrs.SEED: training_seed(self._spec.seed, slot.slot),
+            attrs.SEED: self._seed_of(slot),
             attrs.ENVIRONMENT: read_environment(),
         }
         if self._suggester.is_needed or slot.fixed_params:
@@ -151,6 +151,12 @@ class Worker:
         space = self._loaded.objective.space
         params = draw_params(space, self._spec.seed, slot.slot, slot.redraw)
         return Draw(params, space.distributions(params), own)
+
+    def _seed_of(self, slot: Slot) -> int:
+        if self._spec.refits is None:
+            return training_seed(self._spec.seed, slot.slot)
+        # So that a finalize with a larger budget goes on with what a smaller one has trained.
+        return given_seed(self._spec.seed, slot.fixed_params or {})
 
 
 def worker_id(pid: int) -> str:

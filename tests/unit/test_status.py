@@ -13,9 +13,10 @@ from optuna.trial import TrialState, create_trial
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.slots import Claim, Draw, Slot, Slots
+from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
 from study.spec import StudySpec
-from study.status import StudyStatus, eta_s, iso_utc, jsonable, read_status, trials_json
+from study.status import StudyStatus, eta_s, read_status, trials_json
 
 N_SLOTS = 6
 

@@ -1,0 +1,122 @@
+"""The study that a finalize makes beside a search: every training of it is a slot there.
+
+So the same workers, leases, resumes, progress and dashboard serve a finalize, other machines may
+join, and one that was interrupted goes on where it was. Which trainings are worth their time is
+decided in `effort.py` and `selection.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from optuna.trial import TrialState
+
+from objectives.base import Fitted
+from objectives.refit import ALL_ROWS, REFIT_SPACE
+from storage import attrs
+from storage.given import read_fixed_params
+from storage.kept import read_kept
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.creating import create_row, plan_defined
+from study.opening import COMPANION, Loaded, OpenStudy, open_study, study_names
+from study.spec import check_name
+from study.workdir import WorkDir
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a finalize: which configuration, on which rows, with which seed.
+
+    Attributes:
+        candidate: Number of the search's trial that has the params.
+        epochs: Passes over the rows.
+        fold: Which fold is held out, from 1; `ALL_ROWS` holds out none.
+        n_folds, split: How the rows are cut into folds; of no meaning on all rows.
+        member: Trainings on all rows that differ in it alone differ in their seed.
+    """
+
+    candidate: int
+    epochs: int
+    fold: int = ALL_ROWS
+    n_folds: int = 2
+    split: int = 0
+    member: int = 0
+
+
+class Companion:
+    """The companion of a search, made where it is not there yet."""
+
+    def __init__(self, search: OpenStudy) -> None:
+        self.search = search
+        self.opened = _open_or_create(search)
+
+    def ensure(self, wanted: Sequence[Training]) -> None:
+        """Plan those trainings that are not planned yet."""
+        self.opened.slots.ensure([asdict(training) for training in wanted])
+
+    def look(self) -> tuple[dict[Training, Attempt], set[Training]]:
+        """Return the trainings that are complete, with their trials, and all that are final."""
+        engine, study_id = self.opened.storage.engine, self.opened.study_id
+        given = read_fixed_params(engine, study_id)
+        newest = newest_by_slot(read_attempts(engine, study_id, details=True))
+        final = {
+            Training(**given[slot]): attempt
+            for slot, attempt in newest.items()
+            if slot in given and attempt.is_final
+        }
+        complete = {t: a for t, a in final.items() if a.state == TrialState.COMPLETE}
+        return complete, set(final)
+
+    def kept(self, attempts: Sequence[Attempt]) -> dict[int, bytes]:
+        """Return trial id to what was kept of it."""
+        return read_kept(self.opened.storage.engine, [a.trial_id for a in attempts])
+
+    def collect(self, attempt: Attempt, loaded: Loaded, work: WorkDir) -> Fitted:
+        """Return the network of a complete training.
+
+        Its last checkpoint has it; where that is on another machine it is trained again, to the
+        same bits on the same kind of machine.
+        """
+        slot = attempt.slot
+        return loaded.objective.fit(
+            attempt.params,
+            loaded.dataset,
+            seed=int(attempt.user_attrs[attrs.SEED]),
+            report=lambda step, value: None,
+            resume_dir=None if slot is None else work.attempt_dir(slot, attempt.trial),
+        )
+
+
+def companion_of(search: OpenStudy) -> OpenStudy | None:
+    """Return the companion of a search, where a finalize has made one."""
+    name = search.name + COMPANION
+    if name not in study_names(search.storage):
+        return None
+    study_id = search.storage.get_study_id_from_name(name)
+    if attrs.SPEC not in search.storage.get_study_user_attrs(study_id):
+        return None  # whoever made its row got no further
+    return _with_paths(open_study(search.storage, name, search.data_dir), search)
+
+
+def _open_or_create(search: OpenStudy) -> OpenStudy:
+    found = companion_of(search)
+    if found is not None:
+        return found
+    name = search.name + COMPANION
+    check_name(name)
+    spec = replace(
+        search.spec,
+        refits=search.name,
+        space=REFIT_SPACE.to_json(),
+        sampler="random",
+        pruner="none",
+        timeout_s=None,
+        trial_timeout_s=None,  # these trainings may have more rows and epochs than a trial
+        keep_checkpoints="best",
+    )
+    study_id = create_row(search.storage, name, spec.direction)
+    plan_defined(search.storage, study_id, spec, 0, search.data_dir)
+    return _with_paths(open_study(search.storage, name, search.data_dir), search)
+
+
+def _with_paths(companion: OpenStudy, search: OpenStudy) -> OpenStudy:
+    return replace(companion, objective=search.objective, model=search.model)

@@ -1,0 +1,243 @@
+"""What a finalize does next, and what it ends with: a pure function of the trainings it has.
+
+First the best trial on all rows, so that there is a submission. Then the best few on folds, then
+the best of these with more epochs, then the chosen ones on all rows with several seeds. A finalize
+that was interrupted comes to the same decisions from what is in the database.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from storage.reading import Attempt
+from study.companion import Companion, Training
+from study.effort import Effort
+from study.errors import StudyError
+from study.evidence import Candidate, Evidence, Expected
+from study.opening import Loaded
+from study.outoffold import Key, OutOfFold, fold_trainings, gather
+from study.score import wilson
+from study.selection import Choice, choose, predicted, score_of_choosing
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Trainings to be done before anything further can be decided."""
+
+    what: str
+    trainings: tuple[Training, ...]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the submission is made of.
+
+    Attributes:
+        members: Trainings on all rows whose networks are averaged.
+        shifted: Whether predictions are averaged over small shifts.
+        evidence: None where nothing was trained on folds.
+    """
+
+    members: tuple[Training, ...]
+    shifted: bool = False
+    evidence: Evidence | None = None
+
+
+class Decider:
+    """Decides for one search.
+
+    Args:
+        top: Its best trials by value, the best first; one at least.
+        effort: How much work it may be.
+    """
+
+    def __init__(
+        self, companion: Companion, loaded: Loaded, top: Sequence[Attempt], effort: Effort
+    ) -> None:
+        self._companion, self._loaded = companion, loaded
+        self._top, self._effort = top, effort
+        self._epochs = companion.search.spec.epochs
+        self._by_trial = {attempt.trial: attempt for attempt in top}
+        self._known: dict[Key, OutOfFold | None] = {}
+
+    @property
+    def first(self) -> Ending:
+        """The best trial by value, trained once on all rows."""
+        return Ending((Training(self._top[0].trial, self._epochs),))
+
+    def next(
+        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
+    ) -> Stage | Ending:
+        """Return what is to be trained next, or how it ends.
+
+        Args:
+            finished: The trainings that are complete.
+            settled: Those that are final, with or without a value.
+
+        Raises:
+            StudyError: Not one candidate could be trained.
+        """
+        for stage in (self._screening(), self._longer(finished, settled)):
+            if stage is not None and not set(stage.trainings) <= set(settled):
+                return stage
+        found = self._compared(finished)
+        if not found:
+            return self._refuse_unfinished(self.first, finished)
+        choice = choose([one.measured for one in found])
+        members = self._members(found, choice)
+        if not set(members) <= set(settled):
+            return Stage(f"{len(members)} networks on all rows", members)
+        ending = self._ending(found, choice, members)
+        return self._refuse_unfinished(ending, finished)
+
+    def _refuse_unfinished(self, ending: Ending, finished: Mapping[Training, Attempt]) -> Ending:
+        trained = tuple(training for training in ending.members if training in finished)
+        if not trained:
+            name = self._companion.opened.name
+            raise StudyError(
+                "the chosen configuration could not be trained on all rows",
+                f"study trials --study {name}   (it shows why; study retry --failed opens them)",
+            )
+        return Ending(trained, ending.shifted, ending.evidence)
+
+    def _screening(self) -> Stage | None:
+        if not self._effort.top_k:
+            return None
+        keys = self._screened()
+        what = f"{len(keys)} configurations on {self._effort.folds} folds"
+        return Stage(what, tuple(t for key in keys for t in self._folds(key)))
+
+    def _screened(self) -> list[Key]:
+        return [(attempt.trial, self._epochs) for attempt in self._top[: self._effort.top_k]]
+
+    def _longer(
+        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
+    ) -> Stage | None:
+        key = self._long_key(finished)
+        if key is None:
+            return None
+        what = f"the best of them with {key[1]} epochs on {self._effort.folds} folds"
+        return Stage(what, tuple(self._folds(key)))
+
+    def _long_key(self, finished: Mapping[Training, Attempt]) -> Key | None:
+        if self._effort.longer == 1:
+            return None
+        found = self._gathered(self._screened(), finished)
+        if not found:
+            return None
+        best = found[choose([one.measured for one in found]).order[0]]
+        return (best.key[0], self._epochs * self._effort.longer)
+
+    def _compared(self, finished: Mapping[Training, Attempt]) -> list[OutOfFold]:
+        long_key = self._long_key(finished)
+        keys = self._screened() + ([long_key] if long_key else [])
+        return self._gathered(keys, finished)
+
+    def _gathered(
+        self, keys: Sequence[Key], finished: Mapping[Training, Attempt]
+    ) -> list[OutOfFold]:
+        for key in keys:
+            if self._known.get(key) is None:
+                self._known[key] = gather(
+                    self._companion, self._loaded, finished, key,
+                    self._effort.folds, self._effort.repeats,
+                )  # fmt: skip
+        return [one for key in keys if (one := self._known[key]) is not None]
+
+    def _folds(self, key: Key) -> list[Training]:
+        return fold_trainings(key, self._effort.folds, self._effort.repeats)
+
+    def _members(self, found: Sequence[OutOfFold], choice: Choice) -> tuple[Training, ...]:
+        """Return the trainings on all rows: of the chosen, then of the best beside it."""
+        order = [choice.chosen, *(i for i in choice.order if i != choice.chosen)]
+        keys = [found[i].key for i in order[: self._effort.ensemble]]
+        return tuple(
+            Training(trial, epochs, member=member)
+            for trial, epochs in keys
+            for member in range(self._effort.seeds)
+        )
+
+    def _ending(
+        self, found: Sequence[OutOfFold], choice: Choice, members: tuple[Training, ...]
+    ) -> Ending:
+        chosen = found[choice.chosen]
+        used = chosen.shifted if chosen.is_better_shifted and chosen.shifted else chosen
+        candidates = tuple(self._candidate(found, choice, i) for i in choice.order)
+        labels = np.asarray(self._loaded.dataset.labels)
+        picked = next(c for c in candidates if (c.trial, c.epochs) == chosen.key)
+        evidence = Evidence(
+            candidates=candidates,
+            choice=picked,
+            why=self._why(picked, candidates),
+            rows=np.arange(len(labels), dtype=np.int64),
+            labels=labels,
+            probabilities=used.probabilities,
+            expected=self._expected(found, chosen, used),
+        )
+        return Ending(members, used is not chosen, evidence)
+
+    def _candidate(self, found: Sequence[OutOfFold], choice: Choice, number: int) -> Candidate:
+        one = found[number]
+        trial, epochs = one.key
+        attempt, n = self._by_trial[trial], len(one.measured.right)
+        n_right = float(one.measured.right.sum())
+        low, high = wilson(n_right, n)
+        cost = one.measured.cost
+        return Candidate(
+            trial=trial,
+            slot=int(attempt.slot or 0),
+            epochs=epochs,
+            value=float(attempt.value or 0.0),
+            n_right=n_right,
+            n=n,
+            low=low,
+            high=high,
+            log_loss=float(one.measured.loss.mean()),
+            flop=cost if cost != epochs else None,
+            verdict=_verdict(choice, number),
+        )
+
+    def _why(self, picked: Candidate, candidates: Sequence[Candidate]) -> str:
+        top, best = self._top[0], candidates[0]
+        what = f"trial {picked.trial} with {picked.epochs} epochs is chosen"
+        if picked is not best:
+            return (
+                f"{what}: on folds it cannot be told from trial {best.trial} "
+                f"({best.epochs} epochs), and it is cheaper"
+            )
+        if picked.trial == top.trial:
+            return f"{what}: it is the best on folds, too"
+        return (
+            f"{what} and not trial {top.trial}, which is on top of the search: on folds it is "
+            f"right on {picked.accuracy:.4%} of the rows"
+        )
+
+    def _expected(
+        self, found: Sequence[OutOfFold], chosen: OutOfFold, used: OutOfFold
+    ) -> Expected:
+        """Return the score that the folds predict for the test images."""
+        n_test = len(self._loaded.dataset.test_images)
+        gain = _mean(used) - _mean(chosen)  # of the shifts, where they are used
+        score = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
+        low, high = predicted(score, len(used.measured.right), n_test)
+        top = next((one for one in found if one.key == (self._top[0].trial, self._epochs)), None)
+        luck = None
+        if top is not None and top.is_accuracy:
+            luck = float(self._top[0].value or 0.0) - _mean(top)
+        return Expected(score, low, high, n_test, luck)
+
+
+def _mean(one: OutOfFold) -> float:
+    return float(one.measured.right.mean())
+
+
+def _verdict(choice: Choice, number: int) -> str:
+    behind = choice.behind[number]
+    if number == choice.chosen:
+        return "chosen"
+    if number == choice.order[0]:
+        return "the best, but one that cannot be told from it costs less"
+    if behind <= 1.0:
+        return "cannot be told from the best"
+    return f"{behind:.1f} standard errors behind the best"

@@ -1,0 +1,125 @@
+"""What the commands at the end of a study do.
+
+Imports stand inside the commands, so that `study --help` stays quick.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from study.commands import open_by_url, settings_for
+from study.options import (
+    DEFAULT_DRAIN,
+    DEFAULT_RECYCLE_AFTER,
+    DEFAULT_STORAGE,
+    DEFAULT_WAIT,
+    Budget,
+    Competition,
+    Data,
+    DrainTimeout,
+    Ensemble,
+    Folds,
+    Longer,
+    Model,
+    Objective,
+    Out,
+    Quick,
+    Quiet,
+    RecycleAfter,
+    Repeats,
+    Seeds,
+    Storage,
+    Study,
+    TopK,
+    Verbose,
+    Wait,
+    WorkDir,
+    Workers,
+    seconds,
+)
+
+if TYPE_CHECKING:
+    from study.child import Settings
+    from study.opening import OpenStudy
+    from study.running import Ended, View
+
+
+def finalize_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    data: Data = None,
+    out: Out = Path("out"),
+    quick: Quick = False,
+    budget: Budget = None,
+    workers: Workers = "auto",
+    work_dir: WorkDir = None,
+    competition: Competition = "digit-recognizer",
+    objective: Objective = None,
+    model: Model = None,
+    top_k: TopK = None,
+    folds: Folds = None,
+    repeats: Repeats = None,
+    longer: Longer = None,
+    seeds: Seeds = None,
+    ensemble: Ensemble = None,
+    recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
+    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
+    wait: Wait = DEFAULT_WAIT,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> int:
+    """Write submission.csv and model.keras: of the best trial first, then better ones."""
+    from study.finalize import Wanted, finalize
+    from study.opening import with_code_at
+    from study.running import View
+
+    drain_s, wait_s = seconds(drain_timeout), seconds(wait)
+    opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
+    wanted = Wanted(
+        out=out,
+        workers=workers,
+        settings_of=partial(
+            settings_for,
+            work_dir=work_dir,
+            recycle_after=recycle_after,
+            drain_s=drain_s,
+            wait_s=wait_s,
+        ),
+        competition=competition,
+        quick=quick,
+        budget_s=None if budget is None else seconds(budget),
+        sizes={
+            "top_k": top_k,
+            "folds": folds,
+            "repeats": repeats,
+            "longer": longer,
+            "seeds": seeds,
+            "ensemble": ensemble,
+        },
+    )
+    return finalize(opened, wanted, View(quiet=quiet, verbose=verbose))
+
+
+def finalize_after(
+    opened: "OpenStudy",
+    ended: "Ended",
+    view: "View",
+    budget: str | None,
+    *,
+    settings_of: "Callable[[OpenStudy], Settings]",
+    **how: Any,
+) -> int:
+    """Finalize the study of a run that has ended, in what is left of its time.
+
+    Returns:
+        The finalize's exit code, or the run's where that was not 0.
+    """
+    from study.finalize import Wanted, finalize
+
+    budget_s = None if budget is None else seconds(budget)
+    if opened.spec.timeout_s is not None:
+        left_s = max(0.0, opened.spec.timeout_s - opened.registry().look().used_s)
+        budget_s = left_s if budget_s is None else min(budget_s, left_s)
+    wanted = Wanted(settings_of=settings_of, budget_s=budget_s, **how)
+    return finalize(opened, wanted, view) or ended.code

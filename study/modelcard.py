@@ -1,0 +1,126 @@
+"""`model_card.md`: what a person should know of the model before they use or submit it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from study.evidence import Evidence
+
+
+def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
+    """Return the text of the card.
+
+    Args:
+        name: Of the study.
+        facts: The manifest, without the card's own hash.
+        dataset: The search's.
+        evidence: Of the folds, where there is any.
+    """
+    parts = [
+        f"# {name}: model card",
+        _score(facts, evidence),
+        _table(facts, dataset),
+        *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
+        _params(facts),
+        _use(dataset),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def score_lines(value: float, evidence: Evidence | None) -> list[str]:
+    """Return what to expect of the submission, for the terminal and the card alike."""
+    if evidence is None:
+        return [
+            f"the trial's own value is {value:.5f}; expect less: the best of many looks better "
+            "than it is, and nothing was measured on folds"
+        ]
+    expected = evidence.expected
+    lines = [
+        f"expected score {expected.score:.4f} (95 %: {expected.low:.4f} to {expected.high:.4f}, "
+        f"on {expected.n_test} test images)"
+    ]
+    if expected.luck is not None:
+        said = f"the best trial said {value:.4f}"
+        luck = f"; {expected.luck:.4f} of that is luck" if expected.luck > 0 else ""
+        lines.append(said + luck)
+    return lines
+
+
+def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
+    n = len(facts["members"])
+    networks = "one network" if n == 1 else f"the average of {n} networks"
+    what = f"The submission is that of {networks}, trained on all labelled rows"
+    shifts = ", each asked about five small shifts of an image" if facts["shifted"] else ""
+    lines = [
+        line[0].upper() + line[1:] + "." for line in score_lines(facts["best_value"], evidence)
+    ]
+    why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
+    return "\n".join([f"{what}{shifts}.", *lines, *why])
+
+
+def _table(facts: Mapping[str, Any], dataset: Any) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    cost = facts["cost"]
+    rows = {
+        "trial, slot": f"{facts['trial']}, {facts['slot']}",
+        "value of the trial": f"{facts['value']:.5f} on {len(dataset.valid)} validation rows",
+        "looked at": f"{cost['n_trials']} trials, {cost['n_refits']} trainings after them",
+        "epochs, precision, threads": f"{facts['epochs']}, {facts['precision']}, "
+        f"{facts['threads']}",
+        "study seed": facts["study_seed"],
+        "training seeds": ", ".join(str(seed) for seed in facts["training_seeds"]),
+        "training time of all": f"{cost['train_s']:.0f} s",
+        "images trained": f"{cost['images']:.3g}" if cost["images"] else "not known",
+        "FLOP": f"{cost['flop']:.3g}" if cost["flop"] else "not known",
+        "images": f"{dataset.side}x{dataset.side}, {dataset.n_classes} classes, "
+        f"{len(dataset.labels)} labelled",
+        "data sha256": facts["data_sha256"],
+        "versions": versions,
+        "reproduce": f"`{facts['command']}`",
+    }
+    lines = [f"| {key} | {value} |" for key, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _candidates(evidence: Evidence) -> str:
+    lines = [
+        "## Candidates",
+        "",
+        "| trial | epochs | its own value | on rows it had not learned from (95 %) | log loss | |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {c.trial} | {c.epochs} | {c.value:.5f} | {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f})"
+        f" | {c.log_loss:.5f} | {c.verdict} |"
+        for c in evidence.candidates
+    ]
+    return "\n".join(lines)
+
+
+def _recall(evidence: Evidence, dataset: Any) -> str:
+    said = evidence.probabilities.argmax(axis=1)
+    lines = ["## Recall by class", "", "| class | rows | recall |", "|---|---|---|"]
+    for number, name in enumerate(dataset.classes):
+        mine = evidence.labels == number
+        recall = float(np.mean(said[mine] == number)) if mine.any() else float("nan")
+        lines.append(f"| {name} | {int(mine.sum())} | {recall:.4f} |")
+    return "\n".join(lines)
+
+
+def _params(facts: Mapping[str, Any]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in facts["params"].items()]
+    return "\n".join(["## Params", "", "| name | value |", "|---|---|", *lines])
+
+
+def _use(dataset: Any) -> str:
+    side, n_classes = dataset.side, dataset.n_classes
+    return f"""## Use
+
+`model.keras` takes raw uint8 images of shape (n, {side}, {side}) and gives
+probabilities of shape (n, {n_classes}); the columns are the classes
+{", ".join(dataset.classes)}.
+
+    import keras
+    model = keras.models.load_model("model.keras")
+    probabilities = model.predict(images)"""

@@ -1,0 +1,175 @@
+"""The files that a finalize writes: each there whole or not at all, and known by what made it.
+
+`submission.csv`, `model.keras` where the objective can export one, `model_card.md`, and
+`manifest.json`, which is written last and has the hashes of the others.
+"""
+
+import hashlib
+import json
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from objectives.base import Fitted
+from objectives.refit import SHIFTS, can_average
+from study.atomic import atomic_path, write_text
+from study.decision import Ending
+from study.environment import read_versions
+from study.errors import StudyError
+from study.jsonform import jsonable
+from study.modelcard import model_card
+from study.opening import Loaded, OpenStudy, Say
+from study.submission import write_submission
+
+
+class Outputs:
+    """The outputs of one search in one folder, which must exist."""
+
+    def __init__(self, out: Path, search: OpenStudy, say: Say) -> None:
+        self.submission = out / "submission.csv"
+        self._out, self._search, self._say = out, search, say
+
+    def origin(self) -> dict[str, Any]:
+        """Return what the bits of the outputs depend on, beside the trials they come from."""
+        spec = self._search.spec
+        return {
+            "study_seed": spec.seed,
+            "precision": spec.precision,
+            "threads": spec.threads,
+            "deterministic": spec.deterministic,
+            "objective": _shown_reference(spec.model or spec.objective),
+            "source_sha256": spec.source,
+            "data_sha256": spec.data,
+            "machine": f"{platform.system()} {platform.machine()}",
+            "versions": read_versions(),
+        }
+
+    def are_of(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the folder holds the outputs of this identity, whole."""
+        manifest = self._whole_manifest()
+        wanted = json.loads(json.dumps(jsonable(dict(identity))))
+        return all(key in manifest and manifest[key] == wanted[key] for key in wanted)
+
+    def are_better(self, first: Mapping[str, Any]) -> bool:
+        """Whether the folder holds what an earlier finalize of the same trials has improved."""
+        manifest = self._whole_manifest()
+        same = ("study", "best_trial", "best_value", "n_trials")
+        return bool(manifest.get("effort")) and all(manifest[key] == first[key] for key in same)
+
+    def _whole_manifest(self) -> dict[str, Any]:
+        """Return the manifest, or nothing where a file that it names is not what it says."""
+        try:
+            manifest = json.loads((self._out / "manifest.json").read_text(encoding="utf-8"))
+            files = manifest["outputs"].items()
+            whole = all(_sha256(self._out / name) == sha for name, sha in files)
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return {}
+        return manifest if whole and isinstance(manifest, dict) else {}
+
+    def write(
+        self,
+        identity: Mapping[str, Any],
+        ending: Ending,
+        fitted: Sequence[Fitted],
+        loaded: Loaded,
+        cost: Mapping[str, Any],
+    ) -> None:
+        """Predict with the average of the networks and write every file."""
+        objective, dataset = loaded.objective, loaded.dataset
+        model = _averaged(objective, fitted, shifted=ending.shifted)
+        probabilities = (
+            objective.predict(model, dataset.test_images)
+            if model is not None
+            else np.mean([objective.predict(one, dataset.test_images) for one in fitted], axis=0)
+        )
+        labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
+        write_submission(
+            self.submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
+            dataset.classes,
+        )  # fmt: skip
+        paths = [self.submission, *self._export(objective, model)]
+        facts: dict[str, Any] = {
+            **identity,
+            "classes": list(dataset.classes),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "cost": dict(cost),
+            "command": _command(self._search),
+            "expected": _expected(ending),
+            "outputs": {path.name: _sha256(path) for path in paths},
+        }
+        card = self._out / "model_card.md"
+        write_text(card, model_card(self._search.name, facts, dataset, ending.evidence))
+        facts["outputs"][card.name] = _sha256(card)
+        write_text(self._out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
+
+    def _export(self, objective: Any, model: Fitted | None) -> list[Path]:
+        export = getattr(objective, "export", None)
+        if export is None or model is None:
+            self._say("this objective exports no model: model.keras is not written")
+            return []
+        path = self._out / "model.keras"
+        with atomic_path(path) as aside:
+            custom = export(model, aside)
+        if custom:
+            self._say(f"model.keras needs these classes of yours to load: {', '.join(custom)}")
+        return [path]
+
+
+def _averaged(objective: Any, fitted: Sequence[Fitted], *, shifted: bool) -> Fitted | None:
+    """Return one model of all; None where the objective cannot make one of several."""
+    if len(fitted) == 1 and not shifted:
+        return fitted[0]
+    if not can_average(objective):
+        return None
+    combined: Fitted = objective.combine(list(fitted), SHIFTS if shifted else SHIFTS[:1])
+    return combined
+
+
+def _expected(ending: Ending) -> dict[str, Any] | None:
+    if ending.evidence is None:
+        return None
+    found = ending.evidence.expected
+    return {
+        "score": found.score, "low": found.low, "high": found.high, "n_test": found.n_test,
+        "luck": found.luck,
+    }  # fmt: skip
+
+
+def _command(search: OpenStudy) -> str:
+    """Return the command that makes the same study again, from the same data."""
+    spec = search.spec
+    words = ["study", "run", "--data", "DIR", "--study", search.name]
+    words += ["--n-trials", str(search.n_slots), "--epochs", str(spec.epochs)]
+    words += ["--seed", str(spec.seed), "--precision", spec.precision]
+    words += ["--threads", str(spec.threads), "--finalize"]
+    if spec.model is not None:
+        words += ["--model", _shown_reference(spec.model)]
+    else:
+        words += ["--objective", _shown_reference(spec.objective)]
+    return shlex.join(words)
+
+
+def _shown_reference(reference: str) -> str:
+    """Return `FILE.py:attr` without the folders, which are one machine's."""
+    return Path(reference).name if ".py:" in reference else reference
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refuse_unpredictable(search: OpenStudy, loaded: Loaded) -> None:
+    """Refuse an objective whose data there is nothing to predict of.
+
+    Raises:
+        StudyError: It has no test images.
+    """
+    if not hasattr(loaded.dataset, "for_retraining"):
+        raise StudyError(
+            f"objective {search.spec.objective} has no data to predict: there is no submission"
+        )
