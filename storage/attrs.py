@@ -83,6 +83,9 @@ FIXED_PARAMS = "fixed_params"
 """Trial *system* attribute, Optuna's own: params that are given, not drawn."""
 
 
+EFFORT = "effort"
+"""Study attribute of a finalize's study: how much work it was asked for (see `study/effort.py`)."""
+
 KEPT = "kept:"
 """Trial *system* attributes that begin so hold a piece each of what is kept of it, as base 85."""
 

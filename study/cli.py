@@ -55,6 +55,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "watch": looking.watch_command,
         "logs": looking.logs_command,
         "finalize": finishing.finalize_command,
+        "report": finishing.report_command,
         "dashboard": commands.dashboard_command,
     },
     "Team": {

@@ -17,6 +17,7 @@ from storage.given import read_fixed_params
 from storage.kept import read_kept
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.creating import create_row, plan_defined
+from study.effort import Effort
 from study.opening import COMPANION, Loaded, OpenStudy, open_study, study_names
 from study.spec import check_name
 from study.workdir import WorkDir
@@ -52,6 +53,16 @@ class Companion:
     def ensure(self, wanted: Sequence[Training]) -> None:
         """Plan those trainings that are not planned yet."""
         self.opened.slots.ensure([asdict(training) for training in wanted])
+
+    def keep_effort(self, effort: Effort) -> None:
+        """Keep what was asked for, for whoever looks at the finalize from elsewhere."""
+        storage, study_id = self.opened.storage, self.opened.study_id
+        storage.set_study_user_attr(study_id, attrs.EFFORT, effort.to_json())
+
+    def effort(self) -> Effort | None:
+        """Return what the newest finalize was asked for; None before the first."""
+        found = self.opened.storage.get_study_user_attrs(self.opened.study_id).get(attrs.EFFORT)
+        return None if found is None else Effort(**found)
 
     def look(self) -> tuple[dict[Training, Attempt], set[Training]]:
         """Return the trainings that are complete, with their trials, and all that are final."""

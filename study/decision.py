@@ -88,8 +88,16 @@ class Decider:
         members = self._members(found, choice)
         if not set(members) <= set(settled):
             return Stage(f"{len(members)} networks on all rows", members)
-        ending = self._ending(found, choice, members)
+        used, evidence = self._evidence(found, choice)
+        ending = Ending(members, used is not found[choice.chosen], evidence)
         return self._refuse_unfinished(ending, finished)
+
+    def evidence(self, finished: Mapping[Training, Attempt]) -> Evidence | None:
+        """Return what the folds that are finished say; None before one candidate has all."""
+        found = self._compared(finished)
+        if not found:
+            return None
+        return self._evidence(found, choose([one.measured for one in found]))[1]
 
     def _refuse_unfinished(self, ending: Ending, finished: Mapping[Training, Attempt]) -> Ending:
         trained = tuple(training for training in ending.members if training in finished)
@@ -158,9 +166,8 @@ class Decider:
             for member in range(self._effort.seeds)
         )
 
-    def _ending(
-        self, found: Sequence[OutOfFold], choice: Choice, members: tuple[Training, ...]
-    ) -> Ending:
+    def _evidence(self, found: Sequence[OutOfFold], choice: Choice) -> tuple[OutOfFold, Evidence]:
+        """Return the predictions that are used, with shifts or without, and the evidence."""
         chosen = found[choice.chosen]
         used = chosen.shifted if chosen.is_better_shifted and chosen.shifted else chosen
         candidates = tuple(self._candidate(found, choice, i) for i in choice.order)
@@ -175,7 +182,7 @@ class Decider:
             probabilities=used.probabilities,
             expected=self._expected(found, chosen, used),
         )
-        return Ending(members, used is not chosen, evidence)
+        return used, evidence
 
     def _candidate(self, found: Sequence[OutOfFold], choice: Choice, number: int) -> Candidate:
         one = found[number]
@@ -213,9 +220,7 @@ class Decider:
             f"right on {picked.accuracy:.4%} of the rows"
         )
 
-    def _expected(
-        self, found: Sequence[OutOfFold], chosen: OutOfFold, used: OutOfFold
-    ) -> Expected:
+    def _expected(self, found: Sequence[OutOfFold], chosen: OutOfFold, used: OutOfFold) -> Expected:
         """Return the score that the folds predict for the test images."""
         n_test = len(self._loaded.dataset.test_images)
         gain = _mean(used) - _mean(chosen)  # of the shifts, where they are used

@@ -16,10 +16,11 @@ from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.atomic import make_folder
 from study.child import Settings
-from study.companion import Companion, Training
+from study.companion import Companion, Training, companion_of
 from study.decision import Decider, Ending, Stage
 from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
+from study.evidence import Evidence
 from study.launch import count_workers
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
@@ -63,7 +64,7 @@ def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
         StudyError: No trial has finished, or this objective has nothing to predict.
     """
     refuse_companion(search)
-    top = _top_trials(search)
+    top = top_trials(search)
     n_running = read_status(search).running
     if n_running:
         view.say(f"warning: {n_running} trials are still running; the best one may yet change")
@@ -74,8 +75,27 @@ def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
     return _Finalize(search, loaded, top, wanted, effort, view).run()
 
 
-def _top_trials(search: OpenStudy) -> list[Attempt]:
-    """Return the COMPLETE trials, the best first; a pruned one was not trained to its end."""
+def read_evidence(search: OpenStudy, loaded: Loaded) -> Evidence | None:
+    """Return what a finalize has found so far; None where there was none, or nothing is finished.
+
+    Writes nothing.
+    """
+    if companion_of(search) is None:
+        return None
+    companion = Companion(search)
+    effort = companion.effort()
+    if effort is None or not effort.top_k:
+        return None
+    finished, _ = companion.look()
+    return Decider(companion, loaded, top_trials(search), effort).evidence(finished)
+
+
+def top_trials(search: OpenStudy) -> list[Attempt]:
+    """Return the COMPLETE trials, the best first; a pruned one was not trained to its end.
+
+    Raises:
+        StudyError: There is none.
+    """
     engine, study_id = search.storage.engine, search.study_id
     newest = newest_by_slot(read_attempts(engine, study_id, details=True))
     found = by_value(newest.values(), search.spec.direction)
@@ -118,6 +138,7 @@ class _Finalize:
         self._search, self._loaded, self._top = search, loaded, top
         self._wanted, self._effort, self._say, self._view = wanted, effort, view.say, view
         self._companion = Companion(search)
+        self._companion.keep_effort(effort)
         self._settings = wanted.settings_of(self._companion.opened)
         self._decider = Decider(self._companion, loaded, top, effort)
         self._outputs = Outputs(wanted.out, search, view.say)
@@ -166,6 +187,7 @@ class _Finalize:
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
         self._write(ending, finished)
+        self._outputs.write_report(ending.evidence, self._loaded)
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):
             self._say(line)
         if ending.evidence is not None:

@@ -3,6 +3,7 @@
 Imports stand inside the commands, so that `study --help` stays quick.
 """
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from study.options import (
 
 if TYPE_CHECKING:
     from study.child import Settings
+    from study.evidence import Evidence
     from study.opening import OpenStudy
     from study.running import Ended, View
 
@@ -99,6 +101,49 @@ def finalize_command(
         },
     )
     return finalize(opened, wanted, View(quiet=quiet, verbose=verbose))
+
+
+def report_command(
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    data: Data = None,
+    out: Out = Path("out"),
+) -> int:
+    """Write report.html: what was found, and how far it is to be trusted."""
+    from study.atomic import make_folder
+    from study.report import write_report
+
+    opened = open_by_url(storage, study, data)
+    dataset, evidence = _what_folds_say(opened)
+    make_folder(out, "--out")
+    path = out / "report.html"
+    write_report(opened, path, evidence, dataset, _manifest_in(out, opened))
+    print(f"{path} ready", file=sys.stderr)
+    return 0
+
+
+def _what_folds_say(opened: "OpenStudy") -> "tuple[Any, Evidence | None]":
+    """Return data and evidence; without the data, which may be on another machine, neither."""
+    from objectives.errors import DataError
+    from study.errors import StudyError
+    from study.finalize import read_evidence
+    from study.opening import load
+
+    if opened.spec.data is None or opened.spec.refits is not None:
+        return None, None
+    try:
+        loaded = load(opened)
+    except (DataError, StudyError) as error:
+        print(f"without pictures and candidates, as there are no data: {error}", file=sys.stderr)
+        return None, None
+    return loaded.dataset, read_evidence(opened, loaded)
+
+
+def _manifest_in(out: Path, opened: "OpenStudy") -> dict[str, Any] | None:
+    from study.outputs import Outputs
+
+    manifest = Outputs(out, opened, say=lambda line: None).manifest()
+    return manifest if manifest.get("study") == opened.name else None
 
 
 def finalize_after(

@@ -23,6 +23,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         _table(facts, dataset),
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         _params(facts),
+        f"## The same again\n\n```sh\n{facts['command']}\n```",
         _use(dataset),
     ]
     return "\n\n".join(parts) + "\n"
@@ -77,7 +78,6 @@ def _table(facts: Mapping[str, Any], dataset: Any) -> str:
         f"{len(dataset.labels)} labelled",
         "data sha256": facts["data_sha256"],
         "versions": versions,
-        "reproduce": f"`{facts['command']}`",
     }
     lines = [f"| {key} | {value} |" for key, value in rows.items()]
     return "\n".join(["| | |", "|---|---|", *lines])

@@ -7,7 +7,6 @@
 import hashlib
 import json
 import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +20,12 @@ from study.atomic import atomic_path, write_text
 from study.decision import Ending
 from study.environment import read_versions
 from study.errors import StudyError
+from study.evidence import Evidence
 from study.jsonform import jsonable
 from study.modelcard import model_card
 from study.opening import Loaded, OpenStudy, Say
+from study.reproduce import run_command_of, shown
+from study.snapshot import read_snapshot
 from study.submission import write_submission
 
 
@@ -42,7 +44,7 @@ class Outputs:
             "precision": spec.precision,
             "threads": spec.threads,
             "deterministic": spec.deterministic,
-            "objective": _shown_reference(spec.model or spec.objective),
+            "objective": shown(spec.model or spec.objective),
             "source_sha256": spec.source,
             "data_sha256": spec.data,
             "machine": f"{platform.system()} {platform.machine()}",
@@ -51,17 +53,17 @@ class Outputs:
 
     def are_of(self, identity: Mapping[str, Any]) -> bool:
         """Whether the folder holds the outputs of this identity, whole."""
-        manifest = self._whole_manifest()
+        manifest = self.manifest()
         wanted = json.loads(json.dumps(jsonable(dict(identity))))
         return all(key in manifest and manifest[key] == wanted[key] for key in wanted)
 
     def are_better(self, first: Mapping[str, Any]) -> bool:
         """Whether the folder holds what an earlier finalize of the same trials has improved."""
-        manifest = self._whole_manifest()
+        manifest = self.manifest()
         same = ("study", "best_trial", "best_value", "n_trials")
         return bool(manifest.get("effort")) and all(manifest[key] == first[key] for key in same)
 
-    def _whole_manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Any]:
         """Return the manifest, or nothing where a file that it names is not what it says."""
         try:
             manifest = json.loads((self._out / "manifest.json").read_text(encoding="utf-8"))
@@ -98,7 +100,7 @@ class Outputs:
             "classes": list(dataset.classes),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
-            "command": _command(self._search),
+            "command": run_command_of(read_snapshot(self._search)),
             "expected": _expected(ending),
             "outputs": {path.name: _sha256(path) for path in paths},
         }
@@ -106,6 +108,13 @@ class Outputs:
         write_text(card, model_card(self._search.name, facts, dataset, ending.evidence))
         facts["outputs"][card.name] = _sha256(card)
         write_text(self._out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
+
+    def write_report(self, evidence: Evidence | None, loaded: Loaded) -> None:
+        """Write `report.html` beside them, as the study stands now."""
+        from study.report import write_report  # Plotly's import is slow
+
+        facts = self.manifest() or None
+        write_report(self._search, self._out / "report.html", evidence, loaded.dataset, facts)
 
     def _export(self, objective: Any, model: Fitted | None) -> list[Path]:
         export = getattr(objective, "export", None)
@@ -138,25 +147,6 @@ def _expected(ending: Ending) -> dict[str, Any] | None:
         "score": found.score, "low": found.low, "high": found.high, "n_test": found.n_test,
         "luck": found.luck,
     }  # fmt: skip
-
-
-def _command(search: OpenStudy) -> str:
-    """Return the command that makes the same study again, from the same data."""
-    spec = search.spec
-    words = ["study", "run", "--data", "DIR", "--study", search.name]
-    words += ["--n-trials", str(search.n_slots), "--epochs", str(spec.epochs)]
-    words += ["--seed", str(spec.seed), "--precision", spec.precision]
-    words += ["--threads", str(spec.threads), "--finalize"]
-    if spec.model is not None:
-        words += ["--model", _shown_reference(spec.model)]
-    else:
-        words += ["--objective", _shown_reference(spec.objective)]
-    return shlex.join(words)
-
-
-def _shown_reference(reference: str) -> str:
-    """Return `FILE.py:attr` without the folders, which are one machine's."""
-    return Path(reference).name if ".py:" in reference else reference
 
 
 def _sha256(path: Path) -> str:

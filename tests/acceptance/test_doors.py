@@ -120,7 +120,7 @@ def test_whole_door_searches_and_finalizes_without_an_export(with_data: Place, w
     assert "exports no model" in done.err
     out = with_data.folder / way
     assert len(rows_in(out / "submission.csv")) == N_TEST + 1
-    names = {"submission.csv", "model_card.md", "manifest.json"}
+    names = {"submission.csv", "model_card.md", "manifest.json", "report.html"}
     assert {path.name for path in out.iterdir()} == names
     assert look(f"sqlite:///{with_data.folder}/{way}.db", "own").complete == 3
 

@@ -81,7 +81,7 @@ def test_manifest_knows_trial_and_outputs(finalized: Place) -> None:
     manifest = json.loads((out / "manifest.json").read_text())
     files = {"submission.csv", "model.keras", "model_card.md"}
     assert manifest["outputs"] == {name: hash_of(out / name) for name in files}
-    assert {path.name for path in out.iterdir()} == files | {"manifest.json"}
+    assert {path.name for path in out.iterdir()} == files | {"manifest.json", "report.html"}
     best = look(f"sqlite:///{finalized.folder}/one.db", "digits").best
     assert best is not None
     assert (manifest["slot"], manifest["trial"]) == (best.slot, best.trial)

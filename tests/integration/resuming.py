@@ -76,7 +76,7 @@ class Outcome:
     value: float | None
     valid_loss: float | None
     n_epochs: float
-    reports: tuple[tuple[int, float], ...]
+    reports: tuple[tuple[int, float | None], ...]
     weights: str
 
 
@@ -93,9 +93,9 @@ def played(
     in_report: Callable[[], Any] = lambda: None,
 ) -> tuple[Outcome, Fitted] | None:
     """Run one attempt and return what came of it, or None if it died."""
-    reports: list[tuple[int, float]] = []
+    reports: list[tuple[int, float | None]] = []
 
-    def report(step: int, value: float) -> None:
+    def report(step: int, value: float | None) -> None:
         stop.reached("report", step)
         in_report()
         reports.append((step, value))

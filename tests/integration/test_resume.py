@@ -188,7 +188,7 @@ def test_time_of_all_attempts_is_counted(tmp_path: Path) -> None:
 
 
 def test_training_on_all_rows_is_taken_up_too(tmp_path: Path) -> None:
-    """Without valid rows there is nothing to report, and the weights are the same."""
+    """Without valid rows no value is reported, and the weights are the same."""
     dataset = tiny_dataset()
     empty = replace(dataset.valid, rows=np.arange(0))
     how = {"dataset": replace(dataset, valid=empty), "callbacks": list}
@@ -197,7 +197,7 @@ def test_training_on_all_rows_is_taken_up_too(tmp_path: Path) -> None:
     resumed = finished(tmp_path / "trial-2", **how)
     assert resumed == finished(None, **how)
     assert resumed.value is None
-    assert resumed.reports == ()
+    assert resumed.reports == tuple((epoch, None) for epoch in range(4))
 
 
 def test_a_decision_to_prune_is_made_again_and_comes_through(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Real trainings, tiny ones: the same bits, the honest score, and no traces."""
 
-import gc
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from tests.integration.trainings import (
     digest,
     digests,
     fitted,
+    n_graphs,
     objective_of,
     run_python,
     tiny_dataset,
@@ -66,7 +66,9 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     assert result.value == n_correct / len(valid)
     assert [step for step, _ in reports] == [0, 1]
     assert reports[-1][1] == result.value
-    assert set(result.info) == {"valid_loss", "train_s", "images_per_s", "n_epochs"}
+    assert set(result.info) == {
+        "valid_loss", "train_s", "images_per_s", "n_epochs", "images", "flop",
+    }  # fmt: skip
 
 
 def test_the_tiny_images_are_learned() -> None:
@@ -77,22 +79,34 @@ def test_the_tiny_images_are_learned() -> None:
     assert result.value >= 0.9
 
 
-def test_training_on_all_rows_has_no_value_and_reports_nothing() -> None:
-    """The retraining of the winner leaves no row to score."""
-    dataset = tiny_dataset()
-    every = replace(dataset.train, rows=np.arange(75))
-    none = replace(dataset.valid, rows=np.arange(0))
-    reports: list[float] = []
+def test_training_on_all_rows_has_no_value_and_reports_none() -> None:
+    """The retraining of the winner leaves no row to score; its epochs are reported all the same."""
+    reports: list[tuple[int, float | None]] = []
     result = objective_of(build_linear).fit(
         {},
-        replace(dataset, train=every, valid=none),
+        tiny_dataset().for_retraining(),
         seed=1,
-        report=lambda step, value: reports.append(value),
+        report=lambda *report: reports.append(report),
         resume_dir=None,
     )
     assert result.value is None
-    assert reports == []
+    assert reports == [(0, None), (1, None)]
     assert "valid_loss" not in result.info
+
+
+def test_stop_is_heard_in_a_training_without_valid_rows() -> None:
+    """A retraining that nobody wants any more ends after its epoch, and not at its end."""
+    epochs: list[int] = []
+
+    def report(step: int, value: float | None) -> None:
+        epochs.append(step)
+        raise LeaseLost("stop")
+
+    with pytest.raises(LeaseLost, match="stop"):
+        objective_of(build_linear, replace(OPTIONS, epochs=50)).fit(
+            {}, tiny_dataset().for_retraining(), seed=1, report=report, resume_dir=None
+        )
+    assert epochs == [0]
 
 
 def test_a_loss_that_is_no_number_ends_the_trial_as_diverged() -> None:
@@ -161,14 +175,6 @@ def test_an_earlier_model_still_predicts_after_a_later_training() -> None:
     before = objective.predict(first, images)
     fitted(objective, {}, seed=2)
     np.testing.assert_array_equal(before, objective.predict(first, images))
-
-
-def n_graphs() -> int:
-    """Return the number of TensorFlow graphs that are alive once Keras has let go of all it can."""
-    import keras
-
-    keras.utils.clear_session()
-    return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
 
 
 def test_a_training_leaves_no_graph_behind() -> None:

@@ -3,7 +3,7 @@
 Each change is made to the sound files of `changes.py`; the whole line must come of it.
 """
 
-from tests.unit.changes import Change, columns, label, line, pixel, whole
+from tests.unit.changes import Change, both, columns, label, line, pixel, whole
 
 MANY = ["label,pixel0,pixel1,pixel2,pixel3", *(f"{n},1,2,3,4" for n in range(101))]
 
@@ -55,6 +55,14 @@ ROW_FAULTS: dict[str, tuple[Change, str]] = {
         label("9" * 30),
         f"train.csv row 6, column label: '{'9' * 30}' is too large for a label",
     ),
+    "label with what is not seen": (
+        label("3\u200b"),
+        "train.csv row 6, column label: '3\\u200b' is not printable",
+    ),
+    "label not UTF-8": (
+        line("train.csv", 6, b"\xfe,1,2,3,4"),
+        "train.csv row 6, column label: b'\\xfe' is not UTF-8",
+    ),
     "one class": (
         columns("train.csv", lambda c: [c[0] if c[0] == "label" else "3", *c[1:]]),
         "train.csv column label: every row holds 3; at least 2 classes are needed",
@@ -66,6 +74,13 @@ ROW_FAULTS: dict[str, tuple[Change, str]] = {
     "small class": (
         label("8"),
         "train.csv row 6, column label: class 8 has rows: 1; 5 are the fewest",
+    ),
+    "small class of text": (
+        both(
+            columns("train.csv", lambda c: [c[0] if c[0] == "label" else f"no {c[0]}", *c[1:]]),
+            label("no3"),
+        ),
+        "train.csv row 6, column label: class 'no3' has rows: 1; 5 are the fewest",
     ),
     "test id twice": (
         columns("test.csv", lambda c: ["id" if c[0] == "pixel0" else "1", *c]),

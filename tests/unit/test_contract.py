@@ -156,3 +156,10 @@ def test_fit_is_tried_out_before_a_slot_is_planned() -> None:
     write("mine.py", OBJECTIVE)
     with pytest.raises(ModelError, match=r"^mine\.py:Mine: fit returned a SearchSpace, not object"):
         try_fit(load("mine.py:Mine"), None, "mine.py:Mine")
+
+
+def test_fit_that_reports_no_value_is_tried_out_too() -> None:
+    """Without valid rows there is none, and the first report ends the try all the same."""
+    reports = OBJECTIVE.replace("return self.space", "report(0, None)\n        return self.space")
+    write("mine.py", reports)
+    try_fit(load("mine.py:Mine"), None, "mine.py:Mine")

@@ -119,6 +119,22 @@ def test_trial_is_the_same_again(opened: OpenStudy) -> None:
     )
 
 
+def test_report_without_a_value_is_no_step(
+    opened: OpenStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch that was not scored is none that could differ."""
+    run(opened)
+    real = SyntheticObjective.fit
+
+    def fit(self: SyntheticObjective, *args: Any, **named: Any) -> Fitted:
+        named["report"](N_STEPS, None)
+        return real(self, *args, **named)
+
+    monkeypatch.setattr(SyntheticObjective, "fit", fit)
+    found = again(opened)
+    assert (found.same, found.n_compared) == (True, N_STEPS)
+
+
 @pytest.mark.parametrize("by", [1e-15, 0.25])
 def test_step_that_differs_is_named_with_both_values(opened: OpenStudy, by: float) -> None:
     """The first one, however small, and that nothing else differs."""

@@ -1,0 +1,222 @@
+"""What a finalize does next follows from the trainings it has, and from nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study.companion import Training
+from study.decision import Ending
+from study.effort import QUICK, Effort
+from study.errors import StudyError
+from study.evidence import Evidence
+from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, World, drive
+
+EFFORT = Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)
+LONGER = replace(EFFORT, longer=2)
+VALUES = {7: 0.99, 3: 0.98, 5: 0.5}
+"""Of the search's trials: 7 is on top, and 5 is never looked at again."""
+
+WRONG = {(7, EPOCHS): range(30), (3, EPOCHS): range(10, 25)}
+"""On folds 3 is the better one, clearly."""
+
+LONG = {**WRONG, (3, 2 * EPOCHS): range(20, 22)}
+
+
+def evidence_of(world: World, effort: Effort = EFFORT) -> Evidence:
+    """What it ends with."""
+    evidence = drive(world, VALUES, effort)[1].evidence
+    assert evidence is not None
+    return evidence
+
+
+def test_stages_come_in_order() -> None:
+    """The best few on folds, the best of these with more epochs, the chosen one on all rows."""
+    stages, ending = drive(World(LONG), VALUES, LONGER)
+    assert [(stage.what, len(stage.trainings)) for stage in stages] == [
+        ("2 configurations on 3 folds", 6),
+        ("the best of them with 8 epochs on 3 folds", 3),
+        ("2 networks on all rows", 2),
+    ]
+    folds = [Training(trial, EPOCHS, fold, 3) for trial in (7, 3) for fold in (1, 2, 3)]
+    assert list(stages[0].trainings) == folds
+    assert {(t.candidate, t.epochs) for t in stages[1].trainings} == {(3, 8)}
+    assert ending.members == stages[2].trainings == (Training(3, 8), Training(3, 8, member=1))
+
+
+def test_repeats_are_partitions_of_their_own() -> None:
+    """Each holds every row out once; right is averaged over them."""
+    world = World(WRONG)
+    stages, ending = drive(world, VALUES, replace(EFFORT, repeats=2))
+    assert {(t.fold, t.split) for t in stages[0].trainings} == {
+        (fold, split) for fold in (1, 2, 3) for split in (0, 1)
+    }
+    assert ending.evidence is not None
+    assert [c.n_right for c in ending.evidence.candidates] == [N_ROWS - 15, N_ROWS - 30]
+
+
+def test_quick_ends_with_the_first() -> None:
+    """Nothing was compared, so nothing is said of it."""
+    stages, ending = drive(World(WRONG), VALUES, QUICK)
+    assert (stages, ending) == ([], Ending((Training(7, EPOCHS),)))
+
+
+def test_evidence_is_what_was_said_of_each_row() -> None:
+    """Rows, labels and probabilities together, in the order of train.csv."""
+    found = evidence_of(World(WRONG))
+    assert found.rows.tolist() == list(range(N_ROWS))
+    right = found.probabilities.argmax(axis=1) == LABELS
+    assert np.flatnonzero(~right).tolist() == list(range(10, 25))
+    first, second = found.candidates
+    assert (first.trial, first.slot, first.epochs, first.n_right, first.n) == (3, 30, 4, 285, 300)
+    assert (second.trial, second.n_right) == (7, 270)
+    assert first.low < first.accuracy < first.high
+    assert found.choice is first
+    assert first.flop is None
+
+
+def test_candidate_with_a_failed_fold_is_dropped() -> None:
+    """It cannot be compared on all rows; the others can."""
+    found = evidence_of(World(WRONG, failing=[Training(3, EPOCHS, 2, 3)]))
+    assert [one.trial for one in found.candidates] == [7]
+    assert "trial 7 with 4 epochs is chosen" in found.why
+    assert found.expected.score == found.choice.accuracy
+
+
+def test_longer_training_that_fails_is_dropped() -> None:
+    """And the best of the others is taken."""
+    found = evidence_of(World(LONG, failing=[Training(3, 8, 1, 3)]), LONGER)
+    assert [(one.trial, one.epochs) for one in found.candidates] == [(3, 4), (7, 4)]
+
+
+def test_best_trial_is_taken_where_every_candidate_failed_on_folds() -> None:
+    """Its network is there already."""
+    failing = [Training(trial, EPOCHS, 1, 3) for trial in (3, 7)]
+    stages, ending = drive(World(WRONG, failing=failing), VALUES, LONGER)
+    assert len(stages) == 1
+    assert ending == Ending((Training(7, EPOCHS),))
+
+
+def test_network_that_failed_on_all_rows_is_left_out() -> None:
+    """The submission is of those that are there; without any there is none."""
+    members = [Training(3, EPOCHS, member=n) for n in (0, 1)]
+    _, ending = drive(World(WRONG, failing=members[:1]), VALUES, EFFORT)
+    assert ending.members == (members[1],)
+    with pytest.raises(StudyError, match="could not be trained on all rows") as error:
+        drive(World(WRONG, failing=members), VALUES, EFFORT)
+    assert "--study s.finalize" in (error.value.hint or "")
+
+
+def test_failed_first_network_is_no_end_where_there_is_more_to_do() -> None:
+    """The first submission is missing then, and the last is not."""
+    _, ending = drive(World(WRONG, failing=[Training(7, EPOCHS)]), VALUES, EFFORT)
+    assert {training.candidate for training in ending.members} == {3}
+    with pytest.raises(StudyError, match="could not be trained"):
+        drive(World(WRONG, failing=[Training(7, EPOCHS)]), VALUES, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "flop", "why"),
+    [
+        (WRONG, {}, "not trial 7, which is on top of the search: on folds it is right on 95.0000%"),
+        (
+            {(7, 4): range(9), (3, 4): range(30)},
+            {},
+            "trial 7 with 4 epochs is chosen: it is the best",
+        ),
+        (
+            {(7, 4): range(9), (3, 4): range(5, 15)},
+            {7: 2.0, 3: 1.0},
+            "trial 3 with 4 epochs is chosen: on folds it cannot be told from trial 7 (4 epochs), "
+            "and it is cheaper",
+        ),
+    ],
+    ids=["another", "the top one", "a cheaper one"],
+)
+def test_choice_is_explained(
+    wrong: dict[tuple[int, int], range], flop: dict[int, float], why: str
+) -> None:
+    """In one sentence; each candidate has a verdict, and one is chosen."""
+    found = evidence_of(World(wrong, flop=flop))
+    assert why in found.why
+    assert [one.verdict for one in found.candidates].count("chosen") == 1
+    assert found.choice.verdict == "chosen"
+    assert all(one.flop == (4 * flop[one.trial] if flop else None) for one in found.candidates)
+
+
+def test_luck_is_what_the_top_trial_said_above_its_worth() -> None:
+    """Its own, though another one is chosen; not known where it was not trained on folds."""
+    found = evidence_of(World(WRONG)).expected
+    assert found.luck == pytest.approx(0.99 - 0.9)
+    assert (found.n_test, found.low < found.score < found.high) == (N_TEST, True)
+    dropped = evidence_of(World(WRONG, failing=[Training(7, EPOCHS, 1, 3)])).expected
+    assert dropped.luck is None
+
+
+def test_longer_training_must_be_clearly_better() -> None:
+    """It is dear: one that is as good is not taken."""
+    assert evidence_of(World(LONG), LONGER).choice.epochs == 2 * EPOCHS
+    alike = {**WRONG, (3, 2 * EPOCHS): range(11, 25)}
+    found = evidence_of(World(alike), LONGER)
+    assert (found.choice.epochs, found.candidates[0].epochs) == (EPOCHS, 2 * EPOCHS)
+    assert found.candidates[0].verdict == "cannot be told from the best, but it costs more"
+
+
+def test_shifts_are_used_where_they_help() -> None:
+    """What was said over shifts is the evidence then, and the score to expect rises."""
+    plain, shifts = World(WRONG), World(WRONG, shifted={(3, 4): range(10, 20), (7, 4): range(30)})
+    _, ending = drive(shifts, VALUES, EFFORT)
+    assert ending.shifted
+    assert ending.evidence is not None
+    wrong = ending.evidence.probabilities.argmax(axis=1) != LABELS
+    assert np.flatnonzero(wrong).tolist() == list(range(10, 20))
+    before = evidence_of(plain).expected.score
+    assert ending.evidence.expected.score == pytest.approx(before + 5 / N_ROWS)
+
+
+def test_shifts_are_not_used_where_fewer_rows_are_right() -> None:
+    """Nor where they help another candidate alone."""
+    worse = {(3, 4): range(10, 26), (7, 4): range(1)}
+    _, ending = drive(World(WRONG, shifted=worse), VALUES, EFFORT)
+    assert not ending.shifted
+    assert evidence_of(World(WRONG, shifted=worse)).candidates[0].n_right == N_ROWS - 15
+
+
+def test_expected_score_is_a_share() -> None:
+    """Also where shifts lift a chosen one above what a resample expects of the best."""
+    wrong = {(7, 4): range(1), (3, 4): (5, 6)}
+    world = World(wrong, shifted={(7, 4): (), (3, 4): ()}, flop={7: 9.0, 3: 1.0})
+    found = evidence_of(world)
+    assert found.choice.trial == 3
+    assert 0 < found.expected.low < found.expected.score <= found.expected.high <= 1
+
+
+def test_ensemble_takes_the_next_best_too() -> None:
+    """Each with every seed, the chosen one first; never more than there are candidates."""
+    stages, ending = drive(World(LONG), VALUES, replace(LONGER, ensemble=2))
+    assert stages[-1].what == "4 networks on all rows"
+    order = [(t.candidate, t.epochs, t.member) for t in ending.members]
+    assert order == [(3, 8, 0), (3, 8, 1), (3, 4, 0), (3, 4, 1)]
+    _, ending = drive(World(WRONG), VALUES, replace(EFFORT, ensemble=9))
+    assert [t.candidate for t in ending.members] == [3, 3, 7, 7]
+
+
+def test_same_evidence_in_another_order_gives_the_same_decision() -> None:
+    """Another machine finished the trainings in another order: nothing tells the two apart."""
+    shifted = dict.fromkeys(LONG, range(12, 20))
+    one, other = World(LONG, shifted), World(LONG, shifted, first_id=9000)
+    stages, ending = drive(one, VALUES, LONGER)
+    other.train([t for stage in stages[::-1] for t in stage.trainings[::-1]])
+    other.finished = dict(reversed(other.finished.items()))
+    again = drive(other, dict(reversed(VALUES.items())), LONGER)
+    assert again[0] == []
+    theirs, ours = again[1].evidence, ending.evidence
+    assert theirs is not None
+    assert ours is not None
+    assert (again[1].members, again[1].shifted) == (ending.members, ending.shifted)
+    assert (theirs.candidates, theirs.why, theirs.expected) == (
+        ours.candidates,
+        ours.why,
+        ours.expected,
+    )
+    np.testing.assert_array_equal(theirs.probabilities, ours.probabilities)
