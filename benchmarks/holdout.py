@@ -2,7 +2,8 @@
 
 Splits a fifth of the labelled rows off (stratified, by `--split-seed`), writes the rest and the
 held-out images as a competition of its own, runs the command line on it, and scores the submission
-against the labels that were kept aside. Prints one row for `benchmarks/README.md`.
+against the labels that were kept aside. Prints one row for `benchmarks/README.md`, and appends the
+look to `holdout.jsonl`: nothing else may read these rows.
 
     python benchmarks/holdout.py --data DIR --n-trials 8 --epochs 3 --workers 2
 """
@@ -11,17 +12,22 @@ import argparse
 import csv
 import gzip
 import io
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
 from study.score import score
 
 SHARE = 0.2
+LOG = Path(__file__).resolve().parent / "holdout.jsonl"
 
 
 def read_rows(data_dir: Path) -> tuple[list[str], list[list[str]]]:
@@ -65,6 +71,32 @@ def write_competition(
         writer.writerows(enumerate(labels, 1))
 
 
+def finalized(options: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], float]:
+    """Search and finalize the competition in `folder`; return manifest and wall time in s."""
+    storage = options.storage or f"sqlite:///{folder / 'study.db'}"
+    command = [sys.executable, "-m", "study", "run", "--data", str(folder), "--storage", storage]
+    command += ["--study", "holdout", "--n-trials", str(options.n_trials), "--finalize"]
+    command += ["--epochs", str(options.epochs), "--workers", options.workers]
+    command += ["--seed", str(options.seed), "--out", str(folder / "out")]
+    command += ["--budget", options.budget] if options.budget else []
+    command += ["--quick"] if options.quick else []
+    command += ["--space", str(options.space)] if options.space else []
+    started = time.monotonic()
+    subprocess.run(command, check=True)
+    wall_s = time.monotonic() - started
+    manifest: dict[str, Any] = json.loads((folder / "out" / "manifest.json").read_text())
+    return manifest, wall_s
+
+
+def log_look(look: dict[str, Any]) -> None:
+    """Append a look at the held-out rows: each one is a chance to choose by them."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=LOG.parent, capture_output=True, text=True
+    )
+    with LOG.open("a") as file:
+        file.write(json.dumps({**look, "commit": found.stdout.strip()}) + "\n")
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -74,6 +106,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--workers", default="2")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--budget", default=None, help="of the finalize, such as 30m")
+    parser.add_argument("--quick", action="store_true", help="the best trial alone, retrained")
+    parser.add_argument("--space", type=Path, default=None, help="TOML file, as of study run")
     parser.add_argument("--storage", default=None, help="default: SQLite in a temporary folder")
     options = parser.parse_args()
     header, rows = read_rows(options.data)
@@ -82,27 +117,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_competition(folder, header, rows, mask)
-        storage = options.storage or f"sqlite:///{folder / 'study.db'}"
-        command = [sys.executable, "-m", "study", "run", "--data", str(folder)]
-        command += [
-            "--study",
-            "holdout",
-            "--storage",
-            storage,
-            "--n-trials",
-            str(options.n_trials),
-            "--finalize",
-        ]
-        command += ["--epochs", str(options.epochs), "--workers", options.workers]
-        command += ["--seed", str(options.seed), "--out", str(folder / "out")]
-        started = time.monotonic()
-        subprocess.run(command, check=True)
-        wall_s = time.monotonic() - started
+        manifest, wall_s = finalized(options, folder)
         found = score(folder / "out" / "submission.csv", folder / "answers.csv").to_json()
+    said, n_networks = manifest["expected"], len(manifest["members"])
+    look = {key: value for key, value in vars(options).items() if key not in ("data", "storage")}
+    look |= {"space": options.space and options.space.name, "wall_s": round(wall_s, 1)}
+    log_look({**look, **found, "expected": said, "n_networks": n_networks})
+    expected = (
+        "-" if said is None else f"{said['score']:.4f} ({said['low']:.4f} to {said['high']:.4f})"
+    )
     print(
-        f"| holdout | {len(rows) - mask.sum()} rows, {options.n_trials} trials x {options.epochs} "
-        f"epochs, {options.workers} workers | {wall_s:.0f} s | {found['score']:.4f} "
-        f"(95 %: {found['low']:.4f} to {found['high']:.4f}, n = {found['n']}) |"
+        f"| {options.n_trials} x {options.epochs} | {options.workers} | {wall_s:.0f} s | "
+        f"{found['score']:.4f} ({found['low']:.4f} to {found['high']:.4f}, {found['n']:,} rows) | "
+        f"{expected} | {manifest['best_value']:.4f} | {n_networks} | 1 |"
     )
 
 

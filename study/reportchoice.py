@@ -4,6 +4,7 @@ Drawn as plain SVG, which needs no script, follows the page's colours and prints
 those of `evidence.py`; nothing is chosen here.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from study.evidence import Candidate, Evidence
@@ -47,12 +48,11 @@ def render_candidates(evidence: Evidence | None) -> Html:
     caption = f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from"
     return tag(
         "div",
-        paragraph(evidence.why, class_="lead"),
+        paragraph(f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),
         _intervals(evidence.candidates, evidence.choice),
         table(caption, head, rows, numbers=head[:-1], marked=[chosen], class_="wordy"),
         paragraph(
-            "Log loss is in nats; FLOP is what one training on all rows takes; the intervals are "
-            "Wilson's.",
+            "Log loss is in nats; FLOP is of one training on folds; the intervals are Wilson's.",
             class_="note",
         ),
     )
@@ -67,9 +67,12 @@ def _intervals(candidates: Sequence[Candidate], choice: Candidate) -> Html:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     lines: list[Html] = []
+    of_one_trial = Counter(candidate.trial for candidate in candidates)
     for candidate in candidates:
         is_chosen = candidate is choice or candidate == choice
-        name = f"Trial {candidate.trial}" + (" (chosen)" if is_chosen else "")
+        name = f"Trial {candidate.trial}"
+        name += f", {candidate.epochs} epochs" if of_one_trial[candidate.trial] > 1 else ""
+        name += " (chosen)" if is_chosen else ""
         said = f"{share(candidate.accuracy)}, {share(candidate.low)} to {share(candidate.high)}"
         lines.append(tag("span", name, class_="chosen" if is_chosen else None))
         lines.append(
