@@ -25,6 +25,10 @@ class Report(Protocol):
     def __call__(self, step: int, value: float | None) -> None: ...
 
 
+METRICS = ("accuracy", "log_loss")
+"""What a trial may be judged by on its validation rows: the share that is right, or nats."""
+
+
 @dataclass(frozen=True)
 class FitOptions:
     """What every training of a study shares; fixed at `create`, stored in the spec.
@@ -36,6 +40,7 @@ class FitOptions:
         deterministic: Whether TensorFlow's op determinism is on.
         checkpoint_every: Epochs from one checkpoint to the next, >= 1; the last epoch always has
             one. It decides what an interruption costs, and no value.
+        metric: One of `METRICS`: the value of a trial, and what it reports.
     """
 
     epochs: int = 10
@@ -43,6 +48,7 @@ class FitOptions:
     threads: int = 1
     deterministic: bool = True
     checkpoint_every: int = 1
+    metric: str = "accuracy"
 
 
 @dataclass
@@ -71,7 +77,8 @@ class Objective(Protocol):
     moved by each (down, right) of `shifts` in pixels, and that `predict` and `export` take;
     `trial_run(dataset)` pushes a batch or a few through, before slots are planned, and may return
     images trained a second; `default_epochs(dataset)` and `detect_precision()` answer what the user
-    left open; `note(slot, attempt, trial)` is told which slot the next `fit` belongs to.
+    left open; `metrics` names those of `METRICS` that it can be judged by; `note(slot, attempt,
+    trial)` is told which slot the next `fit` belongs to.
     """
 
     direction: str

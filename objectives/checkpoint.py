@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from objectives.base import FitOptions
     from objectives.kaggle import Dataset
 
-FORMAT = 1
+FORMAT = 2
 UNFINISHED = ".part"
 """The suffix of a file that is being written."""
 
@@ -42,8 +42,9 @@ class Progress:
     """How far a training has come.
 
     Attributes:
-        accuracies: Valid accuracy of each finished epoch; None where there are no valid rows.
-        loss: Valid loss of the last of them, in nats.
+        values: What was reported of each finished epoch; None where there are no valid rows.
+        accuracy: Valid accuracy of the last of them.
+        loss: Its valid loss, in nats.
         stopped: Whether a callback ended the training after it.
         train_s: Training steps alone, of every process that took part.
         steady_s: Of these, without the first step of each process, which builds its graph.
@@ -51,7 +52,8 @@ class Progress:
         cold: Whether this process has yet to take its first step.
     """
 
-    accuracies: list[float | None] = field(default_factory=list)
+    values: list[float | None] = field(default_factory=list)
+    accuracy: float | None = None
     loss: float = float("nan")
     stopped: bool = False
     train_s: float = 0.0
@@ -75,7 +77,7 @@ class Progress:
             batch_size: Of a step.
             n_resumed: The epochs that another process has trained.
         """
-        n_epochs = len(self.accuracies)
+        n_epochs = len(self.values)
         timed, seconds = self.n_steady, self.steady_s
         if not timed:  # no process came to a second step
             timed, seconds = n_epochs * n_steps, self.train_s
@@ -131,7 +133,7 @@ class Checkpoints:
         Raises:
             CheckpointError: It cannot be written; those before it are as they were.
         """
-        n_done = len(progress.accuracies)
+        n_done = len(progress.values)
         due = n_done % self._options.checkpoint_every == 0 or n_done == self._options.epochs
         if self._folder is None or not (due or progress.stopped) or self._is_forgetful():
             return

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import FitOptions, Fitted, Report
+from objectives.base import METRICS, FitOptions, Fitted, Report
 from objectives.cost import default_epochs
 from objectives.ensemble import Shift, averaged_model
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
@@ -119,9 +119,9 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
 
 
 class KerasObjective:
-    """Tunes what `build` makes of params: valid accuracy, maximized. See `objectives.base`."""
+    """Tunes what `build` makes of params, by valid accuracy or log loss. See `objectives.base`."""
 
-    direction = "maximize"
+    metrics = METRICS
     needs_data = True
 
     def __init__(
@@ -146,6 +146,7 @@ class KerasObjective:
         self.space = space
         self.fit_options = fit_options
         self.callbacks = callbacks
+        self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
     def default_epochs(self, dataset: Dataset) -> int:
         """Return the epochs of a trial where the user names none; see `cost.default_epochs`."""
@@ -180,8 +181,8 @@ class KerasObjective:
             params: Drawn from `space`.
             dataset: An empty `valid` gives a `value` of None.
             seed: >= 0.
-            report: Called after each epoch with (epoch from 0, valid accuracy in 0..1); the
-                accuracy is None where `valid` is empty.
+            report: Called after each epoch with (epoch from 0, value as in `training.fit_network`);
+                the value is None where `valid` is empty.
             resume_dir: The attempt's own folder for checkpoints, beside those of earlier attempts
                 at the slot, of which the furthest is taken up; None: neither is done.
         """

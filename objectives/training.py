@@ -55,16 +55,18 @@ def fit_network(
         params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
-        report: Called after each epoch with (epoch from 0, valid accuracy in 0..1 or None).
+        report: Called after each epoch with (epoch from 0, value, as `options.metric` has
+            it, or None without valid rows).
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
-        `value`: valid accuracy (n_correct / n) of the final weights, None without valid rows;
-        `info`: `valid_loss` in nats, `train_s` (training steps alone), `images_per_s` (of those,
-        without the first, which builds the graph), `n_epochs`, `resumed_epochs` (if any), `images`
-        and `flop` of the whole training (see `cost.training_cost`).
+        `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
+        None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (training steps
+        alone), `images_per_s` (of those, without the first, which builds the graph), `n_epochs`,
+        `resumed_epochs` (if any), `images` and `flop` of the whole training (see
+        `cost.training_cost`).
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -111,6 +113,7 @@ class _Training:
 
         settings = {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
+        self._metric = options.metric
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
         self._n_steps = math.ceil(n_rows / self._batch_size)
@@ -138,20 +141,20 @@ class _Training:
         """Train the epochs that are left, unless a callback stops early, and return the outcome."""
         self._callbacks.on_train_begin()
         done = checkpoints.take_up()
-        n_resumed = len(done.accuracies)
+        n_resumed = len(done.values)
         try:
-            for epoch, accuracy in enumerate(done.accuracies):
-                report(epoch, accuracy)
+            for epoch, value in enumerate(done.values):
+                report(epoch, value)
             for epoch in range(self._n_epochs if done.stopped else n_resumed, self._n_epochs):
                 logs = self._run_epoch(epoch, done)
-                accuracy, done.loss = self._score()
-                if accuracy is not None:
-                    logs |= {"val_accuracy": accuracy, "val_loss": done.loss}
+                done.accuracy, done.loss = self._score()
+                if done.accuracy is not None:
+                    logs |= {"val_accuracy": done.accuracy, "val_loss": done.loss}
                 self._callbacks.on_epoch_end(epoch, logs)
-                done.accuracies.append(accuracy)
+                done.values.append(self._value(done))
                 done.stopped = bool(self._network.stop_training)
                 checkpoints.save(done)
-                report(epoch, accuracy)
+                report(epoch, done.values[-1])
                 if done.stopped:
                     break
         except (Pruned, LeaseLost):
@@ -163,16 +166,20 @@ class _Training:
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        accuracy, loss = done.accuracies[-1], done.loss
         self._fill_twin()  # no epoch has, where the last one was taken over
         if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
-            accuracy, loss = self._score()
+            done.accuracy, done.loss = self._score()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
-        n_images = len(done.accuracies) * self._n_steps * self._batch_size
+        n_images = len(done.values) * self._n_steps * self._batch_size
         info |= training_cost(self._serving, self._dataset.side, n_images)
-        if accuracy is not None:
-            info["valid_loss"] = loss
-        return Fitted(accuracy, self._serving, info)
+        if done.accuracy is not None:
+            info |= {"valid_accuracy": done.accuracy, "valid_loss": done.loss}
+        return Fitted(self._value(done), self._serving, info)
+
+    def _value(self, done: Progress) -> float | None:
+        if done.accuracy is None or self._metric == "accuracy":
+            return done.accuracy
+        return done.loss
 
     def _run_epoch(self, epoch: int, done: Progress) -> dict[str, float]:
         """Train one epoch and return Keras's running means over it."""

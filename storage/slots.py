@@ -40,7 +40,8 @@ class Slots(Requeue):
         """Raise the budget to `n_slots`: one WAITING trial for each new slot, all or none.
 
         Args:
-            n_slots: The whole budget, not the increment. What is there already stays.
+            n_slots: The whole budget, not the increment. What is there already stays; 0 defines
+                the study and plans nothing.
             redraws: Slot to `redraw`, where it is not 0.
             define: Study attributes that stand for ever once the first plan has written them;
                 ignored by every later plan, also by one that raced with the first.
@@ -55,16 +56,17 @@ class Slots(Requeue):
         def body(connection: Connection) -> int:
             rows.lock_study(connection, self.study_id)
             have = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
-            if n_slots < have:
+            wanted = n_slots or have
+            if wanted < have:
                 raise StorageError(
                     f"the study has {have} slots already; {n_slots} would lower its budget",
                     f"drop --n-trials, or give {have} or more",
                 )
             if define and not rows.has_study_attr(connection, self.study_id, next(iter(define))):
                 rows.write_study_attrs(connection, self.study_id, define)
-            new = [_planned(slot, (redraws or {}).get(slot, 0)) for slot in range(have, n_slots)]
+            new = [_planned(slot, (redraws or {}).get(slot, 0)) for slot in range(have, wanted)]
             rows.insert_waiting(connection, self.study_id, new)
-            rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: n_slots})
+            rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: wanted})
             return len(new)
 
         n_new = self._write(body, durable=True)

@@ -240,10 +240,12 @@ def open_by_url(
 
 
 def given_by(defining: Defining) -> "Given":
+    from objectives.base import METRICS
     from objectives.space import read_toml
     from study.spec import KEPT_CHECKPOINTS, PRUNERS, SAMPLERS, Given
 
     _check_choice("--keep-checkpoints", defining.keep_checkpoints, KEPT_CHECKPOINTS)
+    _check_choice("--metric", defining.metric, METRICS)
     _check_choice("--sampler", defining.sampler, SAMPLERS)
     _check_choice("--pruner", defining.pruner, PRUNERS)
     _check_choice("--precision", defining.precision, ("auto", "float32", "bfloat16"))
@@ -268,6 +270,7 @@ def given_by(defining: Defining) -> "Given":
         ),
         checkpoint_every=defining.checkpoint_every,
         keep_checkpoints=defining.keep_checkpoints,
+        metric=defining.metric,
     )
 
 

@@ -170,7 +170,7 @@ def _resume(
     wanted = given.of(
         "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
         "grace_s", "heartbeat_s", "max_attempts", "trial_timeout_s", "checkpoint_every",
-        "keep_checkpoints", "options",
+        "keep_checkpoints", "metric", "options",
     )  # fmt: skip
     if wanted.get("precision") == "auto":
         del wanted["precision"]

@@ -31,8 +31,11 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
         precision=_precision(probe, given.precision),
         threads=given.threads or 1,
         deterministic=True if given.deterministic is None else given.deterministic,
+        metric=given.metric or FitOptions.metric,
     )
     objective = make_objective(given, None, fit_options)
+    if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
+        raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
     reference, model = _references(given)
     spec = StudySpec(
         objective=reference,
@@ -57,6 +60,7 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
             "trial_timeout_s",
             "checkpoint_every",
             "keep_checkpoints",
+            "metric",
         ),
     )
     return spec, Loaded(objective, dataset)

@@ -185,6 +185,7 @@ def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
         threads=spec.threads,
         deterministic=spec.deterministic,
         checkpoint_every=spec.checkpoint_every,
+        metric=spec.metric,
     )
     objective = load_objective(
         opened.objective,

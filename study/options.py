@@ -161,6 +161,10 @@ class Defining:
     precision: Annotated[
         str | None, _option("--precision", "auto, float32 or bfloat16; auto asks the machine once")
     ] = None
+    metric: Annotated[
+        str | None,
+        _option("--metric", "What trials are judged by: accuracy (the default) or log_loss"),
+    ] = None
     sampler: Annotated[
         str | None,
         _option(

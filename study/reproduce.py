@@ -31,6 +31,7 @@ def run_command_of(snapshot: Snapshot) -> str:
         ("epochs", spec.epochs),
         ("precision", spec.precision),
         ("threads", spec.threads),
+        *([("metric", spec.metric)] if spec.metric != "accuracy" else []),
         ("sampler", spec.sampler),
         ("pruner", spec.pruner),
         ("grace", f"{spec.grace_s:.10g}s"),

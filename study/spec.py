@@ -36,6 +36,8 @@ class StudySpec:
         keep_checkpoints: Of the finished slots: "best", "all" or "none".
         grace_s, heartbeat_s: Lease times, in s.
         max_attempts: How many losses of a slot in a row without progress give it up.
+        metric: What a trial is judged by, where the objective has a choice: "accuracy" or
+            "log_loss".
         refits: Name of the study whose configurations this one trains anew, for its finalize; None
             for a search. Objective, data and source are then that study's.
     """
@@ -62,6 +64,7 @@ class StudySpec:
     checkpoint_every: int = 1
     keep_checkpoints: str = "best"
     refits: str | None = None
+    metric: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -103,6 +106,7 @@ class Given:
     trial_timeout_s: float | None = None
     checkpoint_every: int | None = None
     keep_checkpoints: str | None = None
+    metric: str | None = None
 
     def of(self, *names: str) -> dict[str, Any]:
         """Return those of the named values that were given."""

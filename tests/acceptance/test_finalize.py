@@ -1,4 +1,4 @@
-"""The whole finalize on tiny real networks: compared on folds, averaged, exported, and explained."""
+"""The whole finalize on tiny real networks: compared on folds, averaged, exported, explained."""
 
 import json
 import re

@@ -150,7 +150,7 @@ def test_out_that_is_a_file_is_refused_before_training(finalized: Place) -> None
     refused = finalized.run("finalize", *options, code=1)
     assert "--out my.toml" in refused.err
     assert "Traceback" not in refused.err
-    assert "retraining" not in refused.err
+    assert "training" not in refused.err
 
 
 def test_check_describes_good_data(finalized: Place) -> None:

@@ -105,3 +105,10 @@ def test_wrong_added_params_are_refused(planned: Place, text: str, message: str)
     refused = planned.run("add", "--params", "wrong.toml", "--study", "s", code=1)
     assert refused.error.startswith(message)
     assert planned.json("status", "--study", "s")["n_slots"] == 2
+
+
+def test_metric_that_an_objective_does_not_know_is_refused(place: Place) -> None:
+    """Before anything is written."""
+    refused = place.run("create", *place.synthetic(), "--metric", "log_loss", code=1)
+    assert refused.error == "this objective cannot be judged by log_loss"
+    assert place.run("create", *place.synthetic(), "--metric", "luck", code=2)

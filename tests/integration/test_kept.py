@@ -1,4 +1,4 @@
-"""Bytes kept with a finish, and slots with given params, on each database and from many machines."""
+"""Bytes kept with a finish, and slots with given params: on each database, from many machines."""
 
 import random
 from collections import Counter

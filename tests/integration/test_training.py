@@ -67,7 +67,7 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     assert [step for step, _ in reports] == [0, 1]
     assert reports[-1][1] == result.value
     assert set(result.info) == {
-        "valid_loss", "train_s", "images_per_s", "n_epochs", "images", "flop",
+        "valid_accuracy", "valid_loss", "train_s", "images_per_s", "n_epochs", "images", "flop",
     }  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """What a budget buys: no more than it pays for, more for more, and what is given as given."""
 
+from itertools import pairwise
+
 import pytest
 
 from study.effort import QUICK, STEPS, Effort, effort_for
@@ -18,7 +20,7 @@ def test_larger_budgets_buy_more() -> None:
     """Each field, too: a larger budget never gives up what a smaller one has."""
     efforts = [effort_for(n_units, {}) for n_units in BUDGETS]
     assert [e.n_units for e in efforts] == sorted(e.n_units for e in efforts)
-    for smaller, larger in zip(efforts[2:-1], efforts[3:], strict=True):
+    for smaller, larger in pairwise(efforts):
         assert all(larger.to_json()[name] >= n for name, n in smaller.to_json().items())
     assert efforts[-1] == STEPS[-1][1]
 
