@@ -54,7 +54,7 @@ def simulate(stored: list[Stored], n_trials: int, generator: np.random.Generator
     valid = known[: round(VALID_SHARE * n_known)]
     values = np.array([one.right[valid].mean() for one in measured])
     top = np.argsort(-values, kind="stable")[:TOP_K]
-    folds = [_on(measured[i], known) for i in top]
+    folds = [on_rows(measured[i], known) for i in top]
     chosen = choose(folds).chosen
     expected = score_of_choosing(folds, seed=int(generator.integers(2**31)))
     low, high = predicted(expected, len(known), len(unseen))
@@ -68,7 +68,8 @@ def simulate(stored: list[Stored], n_trials: int, generator: np.random.Generator
     )
 
 
-def _on(one: Measured, rows: NDArray[np.int64]) -> Measured:
+def on_rows(one: Measured, rows: NDArray[np.int64]) -> Measured:
+    """Return what is known of a configuration on some rows."""
     return replace(one, right=one.right[rows], loss=one.loss[rows])
 
 
