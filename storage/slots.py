@@ -87,7 +87,7 @@ class Slots(Requeue):
             rows.lock_study(connection, self.study_id)
             given = find_given(connection, self.study_id).values()
             there = {_key(params) for params in given}
-            new = [params for params in wanted if _key(params) not in there]
+            new = [p for key, p in {_key(p): p for p in wanted}.items() if key not in there]
             n_slots = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
             n_added = rows.read_count(connection, self.study_id, attrs.N_ADDED)
             planned = [_planned(n_slots + i, 0) for i in range(len(new))]

@@ -18,7 +18,7 @@ from study.evidence import Candidate, Evidence, Expected
 from study.opening import Loaded
 from study.outoffold import Key, OutOfFold, fold_trainings, gather
 from study.score import wilson
-from study.selection import Choice, choose, predicted, score_of_choosing
+from study.selection import ONE, Choice, choose, predicted, score_of_choosing
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,6 @@ class Decider:
         attempt, n = self._by_trial[trial], len(one.measured.right)
         n_right = float(one.measured.right.sum())
         low, high = wilson(n_right, n)
-        cost = one.measured.cost
         return Candidate(
             trial=trial,
             slot=int(attempt.slot or 0),
@@ -201,7 +200,7 @@ class Decider:
             low=low,
             high=high,
             log_loss=float(one.measured.loss.mean()),
-            flop=cost if cost != epochs else None,
+            flop=one.flop,
             verdict=_verdict(choice, number),
         )
 
@@ -243,6 +242,6 @@ def _verdict(choice: Choice, number: int) -> str:
         return "chosen"
     if number == choice.order[0]:
         return "the best, but one that cannot be told from it costs less"
-    if behind <= 1.0:
+    if behind <= ONE:
         return "cannot be told from the best"
     return f"{behind:.1f} standard errors behind the best"

@@ -186,8 +186,8 @@ class _Finalize:
             self._write(first, finished)
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
-        self._write(ending, finished)
-        self._outputs.write_report(ending.evidence, self._loaded)
+        if self._write(ending, finished) or not self._outputs.report.exists():
+            self._outputs.write_report(ending.evidence, self._loaded)
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):
             self._say(line)
         if ending.evidence is not None:
@@ -213,7 +213,8 @@ class _Finalize:
             "effort": self._effort.to_json() if ending.evidence is not None else None,
         }
 
-    def _write(self, ending: Ending, finished: Mapping[Training, Attempt]) -> None:
+    def _write(self, ending: Ending, finished: Mapping[Training, Attempt]) -> bool:
+        """Write the outputs, unless they are there; return whether it did."""
         members = [finished[training] for training in ending.members]
         identity = {
             **self._facts(ending),
@@ -224,14 +225,15 @@ class _Finalize:
         submission = self._outputs.submission
         if ending.evidence is None and self._outputs.are_better(identity):
             self._say(f"{submission} is a better one already")
-            return
+            return False
         if self._outputs.are_of(identity):
             self._say(f"{submission} is that of trial {identity['trial']} already")
-            return
+            return False
         refit = load(self._companion.opened)
         fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
         self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
         self._say(f"{submission} ready: {len(self._loaded.dataset.test_ids)} rows")
+        return True
 
     def _cost(self, finished: Mapping[Training, Attempt]) -> dict[str, Any]:
         """Return what search and finalize have trained so far."""

@@ -20,7 +20,7 @@ from study.selection import Measured
 Key = tuple[int, int]
 """A configuration of a finalize: number of the search's trial, epochs."""
 
-SAME = 1e-3  # folds differ by a row or two, and what is kept has three digits
+SAME = 1e-3  # what is kept has three digits
 _FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
 
 
@@ -31,6 +31,7 @@ class OutOfFold:
     Attributes:
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
         measured: Right and loss, row by row.
+        flop: Floating point operations of one training; None where not known.
         is_accuracy: Whether the objective's own value is the share of rows that are right.
         shifted: The same with predictions averaged over small shifts; None where the objective
             cannot.
@@ -39,6 +40,7 @@ class OutOfFold:
     key: Key
     probabilities: NDArray[np.float32]
     measured: Measured
+    flop: float | None = None
     is_accuracy: bool = False
     shifted: "OutOfFold | None" = None
 
@@ -80,10 +82,14 @@ def gather(
     if any(attempt.trial_id not in kept for attempt in attempts):
         return None
     said = [unpack(kept[attempt.trial_id]) for attempt in attempts]
-    cost = _cost(attempts)
+    flop = _flop(attempts)
+    # Never its time, which is another one each time: the choice must not be.
+    cost = float(key[1]) if flop is None else flop
     plain = _assembled(key, loaded, wanted, [one for one, _ in said], cost)
-    values = np.array([attempt.value for attempt in attempts], np.float64)
-    plain = replace(plain, is_accuracy=abs(values.mean() - plain.measured.right.mean()) < SAME)
+    sizes = [len(probabilities) for probabilities, _ in said]
+    value = float(np.average([attempt.value or 0.0 for attempt in attempts], weights=sizes))
+    is_accuracy = abs(value - float(plain.measured.right.mean())) < SAME
+    plain = replace(plain, flop=flop, is_accuracy=is_accuracy)
     shifted = [other for _, other in said if other is not None]
     if len(shifted) < len(said):
         return plain
@@ -112,13 +118,8 @@ def _assembled(
     return OutOfFold(key, mean, Measured(key, right / n_splits, loss / n_splits, cost))
 
 
-def _cost(attempts: Sequence[Attempt]) -> float:
-    """Return what one training costs: operations where they are known, else epochs.
-
-    Never its time, which is another one each time: the choice must not be.
-    """
+def _flop(attempts: Sequence[Attempt]) -> float | None:
+    """Return the operations of one training; None where they are not known."""
     infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
     flops = [info["flop"] for info in infos if "flop" in info]
-    if len(flops) == len(infos):
-        return float(np.mean(flops))
-    return float(np.mean([attempt.params["epochs"] for attempt in attempts]))
+    return float(np.mean(flops)) if len(flops) == len(infos) else None

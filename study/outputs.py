@@ -33,7 +33,7 @@ class Outputs:
     """The outputs of one search in one folder, which must exist."""
 
     def __init__(self, out: Path, search: OpenStudy, say: Say) -> None:
-        self.submission = out / "submission.csv"
+        self.submission, self.report = out / "submission.csv", out / "report.html"
         self._out, self._search, self._say = out, search, say
 
     def origin(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Outputs:
         from study.report import write_report  # Plotly's import is slow
 
         facts = self.manifest() or None
-        write_report(self._search, self._out / "report.html", evidence, loaded.dataset, facts)
+        write_report(self._search, self.report, evidence, loaded.dataset, facts)
 
     def _export(self, objective: Any, model: Fitted | None) -> list[Path]:
         export = getattr(objective, "export", None)

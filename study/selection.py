@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from study.score import wilson
 
 N_RESAMPLES = 200
+ONE = 1.0 + 1e-9
+"""Standard errors; a lead of one row is exactly one, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def choose(measured: Sequence[Measured]) -> Choice:
     order = sorted(numbers, key=lambda i: (-measured[i].right.mean(), measured[i].loss.mean(), i))
     best = measured[order[0]]
     behind = tuple(_standard_errors(best.right - one.right) for one in measured)
-    alike = [i for i in order if behind[i] <= 1.0]
+    alike = [i for i in order if behind[i] <= ONE]
     chosen = min(alike, key=lambda i: (measured[i].cost, order.index(i)))
     return Choice(tuple(order), chosen, behind)
 
@@ -67,7 +69,7 @@ def _standard_errors(difference: NDArray[np.float64]) -> float:
     mean = float(difference.mean())
     if mean == 0.0:
         return 0.0
-    error = float(difference.std()) / math.sqrt(len(difference))
+    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
     return mean / error if error else math.inf
 
 

@@ -51,6 +51,7 @@ class World:
         shifted: The same over shifts; a configuration that is not in here cannot shift.
         flop: Trial to what an epoch of it costs; empty: not known.
         failing: Trainings that fail.
+        offset: What the objective's own value is above the accuracy, which else it is.
         first_id: Trial ids count from here.
     """
 
@@ -58,6 +59,7 @@ class World:
     shifted: Mapping[tuple[int, int], Wrong] = field(default_factory=dict)
     flop: Mapping[int, float] = field(default_factory=dict)
     failing: Collection[Training] = ()
+    offset: float = 0.0
     first_id: int = 100
     finished: dict[Training, Attempt] = field(default_factory=dict)
     settled: set[Training] = field(default_factory=set)
@@ -81,18 +83,20 @@ class World:
                     self.finished[training] = self._attempt(training)
 
     def _attempt(self, training: Training) -> Attempt:
-        trial_id = self.first_id + len(self.finished)
+        trial_id, value = self.first_id + len(self.finished), 0.5
         key = (training.candidate, training.epochs)
         if training.fold != ALL_ROWS:
             fold = Dataset().for_fold(training.fold - 1, training.n_folds, training.split)
             rows = fold.valid.rows
+            value = float(np.isin(rows, list(self.wrong[key]), invert=True).mean())
             over = said(self.shifted[key], rows, 0.95) if key in self.shifted else None
             self.bytes_of[trial_id] = pack(said(self.wrong[key], rows, 0.9), over)
         info = {"flop": self.flop[key[0]] * key[1]} if self.flop else {}
         params = {"epochs": training.epochs}
         user_attrs = {attrs.INFO: info}
+        value += self.offset
         state = TrialState.COMPLETE
-        return Attempt(trial_id, trial_id, state, None, None, 0.5, None, user_attrs, params)
+        return Attempt(trial_id, trial_id, state, None, None, value, None, user_attrs, params)
 
     def decider(self, values: Mapping[int, float], effort: Effort) -> Decider:
         """One for a search whose trials had these values; the slot is ten times the trial."""

@@ -126,7 +126,7 @@ def test_failed_first_network_is_no_end_where_there_is_more_to_do() -> None:
         ),
         (
             {(7, 4): range(9), (3, 4): range(5, 15)},
-            {7: 2.0, 3: 1.0},
+            {7: 2e6, 3: 1e6},
             "trial 3 with 4 epochs is chosen: on folds it cannot be told from trial 7 (4 epochs), "
             "and it is cheaper",
         ),
@@ -145,7 +145,7 @@ def test_choice_is_explained(
 
 
 def test_luck_is_what_the_top_trial_said_above_its_worth() -> None:
-    """Its own, though another one is chosen; not known where it was not trained on folds."""
+    """Its own, though another one is chosen; not known where there are no folds of it."""
     found = evidence_of(World(WRONG)).expected
     assert found.luck == pytest.approx(0.99 - 0.9)
     assert (found.n_test, found.low < found.score < found.high) == (N_TEST, True)
@@ -153,13 +153,19 @@ def test_luck_is_what_the_top_trial_said_above_its_worth() -> None:
     assert dropped.luck is None
 
 
+def test_luck_is_not_known_of_a_value_that_is_no_accuracy() -> None:
+    """A loss, say: it is not to be compared with the share of rows that are right."""
+    assert evidence_of(World(WRONG, offset=0.05)).expected.luck is None
+
+
 def test_longer_training_must_be_clearly_better() -> None:
     """It is dear: one that is as good is not taken."""
     assert evidence_of(World(LONG), LONGER).choice.epochs == 2 * EPOCHS
-    alike = {**WRONG, (3, 2 * EPOCHS): range(11, 25)}
+    alike = {**WRONG, (3, 2 * EPOCHS): range(12, 26)}
     found = evidence_of(World(alike), LONGER)
     assert (found.choice.epochs, found.candidates[0].epochs) == (EPOCHS, 2 * EPOCHS)
-    assert found.candidates[0].verdict == "cannot be told from the best, but it costs more"
+    verdict = "the best, but one that cannot be told from it costs less"
+    assert found.candidates[0].verdict == verdict
 
 
 def test_shifts_are_used_where_they_help() -> None:
@@ -184,11 +190,12 @@ def test_shifts_are_not_used_where_fewer_rows_are_right() -> None:
 
 def test_expected_score_is_a_share() -> None:
     """Also where shifts lift a chosen one above what a resample expects of the best."""
-    wrong = {(7, 4): range(1), (3, 4): (5, 6)}
+    wrong = {(7, 4): range(12), (3, 4): range(12, 29)}
     world = World(wrong, shifted={(7, 4): (), (3, 4): ()}, flop={7: 9.0, 3: 1.0})
     found = evidence_of(world)
     assert found.choice.trial == 3
-    assert 0 < found.expected.low < found.expected.score <= found.expected.high <= 1
+    assert found.expected.score == 1.0
+    assert 0 < found.expected.low < found.expected.high <= 1
 
 
 def test_ensemble_takes_the_next_best_too() -> None:

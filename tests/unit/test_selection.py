@@ -40,7 +40,7 @@ def test_clear_winner_is_chosen_although_it_is_dear() -> None:
     assert (choice.order, choice.chosen) == ((1, 0), 1)
     assert choice.behind[1] == 0.0
     # 40 rows of 400 that one alone has right: a mean of 0.1, of which the error is 0.015.
-    assert choice.behind[0] == pytest.approx(0.1 / np.sqrt(0.1 * 0.9 / N))
+    assert choice.behind[0] == pytest.approx(0.1 / np.sqrt(0.1 * 0.9 / (N - 1)))
 
 
 def test_cheapest_of_those_within_one_standard_error_is_chosen() -> None:
@@ -144,3 +144,10 @@ def test_predicted_interval_is_wider_than_that_of_the_known_rows() -> None:
     few, many = predicted(0.95, 500, 100), predicted(0.95, 500, 10**9)
     assert few[0] < low < high < few[1]
     assert many == pytest.approx((low, high), abs=1e-5)
+
+
+def test_lead_of_one_row_decides_nothing() -> None:
+    """It is one standard error, whatever the number of rows."""
+    for n_wrong in range(1, 30):
+        ahead, cheap = measured(wrong_in(0, n_wrong), cost=9.0), measured(wrong_in(0, n_wrong + 1))
+        assert choose([ahead, cheap]).chosen == 1
