@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from storage.rdb import open_storage
 from storage.reading import newest_by_slot, read_attempts
-from study.companion import Companion
+from study.companion import Companion, slot_of
 from study.opening import OpenStudy, load, open_study
 from study.outoffold import Key, OutOfFold, fold_trainings, gather
 from study.status import by_value
@@ -66,7 +66,7 @@ def keys_of(search: OpenStudy) -> Iterator[tuple[Key, float]]:
     newest = newest_by_slot(read_attempts(search.storage.engine, search.study_id))
     complete = by_value(newest.values(), search.spec.direction)
     for attempt in sorted(complete, key=lambda a: a.slot or 0):
-        yield (attempt.trial, search.spec.epochs), float(attempt.value or 0.0)
+        yield (slot_of(attempt), search.spec.epochs), float(attempt.value or 0.0)
 
 
 def main() -> None:

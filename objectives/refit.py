@@ -25,7 +25,7 @@ SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 REFIT_SPACE: SearchSpace = parse_space(
     {
-        "candidate": {"low": 0, "high": 100_000_000},  # number of the search's trial
+        "candidate": {"low": 0, "high": 100_000_000},  # slot of the search
         "epochs": {"low": 1, "high": 1_000_000},
         "n_folds": {"low": 2, "high": 1000},
         "split": {"low": 0, "high": 1_000_000},  # which partition into folds
@@ -50,7 +50,7 @@ class Refit:
 
         Args:
             make: Returns the search's objective for a number of epochs.
-            params_of: Returns the params of a trial of the search, by its number.
+            params_of: Returns the params of a slot of the search.
             direction: Of the search.
         """
         self._make, self._params_of = make, params_of

@@ -28,7 +28,8 @@ class Training:
     """One training of a finalize: which configuration, on which rows, with which seed.
 
     Attributes:
-        candidate: Number of the search's trial that has the params.
+        candidate: Slot of the search that has the params. Not its trial: which attempt at a slot
+            came to its end depends on crashes, and the seed depends on this.
         epochs: Passes over the rows.
         fold: Which fold is held out, from 1; `ALL_ROWS` holds out none.
         n_folds, split: How the rows are cut into folds; of no meaning on all rows.
@@ -41,6 +42,13 @@ class Training:
     n_folds: int = 2
     split: int = 0
     member: int = 0
+
+
+def slot_of(attempt: Attempt) -> int:
+    """Return the slot of a trial of ours."""
+    if attempt.slot is None:
+        raise ValueError(f"trial {attempt.trial} has no slot")
+    return attempt.slot
 
 
 class Companion:
@@ -87,13 +95,12 @@ class Companion:
         Its last checkpoint has it; where that is on another machine it is trained again, to the
         same bits on the same kind of machine.
         """
-        slot = attempt.slot
         return loaded.objective.fit(
             attempt.params,
             loaded.dataset,
             seed=int(attempt.user_attrs[attrs.SEED]),
             report=lambda step, value: None,
-            resume_dir=None if slot is None else work.attempt_dir(slot, attempt.trial),
+            resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
         )
 
 

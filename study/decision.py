@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.reading import Attempt
-from study.companion import Companion, Training
+from study.companion import Companion, Training, slot_of
 from study.effort import Effort
 from study.errors import StudyError
 from study.evidence import Candidate, Evidence, Expected
@@ -58,13 +58,13 @@ class Decider:
         self._companion, self._loaded = companion, loaded
         self._top, self._effort = top, effort
         self._epochs = companion.search.spec.epochs
-        self._by_trial = {attempt.trial: attempt for attempt in top}
+        self._by_slot = {slot_of(attempt): attempt for attempt in top}
         self._known: dict[Key, OutOfFold | None] = {}
 
     @property
     def first(self) -> Ending:
         """The best trial by value, trained once on all rows."""
-        return Ending((Training(self._top[0].trial, self._epochs),))
+        return Ending((Training(slot_of(self._top[0]), self._epochs),))
 
     def next(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
@@ -117,7 +117,7 @@ class Decider:
         return Stage(what, tuple(t for key in keys for t in self._folds(key)))
 
     def _screened(self) -> list[Key]:
-        return [(attempt.trial, self._epochs) for attempt in self._top[: self._effort.top_k]]
+        return [(slot_of(attempt), self._epochs) for attempt in self._top[: self._effort.top_k]]
 
     def _longer(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
@@ -161,8 +161,8 @@ class Decider:
         order = [choice.chosen, *(i for i in choice.order if i != choice.chosen)]
         keys = [found[i].key for i in order[: self._effort.ensemble]]
         return tuple(
-            Training(trial, epochs, member=member)
-            for trial, epochs in keys
+            Training(slot, epochs, member=member)
+            for slot, epochs in keys
             for member in range(self._effort.seeds)
         )
 
@@ -172,7 +172,7 @@ class Decider:
         used = chosen.shifted if chosen.is_better_shifted and chosen.shifted else chosen
         candidates = tuple(self._candidate(found, choice, i) for i in choice.order)
         labels = np.asarray(self._loaded.dataset.labels)
-        picked = next(c for c in candidates if (c.trial, c.epochs) == chosen.key)
+        picked = next(c for c in candidates if (c.slot, c.epochs) == chosen.key)
         evidence = Evidence(
             candidates=candidates,
             choice=picked,
@@ -186,13 +186,13 @@ class Decider:
 
     def _candidate(self, found: Sequence[OutOfFold], choice: Choice, number: int) -> Candidate:
         one = found[number]
-        trial, epochs = one.key
-        attempt, n = self._by_trial[trial], len(one.measured.right)
+        slot, epochs = one.key
+        attempt, n = self._by_slot[slot], len(one.measured.right)
         n_right = float(one.measured.right.sum())
         low, high = wilson(n_right, n)
         return Candidate(
-            trial=trial,
-            slot=int(attempt.slot or 0),
+            trial=attempt.trial,
+            slot=slot,
             epochs=epochs,
             value=float(attempt.value or 0.0),
             n_right=n_right,
@@ -225,7 +225,7 @@ class Decider:
         gain = _mean(used) - _mean(chosen)  # of the shifts, where they are used
         score = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
         low, high = predicted(score, len(used.measured.right), n_test)
-        top = next((one for one in found if one.key == (self._top[0].trial, self._epochs)), None)
+        top = next((one for one in found if one.key == (slot_of(self._top[0]), self._epochs)), None)
         luck = None
         if top is not None and top.is_accuracy:
             luck = float(self._top[0].value or 0.0) - _mean(top)

@@ -197,7 +197,7 @@ class _Finalize:
 
     def _facts(self, ending: Ending) -> dict[str, Any]:
         """Return what the outputs tell of the trials they come from."""
-        chosen = next(a for a in self._top if a.trial == ending.members[0].candidate)
+        chosen = next(a for a in self._top if a.slot == ending.members[0].candidate)
         best = self._top[0]
         return {
             "study": self._search.name,

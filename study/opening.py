@@ -15,7 +15,7 @@ from objectives.refit import Refit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.rdb import SlotStorage
-from storage.reading import Attempt, read_attempts
+from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
@@ -207,9 +207,10 @@ def _refit_of(search: OpenStudy) -> Objective:
     """Return the objective that trains configurations of a search anew."""
     space = SearchSpace.from_json(search.spec.space)
 
-    def params_of(number: int) -> dict[str, Any]:
-        engine = search.storage.engine
-        (trial,) = read_attempts(engine, search.study_id, details=True, trials=[number])
+    def params_of(slot: int) -> dict[str, Any]:
+        engine, study_id = search.storage.engine, search.study_id
+        number = newest_by_slot(read_attempts(engine, study_id))[slot].trial
+        (trial,) = read_attempts(engine, study_id, details=True, trials=[number])
         return stored_params(space, trial)
 
     return Refit(lambda epochs: _objective_of(search, epochs), params_of, search.spec.direction)

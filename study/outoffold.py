@@ -18,7 +18,7 @@ from study.opening import Loaded
 from study.selection import Measured
 
 Key = tuple[int, int]
-"""A configuration of a finalize: number of the search's trial, epochs."""
+"""A configuration of a finalize: slot of the search, epochs."""
 
 SAME = 1e-3  # what is kept has three digits
 _FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
@@ -57,9 +57,9 @@ class OutOfFold:
 
 def fold_trainings(key: Key, n_folds: int, n_splits: int) -> list[Training]:
     """Return the trainings that hold each fold out once, for each split."""
-    trial, epochs = key
+    slot, epochs = key
     return [
-        Training(trial, epochs, fold, n_folds, split)
+        Training(slot, epochs, fold, n_folds, split)
         for split in range(n_splits)
         for fold in range(1, n_folds + 1)
     ]

@@ -24,7 +24,7 @@ class Measured:
     """A configuration, as its folds have shown it.
 
     Attributes:
-        key: (trial, epochs).
+        key: (slot, epochs).
         right: float of shape (m,): of each row, in which share of the splits it was right, 0..1.
         loss: float of shape (m,): of each row, in nats.
         cost: Of one training; any unit, the same for all.

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from storage import attrs
+from storage.rdb import open_storage
+from storage.slots import Draw
+from study.opening import open_study
 from tests.acceptance.competition import DIGITS, rows_in, write_competition
 from tests.acceptance.processes import Place, Running
 from tests.acceptance.synthetic import Rows, rows_of
@@ -71,11 +75,29 @@ def search(place: Place) -> Place:
     """Make `data/` and a finished study 'digits' in `search.db`, which nobody finalizes."""
     write_competition(place.folder / "data")
     (place.folder / "softmax.py").write_text(SOFTMAX)
-    where = ["--storage", "sqlite:///search.db", "--study", "digits", "--data", "data"]
+    place.run("run", *defining("search"), "--workers", 2)
+    return place
+
+
+def search_again(place: Place, name: str) -> None:
+    """Make the same study in NAME.db, in which every slot but the last was given back once."""
+    place.run("create", *defining(name))
+    storage = open_storage(f"sqlite:///{place.folder}/{name}.db", create=False)
+    slots = open_study(storage, "digits").slots
+    for _ in range(N_TRIALS - 1):
+        claim = slots.claim("test:1", lambda slot: Draw(user_attrs={attrs.SEED: 0}))
+        assert claim is not None
+        slots.release(claim)
+    storage.close()
+    place.run("run", *defining(name), "--workers", 2)
+
+
+def defining(name: str) -> list[object]:
+    """The options of the search in NAME.db."""
+    where = ["--storage", f"sqlite:///{name}.db", "--study", "digits", "--data", "data"]
     lease = ["--grace", "3s", "--heartbeat", "1s"]
     sizes = ["--objective", "softmax.py:Softmax", "--n-trials", N_TRIALS, "--epochs", 12]
-    place.run("run", *where, *sizes, *lease, "--workers", 2)
-    return place
+    return [*where, *lease, *sizes]
 
 
 def url_of(place: Place, name: str, like: str = "search") -> str:

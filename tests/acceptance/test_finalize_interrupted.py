@@ -18,10 +18,11 @@ from tests.acceptance.finalizing import (
     outputs,
     refits,
     search,
+    search_again,
     url_of,
 )
 from tests.acceptance.processes import Place, is_alive
-from tests.acceptance.synthetic import look
+from tests.acceptance.synthetic import look, rows_of
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,17 @@ def test_first_submission_then_a_better_one(calm: Place) -> None:
     rows = refits(calm, "calm")
     assert len(rows) in (N_REFITS, N_REFITS + 1)  # the chosen one may be another than the first
     assert sum(row["params"]["fold"] > 0 for row in rows) == N_FOLDS
+
+
+def test_what_the_search_went_through_does_not_change_the_submission(calm: Place) -> None:
+    """After a release or a crash a slot's trial has another number; the seeds are as before."""
+    search_again(calm, "again")
+    assert {row["trial"] for row in rows_of(url_of(calm, "again"), "digits")} > set(range(N_TRIALS))
+    calm.run(*command(calm, "again"))
+    assert manifest(calm, "again")["trial"] != manifest(calm, "calm")["trial"]
+    submissions = [(calm.folder / n / "submission.csv").read_bytes() for n in ("again", "calm")]
+    assert submissions[0] == submissions[1]
+    assert manifest(calm, "again")["training_seeds"] == manifest(calm, "calm")["training_seeds"]
 
 
 def test_killed_in_its_folds_it_goes_on_to_the_same_bytes(calm: Place) -> None:

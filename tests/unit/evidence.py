@@ -47,7 +47,7 @@ class World:
     """What would come of the trainings.
 
     Attributes:
-        wrong: (trial, epochs) to the rows that it has wrong, whatever the fold.
+        wrong: (slot, epochs) to the rows that it has wrong, whatever the fold.
         shifted: The same over shifts; a configuration that is not in here cannot shift.
         flop: Trial to what an epoch of it costs; empty: not known.
         failing: Trainings that fail.
@@ -99,9 +99,9 @@ class World:
         return Attempt(trial_id, trial_id, state, None, None, value, None, user_attrs, params)
 
     def decider(self, values: Mapping[int, float], effort: Effort) -> Decider:
-        """One for a search whose trials had these values; the slot is ten times the trial."""
+        """One for a search whose trials had these values; a trial is ten times its slot."""
         top = [
-            Attempt(n, n, TrialState.COMPLETE, None, None, values[n], None, {attrs.SLOT: 10 * n})
+            Attempt(10 * n, n, TrialState.COMPLETE, None, None, values[n], None, {attrs.SLOT: n})
             for n in sorted(values, key=lambda n: -values[n])
         ]
         loaded = Loaded(cast(Any, None), Dataset())

@@ -15,7 +15,7 @@ from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, World, drive
 EFFORT = Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)
 LONGER = replace(EFFORT, longer=2)
 VALUES = {7: 0.99, 3: 0.98, 5: 0.5}
-"""Of the search's trials: 7 is on top, and 5 is never looked at again."""
+"""Of the search's slots: 7 is on top, and 5 is never looked at again."""
 
 WRONG = {(7, EPOCHS): range(30), (3, EPOCHS): range(10, 25)}
 """On folds 3 is the better one, clearly."""
@@ -38,7 +38,7 @@ def test_stages_come_in_order() -> None:
         ("the best of them with 8 epochs on 3 folds", 3),
         ("2 networks on all rows", 2),
     ]
-    folds = [Training(trial, EPOCHS, fold, 3) for trial in (7, 3) for fold in (1, 2, 3)]
+    folds = [Training(slot, EPOCHS, fold, 3) for slot in (7, 3) for fold in (1, 2, 3)]
     assert list(stages[0].trainings) == folds
     assert {(t.candidate, t.epochs) for t in stages[1].trainings} == {(3, 8)}
     assert ending.members == stages[2].trainings == (Training(3, 8), Training(3, 8, member=1))
@@ -68,8 +68,8 @@ def test_evidence_is_what_was_said_of_each_row() -> None:
     right = found.probabilities.argmax(axis=1) == LABELS
     assert np.flatnonzero(~right).tolist() == list(range(10, 25))
     first, second = found.candidates
-    assert (first.trial, first.slot, first.epochs, first.n_right, first.n) == (3, 30, 4, 285, 300)
-    assert (second.trial, second.n_right) == (7, 270)
+    assert (first.trial, first.slot, first.epochs, first.n_right, first.n) == (30, 3, 4, 285, 300)
+    assert (second.trial, second.n_right) == (70, 270)
     assert first.low < first.accuracy < first.high
     assert found.choice is first
     assert first.flop is None
@@ -78,20 +78,20 @@ def test_evidence_is_what_was_said_of_each_row() -> None:
 def test_candidate_with_a_failed_fold_is_dropped() -> None:
     """It cannot be compared on all rows; the others can."""
     found = evidence_of(World(WRONG, failing=[Training(3, EPOCHS, 2, 3)]))
-    assert [one.trial for one in found.candidates] == [7]
-    assert "trial 7 with 4 epochs is chosen" in found.why
+    assert [one.slot for one in found.candidates] == [7]
+    assert "trial 70 with 4 epochs is chosen" in found.why
     assert found.expected.score == found.choice.accuracy
 
 
 def test_longer_training_that_fails_is_dropped() -> None:
     """And the best of the others is taken."""
     found = evidence_of(World(LONG, failing=[Training(3, 8, 1, 3)]), LONGER)
-    assert [(one.trial, one.epochs) for one in found.candidates] == [(3, 4), (7, 4)]
+    assert [(one.slot, one.epochs) for one in found.candidates] == [(3, 4), (7, 4)]
 
 
 def test_best_trial_is_taken_where_every_candidate_failed_on_folds() -> None:
     """Its network is there already."""
-    failing = [Training(trial, EPOCHS, 1, 3) for trial in (3, 7)]
+    failing = [Training(slot, EPOCHS, 1, 3) for slot in (3, 7)]
     stages, ending = drive(World(WRONG, failing=failing), VALUES, LONGER)
     assert len(stages) == 1
     assert ending == Ending((Training(7, EPOCHS),))
@@ -118,17 +118,21 @@ def test_failed_first_network_is_no_end_where_there_is_more_to_do() -> None:
 @pytest.mark.parametrize(
     ("wrong", "flop", "why"),
     [
-        (WRONG, {}, "not trial 7, which is on top of the search: on folds it is right on 95.0000%"),
+        (
+            WRONG,
+            {},
+            "not trial 70, which is on top of the search: on folds it is right on 95.0000%",
+        ),
         (
             {(7, 4): range(9), (3, 4): range(30)},
             {},
-            "trial 7 with 4 epochs is chosen: it is the best",
+            "trial 70 with 4 epochs is chosen: it is the best",
         ),
         (
             {(7, 4): range(9), (3, 4): range(5, 15)},
             {7: 2e6, 3: 1e6},
-            "trial 3 with 4 epochs is chosen: on folds it cannot be told from trial 7 (4 epochs), "
-            "and it is cheaper",
+            "trial 30 with 4 epochs is chosen: on folds it cannot be told from trial 70 "
+            "(4 epochs), and it is cheaper",
         ),
     ],
     ids=["another", "the top one", "a cheaper one"],
@@ -141,7 +145,7 @@ def test_choice_is_explained(
     assert why in found.why
     assert [one.verdict for one in found.candidates].count("chosen") == 1
     assert found.choice.verdict == "chosen"
-    assert all(one.flop == (4 * flop[one.trial] if flop else None) for one in found.candidates)
+    assert all(one.flop == (4 * flop[one.slot] if flop else None) for one in found.candidates)
 
 
 def test_luck_is_what_the_top_trial_said_above_its_worth() -> None:
@@ -193,7 +197,7 @@ def test_expected_score_is_a_share() -> None:
     wrong = {(7, 4): range(12), (3, 4): range(12, 29)}
     world = World(wrong, shifted={(7, 4): (), (3, 4): ()}, flop={7: 9.0, 3: 1.0})
     found = evidence_of(world)
-    assert found.choice.trial == 3
+    assert found.choice.slot == 3
     assert found.expected.score == 1.0
     assert 0 < found.expected.low < found.expected.high <= 1
 
