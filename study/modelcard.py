@@ -56,6 +56,12 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     lines = [
         line[0].upper() + line[1:] + "." for line in score_lines(facts["best_value"], evidence)
     ]
+    if evidence is not None:
+        folds = facts["effort"]["folds"]
+        lines.append(
+            f"It was measured on single networks that had learned from {1 - 1 / folds:.0%} of the "
+            "rows; what learned from all of them tends to be a little better."
+        )
     why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
     return "\n".join([f"{what}{shifts}.", *lines, *why])
 
