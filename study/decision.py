@@ -216,7 +216,7 @@ class Decider:
             return f"{what}: it is the best on folds, too"
         return (
             f"{what} and not trial {top.trial}, which is on top of the search: on folds it is "
-            f"right on {picked.accuracy:.4%} of the rows"
+            f"right on {picked.accuracy:.4f} of the rows"
         )
 
     def _expected(self, found: Sequence[OutOfFold], chosen: OutOfFold, used: OutOfFold) -> Expected:

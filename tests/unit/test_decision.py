@@ -121,7 +121,7 @@ def test_failed_first_network_is_no_end_where_there_is_more_to_do() -> None:
         (
             WRONG,
             {},
-            "not trial 70, which is on top of the search: on folds it is right on 95.0000%",
+            "not trial 70, which is on top of the search: on folds it is right on 0.9500",
         ),
         (
             {(7, 4): range(9), (3, 4): range(30)},
