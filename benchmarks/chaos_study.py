@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -111,9 +112,16 @@ class StudyUnderChaos:
         return settled and len(running) == len(self._commands())
 
     def command(self, name: str, *options: object) -> str:
-        """Run a command on the study to its end, and return what it printed."""
-        where = [name, "--storage", self.url, "--study", NAME]
-        return run_study([*where, *options], self._folder, self._environment, COMMAND_LIMIT_S)
+        """Run a command on the study to its end, and return what it printed.
+
+        The frozen thaw meanwhile: one of them may hold SQLite's write lock.
+        """
+        where = [name, "--storage", self.url, "--study", NAME, *options]
+        with ThreadPoolExecutor(1) as pool:
+            told = (where, self._folder, self._environment, COMMAND_LIMIT_S)
+            running = pool.submit(run_study, *told)
+            self.wait_for(running.done, 2 * COMMAND_LIMIT_S)
+            return running.result()
 
     def thaw_later(self, pids: Iterable[int], seconds: float) -> None:
         """Let processes that were stopped go on after a while."""
