@@ -55,18 +55,16 @@ def fit_network(
         params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
-        report: Called after each epoch with (epoch from 0, value, as `options.metric` has
-            it, or None without valid rows).
+        report: Called after each epoch with (epoch from 0, value by `options.metric` or None).
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
-        None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (training steps
-        alone), `images_per_s` (of those, without the first, which builds the graph), `n_epochs`,
-        `resumed_epochs` (if any), `images` and `flop` of the whole training (see
-        `cost.training_cost`).
+        None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
+        `images_per_s` (without the first step, which builds the graph), `n_epochs`,
+        `resumed_epochs` (if any), `images` and `flop` of it all (see `cost.training_cost`).
 
     Raises:
         CheckpointError: A checkpoint cannot be written.

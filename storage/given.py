@@ -10,12 +10,17 @@ from sqlalchemy.engine import Connection, Engine
 from storage import attrs
 from storage.backend import TRIALS
 from storage.rows import SYSTEM_ATTRS, attr_of
+from storage.transaction import patiently
 
 
 def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]]:
     """Return slot to params of the slots that were given some."""
-    with engine.connect() as connection:
-        return find_given(connection, study_id)
+
+    def read() -> dict[int, dict[str, Any]]:
+        with engine.connect() as connection:
+            return find_given(connection, study_id)
+
+    return patiently(read, wait_s=60.0)
 
 
 def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any]]:

@@ -191,13 +191,19 @@ def find_running_of(
 
 
 def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]) -> int:
-    """Return how many trials of ours these workers claimed and ended themselves."""
-    worker = attr_of(attrs.WORKER)
+    """Return how many trials of ours these workers claimed and ended themselves.
+
+    One that was given back did not come to its end.
+    """
+    worker, reason = attr_of(attrs.WORKER), attr_of(attrs.REASON)
+    given_back = [json.dumps(r) for r in (attrs.Reason.RELEASED, attrs.Reason.OUT_OF_MEMORY)]
     query = (
         sa.select(sa.func.count())
         .select_from(TRIALS)
         .join(worker, worker.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(reason, reason.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+        .where(sa.func.coalesce(reason.c.value_json, "").notin_(given_back))
         .where(worker.c.value_json.in_([json.dumps(name) for name in workers]))
         .where(has_attr(attrs.ENDED))
     )

@@ -18,8 +18,9 @@ from storage.kept import read_kept
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.creating import create_row, plan_defined
 from study.effort import Effort
-from study.opening import COMPANION, Loaded, OpenStudy, open_study, study_names
-from study.spec import check_name
+from study.errors import StudyError
+from study.opening import Loaded, OpenStudy, open_study, study_names
+from study.spec import COMPANION
 from study.workdir import WorkDir
 
 
@@ -112,7 +113,14 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
     study_id = search.storage.get_study_id_from_name(name)
     if attrs.SPEC not in search.storage.get_study_user_attrs(study_id):
         return None  # whoever made its row got no further
-    return _with_paths(open_study(search.storage, name, search.data_dir), search)
+    found = open_study(search.storage, name, search.data_dir)
+    if (found.spec.refits, found.spec.refits_token) != (search.name, search.token):
+        raise StudyError(
+            f"study '{name}' is there and is not the finalize of this '{search.name}', "
+            "but of another or earlier one",
+            f"study delete --study {name}",
+        )
+    return _with_paths(found, search)
 
 
 def _open_or_create(search: OpenStudy) -> OpenStudy:
@@ -120,10 +128,10 @@ def _open_or_create(search: OpenStudy) -> OpenStudy:
     if found is not None:
         return found
     name = search.name + COMPANION
-    check_name(name)
     spec = replace(
         search.spec,
         refits=search.name,
+        refits_token=search.token,
         space=REFIT_SPACE.to_json(),
         sampler="random",
         pruner="none",

@@ -78,9 +78,9 @@ class Decider:
         Raises:
             StudyError: Not one candidate could be trained.
         """
-        for stage in (self._screening(), self._longer(finished, settled)):
-            if stage is not None and not set(stage.trainings) <= set(settled):
-                return stage
+        stage = self._open_stage(finished, settled)
+        if stage is not None:
+            return stage
         found = self._compared(finished)
         if not found:
             return self._refuse_unfinished(self.first, finished)
@@ -92,9 +92,11 @@ class Decider:
         ending = Ending(members, used is not found[choice.chosen], evidence)
         return self._refuse_unfinished(ending, finished)
 
-    def evidence(self, finished: Mapping[Training, Attempt]) -> Evidence | None:
-        """Return what the folds that are finished say; None before one candidate has all."""
-        found = self._compared(finished)
+    def evidence(
+        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
+    ) -> Evidence | None:
+        """Return what the folds say; None before all of them are final: no choice is made yet."""
+        found = [] if self._open_stage(finished, settled) else self._compared(finished)
         if not found:
             return None
         return self._evidence(found, choose([one.measured for one in found]))[1]
@@ -105,9 +107,18 @@ class Decider:
             name = self._companion.opened.name
             raise StudyError(
                 "the chosen configuration could not be trained on all rows",
-                f"study trials --study {name}   (it shows why; study retry --failed opens them)",
+                f"study trials --study {name}   (shows why; study retry --failed --study {name})",
             )
         return Ending(trained, ending.shifted, ending.evidence)
+
+    def _open_stage(
+        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
+    ) -> Stage | None:
+        """Return the first stage on folds of which a training is not final."""
+        for stage in (self._screening(), self._longer(finished)):
+            if stage is not None and not set(stage.trainings) <= set(settled):
+                return stage
+        return None
 
     def _screening(self) -> Stage | None:
         if not self._effort.top_k:
@@ -119,9 +130,7 @@ class Decider:
     def _screened(self) -> list[Key]:
         return [(slot_of(attempt), self._epochs) for attempt in self._top[: self._effort.top_k]]
 
-    def _longer(
-        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
-    ) -> Stage | None:
+    def _longer(self, finished: Mapping[Training, Attempt]) -> Stage | None:
         key = self._long_key(finished)
         if key is None:
             return None

@@ -14,6 +14,7 @@ from typing import Any
 
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
+from storage.registry import StopOrder
 from study.atomic import make_folder
 from study.child import Settings
 from study.companion import Companion, Training, companion_of
@@ -25,7 +26,7 @@ from study.launch import count_workers
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
-from study.running import Ended, View, run_workers
+from study.running import View, run_workers
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.watch import duration
@@ -42,6 +43,7 @@ class Wanted:
         competition: Kaggle's name of it.
         quick: Stop after the first submission.
         budget_s: Wall time to spend; None: as many trainings as the search has run.
+        left_s: Wall time that is left of the study's own; None is no limit.
         sizes: Fields of `Effort` that are given.
     """
 
@@ -51,6 +53,7 @@ class Wanted:
     competition: str = "digit-recognizer"
     quick: bool = False
     budget_s: float | None = None
+    left_s: float | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
 
 
@@ -86,8 +89,7 @@ def read_evidence(search: OpenStudy, loaded: Loaded) -> Evidence | None:
     effort = companion.effort()
     if effort is None or not effort.top_k:
         return None
-    finished, _ = companion.look()
-    return Decider(companion, loaded, top_trials(search), effort).evidence(finished)
+    return Decider(companion, loaded, top_trials(search), effort).evidence(*companion.look())
 
 
 def top_trials(search: OpenStudy) -> list[Attempt]:
@@ -113,10 +115,13 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
 def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) -> Effort:
     if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
         return QUICK
+    trial_s = read_status(search).trial_s or math.inf
+    n_workers = count_workers(wanted.workers, search.spec.threads, n_complete)
     n_units = float(n_complete)
     if wanted.budget_s is not None:
-        n_workers = count_workers(wanted.workers, search.spec.threads, n_complete)
-        n_units = wanted.budget_s * n_workers / (read_status(search).trial_s or math.inf)
+        n_units = wanted.budget_s * n_workers / trial_s
+    if wanted.left_s is not None:
+        n_units = min(n_units, wanted.left_s * n_workers / trial_s)
     effort = effort_for(n_units, wanted.sizes)
     if effort.top_k:
         loaded.dataset.for_fold(0, effort.folds, 0)  # refuses more folds than the smallest class
@@ -138,7 +143,9 @@ class _Finalize:
         self._search, self._loaded, self._top = search, loaded, top
         self._wanted, self._effort, self._say, self._view = wanted, effort, view.say, view
         self._companion = Companion(search)
-        self._companion.keep_effort(effort)
+        if effort.top_k:
+            self._companion.keep_effort(effort)
+        self._old_orders = self._orders()
         self._settings = wanted.settings_of(self._companion.opened)
         self._decider = Decider(self._companion, loaded, top, effort)
         self._outputs = Outputs(wanted.out, search, view.say)
@@ -158,16 +165,27 @@ class _Finalize:
                 is_planned = True
                 self._write_first(first, finished)
                 self._say_plan()
-            ended = self._train(stage)
-            if ended.was_asked:
+            code = 0 if self._was_stopped() else self._train(stage)
+            if code is not None:
                 self._say("stopped; the same command goes on from here")
-                return ended.code
+                return code
         return self._end(stage, finished)
 
-    def _train(self, stage: Stage) -> Ended:
+    def _train(self, stage: Stage) -> int | None:
+        """Train a stage; return the exit code where it was stopped."""
         self._companion.ensure(stage.trainings)
         self._say(f"training {stage.what}")
-        return run_workers(self._companion.opened, self._wanted.workers, self._settings, self._view)
+        opened, workers = self._companion.opened, self._wanted.workers
+        ended = run_workers(opened, workers, self._settings, self._view)
+        return ended.code if ended.was_asked else None
+
+    def _orders(self) -> list[StopOrder | None]:
+        studies = (self._search, self._companion.opened)
+        return [opened.registry().look().stop for opened in studies]
+
+    def _was_stopped(self) -> bool:
+        """Whether somebody asked it to stop since it began: also while nothing was trained."""
+        return self._orders() != self._old_orders
 
     def _say_plan(self) -> None:
         effort = self._effort
@@ -186,6 +204,9 @@ class _Finalize:
             self._write(first, finished)
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
+        n_lost = self._effort.seeds * self._effort.ensemble - len(ending.members)
+        if ending.evidence is not None and n_lost > 0:
+            self._say(f"{n_lost} networks failed and are left out")
         if self._write(ending, finished) or not self._outputs.report.exists():
             self._outputs.write_report(ending.evidence, self._loaded)
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):

@@ -162,9 +162,9 @@ def finalize_after(
     """
     from study.finalize import Wanted, finalize
 
-    budget_s = None if budget is None else seconds(budget)
+    left_s = None
     if opened.spec.timeout_s is not None:
         left_s = max(0.0, opened.spec.timeout_s - opened.registry().look().used_s)
-        budget_s = left_s if budget_s is None else min(budget_s, left_s)
-    wanted = Wanted(settings_of=settings_of, budget_s=budget_s, **how)
+    budget_s = None if budget is None else seconds(budget)
+    wanted = Wanted(settings_of=settings_of, budget_s=budget_s, left_s=left_s, **how)
     return finalize(opened, wanted, view) or ended.code

@@ -33,7 +33,7 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
     """Return what to expect of the submission, for the terminal and the card alike."""
     if evidence is None:
         return [
-            f"the trial's own value is {value:.5f}; expect less: the best of many looks better "
+            f"the trial's own value is {value:.5f}; expect worse: the best of many looks better "
             "than it is, and nothing was measured on folds"
         ]
     expected = evidence.expected

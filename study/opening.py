@@ -20,13 +20,10 @@ from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
 from study.errors import StudyError
-from study.spec import StudySpec, refuse_difference
+from study.spec import COMPANION, StudySpec, refuse_difference
 from study.workdir import WorkDir
 
 Say = Callable[[str], None]
-
-COMPANION = ".finalize"
-"""How the name of the study ends that a finalize makes."""
 
 
 @dataclass(frozen=True)

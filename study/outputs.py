@@ -24,7 +24,7 @@ from study.evidence import Evidence
 from study.jsonform import jsonable
 from study.modelcard import model_card
 from study.opening import Loaded, OpenStudy, Say
-from study.reproduce import run_command_of, shown
+from study.reproduce import finalize_command_of, run_command_of, shown
 from study.snapshot import read_snapshot
 from study.submission import write_submission
 
@@ -58,9 +58,9 @@ class Outputs:
         return all(key in manifest and manifest[key] == wanted[key] for key in wanted)
 
     def are_better(self, first: Mapping[str, Any]) -> bool:
-        """Whether the folder holds what an earlier finalize of the same trials has improved."""
+        """Whether the folder holds what an earlier finalize of the same study has improved."""
         manifest = self.manifest()
-        same = ("study", "best_trial", "best_value", "n_trials")
+        same = ("study", "study_seed", "data_sha256", "source_sha256")
         return bool(manifest.get("effort")) and all(manifest[key] == first[key] for key in same)
 
     def manifest(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Outputs:
             "classes": list(dataset.classes),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
-            "command": run_command_of(read_snapshot(self._search)),
+            "command": self._command(identity),
             "expected": _expected(ending),
             "outputs": {path.name: _sha256(path) for path in paths},
         }
@@ -108,6 +108,11 @@ class Outputs:
         write_text(card, model_card(self._search.name, facts, dataset, ending.evidence))
         facts["outputs"][card.name] = _sha256(card)
         write_text(self._out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
+
+    def _command(self, identity: Mapping[str, Any]) -> str:
+        snapshot = read_snapshot(self._search)
+        again = finalize_command_of(snapshot, identity["effort"])
+        return f"{run_command_of(snapshot)}\n{again}{'' if identity['effort'] else ' --quick'}"
 
     def write_report(self, evidence: Evidence | None, loaded: Loaded) -> None:
         """Write `report.html` beside them, as the study stands now."""

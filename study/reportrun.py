@@ -89,8 +89,9 @@ def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
     rows.append(("Trials started", f"{len(started):,}"))
     workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
     rows.append(("Worker processes", f"{len(workers):,}"))
-    if facts and isinstance(facts.get("train_s"), int | float):
-        rows.append(("Training of the final model", duration(facts["train_s"])))
+    cost = facts.get("cost") if facts else None
+    if isinstance(cost, Mapping) and isinstance(cost.get("n_refits"), int):
+        rows.append(("Trainings of the finalize", f"{cost['n_refits']:,}"))
     return pairs(rows)
 
 
@@ -101,7 +102,7 @@ def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
     rows: list[tuple[object, object]] = [
         ("Of it in training steps", duration(sum(s for _, s in train_s)))
     ]
-    images = sum(s * (info_of(a, "images_per_s") or 0.0) for a, s in train_s)
+    images = sum(info_of(a, "images") or 0.0 for a, _ in train_s)
     rounded = f"{float(f'{images:.2g}'):,.0f}"
     return [*rows, ("Images trained, about", rounded)] if images else rows
 

@@ -111,7 +111,7 @@ def run_workers(
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
-    return Ended(_exit_code(last) if last.done else 0, was_asked and not last.done)
+    return Ended(_exit_code(last) if last.done else 0, was_asked)
 
 
 def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:

@@ -13,7 +13,10 @@ from study.errors import StudyError
 SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
 PRUNERS = ("none", "median", "asha", "hyperband")
 KEPT_CHECKPOINTS = ("best", "all", "none")
-LONGEST_NAME = 200
+COMPANION = ".finalize"
+"""How the name of the study ends that a finalize makes."""
+
+LONGEST_NAME = 200 - len(COMPANION)
 MAY_CHANGE = ("timeout_s",)
 """Fields that a later command may raise; every other difference is refused."""
 
@@ -38,6 +41,7 @@ class StudySpec:
         max_attempts: How many losses of a slot in a row without progress give it up.
         metric: What a trial is judged by, where the objective has a choice: "accuracy" or
             "log_loss".
+        refits_token: Token of that study: another one of its name may come after it.
         refits: Name of the study whose configurations this one trains anew, for its finalize; None
             for a search. Objective, data and source are then that study's.
     """
@@ -64,6 +68,7 @@ class StudySpec:
     checkpoint_every: int = 1
     keep_checkpoints: str = "best"
     refits: str | None = None
+    refits_token: str | None = None
     metric: str = "accuracy"
 
     def to_json(self) -> dict[str, Any]:
@@ -115,6 +120,11 @@ class Given:
 
 def check_name(name: str) -> None:
     """Refuse names that cannot be a folder's: the work dir is called after the study."""
+    if name.endswith(COMPANION):
+        raise StudyError(
+            f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
+            "--study NAME, with another end",
+        )
     bad = not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(".")
     if bad or any(character in name for character in "/\\"):
         raise StudyError(

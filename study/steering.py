@@ -69,14 +69,19 @@ def delete_command(
     ] = False,
 ) -> int:
     """Delete a study and its trials; data, outputs and logs stay."""
+    from storage import attrs
     from storage.rdb import open_storage
-    from study.opening import COMPANION, find_study, study_names
+    from study.opening import find_study, study_names
+    from study.spec import COMPANION
 
     opened = open_storage(storage, create=False)
     study_id, name = find_study(opened, study)
     doomed = [study_id]
-    if name + COMPANION in study_names(opened):  # of no use without its search
-        doomed.append(opened.get_study_id_from_name(name + COMPANION))
+    if name + COMPANION in study_names(opened):
+        companion_id = opened.get_study_id_from_name(name + COMPANION)
+        spec = opened.get_study_user_attrs(companion_id).get(attrs.SPEC) or {}
+        if spec.get("refits") == name:  # of no use without its search
+            doomed.append(companion_id)
     n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
         raise StudyError(

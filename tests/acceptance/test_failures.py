@@ -63,6 +63,23 @@ def test_the_same_error_from_the_start_stops_the_study(place: Place, sqlite_url:
     assert results(rows_of(sqlite_url, "s")) == expected(8)
 
 
+FULL_DISK = """
+from objectives.errors import CheckpointError
+raise CheckpointError("cannot write the checkpoint: no space left")
+"""
+
+
+def test_checkpoint_that_cannot_be_written_ends_the_run_and_spends_no_slot(
+    place: Place, sqlite_url: str
+) -> None:
+    """A slot that was given back is no end of a trial: the third death in a row is the last."""
+    err = run(place, sqlite_url, FULL_DISK, "--n-trials", 2, "--workers", 1, *QUICK, code=1)
+    assert "worker 0 died 3 times without finishing a trial" in err
+    assert "no space left" in err
+    status = look(sqlite_url, "s")
+    assert (status.waiting, status.failed, status.attempts) == (2, 0, 0)
+
+
 SOMETIMES = """
 if self.slot in (1, 2, 3) and not pathlib.Path("mended").exists():
     raise ValueError("no such thing")

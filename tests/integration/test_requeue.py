@@ -52,12 +52,13 @@ def test_lost_trial_is_requeued_with_the_next_attempt(storage_url: str) -> None:
 
 
 def test_trials_a_worker_ended_itself_are_counted(storage_url: str) -> None:
-    """Not what it lost, what runs, or what another worker ended."""
+    """Not what it lost or gave back, what runs, or what another worker ended."""
     slots = planned(storage_url, 4)
     slots.finish(claimed(slots), TrialState.COMPLETE, 1.0)
     lost = claimed(slots)
     age_heartbeat(slots, lost, 100)
     slots.requeue_lost(50)
+    slots.release(claimed(slots))
     claimed(slots)
     assert slots.count_ended_by(["host:1", "other:2"]) == 1
     assert slots.count_ended_by(["other:2"]) == slots.count_ended_by([]) == 0

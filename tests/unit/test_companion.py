@@ -17,7 +17,7 @@ from study.companion import Companion, Training, companion_of
 from study.errors import StudyError
 from study.opening import OpenStudy, find_study, open_study, refuse_companion
 from study.sampler import given_seed
-from study.spec import StudySpec
+from study.spec import StudySpec, check_name
 
 SPEC = StudySpec(
     "synthetic", None, {}, "s", "d", [], "minimize", 3, 9, "float32", 1,
@@ -47,7 +47,8 @@ def test_companion_shares_what_a_training_depends_on(search: OpenStudy) -> None:
     opened = Companion(replace(search, model="here/net.py:build")).opened
     assert (opened.name, opened.model, opened.n_slots) == ("s.finalize", "here/net.py:build", 0)
     changed: dict[str, Any] = {
-        "refits": "s", "space": opened.spec.space, "sampler": "random", "pruner": "none",
+        "refits": "s", "refits_token": "t", "space": opened.spec.space,
+        "sampler": "random", "pruner": "none",
         "timeout_s": None, "trial_timeout_s": None, "keep_checkpoints": "best",
     }  # fmt: skip
     assert opened.spec == replace(SPEC, **changed)
@@ -88,6 +89,22 @@ def test_companion_is_made_once_by_many_machines(sqlite_url: str, search: OpenSt
     assert found is not None
     assert found.token in tokens
     assert found.n_slots == len(FOLDS)
+
+
+def test_companion_of_an_earlier_study_of_that_name_is_refused(search: OpenStudy) -> None:
+    """The dashboard deletes a search alone; what its companion trained says nothing of the next."""
+    Companion(search)
+    with pytest.raises(StudyError, match="is not the finalize of this 's'"):
+        companion_of(replace(search, token="another"))
+
+
+def test_own_study_that_is_called_so_is_no_companion(search: OpenStudy) -> None:
+    """It gets no slots and is not deleted with the search; new ones may not be called so."""
+    make_search(search.storage, "s.finalize")
+    with pytest.raises(StudyError, match="is not the finalize of this 's'"):
+        Companion(search)
+    with pytest.raises(StudyError, match="names that end with"):
+        check_name("s.finalize")
 
 
 def test_look_knows_complete_and_final_trainings(search: OpenStudy) -> None:

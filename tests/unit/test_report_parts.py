@@ -225,14 +225,14 @@ def test_failures_have_a_row_a_reason_and_an_example() -> None:
 
 def test_time_is_from_the_first_start_to_the_last_end() -> None:
     """With the work of all workers, and the images where trainings say how many."""
-    info = {attrs.INFO: {"train_s": 4.0, "images_per_s": 1000.0}}
+    info = {attrs.INFO: {"train_s": 4.0, "images": 4000.0}}
     rows = [attempt(n, user_attrs=info) for n in range(3)]
-    words = Page(render_time(snapshot_of(rows), {"train_s": 61.0})).words
+    words = Page(render_time(snapshot_of(rows), {"cost": {"n_refits": 19}})).words
     assert "Wall time between them11s" in words
     assert "all workers together27s" in words
     assert "training steps12s" in words
     assert "Images trained, about12,000" in words
-    assert "final model1m 01s" in words.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Trainings of the finalize19" in words
     assert "Trials started0" in Page(render_time(snapshot_of([]), None)).words
 
 
