@@ -172,7 +172,7 @@ def _disturb_all(
     if any(row.losses > MOST_LOSSES for row in running):
         return None
     touched, at = _pids(chaos.processes()), time.time()
-    disturb()
+    chaos.while_thawing(disturb)
     return Injected(kind, at, time.time(), touched | _pids(chaos.processes()))
 
 

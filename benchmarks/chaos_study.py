@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from benchmarks.chaos_checks import OPEN, Ended, Plan, Seen
 from benchmarks.chaos_databases import Database, Row, Witness
@@ -26,6 +27,8 @@ from benchmarks.chaos_processes import (
     study_command,
     with_children,
 )
+
+T = TypeVar("T")
 
 NAME = "chaos"
 QUICK = ["--grace", "3s", "--heartbeat", "1s"]
@@ -112,14 +115,18 @@ class StudyUnderChaos:
         return settled and len(running) == len(self._commands())
 
     def command(self, name: str, *options: object) -> str:
-        """Run a command on the study to its end, and return what it printed.
+        """Run a command on the study to its end, and return what it printed."""
+        where = [name, "--storage", self.url, "--study", NAME, *options]
+        told = (where, self._folder, self._environment, COMMAND_LIMIT_S)
+        return self.while_thawing(lambda: run_study(*told))
+
+    def while_thawing(self, call: Callable[[], T]) -> T:
+        """Call something that may wait for the database, and return what it returned.
 
         The frozen thaw meanwhile: one of them may hold SQLite's write lock.
         """
-        where = [name, "--storage", self.url, "--study", NAME, *options]
         with ThreadPoolExecutor(1) as pool:
-            told = (where, self._folder, self._environment, COMMAND_LIMIT_S)
-            running = pool.submit(run_study, *told)
+            running = pool.submit(call)
             self.wait_for(running.done, 2 * COMMAND_LIMIT_S)
             return running.result()
 
