@@ -27,7 +27,7 @@ def url(request: pytest.FixtureRequest, place: Place) -> str:
     """A database with a study of 20 slots, none of which was run."""
     found: str = request.getfixturevalue(DATABASES[request.param])
     sizes = ["--storage", found, "--n-trials", N_SLOTS]
-    place.run("create", *OPTIONS, *sizes, *place.synthetic(sleep_s=0.3, n_steps=3))
+    place.run("create", *OPTIONS, *sizes, *place.synthetic(sleep_s=0.5, n_steps=3))
     return found
 
 
@@ -65,10 +65,9 @@ def running_now(url: str) -> list[Attempt]:
 
 def tell_a_running_one(url: str) -> bool:
     """Do to one of our running trials what the dashboard's button does; return whether it was."""
-    claimed = [a.trial_id for a in running_now(url) if "worker" in a.user_attrs]
-    stock = RDBStorage(url)
+    stock = RDBStorage(url)  # first, as opening it may take longer than a trial
     try:
-        for trial_id in claimed:
+        for trial_id in [a.trial_id for a in running_now(url) if "worker" in a.user_attrs]:
             stock.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.125])
             return True
     except RuntimeError:  # it ended just now
