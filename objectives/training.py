@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from objectives.augment import Augmentation, augmented
 from objectives.base import FitOptions, Fitted, Report
+from objectives.batchnorm import fuse_batch_norms
 from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
@@ -120,6 +121,7 @@ class _Training:
         mixed = options.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._network = build_network(build, params, dataset)
+        fuse_batch_norms(self._network)
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
         compile_network(self._network, settings, shape, n_classes, self._n_steps * options.epochs)
         made = list(callbacks(params)) if callbacks else []

@@ -1,0 +1,64 @@
+"""Keras's batch normalization by TensorFlow's fused kernel, while a network trains.
+
+Keras 3 computes moments, scaling and their gradients one operation after another in float32, which
+is half of a training step of a small network on a CPU. The fused kernel does the same arithmetic in
+one pass. Decides only which layers can be computed so; what they are, and how a network predicts,
+stays Keras's.
+"""
+
+from typing import Any
+
+
+def fuse_batch_norms(network: Any) -> None:
+    """Let the batch normalizations of a network use the fused kernel when they train.
+
+    The layers stay what they are, with the same variables: only their `call` is another. Those that
+    the kernel cannot compute are left alone: of other axes or ranks, synchronized, renormalizing,
+    masked, subclassed.
+
+    Args:
+        network: Built Keras model on TensorFlow.
+    """
+    for layer in network._flatten_layers(include_self=False):
+        if _fits(layer):
+            layer.call = _fused_call(layer, layer.call)
+
+
+def _fits(layer: Any) -> bool:
+    import keras
+
+    if type(layer) is not keras.layers.BatchNormalization or not layer.built:
+        return False
+    spec = layer.input_spec
+    last = layer.axis in (-1, spec.ndim - 1)
+    special = layer.synchronized or getattr(layer, "renorm", False)
+    return last and spec.ndim == 4 and layer.scale and layer.center and not special
+
+
+def _fused_call(layer: Any, plain: Any) -> Any:
+    import tensorflow as tf
+
+    none = tf.zeros([0])  # no statistics come in: those of the batch are computed
+
+    def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if not (training and layer.trainable) or mask is not None:
+            return plain(inputs, training=training, mask=mask)
+        normalized, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=tf.cast(inputs, layer.compute_dtype),
+            scale=layer.gamma,
+            offset=layer.beta,
+            mean=none,
+            variance=none,
+            epsilon=layer.epsilon,
+            is_training=True,
+        )
+        # The kernel gives the variance over n - 1, and Keras keeps that over n.
+        n = tf.cast(tf.size(inputs) / tf.size(mean), tf.float32)
+        for kept, new in (
+            (layer.moving_mean, mean),
+            (layer.moving_variance, variance * ((n - 1) / n)),
+        ):
+            kept.assign(kept * layer.momentum + new * (1 - layer.momentum))
+        return normalized
+
+    return call
