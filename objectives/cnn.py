@@ -37,8 +37,8 @@ CNN_SPACE: SearchSpace = parse_space(
         "dense_units": [64, 128, 256],
         "optimizer": ["adam", "adamw", "rmsprop", "sgd"],
         "learning_rate": {
-            "low": 1e-3,
-            "high": 6e-3,
+            "low": 1.5e-3,
+            "high": 1e-2,
             "log": True,
             "when": {"optimizer": ["adam", "adamw", "rmsprop"]},
         },
