@@ -14,10 +14,10 @@ import typer
 
 from study.errors import StudyError
 from study.options import (
-    DEFAULT_DRAIN,
+    DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
-    DEFAULT_WAIT,
+    DEFAULT_WAIT_S,
     Budget,
     Competition,
     Data,
@@ -37,7 +37,6 @@ from study.options import (
     Workers,
     expand,
     key_values,
-    seconds,
 )
 
 if TYPE_CHECKING:
@@ -59,10 +58,10 @@ def run_command(
         bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
     ] = False,
     quick: Quick = False,
-    budget: Budget = None,
+    budget_s: Budget = None,
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
-    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
-    wait: Wait = DEFAULT_WAIT,
+    drain_s: DrainTimeout = DEFAULT_DRAIN_S,
+    wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     verbose: Verbose = False,
     *,
@@ -73,7 +72,7 @@ def run_command(
     from study.running import View, run_workers
 
     view = View(quiet=quiet, verbose=verbose)
-    given, drain_s, wait_s = given_by(defining), seconds(drain_timeout), seconds(wait)
+    given = given_by(defining)
     opened = create_or_resume(
         storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
     )
@@ -96,7 +95,7 @@ def run_command(
             wait_s=wait_s,
         )
         how = {"out": out, "workers": workers, "competition": competition, "quick": quick}
-        return finalize_after(opened, ended, view, budget, settings_of=settings_of, **how)
+        return finalize_after(opened, ended, view, budget_s, settings_of=settings_of, **how)
     if opened.spec.data is not None:
         view.say(f"next: study finalize {_where(opened)}")
     return ended.code
@@ -107,7 +106,7 @@ def create_command(
     data: Data = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    wait: Wait = DEFAULT_WAIT,
+    wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     *,
     defining: Defining,
@@ -119,7 +118,7 @@ def create_command(
     view = View(quiet=quiet)
     given = given_by(defining)
     opened = create_or_resume(
-        storage, study, data, defining.n_trials, given, view.say, wait_s=seconds(wait)
+        storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
     )
     view.say(f"next: study worker {_where(opened)}")
     return 0
@@ -134,8 +133,8 @@ def worker_command(
     model: Model = None,
     work_dir: WorkDir = None,
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
-    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
-    wait: Wait = DEFAULT_WAIT,
+    drain_s: DrainTimeout = DEFAULT_DRAIN_S,
+    wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
@@ -143,7 +142,6 @@ def worker_command(
     from study.opening import with_code_at
     from study.running import View, run_one, run_workers
 
-    drain_s, wait_s = seconds(drain_timeout), seconds(wait)
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
     settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
     view = View(quiet=quiet, verbose=verbose)
@@ -240,15 +238,9 @@ def open_by_url(
 
 
 def given_by(defining: Defining) -> "Given":
-    from objectives.base import METRICS
     from objectives.space import read_toml
-    from study.spec import KEPT_CHECKPOINTS, PRUNERS, SAMPLERS, Given
+    from study.spec import Given
 
-    _check_choice("--keep-checkpoints", defining.keep_checkpoints, KEPT_CHECKPOINTS)
-    _check_choice("--metric", defining.metric, METRICS)
-    _check_choice("--sampler", defining.sampler, SAMPLERS)
-    _check_choice("--pruner", defining.pruner, PRUNERS)
-    _check_choice("--precision", defining.precision, ("auto", "float32", "bfloat16"))
     return Given(
         objective=defining.objective,
         model=defining.model,
@@ -261,19 +253,12 @@ def given_by(defining: Defining) -> "Given":
         deterministic=False if defining.no_deterministic else None,
         sampler=defining.sampler,
         pruner=defining.pruner,
-        timeout_s=None if defining.timeout is None else seconds(defining.timeout),
-        grace_s=None if defining.grace is None else seconds(defining.grace),
-        heartbeat_s=None if defining.heartbeat is None else seconds(defining.heartbeat),
+        timeout_s=defining.timeout_s,
+        grace_s=defining.grace_s,
+        heartbeat_s=defining.heartbeat_s,
         max_attempts=defining.max_attempts,
-        trial_timeout_s=(
-            None if defining.trial_timeout is None else seconds(defining.trial_timeout)
-        ),
+        trial_timeout_s=defining.trial_timeout_s,
         checkpoint_every=defining.checkpoint_every,
         keep_checkpoints=defining.keep_checkpoints,
         metric=defining.metric,
     )
-
-
-def _check_choice(flag: str, value: str | None, choices: tuple[str, ...]) -> None:
-    if value is not None and value not in choices:
-        raise typer.BadParameter(f"{flag} {value!r} is none of {', '.join(choices)}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from study.commands import open_by_url, settings_for
 from study.options import (
-    DEFAULT_DRAIN,
+    DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
-    DEFAULT_WAIT,
+    DEFAULT_WAIT_S,
     Budget,
     Competition,
     Data,
@@ -37,7 +37,6 @@ from study.options import (
     Wait,
     WorkDir,
     Workers,
-    seconds,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def finalize_command(
     data: Data = None,
     out: Out = Path("out"),
     quick: Quick = False,
-    budget: Budget = None,
+    budget_s: Budget = None,
     workers: Workers = "auto",
     work_dir: WorkDir = None,
     competition: Competition = "digit-recognizer",
@@ -66,8 +65,8 @@ def finalize_command(
     seeds: Seeds = None,
     ensemble: Ensemble = None,
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
-    drain_timeout: DrainTimeout = DEFAULT_DRAIN,
-    wait: Wait = DEFAULT_WAIT,
+    drain_s: DrainTimeout = DEFAULT_DRAIN_S,
+    wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> int:
@@ -76,7 +75,6 @@ def finalize_command(
     from study.opening import with_code_at
     from study.running import View
 
-    drain_s, wait_s = seconds(drain_timeout), seconds(wait)
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
     wanted = Wanted(
         out=out,
@@ -90,7 +88,7 @@ def finalize_command(
         ),
         competition=competition,
         quick=quick,
-        budget_s=None if budget is None else seconds(budget),
+        budget_s=budget_s,
         sizes={
             "top_k": top_k,
             "folds": folds,
@@ -150,7 +148,7 @@ def finalize_after(
     opened: "OpenStudy",
     ended: "Ended",
     view: "View",
-    budget: str | None,
+    budget_s: float | None,
     *,
     settings_of: "Callable[[OpenStudy], Settings]",
     **how: Any,
@@ -165,6 +163,5 @@ def finalize_after(
     left_s = None
     if opened.spec.timeout_s is not None:
         left_s = max(0.0, opened.spec.timeout_s - opened.registry().look().used_s)
-    budget_s = None if budget is None else seconds(budget)
     wanted = Wanted(settings_of=settings_of, budget_s=budget_s, left_s=left_s, **how)
     return finalize(opened, wanted, view) or ended.code

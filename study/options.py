@@ -11,21 +11,20 @@ import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 DEFAULT_STORAGE = "sqlite:///study.db"
 DEFAULT_RECYCLE_AFTER = 1000
-DEFAULT_DRAIN = "8s"
-DEFAULT_WAIT = "30s"
+DEFAULT_DRAIN_S, DEFAULT_WAIT_S = 8.0, 30.0
 ADVANCED = "Advanced"
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 _UNITS_S = {"": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
 
 
 def seconds(text: str | float) -> float:
-    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds.
+    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds; a default is a number already.
 
     Raises:
         typer.BadParameter: It is none of these.
@@ -57,6 +56,11 @@ def _option(flag: str, help_text: str, panel: str | None = None, **more: Any) ->
     return typer.Option(flag, envvar=variable, help=help_text, rich_help_panel=panel, **more)
 
 
+def _duration(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
+    # As a parser, so that a wrong one is refused with the option's name.
+    return _option(flag, help_text, panel, parser=seconds, metavar="<duration>", **more)
+
+
 Storage = Annotated[
     str, _option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
 ]
@@ -75,8 +79,8 @@ Competition = Annotated[
 ]
 Quick = Annotated[bool, _option("--quick", "Finalize: the best trial on all rows, no more")]
 Budget = Annotated[
-    str | None,
-    _option("--budget", "Finalize: time to improve in, such as 30m; default: what the search took"),
+    float | None,
+    _duration("--budget", "Finalize: time to improve in, like 30m; default: what the search took"),
 ]
 TopK = Annotated[
     int | None, _option("--top-k", "Configurations compared on folds", ADVANCED, min=1)
@@ -115,11 +119,22 @@ RecycleAfter = Annotated[
     ),
 ]
 DrainTimeout = Annotated[
-    str,
-    _option("--drain-timeout", "How long a stopped worker may take to end its epoch", ADVANCED),
+    float,
+    _duration(
+        "--drain-timeout",
+        "How long a stopped worker may take to end its epoch",
+        ADVANCED,
+        show_default=f"{DEFAULT_DRAIN_S:g}s",
+    ),
 ]
 Wait = Annotated[
-    str, _option("--wait", "How long a database that does not answer is waited for", ADVANCED)
+    float,
+    _duration(
+        "--wait",
+        "How long a database that does not answer is waited for",
+        ADVANCED,
+        show_default=f"{DEFAULT_WAIT_S:g}s",
+    ),
 ]
 WorkDir = Annotated[
     Path | None, _option("--work-dir", "Logs and checkpoints; default <study>.work")
@@ -128,6 +143,12 @@ Json = Annotated[bool, _option("--json", "Print JSON on stdout")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="STUDY_QUIET", help="Errors only")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", envvar="STUDY_VERBOSE", help="Say more")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do not ask")]
+
+Sampler = Literal["random", "tpe", "gp", "cmaes", "qmc"]
+Pruner = Literal["none", "median", "asha", "hyperband"]
+Precision = Literal["auto", "float32", "bfloat16"]
+Metric = Literal["accuracy", "log_loss"]
+Kept = Literal["best", "all", "none"]
 
 
 @dataclass(frozen=True)
@@ -145,9 +166,9 @@ class Defining:
             "--n-trials", "Budget: slots of the study (30); may be raised", min=1, max=1_000_000
         ),
     ] = None
-    timeout: Annotated[
-        str | None,
-        _option("--timeout", "Wall time of the study, such as 30m, for all workers together"),
+    timeout_s: Annotated[
+        float | None,
+        _duration("--timeout", "Wall time of the study, such as 30m, for all workers together"),
     ] = None
     seed: Annotated[
         int | None, _option("--seed", "Same seed, same params and trainings (0)", min=0)
@@ -159,23 +180,21 @@ class Defining:
         int | None, _option("--threads", "Threads of a trial (1); part of what it computes", min=1)
     ] = None
     precision: Annotated[
-        str | None, _option("--precision", "auto, float32 or bfloat16; auto asks the machine once")
+        Precision | None, _option("--precision", "Of a trial; auto asks the machine once (auto)")
     ] = None
     metric: Annotated[
-        str | None,
-        _option("--metric", "What trials are judged by: accuracy (the default) or log_loss"),
+        Metric | None, _option("--metric", "What trials are judged by (accuracy)")
     ] = None
     sampler: Annotated[
-        str | None,
+        Sampler | None,
         _option(
             "--sampler",
-            "random (the same for any number of workers), or tpe, gp, cmaes, qmc: Optuna's, "
-            "whose choices depend on timing",
+            "random is the same for any number of workers; the others are Optuna's, and what they "
+            "choose depends on timing (random)",
         ),
     ] = None
     pruner: Annotated[
-        str | None,
-        _option("--pruner", "none, median, asha, hyperband: Optuna's; depends on timing"),
+        Pruner | None, _option("--pruner", "Optuna's; what they end depends on timing (none)")
     ] = None
     objective_option: Annotated[
         list[str] | None,
@@ -186,11 +205,11 @@ class Defining:
             callback=_by_lines,
         ),
     ] = None
-    grace: Annotated[
-        str | None, _option("--grace", "Age of a heartbeat that means dead (60s)", ADVANCED)
+    grace_s: Annotated[
+        float | None, _duration("--grace", "Age of a heartbeat that means dead (60s)", ADVANCED)
     ] = None
-    heartbeat: Annotated[
-        str | None, _option("--heartbeat", "Time between heartbeats (15s)", ADVANCED)
+    heartbeat_s: Annotated[
+        float | None, _duration("--heartbeat", "Time between heartbeats (15s)", ADVANCED)
     ] = None
     max_attempts: Annotated[
         int | None,
@@ -201,16 +220,15 @@ class Defining:
             min=1,
         ),
     ] = None
-    trial_timeout: Annotated[
-        str | None, _option("--trial-timeout", "Wall time of a trial, then it failed", ADVANCED)
+    trial_timeout_s: Annotated[
+        float | None, _duration("--trial-timeout", "Wall time of a trial, then it failed", ADVANCED)
     ] = None
     checkpoint_every: Annotated[
         int | None,
         _option("--checkpoint-every", "Epochs between checkpoints (1)", ADVANCED, min=1),
     ] = None
     keep_checkpoints: Annotated[
-        str | None,
-        _option("--keep-checkpoints", "Of finished slots: best, all or none (best)", ADVANCED),
+        Kept | None, _option("--keep-checkpoints", "Of finished slots (best)", ADVANCED)
     ] = None
     no_deterministic: Annotated[
         bool,
@@ -262,6 +280,6 @@ def key_values(pairs: list[str] | None) -> dict[str, str] | None:
     for pair in [line for item in pairs for line in item.splitlines() if line.strip()]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise typer.BadParameter(f"{pair!r} is not KEY=VALUE")
+            raise typer.BadParameter(f"--objective-option {pair!r} is not KEY=VALUE")
         found[key.strip()] = value
     return found

@@ -10,9 +10,6 @@ from typing import Any
 
 from study.errors import StudyError
 
-SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
-PRUNERS = ("none", "median", "asha", "hyperband")
-KEPT_CHECKPOINTS = ("best", "all", "none")
 COMPANION = ".finalize"
 """How the name of the study ends that a finalize makes."""
 

@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
 
+from objectives.base import METRICS
 from study import cli
-from study.options import Defining, key_values, seconds
+from study.options import Defining, Metric, key_values, seconds
 
 COMMAND = typer.main.get_command(cli.app)
 COMMANDS: dict[str, Any] = COMMAND.commands  # type: ignore[attr-defined]
@@ -81,7 +82,10 @@ def test_every_option_takes_its_environment_variable(
         int: ("3", 3),
         list[str]: ("a=1\nb= 2 3\n", ["a=1", "b= 2 3"]),
         Path: ("some/where", Path("some/where")),
-    }.get(kind_of(name, option.name), ("3", "3"))
+        float: ("1h30m", 5400.0),
+    }.get(kind := kind_of(name, option.name), ("3", "3"))
+    if get_origin(kind) is Literal:
+        text = wanted = get_args(kind)[-1]
     monkeypatch.setenv(option.envvar, text)
     context = COMMANDS[name].make_context(name, given)
     assert context.params[option.name] == wanted
@@ -98,6 +102,8 @@ def kind_of(name: str, parameter: str) -> Any:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     kind = get_type_hints(function)[parameter]
+    if get_origin(kind) is Literal:
+        return kind
     return next((part for part in get_args(kind) if part is not type(None)), kind)
 
 
@@ -106,6 +112,11 @@ def test_the_defining_options_are_those_of_run_create_and_space() -> None:
     wanted = set(Defining.__dataclass_fields__)
     for name in ("run", "create", "space"):
         assert wanted <= {option.name for option in COMMANDS[name].params}
+
+
+def test_metrics_are_those_of_the_objectives() -> None:
+    """Written down twice, as `study --help` must not load the objectives."""
+    assert get_args(Metric) == METRICS
 
 
 def ended(arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:
@@ -126,44 +137,47 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 USAGE = [
-    "run --no-such-option",
-    "no-such-command",
-    "run --n-trials 0",
-    "run --n-trials many",
-    "run --workers 0",
-    "run --workers few",
-    "run --seed -1",
-    "run --sampler bogus",
-    "run --pruner bogus",
-    "run --precision float16",
-    "run --timeout soon",
-    "run --trial-timeout soon",
-    "run --keep-checkpoints some",
-    "run --checkpoint-every 0",
-    "run --objective synthetic --drain-timeout soon",
-    "run --objective synthetic --wait soon",
-    "worker --recycle-after 0",
-    "retry",
-    "retry 1 --failed",
-    "logs",
-    "replay",
-    "run --grace 10parsecs",
-    "run --objective synthetic --objective-option sleep_s",
-    "add",
-    "copy",
-    "check",
-    "score",
-    "score submission.csv",
+    ("run --no-such-option", "--no-such-option"),
+    ("no-such-command", "'no-such-command'"),
+    ("run --n-trials 0", "--n-trials"),
+    ("run --n-trials many", "--n-trials"),
+    ("run --workers 0", "--workers"),
+    ("run --workers few", "--workers"),
+    ("run --seed -1", "--seed"),
+    ("run --sampler bogus", "--sampler"),
+    ("run --pruner bogus", "--pruner"),
+    ("run --precision float16", "--precision"),
+    ("run --metric f1", "--metric"),
+    ("run --timeout soon", "--timeout"),
+    ("run --trial-timeout soon", "--trial-timeout"),
+    ("run --budget soon", "--budget"),
+    ("run --keep-checkpoints some", "--keep-checkpoints"),
+    ("run --checkpoint-every 0", "--checkpoint-every"),
+    ("run --objective synthetic --drain-timeout soon", "--drain-timeout"),
+    ("run --objective synthetic --wait soon", "--wait"),
+    ("worker --recycle-after 0", "--recycle-after"),
+    ("retry", "--failed"),
+    ("retry 1 --failed", "--failed"),
+    ("logs", "'trial'"),
+    ("replay", "'trial'"),
+    ("run --grace 10parsecs", "--grace"),
+    ("run --objective synthetic --objective-option sleep_s", "--objective-option"),
+    ("add", "--params"),
+    ("copy", "--to"),
+    ("check", "--data"),
+    ("score", "'file'"),
+    ("score submission.csv", "--answers"),
 ]
 
 
-@pytest.mark.parametrize("arguments", USAGE)
-def test_wrong_usage_exits_2_and_writes_nothing(
-    empty: Path, arguments: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("arguments", "named"), USAGE)
+def test_wrong_usage_is_named_exits_2_and_writes_nothing(
+    empty: Path, arguments: str, named: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whether the parser or a command finds it."""
-    code, out, _ = ended(arguments, capsys)
+    code, out, err = ended(arguments, capsys)
     assert (code, out) == (2, "")
+    assert named in err
     assert list(empty.iterdir()) == []
 
 
