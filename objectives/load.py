@@ -49,7 +49,7 @@ def load_objective(
         SpaceError: The space, or what overrides it, is wrong.
     """
     if model is not None:
-        target, _ = _split(model)
+        target, _ = _split(model, "--model")
         objective = _around_model(model, fit_options, options)
     elif reference in BUILT_IN:
         target = reference
@@ -137,7 +137,7 @@ def _built_in(name: str) -> Callable[..., Any]:
 
 
 def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str]) -> Objective:
-    target, attr = _split(model)
+    target, attr = _split(model, "--model")
     _refuse_missing(target, attr, "--model")
     _check_options(model, options, ())
     with blaming(target):
@@ -270,13 +270,15 @@ def _refuse_missing(target: str, attr: str, option: str) -> None:
         raise ModelError(f"no such file: {target}", f"{option} FILE.py:{attr}, where it lies now")
 
 
-def _split(reference: str) -> tuple[str, str]:
+def _split(reference: str, option: str = "--objective") -> tuple[str, str]:
     target, _, attr = reference.rpartition(":")
     if target and attr:
         return target, attr
     if reference.rstrip(":").endswith(".py"):
         file = reference.rstrip(":")
         raise ModelError(f"{reference!r} does not say which name in the file", f"{file}:NAME")
+    if option == "--model":
+        raise ModelError(f"{reference!r} is no model", "--model FILE.py:build")
     raise ModelError(
         f"no objective {reference!r}; there are {', '.join(BUILT_IN)}, package.module:attr and "
         "FILE.py:attr",

@@ -139,7 +139,7 @@ def _insert_study(writing: Connection, url: str, name: str) -> int:
     except IntegrityError:
         raise StorageError(
             f"there is a study '{name}' in {redact(url)} already",
-            f"copy it under another name, or delete that one: study delete --study {name}",
+            "--to-study NAME, another name over there",
         ) from None
     new_study_id = _id_of(writing, name)
     if new_study_id is None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.errors import StudyError
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -74,12 +73,15 @@ def run_command(
     view = View(quiet=quiet, verbose=verbose)
     given = given_by(defining)
     opened = create_or_resume(
-        storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
+        storage,
+        study,
+        data,
+        defining.n_trials,
+        given,
+        view.say,
+        wait_s=wait_s,
+        finalizes=finalize,
     )
-    if finalize and opened.spec.data is None:
-        raise StudyError(
-            f"objective {opened.spec.objective} has no data to predict", "drop --finalize"
-        )
     settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
     ended = run_workers(opened, workers, settings, view, finalizes=finalize)
     if ended.was_asked:
@@ -96,8 +98,8 @@ def run_command(
         )
         how = {"out": out, "workers": workers, "competition": competition, "quick": quick}
         return finalize_after(opened, ended, view, budget_s, settings_of=settings_of, **how)
-    if opened.spec.data is not None:
-        view.say(f"next: study finalize {_where(opened)}")
+    following = "trials" if opened.spec.data is None else "finalize"
+    view.say(f"next: study {following} {_where(opened)}")
     return ended.code
 
 

@@ -55,6 +55,7 @@ def create_or_resume(
     say: Say,
     *,
     wait_s: float = 30.0,
+    finalizes: bool = False,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -62,8 +63,12 @@ def create_or_resume(
     through the objective, and the slots are planned together with the spec: an objective that does
     not work leaves an empty study, which the next try defines anew.
 
+    Args:
+        finalizes: Whether a finalize is to follow, which needs something to predict.
+
     Raises:
-        StudyError: The study was created with something else than is given now.
+        StudyError: The study was created with something else than is given now, or cannot be
+            finalized.
         ObjectiveError: Data, space, model or objective are wrong.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
@@ -71,9 +76,11 @@ def create_or_resume(
         name = _default_name(storage_url, data_dir, given)
     existing = _existing(storage_url, name, wait_s)
     if existing is not None:
+        _refuse_finalize(existing.spec, finalizes)
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
     spec, loaded = define_study(name, data_dir, given)
+    _refuse_finalize(spec, finalizes)
     for warning in getattr(loaded.dataset, "warnings", ()):
         say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
@@ -205,6 +212,11 @@ def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
         added = read_fixed_params(opened.storage.engine, opened.study_id)
         redraws = redraws_of(opened.spec, have, wanted - have, added) if wanted > have else {}
         opened.slots.plan(wanted, redraws)
+
+
+def _refuse_finalize(spec: StudySpec, finalizes: bool) -> None:
+    if finalizes and spec.data is None:
+        raise StudyError(f"objective {spec.objective} has no data to predict", "drop --finalize")
 
 
 def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -> None:
