@@ -43,6 +43,7 @@ def render_list(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name)
     for row in rows:
         done = "" if row["n_slots"] is None else f"{row['done']} of {row['n_slots']}"
-        cells = (row["study"], row["created_by"], done, row["failed"], row["best"])
+        best = None if row["best"] is None else f"{float(row['best']):.5f}"  # "inf" is text
+        cells = (row["study"], row["created_by"], done, row["failed"], best)
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     return table

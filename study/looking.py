@@ -25,6 +25,8 @@ from study.options import (
     expand,
 )
 
+UNBROKEN = 10_000  # columns
+
 
 def status_command(
     storage: Storage = DEFAULT_STORAGE, study: Study = None, as_json: Json = False
@@ -78,7 +80,10 @@ def trials_command(
 
         from study.watch import render_trials
 
-        Console(highlight=False).print(render_trials(rows, why_failed(opened)))
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = UNBROKEN  # for grep and the like
+        console.print(render_trials(rows, why_failed(opened)))
     return 0
 
 

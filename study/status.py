@@ -182,13 +182,13 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
 
 
 def why_failed(opened: OpenStudy) -> dict[int, str]:
-    """Return trial number to reason, type and first line of the error, for trials with an error."""
+    """Return trial number to type and first line of the error, for trials with an error."""
     found = {}
     for attempt in read_attempts(opened.storage.engine, opened.study_id, details=True):
         error = attempt.user_attrs.get(attrs.ERROR)
         if isinstance(error, dict):
             first = (str(error.get("message")).splitlines() or [""])[0]
-            found[attempt.trial] = f"{_reason(attempt)}: {error.get('type')}: {first}"
+            found[attempt.trial] = f"{error.get('type')}: {first}"
     return found
 
 

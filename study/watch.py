@@ -96,20 +96,35 @@ def _workers_table(workers: list[WorkerStatus]) -> Table:
     return table
 
 
-def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Table:
-    """Return a row a trial, from their documented JSON form; `why` says more of failed ones."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("trial", "slot", "attempt", "state", "value", "steps", "worker", "params"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
-        reason = why.get(row["trial"], row["reason"])
-        state = row["state"] + (f" ({reason})" if reason else "")
-        cells = [row["trial"], row["slot"], row["attempt"], state, value, len(row["intermediate"])]
-        shown = ["" if cell is None else str(cell) for cell in cells]
-        shown += [row["worker"] or "", show_params(row["params"])]
-        table.add_row(*map(Text, shown))  # Text: what stands in brackets is no markup
-    return table
+def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> RenderableType:
+    """Return two lines a trial, from their documented JSON form: where it stands, and its params.
+
+    Args:
+        why: Trial number to the error of a failed one, which then has a line of its own.
+    """
+    cells = [("trial", "slot", "attempt", "state", "value", "steps", "worker"), *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    parts: list[RenderableType] = [Text(lines[0], "bold")]
+    for row, line in zip(rows, lines[1:], strict=True):
+        parts.append(Text(line))  # Text: what stands in brackets is no markup
+        if row["trial"] in why:
+            parts.append(_indented(why[row["trial"]], "red"))
+        if row["params"]:
+            parts.append(_indented(show_params(row["params"]), "dim"))
+    return Group(*parts)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
+    state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
+    n_steps = len(row["intermediate"])
+    cells = (row["trial"], row["slot"], row["attempt"], state, value, n_steps, row["worker"])
+    return tuple("" if cell is None else str(cell) for cell in cells)
+
+
+def _indented(text: str, style: str) -> RenderableType:
+    return Padding(Text(text, style), (0, 0, 0, 2), expand=False)
 
 
 class Watch(AbstractContextManager["Watch"]):

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from storage.registry import Seen
 from study import watch
+from study.listing import render_list
 from study.opening import OpenStudy
 from study.status import Best, StudyStatus, WorkerStatus
 from study.watch import Watch, duration, render, render_trials, show_params, summary
@@ -102,21 +103,39 @@ ROW = {
 }  # fmt: skip
 
 
-def test_trials_have_a_row_each() -> None:
-    """With the reason beside the state, and nothing for what is not known."""
+def test_trials_have_a_row_and_their_params_each() -> None:
+    """With the reason beside the state, the error below, and nothing for what is not known."""
     complete = {**ROW, "trial": 1, "state": "COMPLETE", "reason": None, "value": 0.25}
     stranger = {**ROW, "trial": 2, "slot": None, "attempt": None, "worker": None, "params": {}}
-    text = drawn(render_trials([ROW, complete, stranger], {}), 120)
-    assert "FAIL (lost)" in text
-    assert "0.25000" in text
-    assert "None" not in text
+    text = drawn(render_trials([ROW, complete, stranger], {0: "ValueError: no"}), 120)
+    assert [line.split() for line in text.splitlines()] == [
+        ["trial", "slot", "attempt", "state", "value", "steps", "worker"],
+        ["0", "0", "1", "FAIL", "(lost)", "1", "host:12"],
+        ["ValueError:", "no"],
+        ["x=0.5"],
+        ["1", "0", "1", "COMPLETE", "0.25000", "1", "host:12"],
+        ["x=0.5"],
+        ["2", "FAIL", "(lost)", "1"],
+    ]
 
 
 def test_brackets_are_no_markup() -> None:
     """Neither in what a user's code raised nor in a param."""
     text = drawn(render_trials([{**ROW, "params": {"x": "[red]"}}], {0: "bad [/x]"}), 120)
-    assert "FAIL (bad [/x])" in text
+    assert "  bad [/x]" in text
     assert "x=[red]" in text
+
+
+def test_list_shows_values_as_the_other_views_do() -> None:
+    """Five digits; a study that is not ours has no numbers."""
+    ours = {"study": "a", "created_by": "ana@host", "n_slots": 3, "done": 2, "failed": 0}
+    plain = dict.fromkeys(ours) | {"study": "b", "best": None}
+    text = drawn(render_list([{**ours, "best": 0.98765432}, {**ours, "best": "inf"}, plain]), 80)
+    assert [line.split() for line in text.splitlines()[1:]] == [
+        ["a", "ana@host", "2", "of", "3", "0", "0.98765"],
+        ["a", "ana@host", "2", "of", "3", "0", "inf"],
+        ["b"],
+    ]
 
 
 def test_odd_values_are_shown() -> None:
