@@ -78,7 +78,7 @@ def run_workers(
     status = read_status(opened)
     if status.done:
         view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
-        _say_end(status, view)
+        _say_end(status, view, shown=False)
         return Ended(_exit_code(status))
     n_open = status.n_slots - status.n_final
     n_workers = count_workers(wanted, opened.spec.threads, n_open)
@@ -107,7 +107,8 @@ def run_workers(
     tidy(opened, settings.work)
     timeout_s = opened.spec.timeout_s
     reserve_s = 0.0 if timeout_s is None else _reserve_s(timeout_s, last, finalizes)
-    _say_end(last, view, timeout_s is not None and last.seen.used_s >= timeout_s - reserve_s)
+    is_over = timeout_s is not None and last.seen.used_s >= timeout_s - reserve_s
+    _say_end(last, view, shown=watch.is_live, is_over=is_over)
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
@@ -226,12 +227,11 @@ def _say_start(
     opened: OpenStudy, status: StudyStatus, n_workers: int, settings: Settings, view: View
 ) -> None:
     spec = opened.spec
-    done = f"{status.n_final} of {status.n_slots} done"
-    plural = "worker" if n_workers == 1 else "workers"
-    view.say(
-        f"{done}; {n_workers} {plural}, {spec.epochs} epochs a trial, {spec.precision}, "
-        f"{spec.threads} thread(s) each; logs in {settings.work.root}"
-    )
+    parts = [f"{status.n_final} of {status.n_slots} done", _counted(n_workers, "worker")]
+    if spec.data is not None:  # what trains nothing has no use for the rest
+        threads = _counted(spec.threads, "thread")
+        parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
+    view.say("; ".join([*parts, f"logs in {settings.work.root}"]))
     going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
     if going_on:
         view.say(f"interrupted: {', '.join(going_on)}")
@@ -240,11 +240,15 @@ def _say_start(
         view.say(f"expected to take about {duration(expected_s)}")
 
 
-def _say_end(status: StudyStatus, view: View, is_over: bool = False) -> None:
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _say_end(status: StudyStatus, view: View, *, shown: bool, is_over: bool = False) -> None:
     if status.reasons:
         reasons = ", ".join(f"{n} {reason}" for reason, n in status.reasons.items())
         view.say(f"failed slots: {reasons}   (study trials shows why)")
-    if status.best:
+    if status.best and not shown:
         best = status.best
         view.say(f"best trial {best.trial}: {best.value:.5f}  {show_params(best.params)}")
     if not status.done:

@@ -162,6 +162,11 @@ class Watch(AbstractContextManager["Watch"]):
         if self._live:
             self._live.stop()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the last state stays on a terminal, the best trial included."""
+        return self._live is not None
+
     def say(self, line: str) -> None:
         """Print a line above the live view."""
         if not self._quiet:

@@ -97,9 +97,10 @@ def test_run_prints_plain_lines_without_a_terminal(finished: Place) -> None:
     assert "\x1b" not in text
     lines = text.splitlines()
     assert lines[0] == "creating 's': 2 slots, seed 0, sampler random"
-    assert re.match(r"0 of 2 done; 1 worker, ", lines[1])
+    assert re.fullmatch(r"0 of 2 done; 1 worker; logs in .*s\.work", lines[1])
     assert any(line.startswith("s: 2/2 done, 0 running, best 0.8") for line in lines)
-    assert lines[-1].startswith("best trial 1: 0.8")  # and nothing to finalize: it has no data
+    assert lines[-2].startswith("best trial 1: 0.8")
+    assert lines[-1].startswith("next: study trials --study s")  # there are no data to finalize
 
 
 def test_quiet_run_prints_nothing(place: Place) -> None:
@@ -117,13 +118,15 @@ def test_verbose_run_passes_the_workers_lines_on(place: Place) -> None:
 
 
 def test_live_run_on_a_terminal_shows_table_and_end(place: Place) -> None:
-    """The view is drawn over itself, in colours, and ends with the best trial."""
+    """The view is drawn over itself, in colours, and its last state has the best trial, once."""
     options = ["--objective", "synthetic", "--n-trials", "3", "--workers", "1", "--study", "s"]
     seen = on_terminal(place, "run", *options)
     assert COLOUR.search(seen)
     text = ESCAPE.sub(b"", seen).decode()
     assert "3 of 3 done" in text
-    assert "best trial" in text
+    assert "best 0.87160  trial 1" in text
+    assert "best trial" not in text
+    assert "next: study trials --study s" in text
 
 
 @pytest.mark.parametrize("command", ["status", "--help"])
