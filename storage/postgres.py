@@ -2,7 +2,8 @@
 
 Each text is the meaning of the statements of the same name in `attempt.py` in one statement: there,
 what a trial costs is not the work but the waiting for answers. A single statement commits by itself
-(`write(single=True)`), so a report and a finish are one round trip each, and a claim four.
+(`write(single=True)`), so a report and a finish are one round trip each, and a claim four. That
+both forms leave the same rows is held by `tests/integration/test_claim.py`.
 """
 
 import json
@@ -105,7 +106,7 @@ def start(
     params: Mapping[str, Any],
     distributions: Mapping[str, BaseDistribution],
 ) -> None:
-    """As `attempt.start`, `attempt.write_attrs` and `attempt.insert_params` together."""
+    """As `attempt.start`, in one statement."""
     drawn = internal_params(params, distributions)
     values = {
         "of": trial_id,
@@ -126,7 +127,7 @@ def end(
     user_attrs: Mapping[str, Any],
     reports: Mapping[int, float],
 ) -> bool:
-    """As `attempt.end`, `attempt.write_value` and `attempt.write_attrs` together.
+    """As `attempt.end`, in one statement.
 
     Reports are not flushed one by one: a server that crashed may have lost some of an attempt that
     went on. Those are written here.

@@ -214,8 +214,7 @@ class Slots(Requeue):
                 return True
             return n_tries > 1 and _ended_before(connection, claim, state, own)
 
-        self._write_fenced(claim, body, durable=True, single=kept is None)
-        self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
+        self._write_fenced(claim, body, ends=True, durable=True, single=kept is None)
 
     def release(self, claim: Claim) -> None:
         """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING.
@@ -250,11 +249,20 @@ class Slots(Requeue):
             rows.insert_successor(connection, self.study_id, claim.trial_id, changes)
             return True
 
-        self._write_fenced(claim, body, durable=True)
-        self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
+        self._write_fenced(claim, body, ends=True, durable=True)
 
-    def _write_fenced(self, claim: Claim, body: Callable[[Connection], bool], **how: bool) -> None:
-        if not self._write(body, **how):
+    def _write_fenced(
+        self,
+        claim: Claim,
+        body: Callable[[Connection], bool],
+        *,
+        ends: bool = False,
+        **how: bool,
+    ) -> None:
+        is_held = self._write(body, **how)
+        if ends or not is_held:
+            self.storage.claimed.pop((self.storage.url, claim.trial_id), None)
+        if not is_held:
             raise ClaimLostError(
                 f"trial {claim.slot.trial} (slot {claim.slot.slot}) is no longer this worker's"
             )

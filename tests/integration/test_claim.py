@@ -1,17 +1,22 @@
 """What a claim writes, on each database, and its reports and its finish."""
 
 import json
-from itertools import chain
+from itertools import chain, count
+from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from storage import attempt, attrs, rows
+from storage.errors import ClaimLostError
 from storage.slots import Draw, Slot
 from tests.integration.planned import (
+    LONG_S,
+    age_heartbeat,
     another,
     attempts,
     claimed,
@@ -115,3 +120,72 @@ def test_attributes_are_plain_json(storage_url: str) -> None:
     assert found["worker"] == "häst:1"
     assert found["seed"] == 2**63
     assert all(json.dumps(json.loads(text)) == text for text in texts)
+
+
+@pytest.mark.parametrize("database", ["postgres_url", "mysql_url"])
+def test_attempts_leave_the_rows_that_they_leave_on_sqlite(
+    database: str,
+    sqlite_url: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The statements of the hot path have one form a database and one meaning."""
+
+    def rows_left(url: str) -> dict[str, list[str]]:
+        numbers = count()
+        monkeypatch.setattr("secrets.token_hex", lambda _: f"token {next(numbers)}")
+        return facts_after_attempts(url)
+
+    found, wanted = rows_left(request.getfixturevalue(database)), rows_left(sqlite_url)
+    assert found == wanted
+    assert all(found[table] for table in ("trial_values", "trial_intermediate_values"))
+
+
+def facts_after_attempts(url: str) -> dict[str, list[str]]:
+    """Let attempts end in every way; return all rows without times and ids of their own."""
+    slots = planned(url, 4)
+    slots.add({"x": 0.75, "kind": "a"})
+    slots.storage.set_trial_user_attr(1, attrs.INFO, {"theirs": 1})
+    first, second, third, fourth = (claimed(slots) for _ in range(4))
+    for step, value in ((0, 0.5), (0, 0.25), (1, float("inf")), (2, -1e-9)):
+        slots.report(first, step, value)
+    slots.beat(first)
+    slots.finish(first, TrialState.COMPLETE, 1 / 3, {attrs.INFO: {"ours": "ü"}}, {0: 0.25})
+    slots.finish(second, TrialState.FAIL, None, {attrs.REASON: attrs.Reason.INFEASIBLE})
+    slots.release(third)
+    slots.retry_alone(fourth, {attrs.ERROR: {"type": "MemoryError"}})
+    claimed(slots)
+    return {
+        table.name: sorted(map(repr, facts_of(table, slots.storage.engine)))
+        for table in models.BaseModel.metadata.sorted_tables
+    }
+
+
+def facts_of(table: sa.Table, engine: sa.Engine) -> list[Any]:
+    """Return a table's rows; numbers that the database gives to rows are its own affair."""
+    own = {"trials", "studies"}
+    columns = [
+        column
+        for column in table.columns
+        if not isinstance(column.type, sa.DateTime)
+        and not (column.primary_key and table.name not in own)
+    ]
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.select(*columns))]
+
+
+def test_nothing_is_remembered_of_a_claim_that_is_over(storage_url: str) -> None:
+    """Finished, released or lost: a worker that lives for months holds what it works on."""
+    slots = planned(storage_url, 3)
+    finished, released, lost = (claimed(slots) for _ in range(3))
+    held = {key for key in slots.storage.claimed if key[0] == slots.storage.url}
+    assert {trial_id for _, trial_id in held} == {
+        claim.trial_id for claim in (finished, released, lost)
+    }
+    slots.finish(finished, TrialState.COMPLETE, 0.5)
+    slots.release(released)
+    age_heartbeat(slots, lost, 2 * LONG_S)
+    slots.requeue_lost(LONG_S)
+    with pytest.raises(ClaimLostError):
+        slots.beat(lost)
+    assert held.isdisjoint(slots.storage.claimed)
