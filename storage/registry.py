@@ -98,6 +98,8 @@ class Registry:
     def join(self, worker: str, facts: Mapping[str, Any]) -> str:
         """Register; the time in which nobody was there does not count.
 
+        A process that replaces itself comes again under its own name, and was there.
+
         Returns:
             Now, as ISO 8601 in UTC: since when it is there.
         """
@@ -105,7 +107,7 @@ class Registry:
         def body(connection: Connection) -> str:
             rows.lock_study(connection, self._study_id)
             now = _now(connection)
-            there = [r for r in _read_workers(connection, self._study_id, now) if r.id != worker]
+            there = _read_workers(connection, self._study_id, now)
             longest_s = FORGOTTEN_AFTER_GRACES * self._grace_s
             self._drop(connection, [r.id for r in there if r.seen_s > longest_s])
             is_first = all(r.seen_s > self._grace_s for r in there)
@@ -140,7 +142,8 @@ class Registry:
             self._drop(connection, [worker])
             there = _read_workers(connection, self._study_id, now)
             is_last = all(r.seen_s > self._grace_s for r in there)
-            self._count(connection, now, counts=was_there, goes_on=not is_last)
+            counts = was_there or not is_last  # those who are left were there all the time
+            self._count(connection, now, counts=counts, goes_on=not is_last)
 
         self._write(body)
 

@@ -105,7 +105,8 @@ def insert_successor(
 ) -> int:
     """Insert a WAITING trial for the slot of `trial_id`; the study must be locked.
 
-    It carries the highest step that was reached, which is what tells progress from a loss.
+    It carries the highest step that was reached, which is what tells progress from a loss; after
+    progress the count of losses begins anew, however the trial ended.
 
     Args:
         changes: Attributes in which it differs from its predecessor; None drops one.
@@ -114,8 +115,10 @@ def insert_successor(
         The number of the new trial.
     """
     user = read_carried(connection, trial_id)
-    reached = max(highest_step(connection, trial_id), user.get(attrs.REACHED, -1))
-    user |= {attrs.REACHED: None if reached < 0 else reached, **(changes or {})}
+    highest = highest_step(connection, trial_id)
+    if highest > user.get(attrs.REACHED, -1):
+        user |= {attrs.REACHED: highest, attrs.LOSSES: None}
+    user |= changes or {}
     user = {key: value for key, value in user.items() if value is not None}
     fixed = sa.select(SYSTEM_ATTRS.c.value_json).where(
         SYSTEM_ATTRS.c.trial_id == trial_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS

@@ -52,6 +52,19 @@ def test_progress_resets_the_count_of_losses(storage_url: str) -> None:
     assert slots.running_of("host:1") == [5]
 
 
+def test_progress_of_an_attempt_that_was_given_back_counts(storage_url: str) -> None:
+    """A stop after ten good epochs is no reason to give the slot up at the next kill."""
+    slots = planned(storage_url, 1)
+    lose(slots)
+    stopped = claimed(slots)
+    slots.report(stopped, 0, 0.5)
+    slots.release(stopped)
+    lose(slots, 0)
+    assert not given_up(slots)
+    lose(slots, 0)
+    assert given_up(slots)
+
+
 def test_losses_without_progress_give_a_slot_up(storage_url: str) -> None:
     """Also where an earlier attempt had come further."""
     slots = planned(storage_url, 1)

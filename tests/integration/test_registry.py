@@ -98,6 +98,26 @@ def test_dead_worker_adds_no_time(registry: Registry) -> None:
     assert registry.look().used_s < 5
 
 
+def test_death_of_one_takes_no_time_from_those_who_are_left(registry: Registry) -> None:
+    """A machine on which workers die again and again would else stop the study's clock."""
+    registry.join("a:1", {})
+    registry.join("b:2", {})
+    for _ in range(2):
+        set_back(registry, "used", "at", 10)
+        registry.leave("b:2", was_there=False)
+    assert 20 <= registry.look().used_s < 30
+
+
+def test_time_counts_while_a_process_replaces_itself(registry: Registry) -> None:
+    """It comes again under its own name, seldom with a beat between: it was at work."""
+    registry.join("a:1", {})
+    for _ in range(3):
+        set_back(registry, "used", "at", 10)
+        set_back(registry, "worker:a:1", "seen_at", 10)
+        registry.join("a:1", {})
+    assert 30 <= registry.look().used_s < 40
+
+
 def test_order_to_stop_is_seen_by_everybody(registry: Registry) -> None:
     """The newest one; it stays, and who joins later compares ids."""
     assert registry.look().stop is None
