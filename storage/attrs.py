@@ -13,7 +13,7 @@ Trial attributes:
 | `losses`      | int  | requeue (absent = 0)        | requeue: losses in a row, no progress  |
 | `reached`     | int  | requeue (absent = -1)       | requeue: the highest step reported     |
 | `alone`       | bool | requeue after out of memory | the worker: nothing else on its device |
-| `worker`      | str  | claim: `host:pid`           | status, the supervisor                 |
+| `worker`      | str  | claim: `host:key:pid`       | status, the supervisor                 |
 | `claim`       | str  | claim: a random token       | the fence of every write of an attempt |
 | `environment` | dict | claim                       | replay: machine and versions           |
 | `ended`       | str  | finish, release: the token  | whether it was ended by us             |

@@ -66,12 +66,12 @@ class Requeue:
         return self._lose_all(find, {attrs.REASON: attrs.Reason.LOST}, max_attempts)
 
     def running_of(self, worker: str) -> list[int]:
-        """Return the numbers of the trials that a worker, `host:pid`, holds."""
+        """Return the numbers of the trials that a worker holds."""
         held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
         return [number for _, number in held]
 
     def count_ended_by(self, workers: Sequence[str]) -> int:
-        """Return how many trials these workers, each `host:pid`, ended themselves."""
+        """Return how many trials these workers ended themselves."""
         return self._read(lambda c: rows.count_ended_by(c, self.study_id, workers))
 
     def requeue_crashed(
@@ -83,7 +83,7 @@ class Requeue:
         """Fail what a worker that is dead held, and open its slot again without a grace period.
 
         Args:
-            worker: `host:pid` of a process that its parent saw end.
+            worker: Name of a process that its parent saw end.
             why: Attributes that say how, `reason` among them. After `out_of_memory` the slot is
                 tried once more, alone on its device.
             max_attempts: As in `requeue_lost`.

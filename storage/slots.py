@@ -125,7 +125,7 @@ class Slots(Requeue):
         is no moment at which a claimed trial has no heartbeat.
 
         Args:
-            worker: Who claims, as `host:pid`.
+            worker: Who claims: a name that no other process has.
             draw: What to write with the claim, a pure function of the slot; called inside the
                 transaction, so it should be quick.
         """

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from study.errors import StudyError
 from study.opening import OpenStudy
 from study.workdir import WorkDir
-from study.worker import worker_id
+from study.workername import KEY, name_of, new_key
 
 TAIL_LINES = 15
 SUPERVISED = "STUDY_SUPERVISED"
@@ -70,6 +70,7 @@ class Child:
         self.is_done = False
         self._opened, self._settings, self._stop_seen = opened, settings, stop_seen
         self._process: subprocess.Popen[bytes] | None = None
+        self._name = ""
         self._tail_from = 0
         self._shown_to: int | None = None
 
@@ -79,12 +80,12 @@ class Child:
         return self._process is not None
 
     def take_end(self) -> tuple[str, int] | None:
-        """Return worker id and exit code, once, of a process that has ended."""
+        """Return name and exit code, once, of a process that has ended."""
         process = self._process
         if process is None or process.poll() is None:
             return None
         self._process = None
-        return worker_id(process.pid), process.returncode
+        return self._name, process.returncode
 
     def send(self, number: int) -> None:
         """Send a signal, if there is a process."""
@@ -104,12 +105,13 @@ class Child:
             process.wait()
 
     def start(self) -> str:
-        """Start the process; return its worker id."""
-        opened = self._opened
+        """Start the process; return its name as a worker."""
+        opened, key = self._opened, new_key()
         environment = {
             **os.environ,
             SUPERVISED: str(os.getpid()),
             STOP_SEEN: self._stop_seen,
+            KEY: key,
             # By the environment, because a command line is readable by everybody on the machine.
             "STUDY_STORAGE": opened.storage.url,
         }
@@ -134,7 +136,8 @@ class Child:
                 # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
                 start_new_session=True,
             )
-        return worker_id(self._process.pid)
+        self._name = name_of(self._process.pid, key)
+        return self._name
 
     def _open_log(self) -> BinaryIO:
         try:

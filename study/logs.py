@@ -19,6 +19,7 @@ from study.errors import StudyError
 from study.naming import find_trial
 from study.opening import OpenStudy
 from study.workdir import WorkDir
+from study.workername import host_of
 
 POLL_S = 1.0
 CHUNK_BYTES = 1 << 16
@@ -140,7 +141,7 @@ def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
             f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
             f"study status --study {opened.name}",
         )
-    host = str(worker).rpartition(":")[0]
+    host = host_of(str(worker))
     return StudyError(
         f"no log of {what} here, in {work.own}: it is {trial.state.name} and ran on {host}",
         f"--work-dir DIR, or on {host}: study logs {trial.trial} --study {opened.name}",

@@ -27,7 +27,7 @@ class Presence:
     """Registered from `__enter__` to `__exit__`.
 
     Args:
-        worker: `host:pid`.
+        worker: Its name.
         facts: What the list of workers says of it.
         stop: Asked to drain, or to end now, by what the study tells.
         stop_seen: Id of the newest stop order when this worker was started: it does not mind it;

@@ -26,7 +26,8 @@ from study.recycle import Recycling
 from study.signals import StopRequest
 from study.status import StudyStatus, eta_s, read_status
 from study.watch import Watch, duration, show_params
-from study.worker import Worker, worker_id
+from study.worker import Worker
+from study.workername import own_name
 
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
@@ -165,8 +166,7 @@ def _presence(opened: OpenStudy, stop: StopRequest, stop_seen: str, view: View) 
         "threads": opened.spec.threads,
         "versions": environment,
     }
-    worker = worker_id(os.getpid())
-    return Presence(opened, worker, facts, stop=stop, stop_seen=stop_seen, say=view.say)
+    return Presence(opened, own_name(), facts, stop=stop, stop_seen=stop_seen, say=view.say)
 
 
 def _warn_of_versions(opened: OpenStudy, view: View) -> None:

@@ -17,6 +17,7 @@ from storage.transaction import patiently
 from study.errors import StudyError
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
+from study.workername import host_of, pid_of
 
 LOOK_WAIT_S = 60.0
 
@@ -232,12 +233,11 @@ def _worker(
     facts = {} if known is None else known.facts
     ages = [known.seen_s] if known is not None else []
     ages += [held.seen_s] if held is not None and held.seen_s is not None else []
-    host, _, pid = name.rpartition(":")
     state = "training" if held is not None else str(facts.get("state", "unknown"))
     return WorkerStatus(
         id=name,
-        host=host or name,
-        pid=int(pid) if pid.isdigit() else None,
+        host=host_of(name),
+        pid=pid_of(name),
         device=facts.get("device"),
         trial=None if held is None else held.trial,
         slot=None if held is None else held.slot,

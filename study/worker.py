@@ -6,8 +6,6 @@ others are running, so that a crash of the last busy one is picked up. What beco
 """
 
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from study.sampler import draw_params, given_seed, training_seed
 from study.suggesting import Suggester
 from study.trial import TrialRunner, Workplace
 from study.workdir import WorkDir
+from study.workername import own_name
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class Worker:
         presence: Presence,
         replace: Callable[[], None],
     ) -> None:
-        self.id = worker_id(os.getpid())
+        self.id = own_name()
         self.is_old = False
         self._opened, self._loaded, self._stop, self._say = opened, loaded, stop, say
         self._slots = opened.patient_slots(LONGEST_OUTAGE_S)
@@ -157,8 +156,3 @@ class Worker:
             return training_seed(self._spec.seed, slot.slot)
         # So that a finalize with a larger budget goes on with what a smaller one has trained.
         return given_seed(self._spec.seed, slot.fixed_params or {})
-
-
-def worker_id(pid: int) -> str:
-    """Return the name under which a process of this machine works."""
-    return f"{socket.gethostname()}:{pid}"
