@@ -8,8 +8,8 @@ When a worker stops, and what it says of itself, is decided in `study/`.
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -28,32 +28,36 @@ FORGOTTEN_AFTER_GRACES = 60
 """A worker that was not heard of for so many grace periods is no longer listed."""
 
 
+NO_STOP = "none"
+"""Stands for the id of a stop order where there is none."""
+
+
 @dataclass(frozen=True)
 class StopOrder:
-    """A request to stop, for every worker that was there when it was made.
+    """A request to stop, for every process that was there when it was made.
 
     Attributes:
         id: Random; another one is another request.
         now: Whether trials are to end at once instead of with their epoch.
         why: None where a person asked, else a word such as "errors".
         detail: What a person should read of it.
+        at: When it was made, by the database's clock, as ISO 8601 in UTC.
     """
 
     id: str
     now: bool = False
     why: str | None = None
     detail: str | None = None
+    at: str | None = None
 
     @classmethod
-    def new(
-        cls, *, now: bool = False, why: str | None = None, detail: str | None = None
-    ) -> "StopOrder":
+    def new(cls, **what: Any) -> "StopOrder":
         """Make one with an id of its own."""
-        return cls(secrets.token_hex(8), now, why, detail)
+        return cls(secrets.token_hex(8), **what)
 
     def to_json(self) -> dict[str, Any]:
         """Return what stands in the study attribute."""
-        return {"id": self.id, "now": self.now, "why": self.why, "detail": self.detail}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -171,12 +175,45 @@ class Registry:
 
         return patiently(call, wait_s=self._wait_s)
 
+    def now(self) -> str:
+        """Return the database's clock, as ISO 8601 in UTC."""
+
+        def call() -> str:
+            with self._engine.connect() as connection:
+                return _now(connection).isoformat()
+
+        return patiently(call, wait_s=self._wait_s)
+
+    def stop_seen(self, age_s: Callable[[], float]) -> str:
+        """Return the id of the stop order that a process does not mind; "none" where it minds any.
+
+        It does not mind the newest one if that was made before the process began: to start takes
+        seconds, in which somebody may ask for a stop.
+
+        Args:
+            age_s: Returns the age of the process, in s.
+        """
+
+        def call() -> str:
+            with self._engine.connect() as connection:
+                began = timedelta(seconds=-age_s())
+                found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key == attrs.STOP)
+                began_at = _now(connection) + began
+            if not found:
+                return NO_STOP
+            order = StopOrder(**found[attrs.STOP])
+            is_newer = order.at is not None and datetime.fromisoformat(order.at) >= began_at
+            return NO_STOP if is_newer else order.id
+
+        return patiently(call, wait_s=self._wait_s)
+
     def order_stop(self, order: StopOrder) -> None:
-        """Ask every worker that is there to stop; who joins later does not mind."""
+        """Ask every worker that is there to stop; one that begins later does not mind."""
 
         def body(connection: Connection) -> None:
             rows.lock_study(connection, self._study_id)
-            rows.write_study_attrs(connection, self._study_id, {attrs.STOP: order.to_json()})
+            made = replace(order, at=_now(connection).isoformat())
+            rows.write_study_attrs(connection, self._study_id, {attrs.STOP: made.to_json()})
 
         self._write(body, durable=True)
 

@@ -38,7 +38,8 @@ def break_circuit(opened: OpenStudy, trial: int, stop_seen: str) -> bool:
         trial: Number of the trial that failed just now.
         stop_seen: Id of the stop order that this worker does not mind.
     """
-    stop = opened.registry().look().stop
+    registry = opened.registry()
+    stop = registry.look().stop
     if stop is not None and stop.id != stop_seen and stop.why == ERRORS:
         opened.slots.reopen([trial])
         return True
@@ -54,7 +55,7 @@ def break_circuit(opened: OpenStudy, trial: int, stop_seen: str) -> bool:
         return False
     detailed = read_attempts(opened.storage.engine, opened.study_id, details=True, trials=failed)
     for alike in _alike(detailed):
-        order = StopOrder.new(why=ERRORS, detail=_detail(alike))
+        order = StopOrder.new(why=ERRORS, detail=_detail(alike), at=registry.now())
         if opened.slots.reopen([a.trial for a in alike], {attrs.STOP: order.to_json()}):
             return True
     return False

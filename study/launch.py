@@ -85,7 +85,7 @@ class Supervisor:
         opened: The study.
         n_workers: How many.
         settings: What they are told; the work dir is made where it is missing.
-        stop_seen: Id of the newest stop order when this run began, or "none".
+        stop_seen: Id of the newest stop order that is older than this run, or "none".
         say: Called with one line for what a user should know.
         verbose: Whether to say what the workers write to their logs, too.
 

@@ -30,8 +30,8 @@ class Presence:
         worker: Its name.
         facts: What the list of workers says of it.
         stop: Asked to drain, or to end now, by what the study tells.
-        stop_seen: Id of the newest stop order when this worker was started: it does not mind it;
-            "none" where there was none.
+        stop_seen: Id of the newest stop order that is older than this worker: it does not mind it;
+            "none" where there is none.
 
     Attributes:
         state: What it does, for the list of workers: "starting", "waiting" or "training".

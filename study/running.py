@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from storage.registry import NO_STOP
+from study.age import process_age_s
 from study.breaker import ERRORS
 from study.checkpoints import look_for_marker, resumable, tidy
 from study.child import STOP_SEEN, SUPERVISED, Settings
@@ -85,7 +87,7 @@ def run_workers(
     n_workers = count_workers(wanted, opened.spec.threads, n_open)
     _say_start(opened, status, n_workers, settings, view)
     look_for_marker(opened, settings.work, view.say)
-    stop_seen = _stop_id(status)
+    stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
     stop = StopRequest(lambda: None, lambda: _end_now(supervisor, stop))
@@ -125,7 +127,7 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
         stop.watch_parent(int(os.environ[SUPERVISED]))
     faulthandler.enable()
     view.hold_stderr()
-    stop_seen = os.environ.get(STOP_SEEN) or _stop_id(read_status(opened))
+    stop_seen = os.environ.get(STOP_SEEN) or opened.registry().stop_seen(process_age_s)
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
     ending.presence = presence = _presence(opened, stop, stop_seen, view)
     with presence:
@@ -183,7 +185,7 @@ def _end_now(supervisor: Supervisor, stop: StopRequest) -> None:
 
 
 def _stop_id(status: StudyStatus) -> str:
-    return status.seen.stop.id if status.seen.stop is not None else "none"
+    return status.seen.stop.id if status.seen.stop is not None else NO_STOP
 
 
 def _told_to_stop(

@@ -54,7 +54,7 @@ class Workplace:
         stop: Set when the worker is to leave: the epoch ends and the slot is released.
         say: Called with one line a trial.
         drain_s: How long a trial may take to notice that it is to end.
-        stop_seen: Id of the newest stop order when this worker was started.
+        stop_seen: Id of the newest stop order that is older than this worker.
         look: Hears now what the study tells its workers.
         replace: Puts a new process in the place of this one, where a trial does not end.
     """

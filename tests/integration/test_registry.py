@@ -1,6 +1,7 @@
 """Who works on a study, for how long, and the order to stop, on each database."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -125,8 +126,19 @@ def test_order_to_stop_is_seen_by_everybody(registry: Registry) -> None:
     newest = StopOrder.new(now=True, why="errors", detail="line\n  line")
     registry.order_stop(newest)
     seen = registry.look()
-    assert seen.stop == newest
+    assert seen.stop is not None
+    assert replace(seen.stop, at=None) == newest
     assert seen.token == "token"
+
+
+def test_order_is_minded_by_a_process_that_had_begun_before_it(registry: Registry) -> None:
+    """Also by one that has not joined yet; one that begins after it does not mind it."""
+    assert registry.stop_seen(lambda: 0.0) == "none"
+    order = StopOrder.new()
+    registry.order_stop(order)
+    set_back(registry, "stop", "at", 10)
+    assert registry.stop_seen(lambda: 5.0) == order.id
+    assert registry.stop_seen(lambda: 100.0) == "none"
 
 
 def test_many_beat_at_once(registry: Registry) -> None:
