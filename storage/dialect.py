@@ -7,6 +7,8 @@ while it is needed (the lease's beat during a read, Optuna's own nested sessions
 
 import contextlib
 import math
+import os
+import socket
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -20,6 +22,18 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Pending
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
 SHORTEST_CONNECT_TIMEOUT_S = 2
+
+LONGEST_HELD_S = 60
+"""How long a process that is frozen in the middle of a transaction may keep its locks."""
+
+KEEP_ALIVE_S = {
+    "TCP_KEEPIDLE": 15,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 30_000,
+}
+"""Socket options that find out within half a minute that the other end has gone without a word:
+a machine without power, a network that was unplugged. The kernel's own limits are hours."""
 
 _connect_until: ContextVar[float | None] = ContextVar("connect_until", default=None)
 
@@ -59,14 +73,17 @@ def make_engine(url: URL) -> Engine:
         options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False}
         options["poolclass"] = sa.pool.QueuePool
     elif backend == "postgresql":
+        held = f"-c idle_in_transaction_session_timeout={LONGEST_HELD_S}s"
         options["connect_args"] = {
-            # The URL's own options stay (a search_path); of two zones the last one holds.
-            "options": f"{url.query.get('options', '')} -c timezone=UTC".strip(),
+            # The URL's own options stay (a search_path); of two alike the last one holds.
+            "options": f"{held} {url.query.get('options', '')} -c timezone=UTC",
             "application_name": "study",
         }
     else:
         options["isolation_level"] = "READ COMMITTED"
-        options["connect_args"] = {"init_command": "SET time_zone = '+00:00'"}
+        # MySQL, which has no such limit, takes what MariaDB reads there for a comment.
+        held = f"/*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
+        options["connect_args"] = {"init_command": f"SET time_zone = '+00:00' {held}"}
     engine = sa.create_engine(url, **options)
     if backend == "sqlite":
         event.listen(engine, "connect", _set_sqlite_pragmas)
@@ -95,12 +112,26 @@ def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, An
     left_s = CONNECT_TIMEOUT_S if until is None else math.ceil(until - time.monotonic())
     timeout_s = max(SHORTEST_CONNECT_TIMEOUT_S, min(left_s, CONNECT_TIMEOUT_S))
     if dialect.name == "postgresql":
-        return dialect.connect(*args, **{"connect_timeout": timeout_s, **params})
+        connection = dialect.connect(*args, **{"connect_timeout": timeout_s, **params})
+        _keep_alive(connection.fileno())
+        return connection
     bounds = ("connect_timeout", "read_timeout", "write_timeout")
     connection = dialect.connect(*args, **(dict.fromkeys(bounds, timeout_s) | params))
     connection._read_timeout = params.get("read_timeout")
     connection._write_timeout = params.get("write_timeout")
+    _keep_alive(connection._sock.fileno())
     return connection
+
+
+def _keep_alive(descriptor: int) -> None:
+    """Let a connection whose other end is gone break soon, also while an answer is waited for."""
+    with socket.socket(fileno=os.dup(descriptor)) as connected:
+        if connected.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE_S.items():
+            if hasattr(socket, name):  # else another system: the kernel's own limits hold
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _set_sqlite_pragmas(connection: Any, _record: Any) -> None:

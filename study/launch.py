@@ -151,7 +151,7 @@ class Supervisor:
     def _wait(self, *, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         for child in self._children:
-            child.wait(max(0.1, deadline - time.monotonic()))
+            child.wait(max(0.0, deadline - time.monotonic()))
 
     def _forgive(self, n_ended: int) -> None:
         """Count deaths anew once a worker of this run, not of another, has ended a trial."""

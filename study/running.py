@@ -9,6 +9,7 @@ import faulthandler
 import math
 import os
 import socket
+import time
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -21,7 +22,7 @@ from study.child import STOP_SEEN, SUPERVISED, Settings
 from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
 from study.errors import StudyError
-from study.launch import Look, Stop, Supervisor, count_workers
+from study.launch import PATIENCE_S, Look, Stop, Supervisor, count_workers
 from study.opening import OpenStudy, load, read_spec, stored_versions
 from study.presence import Presence
 from study.recycle import Recycling
@@ -34,6 +35,9 @@ from study.workername import own_name
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
 """Reasons that do not count as failures: facts of the params."""
+
+SECOND_S = 1.9
+"""Within what a second signal has ended all, whatever the database does."""
 
 FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
 """What a finalize may take: so many mean trials, and so many seconds."""
@@ -90,7 +94,9 @@ def run_workers(
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
-    stop = StopRequest(lambda: None, lambda: _end_now(supervisor, stop))
+    stop = StopRequest(
+        lambda: _end_late(supervisor, stop, settings.drain_s), lambda: _end_now(supervisor, stop)
+    )
 
     def look(now: bool) -> Look:
         found = watch.tick(now=now) or status
@@ -178,9 +184,17 @@ def _warn_of_versions(opened: OpenStudy, view: View) -> None:
         view.say(f"warning: results may differ in their last bits here: {', '.join(found)}")
 
 
+def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
+    """End all some time after the first signal, where a database that hangs keeps this process."""
+    if not stop.ended.wait(drain_s + PATIENCE_S):
+        _end_now(supervisor, stop)
+
+
 def _end_now(supervisor: Supervisor, stop: StopRequest) -> None:
+    deadline = time.monotonic() + SECOND_S
     supervisor.end_now()
-    if not stop.ended.wait(1.0):  # this process's own look at the database may hang
+    # This process's own look at the database may hang.
+    if not stop.ended.wait(deadline - time.monotonic()):
         os._exit(INTERRUPTED if stop.by_interrupt else 0)
 
 

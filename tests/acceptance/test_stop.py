@@ -4,6 +4,9 @@ import signal
 
 import pytest
 
+from storage.rdb import open_storage
+from storage.registry import StopOrder
+from study.opening import open_study
 from tests.acceptance.processes import Place, is_alive
 from tests.acceptance.synthetic import expected, look, results, rows_of, slots
 
@@ -79,6 +82,23 @@ def test_worker_in_its_first_moments_leaves_at_once_when_it_is_asked_to(
         worker.wait_until(lambda: caught(worker.process.pid) & (1 << (signal.SIGTERM - 1)))
         worker.send(signal.SIGTERM)
         assert worker.wait().code == 0
+
+
+def test_worker_hears_a_stop_from_before_it_has_joined(place: Place, sqlite_url: str) -> None:
+    """Python still imports, and nobody can know of the worker yet: it leaves before it claims."""
+    endless = defining(place, sleep_s=600, n_steps=6000)
+    place.run("create", "--storage", sqlite_url, "--study", "s", *endless)
+    with place.start("worker", "--storage", sqlite_url, "--workers", 1) as worker:
+        worker.wait_until(lambda: caught(worker.process.pid))
+        worker.send(signal.SIGSTOP)
+        try:
+            storage = open_storage(sqlite_url)
+            open_study(storage, "s").registry().order_stop(StopOrder.new())
+            storage.close()
+        finally:
+            worker.send(signal.SIGCONT)
+        assert worker.wait().code == 0
+    assert place.ledger_lines() == []
 
 
 def caught(pid: int) -> int:

@@ -1,7 +1,9 @@
 """When the study's own state ends a run, and how much of its timeout is kept for a finalize."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from optuna.study import StudyDirection
@@ -10,9 +12,11 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.registry import Seen, StopOrder
 from storage.slots import Slots
-from study.launch import Stop
+from study import running
+from study.launch import Stop, Supervisor
 from study.opening import OpenStudy, open_study
 from study.running import _told_to_stop
+from study.signals import StopRequest
 from study.spec import StudySpec
 from study.status import StudyStatus, read_status
 
@@ -98,6 +102,34 @@ def test_timeout_that_was_raised_is_heard_before_time_is_kept_of_the_old_one(
     early = limited(opened, 100.0)
     limited(opened, 1000.0)
     assert _told_to_stop(early, used(opened, 95.0), "none", True) is None
+
+
+class Hangs:
+    """A supervisor whose workers are gone at once, and which hears nothing of its database."""
+
+    def end_now(self) -> None:
+        """End nothing."""
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("is_second", [False, True])
+def test_run_whose_database_hangs_ends_all_the_same(
+    ends: bool, is_second: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon after a second signal, and some time after a first; one that ends itself is left to."""
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    monkeypatch.setattr(running, "SECOND_S", 0.05)
+    monkeypatch.setattr(running, "PATIENCE_S", 0.05)
+    stop = StopRequest(lambda: None, lambda: None)
+    stop.by_interrupt = True
+    if ends:
+        stop.ended.set()
+    if is_second:
+        running._end_now(cast(Supervisor, Hangs()), stop)
+    else:
+        running._end_late(cast(Supervisor, Hangs()), stop, 0.05)
+    assert exits == ([] if ends else [130])
 
 
 def test_order_to_stop_is_heard_before_the_time(opened: OpenStudy) -> None:
