@@ -58,6 +58,9 @@ class Child:
     Attributes:
         log: The file that has what it prints.
         n_deaths: Ends with an error since a worker of this run last ended a trial itself.
+        n_barren: The same since one of its own processes did.
+        names: Of its processes as workers.
+        n_ended: How many trials these had ended when that was last looked up.
         start_at: Not before this moment of `time.monotonic` is it started again.
         is_done: Whether it is not started again.
     """
@@ -65,12 +68,13 @@ class Child:
     def __init__(self, opened: OpenStudy, index: int, settings: Settings, stop_seen: str) -> None:
         self.index = index
         self.log = settings.work.worker_log(index)
-        self.n_deaths = 0
+        self.n_deaths = self.n_barren = 0
+        self.names: list[str] = []
+        self.n_ended = 0
         self.start_at = 0.0
         self.is_done = False
         self._opened, self._settings, self._stop_seen = opened, settings, stop_seen
         self._process: subprocess.Popen[bytes] | None = None
-        self._name = ""
         self._tail_from = 0
         self._shown_to: int | None = None
 
@@ -85,7 +89,7 @@ class Child:
         if process is None or process.poll() is None:
             return None
         self._process = None
-        return self._name, process.returncode
+        return self.names[-1], process.returncode
 
     def send(self, number: int) -> None:
         """Send a signal, if there is a process."""
@@ -104,8 +108,8 @@ class Child:
             process.kill()
             process.wait()
 
-    def start(self) -> str:
-        """Start the process; return its name as a worker."""
+    def start(self) -> None:
+        """Start the process."""
         opened, key = self._opened, new_key()
         environment = {
             **os.environ,
@@ -136,8 +140,7 @@ class Child:
                 # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
                 start_new_session=True,
             )
-        self._name = name_of(self._process.pid, key)
-        return self._name
+        self.names.append(name_of(self._process.pid, key))
 
     def _open_log(self) -> BinaryIO:
         try:

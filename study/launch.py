@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from storage import attrs
 from storage.errors import StorageError
+from storage.slots import Slots
 from study.atomic import make_folder
 from study.child import Child, KernelKills, Settings, how_it_ended
 from study.errors import StudyError
@@ -25,6 +26,7 @@ from study.opening import OpenStudy, Say
 logger = logging.getLogger(__name__)
 
 MOST_DEATHS = 3
+MOST_BARREN = 6  # of one whose fellows finish trials: a slot that kills costs each three at most
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
 PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not leave
@@ -109,7 +111,6 @@ class Supervisor:
         self._kill_at = math.inf
         self._children = [Child(opened, i, settings, stop_seen) for i in range(n_workers)]
         self._kills = KernelKills()
-        self._workers: list[str] = []
         self._n_ended = 0
         self._draining = False
         self.last_words = ""
@@ -153,12 +154,16 @@ class Supervisor:
         for child in self._children:
             child.wait(max(0.0, deadline - time.monotonic()))
 
-    def _forgive(self, n_ended: int) -> None:
+    def _forgive(self, child: Child, slots: Slots) -> None:
         """Count deaths anew once a worker of this run, not of another, has ended a trial."""
+        n_ended = slots.count_ended_by([name for one in self._children for name in one.names])
         if n_ended != self._n_ended:
             self._n_ended = n_ended
-            for child in self._children:
-                child.n_deaths = 0
+            for one in self._children:
+                one.n_deaths = 0
+        n_own = slots.count_ended_by(child.names)
+        if n_own != child.n_ended:
+            child.n_ended, child.n_barren = n_own, 0
 
     def _drain(self, stop: Stop | None, *, is_done: bool) -> None:
         if (stop is not None or is_done) and not self._draining:
@@ -180,7 +185,7 @@ class Supervisor:
             if self._draining:
                 child.is_done = True
             elif time.monotonic() >= child.start_at:
-                self._workers.append(child.start())
+                child.start()
             return
         end = child.take_end()
         if end is None:
@@ -192,7 +197,9 @@ class Supervisor:
         if self._draining:
             child.is_done = True
             return
-        child.n_deaths += code != 0 and not now.is_away
+        if code != 0 and not now.is_away:
+            child.n_deaths += 1
+            child.n_barren += 1
         self._start_again(child, code)
 
     def _mourn(self, child: Child, worker: str, code: int) -> None:
@@ -210,16 +217,16 @@ class Supervisor:
             for trial in slots.requeue_crashed(worker, why, self._opened.spec.max_attempts):
                 self._say(f"trial {trial} ended with its worker: {reason}")
             registry.leave(worker, was_there=False)
-            self._forgive(slots.count_ended_by(self._workers))
+            self._forgive(child, slots)
         except StorageError as failure:
             logger.warning("what worker %s held is found stale later: %s", worker, failure)
 
     def _start_again(self, child: Child, code: int) -> None:
         how = how_it_ended(code)
-        if child.n_deaths >= MOST_DEATHS:
+        if child.n_deaths >= MOST_DEATHS or child.n_barren >= MOST_BARREN:
             child.is_done = True
             self.last_words = (
-                f"worker {child.index} died {child.n_deaths} times without finishing a trial "
+                f"worker {child.index} died {child.n_barren} times without finishing a trial "
                 f"({how}); the end of {child.log}:\n{child.tail()}"
             )
             if not all(other.is_done for other in self._children):
@@ -228,7 +235,7 @@ class Supervisor:
         if code == 0:
             self._say(f"worker {child.index} was asked to leave from outside; starting another")
             return
-        pause_s = min(FIRST_PAUSE_S * 2 ** max(0, child.n_deaths - 1), LONGEST_PAUSE_S)
+        pause_s = min(FIRST_PAUSE_S * 2 ** max(0, child.n_barren - 1), LONGEST_PAUSE_S)
         child.start_at = time.monotonic() + pause_s
         self._say(f"worker {child.index} died ({how}); starting it again in {pause_s:g} s")
 
