@@ -1,7 +1,9 @@
 """The numbers of a study: each slot counted once, where its newest attempt of ours stands."""
 
+import io
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
+from rich.console import Console
 
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
@@ -16,7 +19,9 @@ from storage.slots import Claim, Draw, Slot, Slots
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
 from study.spec import StudySpec
-from study.status import StudyStatus, eta_s, read_status, trials_json
+from study.status import StudyStatus, eta_s, list_workers, read_status, trials_json
+from study.watch import Watch
+from tests.integration.planned import age_heartbeat
 
 N_SLOTS = 6
 
@@ -168,6 +173,37 @@ def test_best_follows_the_direction_and_then_the_lowest_slot(
     storage.close()
     assert best is not None
     assert (best.slot, best.value) == (slot, values[slot])
+
+
+def test_worker_that_was_not_heard_of_is_gone(opened: OpenStudy) -> None:
+    """Neither itself nor its trial, for the grace period; one that was is listed as it says."""
+    registry, grace_s = opened.registry(), opened.spec.grace_s
+    registry.join("host:a:1", {"state": "waiting", "device": "cpu"})
+    registry.join("host:b:2", {"state": "waiting"})
+    assert {w.id: w.state for w in read_status(opened).workers} == {
+        "host:a:1": "waiting",
+        "host:b:2": "waiting",
+    }
+    here, gone = list_workers(
+        [replace(r, seen_s=n * (grace_s + 1)) for n, r in enumerate(registry.workers())],
+        [],
+        grace_s,
+    )
+    assert (here.host, here.pid, here.device, here.state) == ("host", 1, "cpu", "waiting")
+    assert (gone.id, gone.state) == ("host:b:2", "gone")
+
+
+def test_whoever_watches_opens_the_slots_of_the_lost(opened: OpenStudy) -> None:
+    """Where the last worker died there may be nobody else who looks."""
+    lost = claim(opened)
+    out = io.StringIO()
+    Watch(opened, Console(file=out)).tick()
+    assert "was lost" not in out.getvalue()
+    age_heartbeat(opened.slots, lost, opened.spec.grace_s + 1)
+    status = Watch(opened, Console(file=out)).tick()
+    assert status is not None
+    assert (status.lost, status.running, status.waiting) == (1, 0, N_SLOTS)
+    assert f"trial {lost.slot.trial} was lost; its slot is open again" in out.getvalue()
 
 
 def test_finished_study_is_done(opened: OpenStudy) -> None:
