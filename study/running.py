@@ -140,19 +140,8 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
         if not is_supervised:  # else its supervisor has looked
             look_for_marker(opened, settings.work, view.say)
         _warn_of_versions(opened, view)
-        ending.worker = worker = Worker(
-            opened,
-            load(opened),
-            settings.work,
-            stop=stop.event,
-            say=view.say,
-            drain_s=settings.drain_s,
-            recycling=Recycling(settings.recycle_after),
-            presence=presence,
-            replace=ending.replace,
-        )
-        worker.run()
-        presence.stays = worker.is_old and not stop.event.is_set()
+        if not stop.event.is_set():  # loading takes seconds
+            _work(opened, settings, view, ending, presence)
     if presence.stays:
         ending.replace()
     ending.is_over()
@@ -163,6 +152,26 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     last = read_status(opened)
     _refuse_broken(last, stop_seen)
     return 0 if stop.event.is_set() else _exit_code(last)
+
+
+def _work(
+    opened: OpenStudy, settings: Settings, view: View, ending: Ending, presence: Presence
+) -> None:
+    """Load objective and data, and run trials until the process is to end or to be replaced."""
+    stop = ending.stop
+    ending.worker = worker = Worker(
+        opened,
+        load(opened),
+        settings.work,
+        stop=stop.event,
+        say=view.say,
+        drain_s=settings.drain_s,
+        recycling=Recycling(settings.recycle_after),
+        presence=presence,
+        replace=ending.replace,
+    )
+    worker.run()
+    presence.stays = worker.is_old and not stop.event.is_set()
 
 
 def _presence(opened: OpenStudy, stop: StopRequest, stop_seen: str, view: View) -> Presence:
