@@ -253,7 +253,7 @@ def test_command_line_takes_the_commands_of_the_report() -> None:
     snapshot = snapshot_of([attempt(n) for n in range(4)], "a 'name' $(x)", **spec)
     name, values = parsed(run_command_of(snapshot))
     assert (name, values["study"], values["n_trials"]) == ("run", "a 'name' $(x)", 4)
-    assert (values["seed"], values["timeout"], values["trial_timeout"]) == (7, "90s", "5.5s")
+    assert (values["seed"], values["timeout_s"], values["trial_timeout_s"]) == (7, 90.0, 5.5)
     assert values["objective_option"] == ["a=1 2", "b='"]
     assert values["no_deterministic"] is True
     assert str(values["space"]) == "space.toml"
