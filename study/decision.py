@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from storage.reading import Attempt
-from study.companion import Companion, Training, slot_of
+from study.companion import Companion, Training, slot_of, stop_of
 from study.effort import Effort
 from study.errors import StudyError
 from study.evidence import Candidate, Evidence, Expected
@@ -64,7 +64,9 @@ class Decider:
     @property
     def first(self) -> Ending:
         """The best trial by value, trained once on all rows."""
-        return Ending((Training(slot_of(self._top[0]), self._epochs),))
+        best = self._top[0]
+        stop = stop_of([best], self._epochs)
+        return Ending((Training(slot_of(best), self._epochs, stop=stop),))
 
     def next(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
@@ -168,10 +170,9 @@ class Decider:
     def _members(self, found: Sequence[OutOfFold], choice: Choice) -> tuple[Training, ...]:
         """Return the trainings on all rows: of the chosen, then of the best beside it."""
         order = [choice.chosen, *(i for i in choice.order if i != choice.chosen)]
-        keys = [found[i].key for i in order[: self._effort.ensemble]]
         return tuple(
-            Training(slot, epochs, member=member)
-            for slot, epochs in keys
+            Training(*one.key, member=member, stop=one.stop)
+            for one in (found[i] for i in order[: self._effort.ensemble])
             for member in range(self._effort.seeds)
         )
 
@@ -203,6 +204,7 @@ class Decider:
             trial=attempt.trial,
             slot=slot,
             epochs=epochs,
+            stop=one.stop,
             value=float(attempt.value or 0.0),
             n_right=n_right,
             n=n,

@@ -103,10 +103,11 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
     found = by_value(newest.values(), search.spec.direction)
     if not found:
         states = [attempt.state.name for attempt in newest.values()]
+        pruned = f"{states.count('PRUNED')} pruned, " if "PRUNED" in states else ""
         waiting, running, failed = (states.count(n) for n in ("WAITING", "RUNNING", "FAIL"))
         raise StudyError(
             f"no finished trial in study '{search.name}' "
-            f"({waiting} waiting, {running} running, {failed} failed)",
+            f"({waiting} waiting, {running} running, {pruned}{failed} failed)",
             f"study run --study {search.name}   (study watch shows it)",
         )
     return found
@@ -229,7 +230,9 @@ class _Finalize:
             "best_trial": best.trial,
             "best_value": best.value,
             "n_trials": len(self._top),
+            "n_pruned": read_status(self._search).pruned,
             "epochs": ending.members[0].epochs,
+            "stopped_after": ending.members[0].stop or None,
             "shifted": ending.shifted,
             "effort": self._effort.to_json() if ending.evidence is not None else None,
         }

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from study.evidence import Evidence
+from study.evidence import Evidence, shown_epochs
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -63,7 +63,28 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
             "rows; what learned from all of them tends to be a little better."
         )
     why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
-    return "\n".join([f"{what}{shifts}.", *lines, *why])
+    return "\n".join([f"{what}{shifts}.", *lines, *why, *_epochs(facts, evidence)])
+
+
+def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
+    """Say what decided how long the networks trained, and what became of pruned trials."""
+    lines = []
+    if facts["stopped_after"]:
+        shown = shown_epochs(facts["stopped_after"], facts["epochs"])
+        kept = (
+            "the median of those whose weights its trainings on folds kept"
+            if evidence
+            else "those whose weights the trial kept"
+        )
+        lines.append(
+            f"On all rows it trained {shown} epochs, {kept}: without validation rows its callbacks "
+            "have nothing to stop it by."
+        )
+    if n_pruned := facts["n_pruned"]:
+        one = n_pruned == 1
+        who = "trial was no candidate: it was" if one else "trials were no candidates: they were"
+        lines.append(f"{n_pruned} pruned {who} not trained to the end.")
+    return lines
 
 
 def _table(facts: Mapping[str, Any], dataset: Any) -> str:
@@ -73,8 +94,8 @@ def _table(facts: Mapping[str, Any], dataset: Any) -> str:
         "trial, slot": f"{facts['trial']}, {facts['slot']}",
         "value of the trial": f"{facts['value']:.5f} on {len(dataset.valid)} validation rows",
         "looked at": f"{cost['n_trials']} trials, {cost['n_refits']} trainings after them",
-        "epochs, precision, threads": f"{facts['epochs']}, {facts['precision']}, "
-        f"{facts['threads']}",
+        "epochs, precision, threads": f"{shown_epochs(facts['stopped_after'], facts['epochs'])}, "
+        f"{facts['precision']}, {facts['threads']}",
         "study seed": facts["study_seed"],
         "training seeds": ", ".join(str(seed) for seed in facts["training_seeds"]),
         "training time of all": f"{cost['train_s']:.0f} s",
@@ -97,8 +118,8 @@ def _candidates(evidence: Evidence) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {c.trial} | {c.epochs} | {c.value:.5f} | {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f})"
-        f" | {c.log_loss:.5f} | {c.verdict} |"
+        f"| {c.trial} | {c.shown_epochs} | {c.value:.5f} "
+        f"| {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f}) | {c.log_loss:.5f} | {c.verdict} |"
         for c in evidence.candidates
     ]
     return "\n".join(lines)

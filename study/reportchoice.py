@@ -38,7 +38,7 @@ def render_candidates(evidence: Evidence | None) -> Html:
                 share(candidate.accuracy),
                 f"{share(candidate.low)} to {share(candidate.high)}",
                 f"{candidate.log_loss:.4f}",
-                candidate.epochs,
+                candidate.shown_epochs,
                 flop,
                 candidate.verdict,
             ]
