@@ -27,6 +27,7 @@ from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
 from study.running import View, run_workers
+from study.snapshot import epochs_of, info_of, read_snapshot
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.watch import duration
@@ -261,16 +262,20 @@ class _Finalize:
 
     def _cost(self, finished: Mapping[Training, Attempt]) -> dict[str, Any]:
         """Return what search and finalize have trained so far."""
-        infos = [a.user_attrs.get(attrs.INFO) or {} for a in [*self._top, *finished.values()]]
+        searched = [a for a in read_snapshot(self._search).newest.values() if a.params]
+        attempts = [*searched, *finished.values()]
 
         def total(name: str) -> float | None:
-            known = [info[name] for info in infos if name in info]
+            known = [number for a in attempts if (number := info_of(a, name)) is not None]
             return sum(known) if known else None
 
+        train_s = total("train_s")
         return {
             "n_trials": len(self._top),
+            "n_configurations": len(searched),
             "n_refits": len(finished),
-            "train_s": round(total("train_s") or 0.0, 1),
+            "n_epochs": sum(map(epochs_of, attempts)),
+            "train_s": None if train_s is None else round(train_s, 1),
             "images": total("images"),
             "flop": total("flop"),
         }

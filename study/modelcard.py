@@ -24,7 +24,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         _params(facts),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
-        _use(dataset),
+        *([_use(dataset)] if "model.keras" in facts["outputs"] else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -93,12 +93,13 @@ def _table(facts: Mapping[str, Any], dataset: Any) -> str:
     rows = {
         "trial, slot": f"{facts['trial']}, {facts['slot']}",
         "value of the trial": f"{facts['value']:.5f} on {len(dataset.valid)} validation rows",
-        "looked at": f"{cost['n_trials']} trials, {cost['n_refits']} trainings after them",
+        "looked at": f"{cost['n_configurations']} configurations ({cost['n_trials']} trained to "
+        f"the end), {cost['n_refits']} trainings after them, {cost['n_epochs']} epochs in all",
         "epochs, precision, threads": f"{shown_epochs(facts['stopped_after'], facts['epochs'])}, "
         f"{facts['precision']}, {facts['threads']}",
         "study seed": facts["study_seed"],
         "training seeds": ", ".join(str(seed) for seed in facts["training_seeds"]),
-        "training time of all": f"{cost['train_s']:.0f} s",
+        "training time of all": f"{cost['train_s']:.0f} s" if cost["train_s"] else "not known",
         "images trained": f"{cost['images']:.3g}" if cost["images"] else "not known",
         "FLOP": f"{cost['flop']:.3g}" if cost["flop"] else "not known",
         "images": f"{dataset.side}x{dataset.side}, {dataset.n_classes} classes, "
@@ -131,13 +132,18 @@ def _recall(evidence: Evidence, dataset: Any) -> str:
     for number, name in enumerate(dataset.classes):
         mine = evidence.labels == number
         recall = float(np.mean(said[mine] == number)) if mine.any() else float("nan")
-        lines.append(f"| {name} | {int(mine.sum())} | {recall:.4f} |")
+        lines.append(f"| {_cell(name)} | {int(mine.sum())} | {recall:.4f} |")
     return "\n".join(lines)
 
 
 def _params(facts: Mapping[str, Any]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in facts["params"].items()]
+    lines = [f"| {name} | {_cell(value)} |" for name, value in facts["params"].items()]
     return "\n".join(["## Params", "", "| name | value |", "|---|---|", *lines])
+
+
+def _cell(value: object) -> str:
+    """Return a text that does not end its cell of a table."""
+    return str(value).replace("|", "\\|")
 
 
 def _use(dataset: Any) -> str:

@@ -140,9 +140,10 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
     """Return the result in one sentence, with how far it can be trusted."""
     if evidence is not None:
         expected = evidence.expected
+        score, low, high = map(share, (expected.score, expected.low, expected.high))
         return (
-            f"On the {expected.n_test:,} test images a score of {share(expected.score)} is to be "
-            f"expected (95 % interval: {share(expected.low)} to {share(expected.high)})."
+            f"On the {expected.n_test:,} test images a score of {score} is to be expected "
+            f"({share(0.95, 0)} interval: {low} to {high})."
         )
     if snapshot.spec.refits is not None:
         return (

@@ -90,9 +90,20 @@ def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
     workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
     rows.append(("Worker processes", f"{len(workers):,}"))
     cost = facts.get("cost") if facts else None
-    if isinstance(cost, Mapping) and isinstance(cost.get("n_refits"), int):
-        rows.append(("Trainings of the finalize", f"{cost['n_refits']:,}"))
+    if isinstance(cost, Mapping):
+        rows += _of_finalize(cost)
     return pairs(rows)
+
+
+def _of_finalize(cost: Mapping[str, Any]) -> list[tuple[object, object]]:
+    rows: list[tuple[object, object]] = []
+    if isinstance(n_refits := cost.get("n_refits"), int):
+        rows.append(("Trainings of the finalize", f"{n_refits:,}"))
+    if isinstance(n_epochs := cost.get("n_epochs"), int):
+        rows.append(("Epochs, with those of the search", f"{n_epochs:,}"))
+    if isinstance(flop := cost.get("flop"), float):
+        rows.append(("FLOP, with those of the search", f"{flop:.2g}"))
+    return rows
 
 
 def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
