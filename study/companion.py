@@ -56,6 +56,12 @@ class Training:
         return params
 
 
+def n_units(training: Training, epochs: int) -> float:
+    """Return the work of a training, in trainings of a search with so many epochs."""
+    rows = 1.0 if training.fold == ALL_ROWS else 1 - 1 / training.n_folds
+    return rows * (training.stop or training.epochs) / epochs
+
+
 def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
     """Return the epochs that a training on all rows runs, as the `Training.stop` of it.
 

@@ -6,7 +6,7 @@ that was interrupted comes to the same decisions from what is in the database.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,11 +37,13 @@ class Ending:
         members: Trainings on all rows whose networks are averaged.
         shifted: Whether predictions are averaged over small shifts.
         evidence: None where nothing was trained on folds.
+        n_lost: Networks that were to be members and failed.
     """
 
     members: tuple[Training, ...]
     shifted: bool = False
     evidence: Evidence | None = None
+    n_lost: int = 0
 
 
 class Decider:
@@ -111,7 +113,8 @@ class Decider:
                 "the chosen configuration could not be trained on all rows",
                 f"study trials --study {name}   (shows why; study retry --failed --study {name})",
             )
-        return Ending(trained, ending.shifted, ending.evidence)
+        n_lost = len(ending.members) - len(trained)
+        return replace(ending, members=trained, n_lost=n_lost)
 
     def _open_stage(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]

@@ -106,7 +106,7 @@ def test_network_that_failed_on_all_rows_is_left_out() -> None:
     """The submission is of those that are there; without any there is none."""
     members = [Training(3, EPOCHS, member=n) for n in (0, 1)]
     _, ending = drive(World(WRONG, failing=members[:1]), VALUES, EFFORT)
-    assert ending.members == (members[1],)
+    assert (ending.members, ending.n_lost) == ((members[1],), 1)
     with pytest.raises(StudyError, match="could not be trained on all rows") as error:
         drive(World(WRONG, failing=members), VALUES, EFFORT)
     assert "--study s.finalize" in (error.value.hint or "")
@@ -215,6 +215,7 @@ def test_ensemble_takes_the_next_best_too() -> None:
     assert order == [(3, 8, 0), (3, 8, 1), (3, 4, 0), (3, 4, 1)]
     _, ending = drive(World(WRONG), VALUES, replace(EFFORT, ensemble=9))
     assert [t.candidate for t in ending.members] == [3, 3, 7, 7]
+    assert ending.n_lost == 0
 
 
 def test_what_stopped_early_on_folds_runs_as_long_on_all_rows() -> None:
