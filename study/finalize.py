@@ -26,8 +26,8 @@ from study.launch import count_workers
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
+from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
-from study.snapshot import epochs_of, info_of, read_snapshot
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.watch import duration

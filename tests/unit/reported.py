@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.reading import Attempt
 from study.evidence import Candidate, Evidence, Expected
-from study.snapshot import Snapshot
+from study.report.snapshot import Snapshot
 from study.spec import StudySpec
 
 START = datetime(2026, 1, 2, 3, 4, 5)

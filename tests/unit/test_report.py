@@ -17,8 +17,8 @@ from storage.rdb import open_storage
 from storage.reading import Attempt
 from storage.slots import Slots
 from study.opening import open_study
-from study.report import headline, render_report, write_report
-from study.snapshot import Snapshot
+from study.report.build import headline, render_report, write_report
+from study.report.snapshot import Snapshot
 from tests.unit.competition import write
 from tests.unit.reported import Page, attempt, evidence_of, params_of, snapshot_of, spec_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.space import SearchSpace
-from study.snapshot import Snapshot
+from study.report.snapshot import Snapshot
 
 FRESH = "sqlite:///again.db"
 SPACE_FILE = "space.toml"

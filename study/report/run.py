@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.reading import Attempt
 from study.markup import Html, folded, pairs, paragraph, table, tag
-from study.reproduce import (
+from study.report.reproduce import (
     FRESH,
     SPACE_FILE,
     caveats,
@@ -20,7 +20,7 @@ from study.reproduce import (
     shown,
     space_toml,
 )
-from study.snapshot import Snapshot, info_of, reason_of, standing
+from study.report.snapshot import Snapshot, info_of, reason_of, standing
 from study.watch import duration as spaced_duration
 
 LONGEST_MESSAGE = 300
