@@ -4,7 +4,9 @@ Decides which sections there are, in which order, and what the first sentence sa
 content is decided in a file of its own.
 """
 
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +59,11 @@ def render_report(
 ) -> str:
     """Return the page: a pure function of its arguments. See `write_report`."""
     figures = Figures()
-    classes = dataset.classes if dataset is not None else None
     contents = [
         ("result", "Result", _result(snapshot, evidence)),
         ("search", "The search", _search(snapshot, figures)),
         ("curves", "Learning curves", _curves(snapshot, figures)),
-        ("choice", "The choice", render_candidates(evidence)),
-        ("classes", "Confusion and recall", render_confusion(evidence, classes)),
-        ("mistakes", "Mistakes", render_gallery(evidence, dataset)),
-        ("calibration", "Calibration", render_calibration(evidence)),
+        *_choice(snapshot, evidence, dataset),
         ("failures", "Failures", render_failures(snapshot)),
         ("time", "Time and cost", render_time(snapshot, facts)),
         ("environment", "Environment", render_environment(snapshot, facts)),
@@ -73,6 +71,29 @@ def render_report(
     sections = [Section(*content) for content in contents]
     footer = paragraph(f"Written by study report on {moment(snapshot.at)}.", class_="note")
     return render_page(snapshot.name, _header(snapshot), sections, figures, footer)
+
+
+def _choice(
+    snapshot: Snapshot, evidence: Evidence | None, dataset: Dataset | None
+) -> list[tuple[str, str, Html]]:
+    """Return what a finalize has found; before it, where it comes from, if it can come at all."""
+    if evidence is not None:
+        classes = dataset.classes if dataset is not None else None
+        return [
+            ("choice", "The choice", render_candidates(evidence)),
+            ("classes", "Confusion and recall", render_confusion(evidence, classes)),
+            ("mistakes", "Mistakes", render_gallery(evidence, dataset)),
+            ("calibration", "Calibration", render_calibration(evidence)),
+        ]
+    if snapshot.spec.data is None or snapshot.spec.refits is not None:
+        return []
+    later = paragraph(
+        "The best candidates with their intervals, the mistakes as pictures, and how sure the "
+        "network was come with ",
+        tag("code", f"study finalize --study {shlex.quote(snapshot.name)}"),
+        ", which trains the best trials anew on folds of the labelled rows.",
+    )
+    return [("choice", "The choice", later)]
 
 
 def _header(snapshot: Snapshot) -> Html:
@@ -105,7 +126,7 @@ def _result(snapshot: Snapshot, evidence: Evidence | None) -> Html:
     if evidence is not None:
         rows.append(("Chosen", f"trial {evidence.choice.trial}"))
     if best is not None:
-        rows.append(("Best value in the search", f"{_value(best)} (trial {best.trial})"))
+        rows.append(("Best in the search", f"{_value(best)} (trial {best.trial})"))
     if evidence is not None and evidence.expected.luck is not None:
         rows.append(("Luck in that value, about", f"{100 * evidence.expected.luck:.2f} points"))
     rows.append(("Finished", f"{counts[TrialState.COMPLETE]:,} of {len(snapshot.newest):,} slots"))
@@ -156,8 +177,9 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
     value = _value(best)
     if n == 1:
         return f"The one finished trial, {best.trial}, has the value {value}: too few to choose."
+    when = "" if snapshot.is_done else " so far"
     return (
-        f"The best value so far is {value} (trial {best.trial} of {n:,} finished), which flatters: "
+        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which flatters: "
         "the best of many looks better than it is."
     )
 
@@ -176,7 +198,9 @@ def _search(snapshot: Snapshot, figures: Figures) -> Html:
         parts.append(tag("h3", "Value by param"))
         note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
         parts.append(paragraph(note, class_="note"))
-        parts.append(tag("div", *(figures.place(plot) for plot in slices), class_="small"))
+        # What is not drawn is the same in all of them, and stands above.
+        bare = (replace(plot, note="") for plot in slices)
+        parts.append(tag("div", *(figures.place(plot) for plot in bare), class_="small"))
     return join(parts)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from study.evidence import Evidence
 from study.markup import Html, paragraph, table, tag
-from study.report.choice import LATER, share
+from study.report.choice import share
 from study.score import wilson
 
 N_BINS = 10
@@ -59,10 +59,8 @@ def reliability(
     return bins, sum(b.n / n * abs(b.right - b.said) for b in bins)
 
 
-def render_calibration(evidence: Evidence | None) -> Html:
+def render_calibration(evidence: Evidence) -> Html:
     """Return the reliability diagram and the expected calibration error."""
-    if evidence is None:
-        return paragraph(LATER)
     bins, error = reliability(evidence.probabilities, evidence.labels)
     n = sum(b.n for b in bins)
     if not n:

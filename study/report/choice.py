@@ -8,15 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from study.evidence import Candidate, Evidence
-from study.markup import Html, join, number, paragraph, table, tag
-
-LATER = join(
-    [
-        "It comes with ",
-        tag("code", "study finalize"),
-        ", which trains the best trials anew on folds of the labelled rows.",
-    ]
-)
+from study.markup import Html, number, paragraph, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:
@@ -24,10 +16,8 @@ def share(value: float, digits: int = 2) -> str:
     return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
-def render_candidates(evidence: Evidence | None) -> Html:
+def render_candidates(evidence: Evidence) -> Html:
     """Return the candidates with their intervals, and why the choice fell."""
-    if evidence is None:
-        return paragraph(LATER)
     rows, chosen = [], evidence.candidates.index(evidence.choice)
     counts_flop = any(candidate.flop is not None for candidate in evidence.candidates)
     for candidate in evidence.candidates:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.evidence import Evidence
-from study.markup import Html, folded, paragraph, table, tag
-from study.report.choice import LATER, share
+from study.markup import Html, folded, table, tag
+from study.report.choice import share
 
 MOST_CLASSES = 20
 """More of them make no readable matrix; then the most frequent confusions are listed."""
@@ -15,14 +15,12 @@ MOST_CLASSES = 20
 MOST_CONFUSIONS = 30
 
 
-def render_confusion(evidence: Evidence | None, classes: Sequence[str] | None) -> Html:
+def render_confusion(evidence: Evidence, classes: Sequence[str] | None) -> Html:
     """Return the confusion matrix and the recall of each class.
 
     Args:
         classes: Names by index; the indexes themselves where the data is not at hand.
     """
-    if evidence is None:
-        return paragraph(LATER)
     counts = confusion(evidence)
     names = list(classes) if classes is not None else [str(k) for k in range(len(counts))]
     parts = [_matrix(counts, names) if len(names) <= MOST_CLASSES else None]

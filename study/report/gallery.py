@@ -24,10 +24,8 @@ def mistakes(evidence: Evidence) -> NDArray[np.int64]:
     return wrong[np.argsort(-sureness, kind="stable")]
 
 
-def render_gallery(evidence: Evidence | None, dataset: Dataset | None) -> Html:
+def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
     """Return the section's content."""
-    if evidence is None:
-        return paragraph("Pictures of the mistakes come with ", tag("code", "study finalize"), ".")
     if dataset is None:
         return paragraph("The images were not at hand when this page was written.")
     wrong = mistakes(evidence)

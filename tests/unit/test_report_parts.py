@@ -172,7 +172,6 @@ def test_gallery_is_bounded_and_may_be_empty(dataset: Dataset) -> None:
     none = replace(evidence, labels=right)
     assert "all 60 rows were told right" in render_gallery(none, dataset)
     assert "not at hand" in render_gallery(evidence, None)
-    assert "study finalize" in render_gallery(None, dataset)
 
 
 def test_calibration_error_is_the_mean_distance_of_the_bins() -> None:
