@@ -75,11 +75,13 @@ venv:
 LOCK = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 
-lock: venv ## write requirements.lock and requirements-dev.lock anew from pyproject.toml
+lock: venv ## write the requirements*.lock files anew from pyproject.toml
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --extra demo --output-file requirements.lock >/dev/null
 	$(LOCK) --extra demo --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	sed '/^scikit-learn==/d' requirements.lock > $(VENV)/peers-constraint.txt # scikeras needs an older one
+	$(LOCK) --extra peers --constraint $(VENV)/peers-constraint.txt --output-file requirements-peers.lock >/dev/null
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find benchmarks objectives storage study tests -name __pycache__ -type d -exec rm -rf {} +

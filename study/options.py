@@ -189,12 +189,18 @@ class Defining:
         Sampler | None,
         _option(
             "--sampler",
-            "random is the same for any number of workers; the others are Optuna's, and what they "
-            "choose depends on timing (random)",
+            "random: params are a function of seed and slot. The others are Optuna's: they look "
+            "at what is finished, so params depend on timing and cannot be made again with several "
+            "workers; training seeds stay the slots' own (random)",
         ),
     ] = None
     pruner: Annotated[
-        Pruner | None, _option("--pruner", "Optuna's; what they end depends on timing (none)")
+        Pruner | None,
+        _option(
+            "--pruner",
+            "Optuna's: ends trials early, after an epoch; which ones depends on timing. Touches no "
+            "trial's params or training seed (none)",
+        ),
     ] = None
     objective_option: Annotated[
         list[str] | None,

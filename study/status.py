@@ -17,6 +17,7 @@ from storage.transaction import patiently
 from study.errors import StudyError
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
+from study.trialcost import Cost, cost_of, mean_cost
 from study.workername import host_of, pid_of
 
 LOOK_WAIT_S = 60.0
@@ -61,6 +62,7 @@ class StudyStatus:
         images_per_s: Of the trials in progress together, from those that finished; None if unknown.
         trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
         seen: What the study tells its workers: the newest stop order, the time used.
+        trial_cost: Mean cost of the trials that told theirs.
     """
 
     study: str
@@ -80,6 +82,7 @@ class StudyStatus:
     images_per_s: float | None
     trial_s: float | None
     seen: Seen
+    trial_cost: Cost | None = None
 
     @property
     def n_final(self) -> int:
@@ -89,7 +92,8 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        del found["reasons"], found["images_per_s"], found["trial_s"], found["seen"]
+        for name in ("reasons", "images_per_s", "trial_s", "trial_cost", "seen"):
+            del found[name]
         return jsonable(found)  # type: ignore[no-any-return]
 
 
@@ -141,6 +145,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         images_per_s=_images_per_s(attempts, len(running)),
         trial_s=trial_s,
         seen=seen,
+        trial_cost=mean_cost(map(_cost, attempts)),
     )
 
 
@@ -176,9 +181,11 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
                 "started_at": iso_utc(a.started_at),
                 "finished_at": iso_utc(a.finished_at),
                 "intermediate": {str(step): value for step, value in a.reports.items()},
+                "cost": cost and asdict(cost),
             }
         )
         for a in attempts
+        for cost in [_cost(a)]
     ]
 
 
@@ -280,9 +287,10 @@ def _expected_trial_s(opened: OpenStudy) -> float | None:
 
 
 def _images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
-    rates = [
-        rate
-        for a in attempts
-        if isinstance(rate := (a.user_attrs.get(attrs.INFO) or {}).get("images_per_s"), float)
-    ]
+    costs = [cost for a in attempts if (cost := _cost(a)) is not None]
+    rates = [rate for cost in costs if (rate := cost.images_per_s) is not None]
     return n_running * sum(rates) / len(rates) if rates and n_running else None
+
+
+def _cost(attempt: Attempt) -> Cost | None:
+    return cost_of(attempt.user_attrs.get(attrs.INFO))

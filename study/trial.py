@@ -29,6 +29,7 @@ from study.device import DeviceLock, device_name
 from study.logs import last_lines
 from study.opening import Loaded, OpenStudy, Say
 from study.suggesting import Suggester
+from study.trialcost import cost_of
 from study.workdir import WorkDir
 
 logger = logging.getLogger(__name__)
@@ -223,7 +224,9 @@ class _Attempt:
         info = {attrs.INFO: fitted.info} if fitted.info else {}
         self._log.write(f"complete: {value!r}")
         self._finish(TrialState.COMPLETE, value, info, fitted.kept)
-        self._place.say(f"trial {slot.trial} (slot {slot.slot}) complete: {value:.5f}")
+        cost = cost_of(fitted.info)
+        told = f"complete: {value:.5f}{f', {cost}' if cost else ''}"
+        self._place.say(f"trial {slot.trial} (slot {slot.slot}) {told}")
 
     def _finish(
         self,

@@ -16,8 +16,9 @@ from objectives.cost import default_epochs
 from objectives.errors import DataError
 from objectives.kaggle import Split
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
+from objectives.scoring import score
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import epoch_order, score
+from objectives.training import epoch_order
 
 
 def drawn(seed: int) -> dict[str, object]:
