@@ -185,7 +185,8 @@ def training_identity(
         backend.append(str(details.get("device_name", "GPU")))
     parts = {**asdict(options), "params": dict(params), "seed": seed, "backend": backend}
     parts |= {"data": dataset.fingerprint, "rows": rows.hexdigest()}
-    del parts["checkpoint_every"]
+    for name in ("checkpoint_every", "stop_after"):  # no epoch's bits depend on them
+        del parts[name]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
 
 

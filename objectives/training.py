@@ -65,8 +65,8 @@ def fit_network(
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
         None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
         `images_per_s` (without the first step, which builds the graph), `n_epochs`,
-        `resumed_epochs` (if any), `images`, `flop` (see `cost.training_cost`), and what `_Training`
-        notes.
+        `kept_epochs` (if other weights were put back), `resumed_epochs` (if any), `images`, `flop`
+        (see `cost.training_cost`), and what `_Training` notes.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -121,6 +121,7 @@ class _Training:
         keras.utils.clear_session()
         settings = {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
+        self._stop_after = options.stop_after or options.epochs
         self._metric, self._durations = options.metric, durations
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
@@ -170,7 +171,8 @@ class _Training:
                     logs |= {"val_accuracy": done.accuracy, "val_loss": done.loss}
                 self._callbacks.on_epoch_end(epoch, logs)
                 done.values.append(self._value(done))
-                done.stopped = bool(self._network.stop_training)
+                stops = epoch + 1 == self._stop_after
+                done.stopped = stops or bool(self._network.stop_training)
                 with self._durations.of("checkpoint"):
                     checkpoints.save(done)
                 with self._durations.of("report"):
@@ -190,6 +192,8 @@ class _Training:
         if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
             done.accuracy, done.loss = self._score()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
+        if (n_kept := self.state.restored_epochs()) is not None:
+            info["kept_epochs"] = float(n_kept)
         n_images = len(done.values) * self._n_steps * self._batch_size
         with self._durations.of("cost"):
             info |= training_cost(self._serving, self._dataset.side, n_images)

@@ -109,7 +109,7 @@ def report_command(
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
     from study.atomic import make_folder
-    from study.report import write_report
+    from study.report.build import write_report
 
     opened = open_by_url(storage, study, data)
     dataset, evidence = _what_folds_say(opened)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.space import SearchSpace
-from study.snapshot import Snapshot
+from study.report.snapshot import Snapshot
 
 FRESH = "sqlite:///again.db"
 SPACE_FILE = "space.toml"
@@ -48,16 +48,17 @@ def run_command_of(snapshot: Snapshot) -> str:
 
 
 def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = None) -> str:
-    """Return `study finalize ...`.
+    """Return `study finalize ...`, one option a line.
 
     Args:
         effort: The sizes of the finalize that was, as in its manifest; None where it was quick.
     """
     name = shlex.quote(snapshot.name)
     data = shlex.quote(snapshot.data or "DIR")
-    command = f"study finalize --data {data} --storage {FRESH} --study {name} --out out"
+    where = [f"--data {data}", f"--storage {FRESH}", f"--study {name}", "--out out"]
     sizes = {key.replace("_", "-"): value for key, value in (effort or {}).items()}
-    return " ".join([command, *(f"--{key} {value}" for key, value in sizes.items())])
+    options = [*where, *(f"--{key} {value}" for key, value in sizes.items())]
+    return " \\\n  ".join(["study finalize", *options])
 
 
 def space_toml(snapshot: Snapshot) -> str:
@@ -75,8 +76,10 @@ def shown(reference: str | None) -> str:
 def caveats(snapshot: Snapshot) -> list[str]:
     """Return what the commands alone do not bring back, a sentence each."""
     spec, found = snapshot.spec, []
-    if spec.sampler != "random" or spec.pruner != "none":
-        found.append("Sampler and pruner depend on timing: another run draws other params.")
+    if spec.sampler != "random":
+        found.append("The sampler depends on timing: another run draws other params.")
+    if spec.pruner != "none":
+        found.append("The pruner depends on timing: another run ends other trials early.")
     if snapshot.n_added:
         found.append(f"{snapshot.n_added} slots came by study add; they are to be added again.")
     if not spec.deterministic:

@@ -1,7 +1,7 @@
 """Whether the network is right as often as it says: reliability diagram and calibration error.
 
 Sureness is the probability of the class that is said. Drawn as plain SVG, as the intervals of
-`reportchoice.py` are.
+`choice.py` are.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from study.evidence import Evidence
 from study.markup import Html, paragraph, table, tag
-from study.reportchoice import LATER, share
+from study.report.choice import LATER, share
 from study.score import wilson
 
 N_BINS = 10

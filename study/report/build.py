@@ -13,18 +13,18 @@ from optuna.trial import TrialState
 from objectives.kaggle import Dataset
 from storage.reading import Attempt
 from study.atomic import write_text
-from study.calibration import render_calibration
-from study.confusion import render_confusion
 from study.evidence import Evidence
-from study.gallery import render_gallery
-from study.learningcurves import curves_plot
 from study.markup import Html, join, number, pairs, paragraph, tag
 from study.opening import OpenStudy
-from study.reportchoice import render_candidates, share
-from study.reportpage import Figures, Section, render_page
-from study.reportplots import search_plots
-from study.reportrun import moment, render_environment, render_failures, render_time
-from study.snapshot import Snapshot, read_snapshot
+from study.report.calibration import render_calibration
+from study.report.choice import render_candidates, share
+from study.report.confusion import render_confusion
+from study.report.curves import curves_plot
+from study.report.gallery import render_gallery
+from study.report.page import Figures, Section, render_page
+from study.report.plots import search_plots
+from study.report.run import moment, render_environment, render_failures, render_time
+from study.report.snapshot import Snapshot, read_snapshot
 
 
 def write_report(
@@ -140,9 +140,10 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
     """Return the result in one sentence, with how far it can be trusted."""
     if evidence is not None:
         expected = evidence.expected
+        score, low, high = map(share, (expected.score, expected.low, expected.high))
         return (
-            f"On the {expected.n_test:,} test images a score of {share(expected.score)} is to be "
-            f"expected (95 % interval: {share(expected.low)} to {share(expected.high)})."
+            f"On the {expected.n_test:,} test images a score of {score} is to be expected "
+            f"({share(0.95, 0)} interval: {low} to {high})."
         )
     if snapshot.spec.refits is not None:
         return (

@@ -1,7 +1,7 @@
 """A figure as plotly.js takes it: plain JSON, rounded, with text that is text and no more.
 
 Decides colours, the range that a plot shows of its values, and what of a figure is kept. Colours
-that depend on light or dark are the page's (`reportpage.py`).
+that depend on light or dark are the page's (`page.py`).
 """
 
 import html

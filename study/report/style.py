@@ -55,7 +55,7 @@ tr.marked > * { background: var(--mark); font-weight: 600; }
 .matrix { width: auto; } .matrix th, .matrix td { text-align: right; padding: .3rem .5rem;
   min-width: 2.4rem; border: 1px solid var(--line); }
 @media (max-width: 30rem) { .matrix { font-size: .8rem; } .matrix th, .matrix td {
-  padding: .3rem; min-width: 1.75rem; } }
+  padding: .3rem .15rem; min-width: 1.5rem; } }
 .matrix td { color: var(--soft); background: color-mix(in srgb, var(--orange) var(--depth, 0%),
   var(--page)); }
 .matrix td[style] { color: var(--ink); background: color-mix(in srgb, var(--orange)
@@ -74,11 +74,13 @@ figure { margin: 0 0 1.5rem; }
 .interval line { stroke: var(--soft); stroke-width: 2; } .interval circle { fill: var(--soft); }
 .interval.chosen line { stroke: var(--blue); stroke-width: 3; }
 .interval.chosen circle { fill: var(--blue); }
+@media (max-width: 30rem) { .intervals { grid-template-columns: 1fr; }
+  .intervals > span:empty { display: none; } }
 .ends { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem;
   border-top: 1px solid var(--line); }
 .beside { display: grid; gap: 0 2rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-.diagram { width: 100%; max-width: 22rem; display: block; font-size: 11px; }
+.diagram { width: 100%; max-width: 22rem; display: block; font-size: 11px; overflow: visible; }
 .diagram text { fill: var(--soft); } .axes rect { fill: none; stroke: var(--line); }
 .ideal { stroke: var(--soft); stroke-dasharray: 4 4; }
 .bin line { stroke: var(--blue); stroke-width: 2; }

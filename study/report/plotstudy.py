@@ -16,7 +16,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from storage.reading import Attempt
-from study.snapshot import Snapshot
+from study.report.snapshot import Snapshot
 
 
 def completed(snapshot: Snapshot) -> list[Attempt]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from storage.reading import Attempt
-from study.figure import BLUE, ORANGE, SCALE, Plot, axes, frame
-from study.plotstudy import completed, plot_study, spread
-from study.snapshot import Snapshot
+from study.report.figure import BLUE, ORANGE, SCALE, Plot, axes, frame
+from study.report.plotstudy import completed, plot_study, spread
+from study.report.snapshot import Snapshot
 
 MOST_HISTORY, MOST_LINES, MOST_DOTS = 5000, 200, 400
 MOST_AXES = 8

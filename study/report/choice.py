@@ -20,8 +20,8 @@ LATER = join(
 
 
 def share(value: float, digits: int = 2) -> str:
-    """Return 0..1 as percent."""
-    return f"{100 * value:.{digits}f} %"
+    """Return 0..1 as percent, which no line break parts."""
+    return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def render_candidates(evidence: Evidence | None) -> Html:
@@ -29,6 +29,7 @@ def render_candidates(evidence: Evidence | None) -> Html:
     if evidence is None:
         return paragraph(LATER)
     rows, chosen = [], evidence.candidates.index(evidence.choice)
+    counts_flop = any(candidate.flop is not None for candidate in evidence.candidates)
     for candidate in evidence.candidates:
         flop = "" if candidate.flop is None else f"{candidate.flop:.2g}"
         rows.append(
@@ -38,13 +39,14 @@ def render_candidates(evidence: Evidence | None) -> Html:
                 share(candidate.accuracy),
                 f"{share(candidate.low)} to {share(candidate.high)}",
                 f"{candidate.log_loss:.4f}",
-                candidate.epochs,
-                flop,
+                candidate.shown_epochs,
+                *([flop] if counts_flop else []),
                 candidate.verdict,
             ]
         )
     head = ["Trial", "In the search", "On unseen rows", "95 % interval", "Log loss", "Epochs"]
-    head += ["FLOP", "Verdict"]
+    head += [*(["FLOP"] if counts_flop else []), "Verdict"]
+    flop_note = "FLOP is of one training on folds; " if counts_flop else ""
     caption = f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from"
     return tag(
         "div",
@@ -52,7 +54,7 @@ def render_candidates(evidence: Evidence | None) -> Html:
         _intervals(evidence.candidates, evidence.choice),
         table(caption, head, rows, numbers=head[:-1], marked=[chosen], class_="wordy"),
         paragraph(
-            "Log loss is in nats; FLOP is of one training on folds; the intervals are Wilson's.",
+            f"Log loss is in nats; {flop_note}the intervals are Wilson's.",
             class_="note",
         ),
     )

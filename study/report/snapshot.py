@@ -102,6 +102,11 @@ def info_of(attempt: Attempt, key: str) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
+def epochs_of(attempt: Attempt) -> int:
+    """Return how many epochs an attempt has trained, as far as it has said."""
+    return max(int(info_of(attempt, "n_epochs") or 0), len(attempt.reports))
+
+
 def read_snapshot(
     opened: OpenStudy, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Snapshot:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.figure import Plot, plain
 from study.markup import Html, join, tag
-from study.reportstyle import SCRIPT, STYLE
+from study.report.figure import Plot, plain
+from study.report.style import SCRIPT, STYLE
 
 
 @dataclass(frozen=True)

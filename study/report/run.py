@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.reading import Attempt
 from study.markup import Html, folded, pairs, paragraph, table, tag
-from study.reproduce import (
+from study.report.reproduce import (
     FRESH,
     SPACE_FILE,
     caveats,
@@ -20,7 +20,7 @@ from study.reproduce import (
     shown,
     space_toml,
 )
-from study.snapshot import Snapshot, info_of, reason_of, standing
+from study.report.snapshot import Snapshot, info_of, reason_of, standing
 from study.watch import duration as spaced_duration
 
 LONGEST_MESSAGE = 300
@@ -90,9 +90,20 @@ def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
     workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
     rows.append(("Worker processes", f"{len(workers):,}"))
     cost = facts.get("cost") if facts else None
-    if isinstance(cost, Mapping) and isinstance(cost.get("n_refits"), int):
-        rows.append(("Trainings of the finalize", f"{cost['n_refits']:,}"))
+    if isinstance(cost, Mapping):
+        rows += _of_finalize(cost)
     return pairs(rows)
+
+
+def _of_finalize(cost: Mapping[str, Any]) -> list[tuple[object, object]]:
+    rows: list[tuple[object, object]] = []
+    if isinstance(n_refits := cost.get("n_refits"), int):
+        rows.append(("Trainings of the finalize", f"{n_refits:,}"))
+    if isinstance(n_epochs := cost.get("n_epochs"), int):
+        rows.append(("Epochs, with those of the search", f"{n_epochs:,}"))
+    if isinstance(flop := cost.get("flop"), float):
+        rows.append(("FLOP, with those of the search", f"{flop:.2g}"))
+    return rows
 
 
 def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:

@@ -6,8 +6,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from storage.reading import Attempt
-from study.figure import GRAY, ORANGE, Plot, axes, frame
-from study.snapshot import Snapshot
+from study.report.figure import GRAY, ORANGE, Plot, axes, frame
+from study.report.snapshot import Snapshot
 
 MOST_CURVES, MOST_STEPS = 150, 200
 

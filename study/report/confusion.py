@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from study.evidence import Evidence
 from study.markup import Html, folded, paragraph, table, tag
-from study.reportchoice import LATER, share
+from study.report.choice import LATER, share
 
 MOST_CLASSES = 20
 """More of them make no readable matrix; then the most frequent confusions are listed."""
