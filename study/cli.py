@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, finishing, looking, steering
+from study import commands, fetching, finishing, looking, steering
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -71,6 +71,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "retry": steering.retry_command,
         "replay": looking.replay_command,
         "add": commands.add_command,
+        "fetch": fetching.fetch_command,
         "check": looking.check_command,
         "score": looking.score_command,
         "space": looking.space_command,
