@@ -22,6 +22,7 @@ from study.child import STOP_SEEN, SUPERVISED, Settings
 from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
 from study.errors import StudyError
+from study.harmless import harmless_lines
 from study.launch import PATIENCE_S, Look, Stop, Supervisor, count_workers
 from study.opening import OpenStudy, load, read_spec, stored_versions
 from study.presence import Presence
@@ -61,7 +62,8 @@ class View:
     def say(self, line: str) -> None:
         """Print one line to stderr, unless quiet."""
         if not self.quiet:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = harmless_lines(line)
+            self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def hold_stderr(self) -> None:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""

@@ -14,13 +14,15 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from storage.dialect import is_passing
 from storage.errors import StorageUnavailableError
+from study.harmless import harmless, harmless_lines
 from study.opening import OpenStudy
-from study.status import StudyStatus, WorkerStatus, read_status
+from study.status import StudyStatus, read_status
+from study.workertable import WorkerTable
+from study.workertable import duration as duration
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
@@ -28,26 +30,16 @@ LINE_EVERY_S = 10.0
 AWAY_POLL_S = 1.0
 
 
-def duration(seconds: float | None) -> str:
-    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
-
-
 def show_params(params: dict[str, object]) -> str:
     """Return `name=value` pairs, floats with three digits."""
     shown = {n: f"{v:.3g}" if isinstance(v, float) else str(v) for n, v in params.items()}
-    return " ".join(f"{name}={value}" for name, value in shown.items())
+    return harmless(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
 def summary(status: StudyStatus) -> str:
     """Return one line: done of N, running, failed, best, rate, ETA."""
-    parts = [f"{status.study}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
+    name = harmless(status.study)
+    parts = [f"{name}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
     if status.failed:
         parts.append(f"{status.failed} failed")
     if status.best:
@@ -63,37 +55,33 @@ def render(status: StudyStatus) -> RenderableType:
     """Return the live view: a bar, the counts, the best, and a row a worker."""
     counts = Text.assemble(
         (f"{status.n_final}", "bold"),
-        f" of {status.n_slots} done   {status.running} running   ",
+        f" of {status.n_slots} done   ",
+        f"{status.waiting} waiting   " if status.waiting else "",
+        f"{status.running} running   ",
         (f"{status.failed} failed", "red" if status.failed else "dim"),
         f"   {status.pruned} pruned" if status.pruned else "",
         f"   {status.images_per_s:,.0f} images/s" if status.images_per_s else "",
         f"   ETA {duration(status.eta_s)}" if not status.done else "   done",
     )
-    head = Text.assemble((status.study, "bold cyan"), "  ", counts)
+    head = Text.assemble((harmless(status.study), "bold cyan"), "  ", counts)
     bar = ProgressBar(total=max(1, status.n_slots), completed=status.n_final, width=None)
     parts: list[RenderableType] = [head, Padding(bar, 0)]
     if status.best:
         text = f"best {status.best.value:.5f}  trial {status.best.trial}  "
         parts.append(Text.assemble((text, "green"), (show_params(status.best.params), "dim")))
+    if failures := _failures(status):
+        parts.append(Text(failures, "red"))
     if status.workers:
-        parts.append(_workers_table(status.workers))
+        parts.append(WorkerTable(status.workers))
     return Group(*parts)
 
 
-def _workers_table(workers: list[WorkerStatus]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, justify in (("worker", "left"), ("trial", "right"), ("slot", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("epochs", justify="right")
-    table.add_column("seen", justify="right")
-    table.add_column("state")
-    for worker in workers:
-        style = "red" if worker.state == "gone" else ""
-        seen = f"{duration(worker.seen_s)} ago"
-        held = (worker.trial, worker.slot, worker.epoch)
-        shown = ["-" if number is None else str(number) for number in held]
-        table.add_row(worker.id, *shown, seen, worker.state, style=style)
-    return table
+def _failures(status: StudyStatus) -> str:
+    """Return what slots failed of, and how often trials were lost; empty where nothing was."""
+    counted = [f"{n} {reason}" for reason, n in sorted(status.reasons.items())]
+    failed = [f"failed: {', '.join(counted)}"] if counted else []
+    lost = [f"lost and opened again: {status.lost}"] if status.lost else []
+    return harmless("   ".join(failed + lost))
 
 
 def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> RenderableType:
@@ -120,11 +108,11 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
     n_steps = len(row["intermediate"])
     cells = (row["trial"], row["slot"], row["attempt"], state, value, n_steps, row["worker"])
-    return tuple("" if cell is None else str(cell) for cell in cells)
+    return tuple("" if cell is None else harmless(str(cell)) for cell in cells)
 
 
 def _indented(text: str, style: str) -> RenderableType:
-    return Padding(Text(text, style), (0, 0, 0, 2), expand=False)
+    return Padding(Text(harmless(text), style), (0, 0, 0, 2), expand=False)
 
 
 class Watch(AbstractContextManager["Watch"]):
@@ -170,7 +158,8 @@ class Watch(AbstractContextManager["Watch"]):
     def say(self, line: str) -> None:
         """Print a line above the live view."""
         if not self._quiet:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = harmless_lines(line)
+            self._console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
         """Look and show, where it is time to; return the newest status.
