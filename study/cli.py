@@ -73,6 +73,7 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "replay": looking.replay_command,
         "add": commands.add_command,
         "fetch": fetching.fetch_command,
+        "from-images": fetching.from_images_command,
         "check": looking.check_command,
         "score": looking.score_command,
         "space": looking.space_command,

@@ -51,9 +51,12 @@ def watch_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> in
     """Watch a study live until it is done."""
     from rich.console import Console
 
+    from study.keys import Keys
     from study.watch import watch_until_done
 
-    watch_until_done(open_by_url(storage, study), Console(highlight=False))
+    opened = open_by_url(storage, study)
+    with Keys() as keys:
+        watch_until_done(opened, Console(highlight=False), keys.wait)
     return 0
 
 

@@ -28,6 +28,8 @@ POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
 LINE_EVERY_S = 10.0
 AWAY_POLL_S = 1.0
+LEAVES = "q leaves; the study goes on"
+MOST_SAID = 5
 
 
 def show_params(params: dict[str, object]) -> str:
@@ -122,13 +124,24 @@ class Watch(AbstractContextManager["Watch"]):
         opened: The study.
         console: Where; its `is_terminal` decides between table and lines.
         quiet: Show nothing.
+        whole_screen: Take the terminal's whole screen, as one that only watches does; what is said
+            stands above the table, and stays in the end.
     """
 
-    def __init__(self, opened: OpenStudy, console: Console, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        opened: OpenStudy,
+        console: Console,
+        *,
+        quiet: bool = False,
+        whole_screen: bool = False,
+    ) -> None:
         self._opened, self._console, self._quiet = opened, console, quiet
         self._live: Live | None = None
         if console.is_terminal and not quiet:
-            self._live = Live(console=console, auto_refresh=False, transient=False)
+            self._live = Live(console=console, auto_refresh=False, screen=whole_screen)
+        self._said: list[str] | None = [] if self._live and whole_screen else None
+        self._size = console.size
         self._next_look = 0.0
         self._next_line = 0.0
         self._next_requeue = 0.0
@@ -149,6 +162,11 @@ class Watch(AbstractContextManager["Watch"]):
     ) -> None:
         if self._live:
             self._live.stop()
+        if self._said is not None and self.status is not None:
+            said, self._said = self._said, None
+            for line in said:
+                self.say(line)
+            self._console.print(render(self.status))
 
     @property
     def is_live(self) -> bool:
@@ -156,8 +174,10 @@ class Watch(AbstractContextManager["Watch"]):
         return self._live is not None
 
     def say(self, line: str) -> None:
-        """Print a line above the live view."""
-        if not self._quiet:
+        """Print a line above the live view, within the screen where it has the whole one."""
+        if self._said is not None:
+            self._said.append(line)
+        elif not self._quiet:
             shown = harmless_lines(line)
             self._console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
@@ -184,6 +204,11 @@ class Watch(AbstractContextManager["Watch"]):
         self._show(self.status, now)
         return self.status
 
+    def fit(self) -> None:
+        """Draw again what is shown, where the terminal has another size by now."""
+        if self._live and self.status is not None and self._console.size != self._size:
+            self._show(self.status, False)
+
     def _requeue(self, now_s: float) -> None:
         """Open the slots of lost trials again: somebody may watch where no worker is left."""
         spec = self._opened.spec
@@ -200,7 +225,11 @@ class Watch(AbstractContextManager["Watch"]):
 
     def _show(self, status: StudyStatus, now: bool) -> None:
         if self._live:
-            self._live.update(render(status), refresh=True)
+            self._size = self._console.size
+            said = [LEAVES, *self._said[-MOST_SAID:]] if self._said is not None else []
+            # Above the table: what does not fit on the screen is cut at its end.
+            lines = [Text(harmless(line), "dim") for line in said]
+            self._live.update(Group(*lines, render(status)), refresh=True)
             return
         line = summary(status)
         known = line.split(", ETA")[0] == self._last_line.split(", ETA")[0]
@@ -211,13 +240,18 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 def watch_until_done(
-    opened: OpenStudy, console: Console, sleep: Callable[[float], None] = time.sleep
-) -> StudyStatus:
-    """Show a study until every slot is final, and return its last status."""
-    with Watch(opened, console) as view:
+    opened: OpenStudy, console: Console, wait: Callable[[float], object] = time.sleep
+) -> StudyStatus | None:
+    """Show a study until every slot is final, and return its last status.
+
+    Args:
+        wait: Waits so many seconds; returns something true where it is to end before.
+    """
+    with Watch(opened, console, whole_screen=True) as view:
         while True:
             status = view.tick(now=view.status is None)
             if status is not None and status.done:
-                view.tick(now=True)
+                return view.tick(now=True)
+            if wait(POLL_S / 2):
                 return status
-            sleep(POLL_S / 2)
+            view.fit()
