@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, finishing, looking, steering
+from study import commands, fetching, finishing, looking, steering
+from study.harmless import harmless_lines
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -71,6 +72,8 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "retry": steering.retry_command,
         "replay": looking.replay_command,
         "add": commands.add_command,
+        "fetch": fetching.fetch_command,
+        "from-images": fetching.from_images_command,
         "check": looking.check_command,
         "score": looking.score_command,
         "space": looking.space_command,
@@ -112,9 +115,9 @@ def as_storage_error(error: Exception) -> Exception | None:
 
 def print_error(error: Any) -> None:
     """Print `study: error: ...` and, where there is one, `  try: ...`."""
-    print(f"study: error: {error}", file=sys.stderr)
+    print(f"study: error: {harmless_lines(str(error))}", file=sys.stderr)
     if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
+        print(f"  try: {harmless_lines(error.hint)}", file=sys.stderr)
 
 
 def finalize_main() -> NoReturn:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.harmless import harmless
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -181,7 +182,7 @@ def copy_command(
     source = open_storage(storage, create=False)
     _, name = find_study(source, study)
     n_trials = copy_study(source, open_storage(to), name, to_study)
-    print(f"copied '{name}': {n_trials} trials", file=sys.stderr)
+    print(f"copied '{harmless(name)}': {n_trials} trials", file=sys.stderr)
     return 0
 
 

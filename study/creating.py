@@ -24,6 +24,7 @@ from storage import attrs
 from storage.errors import StorageMissingError
 from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
+from storage.registry import Registry
 from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
@@ -113,6 +114,7 @@ def plan_defined(
         attrs.TOKEN: secrets.token_hex(16),
         attrs.VERSIONS: read_environment(),
         attrs.CREATED_BY: f"{_user()}@{socket.gethostname()}",
+        attrs.CREATED_AT: Registry(storage, study_id, grace_s=spec.grace_s).now(),
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }

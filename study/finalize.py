@@ -30,7 +30,7 @@ from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
 from study.status import by_value, read_status
 from study.submission import kaggle_line
-from study.watch import duration
+from study.workertable import duration
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,17 @@ from study.child import STOP_SEEN, SUPERVISED, Settings
 from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
 from study.errors import StudyError
+from study.harmless import harmless_lines
 from study.launch import PATIENCE_S, Look, Stop, Supervisor, count_workers
 from study.opening import OpenStudy, load, read_spec, stored_versions
 from study.presence import Presence
 from study.recycle import Recycling
 from study.signals import StopRequest
 from study.status import StudyStatus, eta_s, read_status
-from study.watch import Watch, duration, show_params
+from study.watch import Watch, show_params
 from study.worker import Worker
 from study.workername import own_name
+from study.workertable import duration
 
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
@@ -61,7 +63,8 @@ class View:
     def say(self, line: str) -> None:
         """Print one line to stderr, unless quiet."""
         if not self.quiet:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            shown = harmless_lines(line)
+            self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def hold_stderr(self) -> None:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""

@@ -10,6 +10,7 @@ import typer
 
 from study.commands import open_by_url
 from study.errors import StudyError
+from study.harmless import harmless
 from study.options import DEFAULT_STORAGE, Storage, Study, Yes
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def stop_command(
         n_workers += sum(worker.seen_s <= grace_s for worker in registry.workers())
         registry.order_stop(order)
     workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
-    print(f"asked {workers} of '{opened.name}' to stop", file=sys.stderr)
+    print(f"asked {workers} of '{harmless(opened.name)}' to stop", file=sys.stderr)
     return 0
 
 
@@ -89,10 +90,10 @@ def delete_command(
         )
     n_trials = sum(opened.get_n_trials(one) for one in doomed)
     if not yes:
-        typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
+        typer.confirm(f"delete study '{harmless(name)}' and its {n_trials} trials?", abort=True)
     for one in doomed[::-1]:
         opened.delete_study(one)
-    print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
+    print(f"deleted '{harmless(name)}' ({n_trials} trials)", file=sys.stderr)
     return 0
 
 

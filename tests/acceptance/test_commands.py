@@ -130,10 +130,12 @@ def test_list_delete_and_space_of_one_storage(place: Place) -> None:
         place.run("create", "--study", name, "--n-trials", 2, *place.synthetic())
     listed = place.json("list")
     assert [row["study"] for row in listed] == ["one", "two"]
-    fields = {"study", "created_by", "n_slots", "done", "failed", "best"}
+    fields = {"study", "created_by", "created_at", "age_s", "n_slots", "done", "failed", "best"}
     assert {frozenset(row) for row in listed} == {frozenset(fields)}
     assert (listed[0]["n_slots"], listed[0]["done"], listed[0]["best"]) == (2, 0, None)
     assert re.fullmatch(r".+@.+", listed[0]["created_by"])
+    assert re.fullmatch(r"20\d\d-.+Z", listed[0]["created_at"])
+    assert 0 <= listed[0]["age_s"] < 600
     place.run("delete", "--study", "one", code=1)  # nobody there to say yes
     assert len(place.json("list")) == 2
     assert place.run("delete", "--study", "one", "--yes").out == ""
