@@ -4,6 +4,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# Where the driver answers, TensorFlow comes with CUDA's libraries: 2 GB more.
+USERS_LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),requirements-gpu.lock,requirements.lock)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Importing Keras writes its settings into the home folder unless it is told of another place.
@@ -51,7 +53,7 @@ format: install-dev ## let ruff mend what it can
 	$(PY) -m ruff format
 
 install: venv ## .venv with what the program needs
-	$(call install,requirements.lock)
+	$(call install,$(USERS_LOCK))
 
 install-dev: venv ## .venv with what the tests need too
 	$(call install,requirements-dev.lock)
@@ -78,6 +80,7 @@ LOCK = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --fork-
 lock: venv ## write the requirements*.lock files anew from pyproject.toml
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --extra demo --output-file requirements.lock >/dev/null
+	$(LOCK) --extra demo --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock >/dev/null
 	$(LOCK) --extra demo --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
 	sed '/^scikit-learn==/d' requirements.lock > $(VENV)/peers-constraint.txt # scikeras needs an older one
 	$(LOCK) --extra peers --constraint $(VENV)/peers-constraint.txt --output-file requirements-peers.lock >/dev/null
