@@ -2,14 +2,17 @@
 # `--build-arg REQUIREMENTS=requirements-gpu.lock` makes the image for NVIDIA GPUs.
 FROM python:3.11-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv --without-pip /opt/venv
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils \
+    && python -m venv --without-pip /opt/venv
 # The lock alone first: a change of the source does not install TensorFlow again. Wheels alone: no
-# compiler is needed. What no running program reads goes at once: C++ headers, libclang, tests.
+# compiler is needed. What no running program reads goes at once: C++ headers, libclang, tests, and
+# the symbols of TensorFlow's libraries, which are a sixth of it.
 ARG REQUIREMENTS=requirements.lock
 COPY ${REQUIREMENTS} /tmp/
 RUN pip --python /opt/venv/bin/python install --only-binary :all: --requirement "/tmp/${REQUIREMENTS}" \
     && cd /opt/venv/lib/python3.11/site-packages \
     && rm -rf tensorflow/include clang \
+    && strip --strip-unneeded tensorflow/libtensorflow_*.so.2 \
     && find . -depth -type d -name tests -exec rm -rf {} +
 
 # Our own packages, built with the lock's setuptools: this step needs no network.

@@ -1,5 +1,6 @@
 """Two projects as two machines, two stacks side by side, two studies in one database."""
 
+import ipaddress
 import json
 from pathlib import Path
 from urllib.parse import quote
@@ -11,8 +12,8 @@ from tests.compose.test_faults import SYNTHETIC, assert_exact
 def reachable_address() -> str:
     """An address of this machine that containers reach: the engine's own bridge."""
     (bridge,) = json.loads(docker("network", "inspect", "bridge"))
-    address: str = bridge["IPAM"]["Config"][0]["Gateway"]
-    return address
+    (network,) = bridge["IPAM"]["Config"][:1]
+    return network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
 
 
 def joined(first: Stack, folder: Path, name: str) -> Stack:
