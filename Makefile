@@ -28,7 +28,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock clean venv install install-dev
+.PHONY: help demo test test-compose lint format lock clean venv install install-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: install ## search, finalize and score on 1,797 real digits (a few minutes)
 
 test: lint ## ruff, mypy strict and the whole test suite
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-compose: install-dev ## the docker compose stack, for real: needs an engine, and a quarter of an hour
+	$(PY) -m pytest tests/compose
 
 lint: install-dev ## ruff and mypy alone
 	$(PY) -m ruff check
