@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import typer
 
 from study import commands, finishing, looking, serving, steering
+from study.plaintext import plain
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -114,9 +115,9 @@ def as_storage_error(error: Exception) -> Exception | None:
 
 def print_error(error: Any) -> None:
     """Print `study: error: ...` and, where there is one, `  try: ...`."""
-    print(f"study: error: {error}", file=sys.stderr)
+    print(f"study: error: {plain(str(error))}", file=sys.stderr)
     if error.hint:
-        print(f"  try: {error.hint}", file=sys.stderr)
+        print(f"  try: {plain(error.hint)}", file=sys.stderr)
 
 
 def finalize_main() -> NoReturn:

@@ -20,7 +20,7 @@ def harmless(text: str) -> str:
 def harmless_csv(text: str) -> str:
     """Return a whole CSV file with `harmless` cells."""
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, lineterminator="\n")
     for row in csv.reader(io.StringIO(text, newline="")):
         writer.writerow([harmless(cell) for cell in row])
     return out.getvalue()

@@ -10,6 +10,7 @@ from storage.rdb import SlotStorage
 from study.errors import StudyError
 from study.jsonform import jsonable
 from study.opening import open_study
+from study.plaintext import plain
 from study.status import read_status
 
 
@@ -45,5 +46,5 @@ def render_list(rows: list[dict[str, Any]]) -> Table:
         done = "" if row["n_slots"] is None else f"{row['done']} of {row['n_slots']}"
         best = None if row["best"] is None else f"{float(row['best']):.5f}"  # "inf" is text
         cells = (row["study"], row["created_by"], done, row["failed"], best)
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+        table.add_row(*(Text("" if cell is None else plain(str(cell))) for cell in cells))
     return table

@@ -18,6 +18,7 @@ from storage.rows import UNFINISHED
 from study.errors import StudyError
 from study.naming import find_trial
 from study.opening import OpenStudy
+from study.plaintext import PlainOut
 from study.workdir import WorkDir
 from study.workername import host_of
 
@@ -28,7 +29,7 @@ CHUNK_BYTES = 1 << 16
 def show_logs(
     opened: OpenStudy, trial: Attempt, work: WorkDir, out: TextIO, *, follow: bool
 ) -> None:
-    """Print what there is of a trial's log.
+    """Print what there is of a trial's log; on a terminal without what a terminal would obey.
 
     Args:
         trial: With details.
@@ -38,6 +39,8 @@ def show_logs(
     Raises:
         StudyError: There is nothing to show; says why, and where it may be seen.
     """
+    if out.isatty():
+        out = PlainOut(out)
     path = work.attempt_log(trial.trial)
     if follow and trial.state in UNFINISHED:
         _follow(opened, trial, path, out)

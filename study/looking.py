@@ -74,7 +74,9 @@ def trials_command(
     elif as_csv:
         import pandas as pd
 
-        print(pd.json_normalize(rows).to_csv(index=False), end="")
+        from study.csvcell import harmless_csv
+
+        print(harmless_csv(pd.json_normalize(rows).to_csv(index=False)), end="")
     else:
         from rich.console import Console
 

@@ -20,7 +20,7 @@ from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
 from study.errors import StudyError
-from study.spec import COMPANION, StudySpec, refuse_difference
+from study.spec import COMPANION, StudySpec, is_folders, refuse_difference
 from study.workdir import WorkDir
 
 Say = Callable[[str], None]
@@ -60,7 +60,14 @@ class OpenStudy:
         return Registry(self.storage, self.study_id, grace_s=grace_s, wait_s=wait_s)
 
     def work_dir(self, given: Path | None) -> WorkDir:
-        """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
+        """Return the given work dir, or `<study>.work` beside the SQLite file, else here.
+
+        Raises:
+            StudyError: None was given, and another program has called the study what no folder may
+                be called, such as `../x`.
+        """
+        if given is None and not is_folders(self.name):
+            raise StudyError(f"{self.name!r} cannot be the name of a folder", "--work-dir DIR")
         beside = sqlite_path(parse_url(self.storage.url))
         default = (beside.parent if beside else Path()) / f"{self.name}.work"
         return WorkDir(given or default, self.token or f"study-{self.study_id}")

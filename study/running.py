@@ -24,6 +24,7 @@ from study.environment import minor_differences, read_environment
 from study.errors import StudyError
 from study.launch import PATIENCE_S, Look, Stop, Supervisor, count_workers
 from study.opening import OpenStudy, load, read_spec, stored_versions
+from study.plaintext import plain
 from study.presence import Presence
 from study.recycle import Recycling
 from study.signals import StopRequest
@@ -61,7 +62,7 @@ class View:
     def say(self, line: str) -> None:
         """Print one line to stderr, unless quiet."""
         if not self.quiet:
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
     def hold_stderr(self) -> None:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""

@@ -20,6 +20,7 @@ from rich.text import Text
 from storage.dialect import is_passing
 from storage.errors import StorageUnavailableError
 from study.opening import OpenStudy
+from study.plaintext import plain
 from study.status import StudyStatus, WorkerStatus, read_status
 
 POLL_S = 0.5
@@ -42,7 +43,7 @@ def duration(seconds: float | None) -> str:
 def show_params(params: dict[str, object]) -> str:
     """Return `name=value` pairs, floats with three digits."""
     shown = {n: f"{v:.3g}" if isinstance(v, float) else str(v) for n, v in params.items()}
-    return " ".join(f"{name}={value}" for name, value in shown.items())
+    return plain(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
 def summary(status: StudyStatus) -> str:
@@ -109,7 +110,7 @@ def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Renderable
     for row, line in zip(rows, lines[1:], strict=True):
         parts.append(Text(line))  # Text: what stands in brackets is no markup
         if row["trial"] in why:
-            parts.append(_indented(why[row["trial"]], "red"))
+            parts.append(_indented(plain(why[row["trial"]]), "red"))
         if row["params"]:
             parts.append(_indented(show_params(row["params"]), "dim"))
     return Group(*parts)
@@ -170,7 +171,7 @@ class Watch(AbstractContextManager["Watch"]):
     def say(self, line: str) -> None:
         """Print a line above the live view."""
         if not self._quiet:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
         """Look and show, where it is time to; return the newest status.

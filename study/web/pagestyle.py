@@ -36,7 +36,7 @@ dt { color: var(--soft); font-size: .8rem; } dd { margin: 0; font-size: 1.2rem; 
 table { border-collapse: collapse; width: 100%; font-size: .92rem; line-height: 1.4; }
 caption { text-align: left; padding: 0 0 .3rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; font-weight: 400;
-  border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+  border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-size: .85rem; }
 .number { text-align: right; white-space: nowrap; }
