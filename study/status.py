@@ -4,8 +4,9 @@ A slot counts where its newest attempt of ours stands. How the numbers look on a
 in `watch.py`; their JSON form, which scripts rely on, is here.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from optuna.trial import TrialState
@@ -35,7 +36,10 @@ class Best:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age."""
+    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age.
+
+    `images_per_s` is that of the newest epoch; None where it is not known.
+    """
 
     id: str
     host: str
@@ -46,6 +50,7 @@ class WorkerStatus:
     epoch: int | None
     seen_s: float | None
     state: str
+    images_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class StudyStatus:
         trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
         seen: What the study tells its workers: the newest stop order, the time used.
         trial_cost: Mean cost of the trials that told theirs.
+        ends: Reason, or `complete`, `pruned` or `running`, to the number of attempts.
     """
 
     study: str
@@ -83,6 +89,7 @@ class StudyStatus:
     trial_s: float | None
     seen: Seen
     trial_cost: Cost | None = None
+    ends: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_final(self) -> int:
@@ -92,7 +99,7 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        for name in ("reasons", "images_per_s", "trial_s", "trial_cost", "seen"):
+        for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
             del found[name]
         return jsonable(found)  # type: ignore[no-any-return]
 
@@ -142,6 +149,9 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         done=n_slots > 0 and waiting + len(running) == 0,
         eta_s=eta_s(trial_s, waiting, len(running), len(running)),
         reasons=_reasons(newest.values()),
+        ends=Counter(
+            _reason(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
+        ),
         images_per_s=_images_per_s(attempts, len(running)),
         trial_s=trial_s,
         seen=seen,
@@ -251,6 +261,7 @@ def _worker(
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
         state="gone" if ages and min(ages) > grace_s else state,
+        images_per_s=facts.get("images_per_s"),
     )
 
 
