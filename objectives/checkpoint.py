@@ -83,6 +83,7 @@ class Progress:
             timed, seconds = n_epochs * n_steps, self.train_s
         speed = timed * batch_size / max(seconds, 1e-9)
         found = {"n_epochs": float(n_epochs), "train_s": self.train_s, "images_per_s": speed}
+        found["first_step_s"] = self.train_s - self.steady_s
         return found | ({"resumed_epochs": float(n_resumed)} if n_resumed else {})
 
 

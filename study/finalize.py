@@ -22,15 +22,15 @@ from study.decision import Decider, Ending, Stage
 from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
 from study.evidence import Evidence
-from study.launch import count_workers
+from study.gpu import gpus_hidden
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
 from study.report.snapshot import epochs_of, info_of, read_snapshot
-from study.running import View, run_workers
+from study.running import View, run_workers, staff_of
 from study.status import by_value, read_status
 from study.submission import kaggle_line
-from study.watch import duration
+from study.workertable import duration
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Wanted:
 
     Attributes:
         out: Folder of the outputs.
-        workers: "auto" or a number.
         settings_of: Returns what the workers of a study are told.
         competition: Kaggle's name of it.
         quick: Stop after the first submission.
@@ -49,7 +48,6 @@ class Wanted:
     """
 
     out: Path
-    workers: str
     settings_of: Callable[[OpenStudy], Settings]
     competition: str = "digit-recognizer"
     quick: bool = False
@@ -118,7 +116,7 @@ def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) 
     if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
         return QUICK
     trial_s = read_status(search).trial_s or math.inf
-    n_workers = count_workers(wanted.workers, search.spec.threads, n_complete)
+    n_workers = staff_of(search, wanted.settings_of(search).placing, n_complete).n_workers
     n_units = float(n_complete)
     if wanted.budget_s is not None:
         n_units = wanted.budget_s * n_workers / trial_s
@@ -179,8 +177,7 @@ class _Finalize:
         """Train a stage; return the exit code where it was stopped."""
         self._companion.ensure(stage.trainings)
         self._say(f"training {stage.what}")
-        opened, workers = self._companion.opened, self._wanted.workers
-        ended = run_workers(opened, workers, self._settings, self._view)
+        ended = run_workers(self._companion.opened, self._settings, self._view)
         return ended.code if ended.was_asked else None
 
     def _orders(self) -> list[StopOrder | None]:
@@ -195,7 +192,8 @@ class _Finalize:
         effort, spec = self._effort, self._search.spec
         done = sum(n_units(training, spec.epochs) for training in finished)
         trial_s = read_status(self._search).trial_s
-        n_workers = count_workers(self._wanted.workers, spec.threads, effort.top_k * effort.folds)
+        n_open = effort.top_k * effort.folds
+        n_workers = staff_of(self._search, self._settings.placing, n_open).n_workers
         left_s = None if trial_s is None else trial_s * max(0.0, effort.n_units - done) / n_workers
         self._say(f"{effort.plan()}; about {duration(left_s)} to go")
         if effort.top_k:
@@ -254,9 +252,10 @@ class _Finalize:
         if self._outputs.are_of(identity):
             self._say(f"{submission} is that of trial {identity['trial']} already")
             return False
-        refit = load(self._companion.opened)
-        fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
-        self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
+        with gpus_hidden():  # the next stage's workers need them
+            refit = load(self._companion.opened)
+            fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
+            self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
         self._say(f"{submission} ready: {len(self._loaded.dataset.test_ids)} rows")
         return True
 

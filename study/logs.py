@@ -6,6 +6,7 @@ and what is printed into it in `attemptlog.py`.
 """
 
 import codecs
+import io
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from storage import attrs
 from storage.reading import Attempt
 from storage.rows import UNFINISHED
 from study.errors import StudyError
+from study.harmless import harmless, harmless_lines
 from study.naming import find_trial
 from study.opening import OpenStudy
 from study.workdir import WorkDir
@@ -87,7 +89,9 @@ class _Tail:
     def __init__(self, path: Path, out: TextIO) -> None:
         self._path, self._out = path, out
         self._position = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        # A bar that draws over itself becomes a line each time: nothing hides what stood there.
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def copy(self) -> bool:
         """Copy what is new; return whether the file can be read."""
@@ -96,7 +100,7 @@ class _Tail:
                 file.seek(self._position)
                 while chunk := file.read(CHUNK_BYTES):
                     self._position += len(chunk)
-                    self._out.write(self._decoder.decode(chunk))
+                    self._out.write(harmless_lines(self._decoder.decode(chunk)))
         except OSError:
             return False
         self._out.flush()
@@ -118,7 +122,8 @@ def _follow(opened: OpenStudy, trial: Attempt, path: Path, out: TextIO) -> None:
     out.write(_with_end(str(trial.user_attrs.get(attrs.LOG, ""))))
     value = "" if trial.value is None else f", value {trial.value}"
     reason = trial.user_attrs.get(attrs.REASON)
-    out.write(f"trial {trial.trial} has ended: {reason or trial.state.name}{value}\n")
+    how = harmless(str(reason or trial.state.name))
+    out.write(f"trial {trial.trial} has ended: {how}{value}\n")
 
 
 def _show_reports(trial: Attempt, n_shown: int, out: TextIO) -> int:
@@ -130,7 +135,8 @@ def _show_reports(trial: Attempt, n_shown: int, out: TextIO) -> int:
 
 
 def _with_end(text: str) -> str:
-    return text if not text or text.endswith("\n") else f"{text}\n"
+    shown = harmless_lines(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return shown if not shown or shown.endswith("\n") else f"{shown}\n"
 
 
 def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:

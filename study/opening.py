@@ -22,7 +22,7 @@ from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
 from study.errors import StudyError
 from study.spec import COMPANION, StudySpec, refuse_difference
-from study.workdir import WorkDir
+from study.workdir import WorkDir, folder_name
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ class OpenStudy:
     def work_dir(self, given: Path | None) -> WorkDir:
         """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
         beside = sqlite_path(parse_url(self.storage.url))
-        default = (beside.parent if beside else Path()) / f"{self.name}.work"
+        default = (beside.parent if beside else Path()) / f"{folder_name(self.name)}.work"
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     @property
@@ -260,6 +260,11 @@ def absolute(reference: str) -> str:
 def _same_attribute(reference: str, stored: str | None) -> bool:
     file, _, attr = reference.rpartition(":")
     return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
+
+
+def trains_with_keras(study: OpenStudy | StudySpec) -> bool:
+    """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
+    return study.model is not None or study.objective == "digits-cnn"
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

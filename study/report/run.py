@@ -21,7 +21,7 @@ from study.report.reproduce import (
     space_toml,
 )
 from study.report.snapshot import Snapshot, info_of, reason_of, standing
-from study.watch import duration as spaced_duration
+from study.workertable import duration as spaced_duration
 
 LONGEST_MESSAGE = 300
 MEANINGS = {
