@@ -9,7 +9,7 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
+from study.gpu import gpus_hidden
 from study.opening import (
     Loaded,
     OpenStudy,
@@ -57,6 +58,7 @@ def create_or_resume(
     *,
     wait_s: float = 30.0,
     finalizes: bool = False,
+    refuse: Callable[[StudySpec], None] = lambda spec: None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -66,6 +68,7 @@ def create_or_resume(
 
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
+        refuse: Raises where a new study cannot be worked on; nothing is written then.
 
     Raises:
         StudyError: The study was created with something else than is given now, or cannot be
@@ -82,6 +85,7 @@ def create_or_resume(
     check_name(name)
     spec, loaded = define_study(name, data_dir, given)
     _refuse_finalize(spec, finalizes)
+    refuse(spec)
     for warning in getattr(loaded.dataset, "warnings", ()):
         say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
@@ -89,7 +93,8 @@ def create_or_resume(
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
     storage = open_storage(storage_url, wait_s=wait_s)
     study_id = create_row(storage, name, spec.direction)
-    trial_s = _try_out(loaded, spec)
+    with gpus_hidden():  # this process stays, and would keep what it takes of a card
+        trial_s = _try_out(loaded, spec)
     plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
     # Whoever planned first defined the study: another creator may have come in between.
     opened = open_study(storage, name, data_dir)

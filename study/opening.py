@@ -6,6 +6,7 @@ was created with. Creating one is `creating.py`'s work.
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def load(opened: OpenStudy) -> Loaded:
     return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
 
 
-def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
+def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
     spec = opened.spec
     options = FitOptions(
         epochs=epochs,
@@ -183,6 +184,7 @@ def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
         deterministic=spec.deterministic,
         checkpoint_every=spec.checkpoint_every,
         metric=spec.metric,
+        stop_after=stop_after,
     )
     objective = load_objective(
         opened.objective,
@@ -210,7 +212,7 @@ def _refit_of(search: OpenStudy) -> Objective:
         (trial,) = read_attempts(engine, study_id, details=True, trials=[number])
         return stored_params(space, trial)
 
-    return Refit(lambda epochs: _objective_of(search, epochs), params_of, search.spec.direction)
+    return Refit(partial(_objective_of, search), params_of, search.spec.direction)
 
 
 def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
@@ -258,6 +260,11 @@ def absolute(reference: str) -> str:
 def _same_attribute(reference: str, stored: str | None) -> bool:
     file, _, attr = reference.rpartition(":")
     return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
+
+
+def trains_with_keras(study: OpenStudy | StudySpec) -> bool:
+    """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
+    return study.model is not None or study.objective == "digits-cnn"
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

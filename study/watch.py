@@ -21,8 +21,8 @@ from storage.errors import StorageUnavailableError
 from study.harmless import harmless, harmless_lines
 from study.opening import OpenStudy
 from study.status import StudyStatus, read_status
-from study.workertable import WorkerTable
-from study.workertable import duration as duration
+from study.trialcost import Cost
+from study.workertable import WorkerTable, duration
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
@@ -48,6 +48,8 @@ def summary(status: StudyStatus) -> str:
         parts.append(f"best {status.best.value:.5f} (trial {status.best.trial})")
     if status.images_per_s:
         parts.append(f"{status.images_per_s:,.0f} images/s")
+    if status.trial_cost:
+        parts.append(f"a trial {status.trial_cost}")
     if not status.done:
         parts.append(f"ETA {duration(status.eta_s)}")
     return ", ".join(parts)
@@ -71,6 +73,8 @@ def render(status: StudyStatus) -> RenderableType:
     if status.best:
         text = f"best {status.best.value:.5f}  trial {status.best.trial}  "
         parts.append(Text.assemble((text, "green"), (show_params(status.best.params), "dim")))
+    if status.trial_cost:
+        parts.append(Text(f"a trial costs {status.trial_cost} on average", "dim"))
     if failures := _failures(status):
         parts.append(Text(failures, "red"))
     if status.workers:
@@ -92,7 +96,8 @@ def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Renderable
     Args:
         why: Trial number to the error of a failed one, which then has a line of its own.
     """
-    cells = [("trial", "slot", "attempt", "state", "value", "steps", "worker"), *map(_cells, rows)]
+    head = ("trial", "slot", "attempt", "state", "value", "steps", "cost", "worker")
+    cells = [head, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     parts: list[RenderableType] = [Text(lines[0], "bold")]
@@ -109,7 +114,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
     state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
     n_steps = len(row["intermediate"])
-    cells = (row["trial"], row["slot"], row["attempt"], state, value, n_steps, row["worker"])
+    cost = Cost(**row["cost"]) if row["cost"] else ""
+    numbers = (row["trial"], row["slot"], row["attempt"])
+    cells = (*numbers, state, value, n_steps, cost, row["worker"])
     return tuple("" if cell is None else harmless(str(cell)) for cell in cells)
 
 

@@ -16,9 +16,10 @@ STATUS_FIELDS = [
     "workers", "best", "done", "eta_s",
 ]  # fmt: skip
 WORKER_FIELDS = ["id", "host", "pid", "device", "trial", "slot", "epoch", "seen_s", "state"]
+WORKER_FIELDS += ["images_per_s"]
 TRIAL_FIELDS = [
     "trial", "slot", "attempt", "state", "reason", "value", "params", "seed", "worker",
-    "started_at", "finished_at", "intermediate",
+    "started_at", "finished_at", "intermediate", "cost",
 ]  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -100,7 +101,8 @@ def test_running_trial_shows_its_worker(place: Place, sqlite_url: str) -> None:
         status = place.json("status", "--storage", sqlite_url)
         (worker,) = status["workers"]
         assert list(worker) == WORKER_FIELDS
-        assert worker["id"] == f"{worker['host']}:{worker['pid']}"
+        assert worker["id"].startswith(f"{worker['host']}:")
+        assert worker["id"].endswith(f":{worker['pid']}")
         assert (worker["slot"], worker["state"]) == (0, "training")
         assert worker["pid"] in {line["pid"] for line in place.ledger_lines()}
         assert 0 <= worker["seen_s"] < 60

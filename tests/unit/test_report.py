@@ -17,8 +17,8 @@ from storage.rdb import open_storage
 from storage.reading import Attempt
 from storage.slots import Slots
 from study.opening import open_study
-from study.report import headline, render_report, write_report
-from study.snapshot import Snapshot
+from study.report.build import headline, render_report, write_report
+from study.report.snapshot import Snapshot
 from tests.unit.competition import write
 from tests.unit.reported import Page, attempt, evidence_of, params_of, snapshot_of, spec_of
 
@@ -170,7 +170,7 @@ def test_study_without_a_stored_space_has_a_page() -> None:
 
 def test_headline_says_how_far_it_can_be_trusted() -> None:
     """With evidence the expected score, else a value that flatters, else nothing."""
-    assert headline(hundred(), evidence_of()) == (
+    assert headline(hundred(), evidence_of()).replace("\N{NO-BREAK SPACE}", " ") == (
         "On the 60 test images a score of 80.00 % is to be expected "
         "(95 % interval: 70.00 % to 88.00 %)."
     )

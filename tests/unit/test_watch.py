@@ -13,7 +13,9 @@ from study import watch
 from study.listing import render_list
 from study.opening import OpenStudy
 from study.status import Best, StudyStatus, WorkerStatus
-from study.watch import Watch, duration, render, render_trials, show_params, summary
+from study.trialcost import Cost
+from study.watch import Watch, render, render_trials, show_params, summary
+from study.workertable import duration
 
 NOBODY = cast(OpenStudy, None)
 STATUS = StudyStatus(
@@ -96,27 +98,34 @@ def test_table_has_counts_best_and_a_row_for_each_worker() -> None:
     assert "best 0.98765  trial 2  lr=0.00123" in text
     assert text.splitlines()[-1].split() == ["host:12", "4", "4", "2", "1s", "ago", "training"]
     assert "ETA" not in drawn(render(DONE), 120)
+    cost = Cost(1200.0, 3.45e12, 2.5, None)
+    told = drawn(render(replace(STATUS, trial_cost=cost)), 120)
+    assert "a trial costs 1,200 images, 3.45 TFLOP, 2.5 s in steps on average" in told
+    assert "a trial 1,200 images, 3.45 TFLOP" in summary(replace(STATUS, trial_cost=cost))
     assert "2 pruned" in drawn(render(replace(STATUS, pruned=2)), 120)
 
 
 ROW = {
     "trial": 0, "slot": 0, "attempt": 1, "state": "FAIL", "reason": "lost", "value": None,
     "params": {"x": 0.5}, "seed": 1, "worker": "host:12", "started_at": None, "finished_at": None,
-    "intermediate": {"0": 0.1},
+    "intermediate": {"0": 0.1}, "cost": None,
 }  # fmt: skip
 
 
 def test_trials_have_a_row_and_their_params_each() -> None:
     """With the reason beside the state, the error below, and nothing for what is not known."""
     complete = {**ROW, "trial": 1, "state": "COMPLETE", "reason": None, "value": 0.25}
+    cost = {"images": 1200.0, "flop": None, "train_s": 2.5, "images_per_s": 480.0}
+    complete["cost"] = cost
+    assert str(Cost(**cost)) == "1,200 images, 2.5 s in steps"
     stranger = {**ROW, "trial": 2, "slot": None, "attempt": None, "worker": None, "params": {}}
     text = drawn(render_trials([ROW, complete, stranger], {0: "ValueError: no"}), 120)
     assert [line.split() for line in text.splitlines()] == [
-        ["trial", "slot", "attempt", "state", "value", "steps", "worker"],
+        ["trial", "slot", "attempt", "state", "value", "steps", "cost", "worker"],
         ["0", "0", "1", "FAIL", "(lost)", "1", "host:12"],
         ["ValueError:", "no"],
         ["x=0.5"],
-        ["1", "0", "1", "COMPLETE", "0.25000", "1", "host:12"],
+        ["1", "0", "1", "COMPLETE", "0.25000", "1", *str(Cost(**cost)).split(), "host:12"],
         ["x=0.5"],
         ["2", "FAIL", "(lost)", "1"],
     ]
@@ -182,12 +191,8 @@ def test_workers_are_told_apart_at_any_width(width: int) -> None:
 
 
 def test_speed_of_a_worker_is_shown_where_it_says_so() -> None:
-    """It is no field of every worker."""
-
-    class Fast(WorkerStatus):
-        images_per_s = 4321.4
-
-    fast = Fast("host:12", "host", 12, None, 4, 4, 2, 1.0, "training")
+    """Of one that trains nothing it is not known."""
+    fast = WorkerStatus("host:12", "host", 12, None, 4, 4, 2, 1.0, "training", 4321.4)
     assert "4,321" in drawn(render(replace(STATUS, workers=[fast])), 80)
 
 
