@@ -32,10 +32,9 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 def study_commands(text: str = README) -> list[list[str]]:
     """Return the words of each `study ...` line in the shell blocks, without what follows `>`."""
-    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in blocks("sh", text)]
+    lines = [line for block in whole for line in block.splitlines()]
     words = [shlex.split(line.partition(" > ")[0], comments=True) for line in lines]
-    # A variable may stand before the command.
-    words = [found[1:] if "=" in "".join(found[:1]) else found for found in words]
     return [found[1:] for found in words if found[:1] == ["study"]]
 
 
