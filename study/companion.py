@@ -5,6 +5,7 @@ join, and one that was interrupted goes on where it was. Which trainings are wor
 decided in `effort.py` and `selection.py`.
 """
 
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -151,7 +152,7 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
         raise StudyError(
             f"study '{name}' is there and is not the finalize of this '{search.name}', "
             "but of another or earlier one",
-            f"study delete --study {name}",
+            f"study delete --study {shlex.quote(name)}",
         )
     return _with_paths(found, search)
 

@@ -8,6 +8,7 @@ objective works.
 import getpass
 import os
 import secrets
+import shlex
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -267,6 +268,6 @@ def create_row(storage: SlotStorage, name: str, direction: str) -> int:
         # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
         raise StudyError(
             f"study '{name}' was begun with another direction than {direction}",
-            f"study delete --study {name}, or another --study name",
+            f"study delete --study {shlex.quote(name)}, or another --study name",
         )
     return int(study_id)

@@ -5,6 +5,7 @@ the best of these with more epochs, then the chosen ones on all rows with severa
 that was interrupted comes to the same decisions from what is in the database.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -108,7 +109,7 @@ class Decider:
     def _refuse_unfinished(self, ending: Ending, finished: Mapping[Training, Attempt]) -> Ending:
         trained = tuple(training for training in ending.members if training in finished)
         if not trained:
-            name = self._companion.opened.name
+            name = shlex.quote(self._companion.opened.name)
             raise StudyError(
                 "the chosen configuration could not be trained on all rows",
                 f"study trials --study {name}   (shows why; study retry --failed --study {name})",

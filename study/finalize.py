@@ -7,6 +7,7 @@ trained, and what is chosen, `decision.py` decides.
 """
 
 import math
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,7 +108,7 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
         raise StudyError(
             f"no finished trial in study '{search.name}' "
             f"({waiting} waiting, {running} running, {pruned}{failed} failed)",
-            f"study run --study {search.name}   (study watch shows it)",
+            f"study run --study {shlex.quote(search.name)}   (study watch shows it)",
         )
     return found
 

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -41,13 +42,35 @@ def fetch_competition(
             f"'{name}' is a competition of Kaggle, and its client '{CLIENT}' is not installed",
             f"pip install {CLIENT}, or download in the browser and unzip",
         )
-    make_folder(data_dir, "--data")
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as place:
-        _download(client, name, Path(place))
-        found = _find(name, Path(place))
+    with _place_in(data_dir) as place:
+        _download(client, name, place)
+        found = _find(name, place)
         written = put_files(found, overwrite=overwrite)
     where = f"{'written to' if written else 'there already, in'} {data_dir}"
     say(f"{name}: {', '.join(path.name for path in found)} {where}")
+
+
+@contextmanager
+def _place_in(data_dir: Path) -> Iterator[Path]:
+    """Yield a hidden folder in `data_dir`, which goes again if it was made and nothing was put in.
+
+    Raises:
+        StudyError: Neither can be made.
+    """
+    is_new = not data_dir.exists()
+    make_folder(data_dir, "--data")
+    try:
+        place = Path(tempfile.mkdtemp(prefix=".download-", dir=data_dir))
+    except OSError as error:
+        reason = error.strerror or error
+        raise StudyError(f"--data {data_dir}: {reason}", "another folder for --data") from error
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):  # there is something in it
+                data_dir.rmdir()
 
 
 def _download(client: str, name: str, place: Path) -> None:

@@ -9,6 +9,7 @@ import codecs
 import io
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import TextIO
@@ -145,10 +146,11 @@ def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
     if worker is None:
         return StudyError(
             f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
-            f"study status --study {opened.name}",
+            f"study status --study {shlex.quote(opened.name)}",
         )
     host = host_of(str(worker))
+    there = f"study logs {trial.trial} --study {shlex.quote(opened.name)}"
     return StudyError(
         f"no log of {what} here, in {work.own}: it is {trial.state.name} and ran on {host}",
-        f"--work-dir DIR, or on {host}: study logs {trial.trial} --study {opened.name}",
+        f"--work-dir DIR, or on {host}: {there}",
     )

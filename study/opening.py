@@ -4,6 +4,7 @@ Decides which study is meant, and that whoever joins brings the objective, data 
 was created with. Creating one is `creating.py`'s work.
 """
 
+import shlex
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,7 +102,7 @@ def refuse_companion(opened: OpenStudy) -> None:
     if search is not None:
         raise StudyError(
             f"study '{opened.name}' is the finalize of '{search}': its slots are planned by that",
-            f"study finalize --study {search}",
+            f"study finalize --study {shlex.quote(search)}",
         )
 
 
@@ -118,7 +119,7 @@ def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
     if name is None or name not in names:
         there = f"there are: {', '.join(searches)}" if names else "the storage holds none"
         what = "which study?" if name is None else f"no study '{name}';"
-        hint = f"--study {searches[0]}" if names else "study run --data DIR"
+        hint = f"--study {shlex.quote(searches[0])}" if names else "study run --data DIR"
         raise StudyError(f"{what} {there}", hint)
     return int(storage.get_study_id_from_name(name)), name
 
@@ -133,7 +134,7 @@ def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
     if stored is None:
         raise StudyError(
             f"study '{name}' has no slots: it was not created by this program, or not to the end",
-            f"study run --study {name} --data DIR",
+            f"study run --study {shlex.quote(name)} --data DIR",
         )
     return StudySpec.from_json(stored)
 

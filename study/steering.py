@@ -3,6 +3,7 @@
 Imports stand inside the commands, so that `study --help` stays quick.
 """
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +102,8 @@ def delete_command(
     n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
         raise StudyError(
-            f"study '{name}' has {n_workers} workers at work", f"study stop --study {name}"
+            f"study '{name}' has {n_workers} workers at work",
+            f"study stop --study {shlex.quote(name)}",
         )
     n_trials = sum(opened.get_n_trials(one) for one in doomed)
     if not yes:

@@ -4,6 +4,7 @@ Plain HTML that is good without a script; with one it refreshes itself and keeps
 What a button does is `orders.py`'s.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,7 +140,7 @@ def _notices(status: StudyStatus) -> Iterator[Html]:
         left = f"{len(here)} workers are here." if here else "No worker is left."
         yield tag("p", f"{asked}. {left}", class_="warn")
     if not here and not status.done:
-        how = tag("code", f"study worker --study {status.study}")
+        how = tag("code", f"study worker --study {shlex.quote(status.study)}")
         yield tag("p", "Nobody is at work. To start one: ", how, class_="note")
 
 

@@ -7,6 +7,7 @@ log are hostile; nothing that a terminal would obey comes out.
 import csv
 import io
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,25 @@ def test_name_leads_no_work_dir_elsewhere(url: str, tmp_path: Path) -> None:
     assert here in work.attempt_log(0).resolve().parents
     sly = WorkDir(work.root, "../../../../../x")
     assert work.root.resolve() in sly.attempt_log(0).resolve().parents
+
+
+@pytest.mark.parametrize("words", ["logs 7", "logs 0", "retry 0", "replay 0", "status", "finalize"])
+def test_command_to_paste_has_the_name_as_one_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """A name that a shell would run, as `$(...)`, is quoted in every hint."""
+    monkeypatch.chdir(tmp_path)
+    name, url = "$(touch owned); `x` 'y", "sqlite:///s.db"
+    create_or_resume(url, name, None, 1, _synthetic(), lambda line: None)
+    if words == "status":  # of two studies, a hint names the first
+        create_or_resume(url, "tame", None, 1, _synthetic(), lambda line: None)
+        text = shown(capsys, "status", "--storage", url)
+    else:
+        text = shown(capsys, *words.split(), "--storage", url)
+    hints = [line for line in text.splitlines() if line.startswith("  try: ")]
+    pasted = [line for line in hints if "--study" in line]
+    assert all(name in shlex.split(line) for line in pasted), text
+    assert pasted or words in ("retry 0", "replay 0")
 
 
 def test_hostile_names_are_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

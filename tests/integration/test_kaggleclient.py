@@ -101,7 +101,7 @@ def test_failure_of_the_client_is_one_line_with_what_mends_it(
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     assert hint in str(found.value.hint)
     assert "\n" not in str(found.value)
-    assert list((tmp_path / "digits").iterdir()) == []
+    assert not (tmp_path / "digits").exists()
 
 
 def test_missing_client_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,4 +132,4 @@ def test_competition_of_other_files_is_refused(
     client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
     with pytest.raises(StudyError, match=r"dogs: no test\.csv in what Kaggle has"):
         fetch_command("dogs", data=tmp_path / "dogs")
-    assert list((tmp_path / "dogs").iterdir()) == []
+    assert not (tmp_path / "dogs").exists()
