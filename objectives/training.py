@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from objectives.augment import Augmentation, augmented
 from objectives.base import FitOptions, Fitted, Report
@@ -22,6 +21,7 @@ from objectives.batchnorm import fuse_batch_norms
 from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
 from objectives.durations import Durations
+from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import serving_model
 from objectives.kaggle import Dataset
@@ -284,15 +284,3 @@ def build_network(build: Build, params: Mapping[str, Any], dataset: Dataset) -> 
             hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
         )
     return network
-
-
-def epoch_order(n_rows: int, seed: int, epoch: int, n_drawn: int) -> NDArray[np.int64]:
-    """Return the positions of the rows of one epoch, in order: a pure function of its arguments.
-
-    Each row once, then from the front again until the last batch is full.
-
-    Returns:
-        int64 of shape (n_drawn,), 0 <= position < n_rows.
-    """
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
-    return np.resize(generator.permutation(n_rows), n_drawn)

@@ -73,6 +73,9 @@ VERSIONS = "versions"
 STOP = "stop"
 """Study attribute: the newest request to stop: id, now, why, detail (see `storage/registry.py`)."""
 
+PAUSED = "paused"
+"""Study attribute: whether workers are to claim nothing until it is false."""
+
 USED = "used"
 """Study attribute: for how long workers were at work: used_s, and when that was written."""
 

@@ -5,6 +5,7 @@ pruners, optuna-dashboard); `storage.slots` adds the budget as rows. It is Optun
 our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +26,10 @@ from storage.errors import (
     StorageMissingError,
     StorageUnavailableError,
 )
+from storage.transaction import retry
 from storage.url import parse_url, redact, sqlite_path
+
+logger = logging.getLogger(__name__)
 
 WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -76,6 +80,20 @@ class SlotStorage(_CachedStorage):
         self.get_study_directions(study_id)  # makes the cache's entry for the study
         with self._lock:
             self._add_trials_to_cache(study_id, [trial])
+
+    def answers(self, wait_s: float = 0.0) -> bool:
+        """Whether the database answers; waits so long for one that is away."""
+
+        def ask() -> None:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(sa.literal(1)))
+
+        try:
+            retry(ask, wait_s=wait_s)
+        except (SQLAlchemyError, StorageError) as error:
+            logger.info("the database does not answer: %s", error)
+            return False
+        return True
 
     def close(self) -> None:
         """Give the connection back to the server."""

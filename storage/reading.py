@@ -157,6 +157,26 @@ def _read_details(
                 )
 
 
+def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.0) -> list[int]:
+    """Return the numbers of the newest trials that failed, at most `n`; released ones did not."""
+    reason, released = USER_ATTRS.alias(), json.dumps(attrs.Reason.RELEASED)
+    mine = sa.and_(reason.c.trial_id == TRIALS.c.trial_id, reason.c.key == attrs.REASON)
+    query = (
+        sa.select(TRIALS.c.number)
+        .outerjoin(reason, mine)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
+        .where(sa.func.coalesce(reason.c.value_json, "") != released)
+        .order_by(TRIALS.c.number.desc())
+        .limit(n)
+    )
+
+    def read() -> list[int]:
+        with engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    return patiently(read, wait_s=wait_s)
+
+
 def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
     """Return the newest attempt of each slot, by slot."""
     by_slot: dict[int, list[Attempt]] = defaultdict(list)

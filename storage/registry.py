@@ -68,11 +68,13 @@ class Seen:
         token: The study's; None where the study is gone.
         stop: The newest request, however old.
         used_s: Wall time of the study while anybody worked on it, until now, in s.
+        paused: Whether nobody is to claim a trial.
     """
 
     token: str | None
     stop: StopOrder | None
     used_s: float
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Registry:
 
     def look(self) -> Seen:
         """Read what the study tells its workers."""
-        keys = (attrs.TOKEN, attrs.STOP, attrs.USED)
+        keys = (attrs.TOKEN, attrs.STOP, attrs.USED, attrs.PAUSED)
 
         def call() -> Seen:
             with self._engine.connect() as connection:
@@ -162,7 +164,7 @@ class Registry:
             stop = found.get(attrs.STOP)
             order = None if stop is None else StopOrder(**stop)
             used_s = self._used_s(found.get(attrs.USED), now, counts=True)
-            return Seen(found.get(attrs.TOKEN), order, used_s)
+            return Seen(found.get(attrs.TOKEN), order, used_s, found.get(attrs.PAUSED) is True)
 
         return patiently(call, wait_s=self._wait_s)
 
@@ -216,6 +218,11 @@ class Registry:
             rows.write_study_attrs(connection, self._study_id, {attrs.STOP: made.to_json()})
 
         self._write(body, durable=True)
+
+    def pause(self, paused: bool) -> None:
+        """Let nobody claim a trial, or let them again; what is in progress goes on."""
+        value = {attrs.PAUSED: paused}
+        self._write(lambda c: rows.write_study_attrs(c, self._study_id, value), durable=True)
 
     def claim_marker(self) -> tuple[str, bool]:
         """Return what the study's marker file says, and whether this call made it up."""

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, fetching, finishing, looking, steering
+from study import commands, fetching, finishing, looking, serving, steering
 from study.harmless import harmless_lines
 
 KNOWN_FAILURE = 1
@@ -57,12 +57,14 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "logs": looking.logs_command,
         "finalize": finishing.finalize_command,
         "report": finishing.report_command,
-        "dashboard": commands.dashboard_command,
+        "dashboard": serving.dashboard_command,
     },
     "Team": {
         "create": commands.create_command,
         "worker": commands.worker_command,
         "stop": steering.stop_command,
+        "pause": steering.pause_command,
+        "resume": steering.resume_command,
         "list": looking.list_command,
         "delete": steering.delete_command,
         "copy": commands.copy_command,

@@ -220,23 +220,6 @@ def add_command(
     return 0
 
 
-def dashboard_command(
-    storage: Storage = DEFAULT_STORAGE,
-    host: Annotated[
-        str, typer.Option("--host", envvar="STUDY_HOST", help="Address to listen on")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", envvar="STUDY_PORT", help="Port to listen on")
-    ] = 8080,
-) -> int:
-    """Serve optuna-dashboard on the storage."""
-    from study.dashboard import serve_dashboard
-    from study.running import View
-
-    serve_dashboard(storage, host=host, port=port, say=View().say)
-    return 0
-
-
 def _where(opened: "OpenStudy") -> str:
     from storage.url import redact
 

@@ -5,6 +5,8 @@ sequences in them could clear a screen, forge a line, set a title or paste a com
 characters are shown by their code instead; and which cells of a CSV a spreadsheet would run.
 """
 
+import csv
+import io
 import re
 import unicodedata
 
@@ -34,6 +36,15 @@ def harmless_cell(text: str) -> str:
     # Spreadsheets take the wide forms for the plain ones.
     first = unicodedata.normalize("NFKC", text.lstrip(" ")[:1])
     return f"'{shown}" if first in _FORMULA and first and not _is_number(text) else shown
+
+
+def harmless_csv(text: str) -> str:
+    """Return a whole CSV file with `harmless_cell` cells."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in csv.reader(io.StringIO(text, newline="")):
+        writer.writerow([harmless_cell(cell) for cell in row])
+    return out.getvalue()
 
 
 def _by_code(found: re.Match[str]) -> str:

@@ -36,7 +36,7 @@ def seconds(text: str | float) -> float:
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
-def _by_lines(
+def by_lines(
     context: typer.Context, param: typer.CallbackParam, value: list[str] | None
 ) -> list[str] | None:
     """Split an environment variable at newlines; Typer would do it at spaces, which paths hold."""
@@ -191,7 +191,7 @@ class Defining:
             "--objective-option",
             "KEY=VALUE for the objective; repeatable",
             ADVANCED,
-            callback=_by_lines,
+            callback=by_lines,
         ),
     ] = None
     grace_s: Annotated[

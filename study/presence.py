@@ -16,6 +16,7 @@ from storage.errors import StorageError
 from storage.registry import Seen
 from study.opening import OpenStudy, Say, read_spec
 from study.signals import StopRequest
+from study.speed import Speed
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class Presence:
     Attributes:
         state: What it does, for the list of workers: "starting", "waiting" or "training".
         stays: Set where another process goes on in the place of this one, with the same id.
+        speed: Of the worker, for that list; None until it works.
+        is_paused: Whether the worker is to claim nothing, as was last heard.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Presence:
     ) -> None:
         self.state = "starting"
         self.stays = False
+        self.speed: Speed | None = None
+        self.is_paused = False
         self._opened, self._worker, self._say = opened, worker, say
         self._facts = dict(facts)
         self._stop, self.stop_seen = stop, stop_seen
@@ -97,7 +102,8 @@ class Presence:
             self._heed(seen)
 
     def _described(self) -> dict[str, Any]:
-        return {**self._facts, "state": self.state}
+        speed = None if self.speed is None else self.speed.images_per_s
+        return {**self._facts, "state": self.state, "images_per_s": speed}
 
     def _run(self) -> None:
         heartbeat_s = self._opened.spec.heartbeat_s
@@ -115,6 +121,7 @@ class Presence:
                 logger.warning("the study could not be looked at", exc_info=True)
 
     def _heed(self, seen: Seen) -> None:
+        self.is_paused = seen.paused
         if seen.token != self._opened.token:
             self._leave(f"study '{self._opened.name}' was deleted")
         elif seen.stop is not None and seen.stop.id != self._heard:

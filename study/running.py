@@ -22,13 +22,14 @@ from study.errors import StudyError
 from study.harmless import harmless_lines
 from study.launch import PATIENCE_S, Look, Stop, Supervisor
 from study.opening import OpenStudy, read_spec, trains_with_keras
+from study.pace import eta_s
 from study.pinning import refuse_unseen, why_taken
 from study.placing import Placing
 from study.seat import SeatFolder
 from study.signals import StopRequest
 from study.spec import StudySpec
 from study.staff import Staff, staff_for, this_machine
-from study.status import StudyStatus, eta_s, read_status
+from study.status import StudyStatus, read_status
 from study.watch import Watch, show_params
 from study.workertable import duration
 

@@ -4,8 +4,9 @@ A slot counts where its newest attempt of ours stands. How the numbers look on a
 in `watch.py`; their JSON form, which scripts rely on, is here.
 """
 
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from optuna.trial import TrialState
@@ -17,7 +18,8 @@ from storage.transaction import patiently
 from study.errors import StudyError
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
-from study.trialcost import Cost, cost_of, mean_cost
+from study.pace import attempt_cost, eta_s, expected_trial_s, images_per_s, mean_duration_s
+from study.trialcost import Cost, mean_cost
 from study.workername import host_of, pid_of
 
 LOOK_WAIT_S = 60.0
@@ -35,7 +37,10 @@ class Best:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age."""
+    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age.
+
+    `images_per_s` is that of the newest epoch; None where it is not known.
+    """
 
     id: str
     host: str
@@ -46,6 +51,7 @@ class WorkerStatus:
     epoch: int | None
     seen_s: float | None
     state: str
+    images_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class StudyStatus:
         trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
         seen: What the study tells its workers: the newest stop order, the time used.
         trial_cost: Mean cost of the trials that told theirs.
+        ends: Reason, or `complete`, `pruned` or `running`, to the number of attempts.
     """
 
     study: str
@@ -83,6 +90,7 @@ class StudyStatus:
     trial_s: float | None
     seen: Seen
     trial_cost: Cost | None = None
+    ends: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_final(self) -> int:
@@ -92,7 +100,7 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        for name in ("reasons", "images_per_s", "trial_s", "trial_cost", "seen"):
+        for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
             del found[name]
         return jsonable(found)  # type: ignore[no-any-return]
 
@@ -123,7 +131,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     rows = read_attempts(engine, study_id, details=True, trials=wanted, wait_s=0.0)
     detailed = {a.trial: a for a in rows}
     waiting = by_state[TrialState.WAITING]
-    trial_s = _mean_duration_s(attempts) or _expected_trial_s(opened)
+    trial_s = mean_duration_s(attempts) or expected_trial_s(opened)
     n_slots = len(newest)
     return StudyStatus(
         study=opened.name,
@@ -142,10 +150,13 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         done=n_slots > 0 and waiting + len(running) == 0,
         eta_s=eta_s(trial_s, waiting, len(running), len(running)),
         reasons=_reasons(newest.values()),
-        images_per_s=_images_per_s(attempts, len(running)),
+        ends=Counter(
+            _reason(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
+        ),
+        images_per_s=images_per_s(attempts, len(running)),
         trial_s=trial_s,
         seen=seen,
-        trial_cost=mean_cost(map(_cost, attempts)),
+        trial_cost=mean_cost(map(attempt_cost, attempts)),
     )
 
 
@@ -190,7 +201,7 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
 def costs_of(opened: OpenStudy) -> dict[int, Cost]:
     """Return trial number to what it has cost, for trials that told."""
     attempts = read_attempts(opened.storage.engine, opened.study_id)
-    return {a.trial: cost for a in attempts if (cost := _cost(a)) is not None}
+    return {a.trial: cost for a in attempts if (cost := attempt_cost(a)) is not None}
 
 
 def why_failed(opened: OpenStudy) -> dict[int, str]:
@@ -255,6 +266,7 @@ def _worker(
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
         state="gone" if ages and min(ages) > grace_s else state,
+        images_per_s=facts.get("images_per_s"),
     )
 
 
@@ -262,39 +274,3 @@ def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | Non
     if best is None or best.slot is None or best.value is None:
         return None
     return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
-
-
-def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
-    """Return trial seconds to go over the workers there are; a running trial counts as half done.
-
-    None where nothing is known, or nobody works.
-    """
-    if n_waiting + n_running == 0:
-        return 0.0
-    if trial_s is None or n_workers == 0:
-        return None
-    return round(trial_s * (n_waiting + 0.5 * n_running) / n_workers, 1)
-
-
-def _mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
-    durations = [
-        (a.finished_at - a.started_at).total_seconds()
-        for a in attempts
-        if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
-    ]
-    return sum(durations) / len(durations) if durations else None
-
-
-def _expected_trial_s(opened: OpenStudy) -> float | None:
-    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.TRIAL_S)
-    return None if found is None else float(found)
-
-
-def _images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
-    costs = [cost for a in attempts if (cost := _cost(a)) is not None]
-    rates = [rate for cost in costs if (rate := cost.images_per_s) is not None]
-    return n_running * sum(rates) / len(rates) if rates and n_running else None
-
-
-def _cost(attempt: Attempt) -> Cost | None:
-    return cost_of(attempt.user_attrs.get(attrs.INFO))

@@ -25,17 +25,32 @@ def stop_command(
     ] = False,
 ) -> int:
     """Ask all workers, wherever they are, to save, release and leave; run or worker goes on."""
-    from storage.registry import StopOrder
-    from study.companion import companion_of
+    from study.orders import stop
 
     opened = open_by_url(storage, study)
-    grace_s, n_workers, order = opened.spec.grace_s, 0, StopOrder.new(now=now)
-    for one in filter(None, (opened, companion_of(opened))):
-        registry = one.registry()
-        n_workers += sum(worker.seen_s <= grace_s for worker in registry.workers())
-        registry.order_stop(order)
+    n_workers = stop(opened, now=now)
     workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
     print(f"asked {workers} of '{harmless(opened.name)}' to stop", file=sys.stderr)
+    return 0
+
+
+def pause_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
+    """Let workers end the trials they have and claim no others; they stay, until resume."""
+    from study.orders import pause
+
+    opened = open_by_url(storage, study)
+    pause(opened, paused=True)
+    print(f"paused '{opened.name}'; study resume lets it go on", file=sys.stderr)
+    return 0
+
+
+def resume_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
+    """Let the workers of a paused study claim trials again."""
+    from study.orders import pause
+
+    opened = open_by_url(storage, study)
+    pause(opened, paused=False)
+    print(f"'{opened.name}' goes on", file=sys.stderr)
     return 0
 
 

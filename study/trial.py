@@ -28,6 +28,7 @@ from study.checkpoints import tidy
 from study.device import DeviceLock, device_name
 from study.logs import last_lines
 from study.opening import Loaded, OpenStudy, Say
+from study.speed import Speed
 from study.suggesting import Suggester
 from study.trialcost import cost_of
 from study.workdir import WorkDir
@@ -71,6 +72,7 @@ class Workplace:
     stop_seen: str
     look: Callable[[], None]
     replace: Callable[[], None]
+    speed: Speed
 
 
 class TrialRunner:
@@ -165,6 +167,7 @@ class _Attempt:
             note = getattr(objective, "note", None)
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
+            place.speed.begin()
             return objective.fit(
                 params,
                 place.loaded.dataset,
@@ -174,6 +177,7 @@ class _Attempt:
             )
 
     def _report(self, step: int, value: float | None) -> None:
+        self._place.speed.epoch_ended()
         if value is None:  # a training without valid rows: there is nothing to write
             self._look()
             return

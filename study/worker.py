@@ -19,6 +19,7 @@ from study.opening import Loaded, OpenStudy, Say
 from study.presence import Presence
 from study.recycle import Recycling
 from study.sampler import draw_params, given_seed, training_seed
+from study.speed import Speed, images_of
 from study.suggesting import Suggester
 from study.trial import TrialRunner, Workplace
 from study.workdir import WorkDir
@@ -71,6 +72,9 @@ class Worker:
         self._spec = opened.spec
         self._recycling, self._presence = recycling, presence
         self._suggester = Suggester(opened, loaded.objective.space)
+        self._presence.speed = Speed(
+            images_of(loaded.dataset, refits=opened.spec.refits is not None)
+        )
         place = Workplace(
             opened=opened,
             loaded=loaded,
@@ -83,6 +87,7 @@ class Worker:
             stop_seen=presence.stop_seen,
             look=presence.look,
             replace=replace,
+            speed=self._presence.speed,
         )
         self._runner = TrialRunner(place)
         self._looked_at = time.monotonic()
@@ -93,7 +98,7 @@ class Worker:
         wait_s = SHORTEST_WAIT_S
         while not self._stop.is_set() and not self.is_old:
             self._requeue(every_s=self._spec.heartbeat_s)
-            claim = self._slots.claim(self.id, self._draw)
+            claim = None if self._is_paused() else self._slots.claim(self.id, self._draw)
             if claim is not None:
                 self._presence.state = "training"
                 n_finished += self._runner.run(claim)
@@ -117,6 +122,17 @@ class Worker:
                 logger.info("trial %d was lost before its release", claim.slot.trial)
             except StorageError as error:
                 logger.warning("trial %d was not released: %s", claim.slot.trial, error)
+
+    def _is_paused(self) -> bool:
+        """Whether nothing is to be claimed; says so once, as a run would else seem to hang."""
+        is_paused, before = self._presence.is_paused, self._presence.state
+        if is_paused and before != "paused":
+            self._presence.state = "paused"
+            self._say(f"study '{self._opened.name}' is paused; study resume lets it go on")
+        elif not is_paused and before == "paused":
+            self._presence.state = "waiting"
+            self._say(f"study '{self._opened.name}' goes on")
+        return is_paused
 
     def _is_done(self) -> bool:
         self._requeue(every_s=0.5)

@@ -82,5 +82,4 @@ def _seen(worker: WorkerStatus) -> str:
 
 
 def _speed(worker: WorkerStatus) -> str | None:
-    speed = getattr(worker, "images_per_s", None)  # of a worker that says so
-    return f"{speed:,.0f}" if isinstance(speed, int | float) else None
+    return None if worker.images_per_s is None else f"{worker.images_per_s:,.0f}"

@@ -14,13 +14,13 @@ from objectives.augment import Augmentation
 from objectives.base import FitOptions
 from objectives.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
 from objectives.cost import default_epochs
+from objectives.epochorder import epoch_order
 from objectives.errors import DataError
 from objectives.kaggle import Split
 from objectives.load import with_space
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
 from objectives.scoring import score
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import epoch_order
 from study.creating import _try_out
 from study.opening import Loaded
 from study.spec import StudySpec

@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.harmless import harmless, harmless_cell, harmless_lines
+from study.harmless import harmless, harmless_cell, harmless_csv, harmless_lines
 from study.workdir import folder_name
 
 TRICKS = {
@@ -99,3 +99,10 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
 def test_names_that_create_allows_stay(name: str) -> None:
     """Their work dirs are found again."""
     assert folder_name(name) == name
+
+
+def test_whole_file_stays_one() -> None:
+    """Quotes, commas and lines inside cells too; a header is a row."""
+    text = 'a,"=b",c\n1,"x, ""y""\nz",-2\n"=HYPERLINK(""http://evil"")",,\n'
+    wanted = 'a,\'=b,c\n1,"x, ""y""\nz",-2\n"\'=HYPERLINK(""http://evil"")",,\n'
+    assert harmless_csv(text) == wanted

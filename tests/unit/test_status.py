@@ -18,8 +18,9 @@ from storage.rdb import SlotStorage, open_storage
 from storage.slots import Claim, Draw, Slot, Slots
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
+from study.pace import eta_s
 from study.spec import StudySpec
-from study.status import StudyStatus, costs_of, eta_s, list_workers, read_status, trials_json
+from study.status import StudyStatus, costs_of, list_workers, read_status, trials_json
 from study.trialcost import Cost
 from study.watch import Watch
 from tests.integration.planned import age_heartbeat

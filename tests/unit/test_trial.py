@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from objectives.errors import LeaseLost
+from study.speed import Speed
 from study.trial import Drained, _Attempt
 
 
 def attempt() -> Any:
     """Return an attempt at a slot of a study that takes no writes."""
-    place = SimpleNamespace(stop=threading.Event(), slots=None)
+    place = SimpleNamespace(stop=threading.Event(), slots=None, speed=Speed(None))
     claim = SimpleNamespace(slot=SimpleNamespace(trial=7))
     lease = SimpleNamespace(lost=threading.Event())
     return _Attempt(place, claim, lease, None)  # type: ignore[arg-type]

@@ -190,12 +190,8 @@ def test_workers_are_told_apart_at_any_width(width: int) -> None:
 
 
 def test_speed_of_a_worker_is_shown_where_it_says_so() -> None:
-    """It is no field of every worker."""
-
-    class Fast(WorkerStatus):
-        images_per_s = 4321.4
-
-    fast = Fast("host:12", "host", 12, None, 4, 4, 2, 1.0, "training")
+    """Of one that trains nothing it is not known."""
+    fast = WorkerStatus("host:12", "host", 12, None, 4, 4, 2, 1.0, "training", 4321.4)
     assert "4,321" in drawn(render(replace(STATUS, workers=[fast])), 80)
 
 

@@ -1,0 +1,82 @@
+"""How often somebody may try to log in: after failures, each address waits longer and longer.
+
+A try counts as failed before its password is looked at, so that many at once gain nothing. Nobody
+sleeps here: who is too early is told when to come again.
+"""
+
+import ipaddress
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FREE_TRIES = 3
+FIRST_DELAY_S = 1.0
+LONGEST_DELAY_S = 60.0
+FORGOTTEN_AFTER_S = 900.0
+MOST_ADDRESSES = 10_000
+
+
+@dataclass
+class _Failures:
+    n: int = 0
+    last_at: float = 0.0
+
+
+class Doorkeeper:
+    """Counts failures by address.
+
+    Args:
+        clock: Monotonic time in s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: dict[str, _Failures] = {}
+        self._lock = threading.Lock()
+
+    def try_now(self, address: str) -> float:
+        """Begin a try, which is failed until `let_in` says otherwise.
+
+        Returns:
+            0, or for how many seconds the address has to wait; then the password is not looked at.
+        """
+        now, key = self._clock(), _network(address)
+        with self._lock:
+            found = self._failures.get(key)
+            if found is None:
+                self._make_room(now)
+                found = self._failures[key] = _Failures()
+            left_s = found.last_at + _delay_s(found.n) - now
+            if left_s > 0:
+                return left_s
+            found.n, found.last_at = found.n + 1, now
+            return 0.0
+
+    def let_in(self, address: str) -> None:
+        """The password was right: the address starts anew."""
+        with self._lock:
+            self._failures.pop(_network(address), None)
+
+    def _make_room(self, now: float) -> None:
+        kept = {k: f for k, f in self._failures.items() if now - f.last_at < FORGOTTEN_AFTER_S}
+        while len(kept) >= MOST_ADDRESSES:
+            kept.pop(next(iter(kept)))  # the one that came first
+        self._failures = kept
+
+
+def _delay_s(n: int) -> float:
+    if n < FREE_TRIES:
+        return 0.0
+    return min(FIRST_DELAY_S * 2.0 ** min(n - FREE_TRIES, 30), LONGEST_DELAY_S)
+
+
+def _network(address: str) -> str:
+    """Return what counts as one address: whoever has an IPv6 address has its whole /64."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return address
+    return str(ipaddress.ip_network(f"{found}/64", strict=False))

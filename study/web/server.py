@@ -1,0 +1,59 @@
+"""The web server: waitress on a socket of ours, ended from a signal or from another thread."""
+
+import logging
+import socket
+import threading
+from typing import Any
+
+import waitress
+from waitress import wasyncore
+
+from study.web.exchange import App
+
+N_THREADS = 8
+MOST_BODY_BYTES = 1 << 20
+MOST_HEADER_BYTES = 32 * 1024
+POLL_S = 0.5
+
+
+class Server:
+    """Serves an application from its construction until `stop`.
+
+    Args:
+        app: May be replaced while it serves.
+        listening: A socket that listens; this object closes it.
+    """
+
+    def __init__(self, app: App, listening: socket.socket) -> None:
+        self.app = app
+        self.port: int = listening.getsockname()[1]
+        self._stopped = threading.Event()
+        self._sockets: dict[int, Any] = {}
+        # Its warnings of a long queue are of no use to who looks at a dashboard.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+        self._server = waitress.create_server(
+            lambda environ, start_response: self.app(environ, start_response),
+            map=self._sockets,
+            sockets=[listening],
+            threads=N_THREADS,
+            ident=None,
+            max_request_body_size=MOST_BODY_BYTES,
+            max_request_header_size=MOST_HEADER_BYTES,
+            log_socket_errors=False,
+            # What proxies say is read by `door.py`, which knows whom to believe.
+            clear_untrusted_proxy_headers=False,
+        )
+
+    def serve(self) -> None:
+        """Answer until `stop`, then close everything."""
+        try:
+            while not self._stopped.is_set():
+                wasyncore.loop(timeout=POLL_S, map=self._sockets, count=1)
+        finally:
+            self._server.task_dispatcher.shutdown()
+            wasyncore.close_all(self._sockets)
+
+    def stop(self) -> None:
+        """Let `serve` come back; from a signal handler too."""
+        self._stopped.set()
+        self._server.pull_trigger()

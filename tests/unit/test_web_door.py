@@ -1,0 +1,133 @@
+"""Who is let in by which settings, which settings are refused, and whom a proxy may name."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.web.door import PASSWORD, Door, make_door
+from study.web.errors import DashboardError
+from study.web.exchange import Request, own_path
+from study.web.listening import is_loopback
+
+
+def door(host: str = "127.0.0.1", **given: Any) -> Door:
+    """Return a door as the command makes it."""
+    values: dict[str, Any] = {
+        **{"user": None, "password_file": None, "trust_header": None, "trusted_proxies": []},
+        **{"host_names": [], "allow_writes": False},
+    }
+    return make_door(host=host, is_loopback=is_loopback(host), **(values | given))
+
+
+def request(**environ: str) -> Request:
+    """Return a request with these values of WSGI."""
+    return Request({"REQUEST_METHOD": "GET", "PATH_INFO": "/", **environ})
+
+
+@pytest.fixture
+def password(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A password in the environment."""
+    monkeypatch.setenv(PASSWORD, "open sesame")
+    return "open sesame"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
+def test_loopback_is_open_and_may_write(host: str) -> None:
+    """No flag and no password."""
+    found = door(host)
+    assert found.is_open
+    assert found.allow_writes
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "example.org"])
+def test_host_that_others_reach_needs_a_login(host: str) -> None:
+    """The error says so, and how to have one."""
+    with pytest.raises(DashboardError, match="without a login") as caught:
+        door(host)
+    assert caught.value.hint is not None
+    assert "STUDY_DASHBOARD_PASSWORD" in caught.value.hint
+
+
+def test_loopback_with_a_name_of_its_own_needs_a_login() -> None:
+    """A proxy on this machine would show it to everybody."""
+    with pytest.raises(DashboardError, match=re.escape("as 'study.example.org'")):
+        door(host_names=["study.example.org"])
+
+
+@pytest.mark.usefixtures("password")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_login_is_read_only_unless_writes_are_allowed(host: str) -> None:
+    """Also on loopback, where somebody asked for a login."""
+    found = door(host)
+    assert (found.is_open, found.allow_writes, found.user) == (False, False, "study")
+    assert door(host, allow_writes=True).allow_writes
+
+
+def test_name_and_password_open_together(password: str) -> None:
+    """And nothing that is like them."""
+    found = door("0.0.0.0", user="ana")
+    assert found.opens_for("ana", password)
+    tries = [("ana", ""), ("", password), ("", ""), ("Ana", password), ("ana", f"{password} ")]
+    assert not any(found.opens_for(*one) for one in [*tries, ("ana", "\ud800")])
+    assert not Door(trust_header="X-User").opens_for("", "")
+    assert "sesame" not in repr(found)
+
+
+def test_password_of_a_file(tmp_path: Path) -> None:
+    """Its last line end is none of it; an empty or missing file is refused."""
+    file = tmp_path / "secret"
+    file.write_text(" of spaces \n")
+    assert door("0.0.0.0", password_file=file).password == " of spaces "
+    file.write_text("\n")
+    with pytest.raises(DashboardError, match="is empty"):
+        door("0.0.0.0", password_file=file)
+    with pytest.raises(DashboardError, match="cannot be read: No such file"):
+        door("0.0.0.0", password_file=tmp_path / "none")
+
+
+def test_user_without_a_password_is_refused() -> None:
+    """It would be open to everybody, or to nobody."""
+    with pytest.raises(DashboardError, match="user 'ana' has no password"):
+        door(user="ana")
+
+
+def test_header_is_trusted_from_named_addresses_alone() -> None:
+    """And without addresses not at all."""
+    with pytest.raises(DashboardError, match="anybody can send a header"):
+        door("0.0.0.0", trust_header="X-User")
+    with pytest.raises(DashboardError, match="'everybody' is no address"):
+        door("0.0.0.0", trust_header="X-User", trusted_proxies=["everybody"])
+    found = door("0.0.0.0", trust_header="X-User", trusted_proxies=["10.0.0.2", "fd00::/8"])
+    for peer in ("10.0.0.2", "::ffff:10.0.0.2", "fd00::7"):
+        assert found.named_by_proxy(request(REMOTE_ADDR=peer, HTTP_X_USER="ana")) == "ana"
+        assert found.named_by_proxy(request(REMOTE_ADDR=peer, HTTP_X_USER=" ")) is None
+        assert found.named_by_proxy(request(REMOTE_ADDR=peer)) is None
+    for peer in ("10.0.0.3", "::1", "127.0.0.1", "", "nonsense"):
+        assert found.named_by_proxy(request(REMOTE_ADDR=peer, HTTP_X_USER="ana")) is None
+
+
+def test_address_of_who_asks_is_what_the_proxy_saw() -> None:
+    """The last one: whoever asks may have written the others."""
+    found = Door(proxies=door("::1", trusted_proxies=["10.0.0.2"]).proxies)
+    for peer, wanted in (("10.0.0.2", "2.2.2.2"), ("10.0.0.9", "10.0.0.9")):
+        asked = request(REMOTE_ADDR=peer, HTTP_X_FORWARDED_FOR="1.1.1.1, 2.2.2.2")
+        assert found.address_of(asked) == wanted
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "workers", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://e.x/"),
+        *("/a\nSet-Cookie: x=1", "/a\r", "/\tevil", "/ü", "javascript:alert(1)", "/a\\b"),
+    ],
+)
+def test_way_after_the_login_stays_here(path: str) -> None:
+    """Whatever a link to the login page says."""
+    assert own_path(path) == "/"
+
+
+def test_way_after_the_login_is_kept() -> None:
+    """A page of ours, with its query."""
+    assert own_path("/workers?study=digits%20a") == "/workers?study=digits%20a"
