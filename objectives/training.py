@@ -66,7 +66,7 @@ def fit_network(
         None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
         `images_per_s` (without the first step, which builds the graph), `n_epochs`,
         `kept_epochs` (if other weights were put back), `resumed_epochs` (if any), `images`, `flop`
-        (see `cost.training_cost`), and what `_Training` notes.
+        (see `cost.training_cost`), and what `durations.py` names.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -97,13 +97,7 @@ def fit_network(
 
 
 class _Training:
-    """One network on its way through the epochs.
-
-    It notes, in seconds of this process: `import_s` (of TensorFlow, once a process), `build_s`
-    (the networks and the optimizer), `first_step_s` and `first_valid_s` (each traces its graph;
-    the one is a part of `train_s`, the other not of `valid_s`), `valid_s`, `checkpoint_s`,
-    `report_s`, `cost_s` (counting operations).
-    """
+    """One network on its way through the epochs."""
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def trials_command(
     ] = False,
 ) -> int:
     """List every attempt, with its params and how it ended."""
-    from study.status import trials_json, why_failed
+    from study.status import costs_of, trials_json, why_failed
 
     opened = open_by_url(storage, study)
     rows = trials_json(opened)
@@ -88,7 +88,7 @@ def trials_command(
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = UNBROKEN  # for grep and the like
-        console.print(render_trials(rows, why_failed(opened)))
+        console.print(render_trials(rows, why_failed(opened), costs_of(opened)))
     return 0
 
 

@@ -192,12 +192,16 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
                 "started_at": iso_utc(a.started_at),
                 "finished_at": iso_utc(a.finished_at),
                 "intermediate": {str(step): value for step, value in a.reports.items()},
-                "cost": cost and asdict(cost),
             }
         )
         for a in attempts
-        for cost in [attempt_cost(a)]
     ]
+
+
+def costs_of(opened: OpenStudy) -> dict[int, Cost]:
+    """Return trial number to what it has cost, for trials that told."""
+    attempts = read_attempts(opened.storage.engine, opened.study_id)
+    return {a.trial: cost for a in attempts if (cost := attempt_cost(a)) is not None}
 
 
 def why_failed(opened: OpenStudy) -> dict[int, str]:

@@ -90,14 +90,17 @@ def _failures(status: StudyStatus) -> str:
     return harmless("   ".join(failed + lost))
 
 
-def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> RenderableType:
+def render_trials(
+    rows: list[dict[str, Any]], why: dict[int, str], costs: dict[int, Cost]
+) -> RenderableType:
     """Return two lines a trial, from their documented JSON form: where it stands, and its params.
 
     Args:
         why: Trial number to the error of a failed one, which then has a line of its own.
+        costs: Trial number to what it has cost, where that is known.
     """
     head = ("trial", "slot", "attempt", "state", "value", "steps", "cost", "worker")
-    cells = [head, *map(_cells, rows)]
+    cells = [head, *(_cells(row, costs.get(row["trial"])) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     parts: list[RenderableType] = [Text(lines[0], "bold")]
@@ -110,11 +113,10 @@ def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Renderable
     return Group(*parts)
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: dict[str, Any], cost: Cost | None) -> tuple[str, ...]:
     value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
     state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
     n_steps = len(row["intermediate"])
-    cost = Cost(**row["cost"]) if row["cost"] else ""
     numbers = (row["trial"], row["slot"], row["attempt"])
     cells = (*numbers, state, value, n_steps, cost, row["worker"])
     return tuple("" if cell is None else harmless(str(cell)) for cell in cells)

@@ -1,12 +1,11 @@
 """Two processes of the plain Optuna script on one SQLite file, as its documentation shows it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from job import read_job
-
-storage = f"sqlite:///{Path(read_job().work) / 'optuna.db'}"
+storage = f"sqlite:///{Path(json.loads(Path(sys.argv[1]).read_text())['work']) / 'optuna.db'}"
 command = [sys.executable, str(Path(__file__).with_name("optuna_script.py")), sys.argv[1], storage]
 subprocess.run([*command, "first"], check=True)
 workers = [subprocess.Popen([*command, "worker"]) for _ in range(2)]

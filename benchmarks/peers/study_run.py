@@ -1,21 +1,27 @@
-"""`study run` as it comes; only what the race fixes for all is said."""
+"""`study run` as it comes; only what the race fixes for all is said.
 
+Imports nothing of its own: neither time nor memory of this file is the command's.
+"""
+
+import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
-from job import answer, read_job
+QUERY = """
+SELECT attribute.value_json, found.value FROM trials
+JOIN trial_values AS found ON found.trial_id = trials.trial_id
+JOIN trial_user_attributes AS attribute ON attribute.trial_id = trials.trial_id
+WHERE trials.state = 'COMPLETE' AND attribute.key = 'slot'
+"""
 
-from storage.rdb import open_storage
-from storage.reading import read_attempts
-from study.opening import open_study
-
-job = read_job()
-url = f"sqlite:///{Path(job.work) / 'study.db'}"
-command = [sys.executable, "-m", "study", "run", "--data", job.data, "--storage", url]
-command += ["--study", "race", "--n-trials", str(len(job.params)), "--epochs", str(job.epochs)]
-command += ["--seed", sys.argv[2], "--quiet"]
+job = json.loads(Path(sys.argv[1]).read_text())
+file = Path(job["work"]) / "study.db"
+command = [sys.executable, "-m", "study", "run", "--data", job["data"]]
+command += ["--storage", f"sqlite:///{file}", "--study", "race", "--seed", sys.argv[2]]
+command += ["--n-trials", str(len(job["params"])), "--epochs", str(job["epochs"]), "--quiet"]
 subprocess.run(command, check=True)
-opened = open_study(open_storage(url, create=False), "race")
-done = read_attempts(opened.storage.engine, opened.study_id)
-answer({one.slot: one.value for one in done if one.slot is not None and one.value is not None})
+connection = sqlite3.connect(file)
+print("RESULT " + json.dumps(dict(connection.execute(QUERY).fetchall())))
+connection.close()

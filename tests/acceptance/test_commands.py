@@ -19,7 +19,7 @@ WORKER_FIELDS = ["id", "host", "pid", "device", "trial", "slot", "epoch", "seen_
 WORKER_FIELDS += ["images_per_s"]
 TRIAL_FIELDS = [
     "trial", "slot", "attempt", "state", "reason", "value", "params", "seed", "worker",
-    "started_at", "finished_at", "intermediate", "cost",
+    "started_at", "finished_at", "intermediate",
 ]  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 

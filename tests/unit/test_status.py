@@ -20,7 +20,7 @@ from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
 from study.pace import eta_s
 from study.spec import StudySpec
-from study.status import StudyStatus, list_workers, read_status, trials_json
+from study.status import StudyStatus, costs_of, list_workers, read_status, trials_json
 from study.trialcost import Cost
 from study.watch import Watch
 from tests.integration.planned import age_heartbeat
@@ -224,9 +224,8 @@ def test_cost_of_a_trial_is_what_it_told(opened: OpenStudy) -> None:
         info = {"images": images, "train_s": 2, "images_per_s": 500.0, "n_epochs": 3.0}
         opened.slots.finish(claim(opened), TrialState.COMPLETE, 0.5, {attrs.INFO: info})
     finish(opened, 0.5)
-    told = [row["cost"] for row in trials_json(opened)]
-    rest = {"flop": None, "train_s": 2.0, "images_per_s": 500.0}
-    assert told[:3] == [{"images": 1000.0, **rest}, {"images": 3000.0, **rest}, None]
+    rest = (None, 2.0, 500.0)
+    assert costs_of(opened) == {0: Cost(1000.0, *rest), 1: Cost(3000.0, *rest)}
     assert read_status(opened).trial_cost == Cost(2000.0, None, 2.0, 500.0)
 
 

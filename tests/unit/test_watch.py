@@ -108,24 +108,23 @@ def test_table_has_counts_best_and_a_row_for_each_worker() -> None:
 ROW = {
     "trial": 0, "slot": 0, "attempt": 1, "state": "FAIL", "reason": "lost", "value": None,
     "params": {"x": 0.5}, "seed": 1, "worker": "host:12", "started_at": None, "finished_at": None,
-    "intermediate": {"0": 0.1}, "cost": None,
+    "intermediate": {"0": 0.1},
 }  # fmt: skip
 
 
 def test_trials_have_a_row_and_their_params_each() -> None:
     """With the reason beside the state, the error below, and nothing for what is not known."""
     complete = {**ROW, "trial": 1, "state": "COMPLETE", "reason": None, "value": 0.25}
-    cost = {"images": 1200.0, "flop": None, "train_s": 2.5, "images_per_s": 480.0}
-    complete["cost"] = cost
-    assert str(Cost(**cost)) == "1,200 images, 2.5 s in steps"
+    cost = Cost(1200.0, None, 2.5, 480.0)
+    assert str(cost) == "1,200 images, 2.5 s in steps"
     stranger = {**ROW, "trial": 2, "slot": None, "attempt": None, "worker": None, "params": {}}
-    text = drawn(render_trials([ROW, complete, stranger], {0: "ValueError: no"}), 120)
+    text = drawn(render_trials([ROW, complete, stranger], {0: "ValueError: no"}, {1: cost}), 120)
     assert [line.split() for line in text.splitlines()] == [
         ["trial", "slot", "attempt", "state", "value", "steps", "cost", "worker"],
         ["0", "0", "1", "FAIL", "(lost)", "1", "host:12"],
         ["ValueError:", "no"],
         ["x=0.5"],
-        ["1", "0", "1", "COMPLETE", "0.25000", "1", *str(Cost(**cost)).split(), "host:12"],
+        ["1", "0", "1", "COMPLETE", "0.25000", "1", *str(cost).split(), "host:12"],
         ["x=0.5"],
         ["2", "FAIL", "(lost)", "1"],
     ]
@@ -133,7 +132,7 @@ def test_trials_have_a_row_and_their_params_each() -> None:
 
 def test_brackets_are_no_markup() -> None:
     """Neither in what a user's code raised nor in a param."""
-    text = drawn(render_trials([{**ROW, "params": {"x": "[red]"}}], {0: "bad [/x]"}), 120)
+    text = drawn(render_trials([{**ROW, "params": {"x": "[red]"}}], {0: "bad [/x]"}, {}), 120)
     assert "  bad [/x]" in text
     assert "x=[red]" in text
 
@@ -159,7 +158,7 @@ def test_list_shows_values_as_the_other_views_do() -> None:
 
 def test_odd_values_are_shown() -> None:
     """NaN and infinities are text in the documented form."""
-    assert "inf" in drawn(render_trials([{**ROW, "value": "inf"}], {}), 120)
+    assert "inf" in drawn(render_trials([{**ROW, "value": "inf"}], {}, {}), 120)
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -170,7 +169,7 @@ def test_no_width_is_overflowed(width: int) -> None:
         workers=[replace(STATUS.workers[0], id="a-host-with-a-very-long-name.example.org:123456")],
         best=Best(2, 2, 0.5, {f"param_{n}": 0.123 for n in range(30)}),
     )
-    for renderable in (render(long), render_trials([ROW], {})):
+    for renderable in (render(long), render_trials([ROW], {}, {1: Cost(1.0, None, None, None)})):
         assert max(map(len, drawn(renderable, width).splitlines())) <= width
 
 
