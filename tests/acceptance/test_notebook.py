@@ -45,7 +45,7 @@ def test_notebook_is_small_and_has_no_outputs() -> None:
             ast.parse("".join(cell["source"]))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 def test_notebook_runs_to_its_end(place: Place, tmp_path: Path) -> None:
     """On a reader's own small data: workers, table, plots, and the model's own predictions."""
     write_competition(place.folder / "digits")
@@ -54,7 +54,7 @@ def test_notebook_runs_to_its_end(place: Place, tmp_path: Path) -> None:
     own = {"STUDY_N_TRIALS": "2", "STUDY_EPOCHS": "1", "STUDY_WORKERS": "1"}
     own["STUDY_MODEL"] = f"{ROOT / 'examples' / 'mlp.py'}:build"  # which trains at once
     with place.start(kernel, NOTEBOOK, python=(), **own) as running:
-        done = running.wait(380)
+        done = running.wait(680)
         assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "ran to the end"
     kinds = [line.split()[1] for line in done.out.splitlines()[:-1] if line.startswith("cell-")]
