@@ -170,7 +170,6 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     assert again is not None
     assert again[0] == whole[0]
     assert "resumed_epochs" not in whole[1].info
-    assert "first_step_s" not in again[1].info
     kept = {"n_epochs", "train_s", "images_per_s", "images", "flop", "valid_accuracy", "valid_loss"}
     assert {name: again[1].info[name] for name in kept} == {n: whole[1].info[n] for n in kept}
     assert again[1].info["resumed_epochs"] == 4
