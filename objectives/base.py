@@ -80,8 +80,8 @@ class Objective(Protocol):
     moved by each (down, right) of `shifts` in pixels, and that `predict` and `export` take;
     `trial_run(dataset)` pushes a batch or a few through, before slots are planned, and may return
     images trained a second; `default_epochs(dataset)` and `detect_precision()` answer what the user
-    left open; `is_proven` says that no trial run is needed; `metrics` names those of `METRICS` that
-    it can be judged by; `note(slot, attempt, trial)` is told which slot the next `fit` belongs to.
+    left open; `metrics` names those of `METRICS` that it can be judged by; `note(slot, attempt,
+    trial)` is told which slot the next `fit` belongs to.
     """
 
     direction: str

@@ -152,12 +152,6 @@ class KerasObjective:
         self.callbacks = callbacks
         self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
-    @property
-    def is_proven(self) -> bool:
-        """Whether network and space are this module's own: there is no mistake to be found."""
-        is_ours = self.build is build_cnn and self.callbacks is None
-        return is_ours and self.space == CNN_SPACE
-
     def default_epochs(self, dataset: Dataset) -> int:
         """Return the epochs of a trial where the user names none; see `cost.default_epochs`."""
         return default_epochs(len(dataset.labels))

@@ -236,13 +236,7 @@ def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -
 
 
 def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
-    """Push a few batches through the objective; return how long a trial may take, in s.
-
-    One in which nothing is the user's is not tried: that took seconds and, for the whole run, the
-    memory of one more TensorFlow. The first trial then tells how long one takes.
-    """
-    if getattr(loaded.objective, "is_proven", False):
-        return None
+    """Push a few batches through the objective; return how long a trial may take, in s."""
     trial_run = getattr(loaded.objective, "trial_run", None)
     if trial_run is None:
         try_fit(loaded.objective, loaded.dataset, spec.model or spec.objective)

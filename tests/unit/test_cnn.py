@@ -3,7 +3,6 @@
 import math
 import random
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -17,13 +16,9 @@ from objectives.cost import default_epochs
 from objectives.epochorder import epoch_order
 from objectives.errors import DataError
 from objectives.kaggle import Split
-from objectives.load import with_space
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
 from objectives.scoring import score
 from objectives.space import SearchSpace, middle, parse_space
-from study.creating import _try_out
-from study.opening import Loaded
-from study.spec import StudySpec
 
 
 def drawn(seed: int) -> dict[str, object]:
@@ -43,17 +38,6 @@ def test_space_holds_what_the_default_objective_promises() -> None:
     promised = {"n_blocks", "filters_1", "filters_2", "filters_3", "kernel", "batch_norm"}
     promised |= {"dropout", "dense_units", "sgd_learning_rate", *TRAINING_DEFAULTS}
     assert set(CNN_SPACE.names) == promised
-
-
-def test_only_what_has_nothing_of_the_users_needs_no_trial_run() -> None:
-    """Another space, network or callback is tried before a slot is planned; the default is not."""
-    ours = digits_cnn(FitOptions())
-    assert ours.is_proven
-    assert _try_out(Loaded(ours, None), cast(StudySpec, None)) is None
-    narrowed = with_space(ours, CNN_SPACE.override({"kernel": [3]}))
-    theirs = KerasObjective(lambda *_: None, CNN_SPACE, FitOptions())
-    watched = KerasObjective(build_cnn, CNN_SPACE, FitOptions(), callbacks=lambda params: [])
-    assert not any(one.is_proven for one in (cast(KerasObjective, narrowed), theirs, watched))
 
 
 def test_space_survives_its_toml_and_json() -> None:
