@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from study.markup import Html, join, number, table, tag
 from study.plaintext import plain
 from study.status import StudyStatus, WorkerStatus
-from study.watch import duration
+from study.watch import duration, is_paused
 from study.web.exchange import Answer
 from study.web.overview import Failure, Look
 from study.web.page import button, make_page
@@ -129,7 +129,7 @@ def _leave(viewer: Viewer) -> Html | None:
 def _notices(status: StudyStatus) -> Iterator[Html]:
     here = [worker for worker in status.workers if worker.state != "gone"]
     order = status.seen.stop
-    if status.seen.paused and not status.done:
+    if is_paused(status):
         yield tag("p", "Paused: workers end what they have and claim nothing.", class_="warn")
     if order is not None and not status.done:
         asked = f"Asked to stop at {order.at or '?'} UTC"

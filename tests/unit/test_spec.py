@@ -2,12 +2,22 @@
 
 import json
 from dataclasses import fields, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from storage.rdb import SlotStorage
 from study.errors import StudyError
-from study.spec import MAY_CHANGE, Given, StudySpec, check_lease, refuse_difference
+from study.opening import OpenStudy
+from study.spec import (
+    MAY_CHANGE,
+    Given,
+    StudySpec,
+    check_lease,
+    check_name,
+    refuse_difference,
+)
 
 SPEC = StudySpec(
     objective="digits-cnn",
@@ -130,3 +140,21 @@ def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
     """The hint is a grace period that is long enough."""
     with pytest.raises(StudyError, match=message):
         check_lease(grace_s, heartbeat_s)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../x", "/etc/x", "a/../../x", "..", ".hidden", "a\\b", "", "x" * 500),
+        *("a\nb", "a\x1b[31mb", "a\x00b"),
+    ],
+)
+def test_name_that_leads_out_of_a_folder_is_refused(name: str) -> None:
+    """At creation; and where another program has given it, before a work dir is called after it."""
+    with pytest.raises(StudyError, match="cannot be the name of a study"):
+        check_name(name)
+    storage = cast(SlotStorage, type("Stored", (), {"url": "sqlite:///study.db"}))
+    opened = OpenStudy(storage, 1, name, SPEC, None, "synthetic", None, "token")
+    with pytest.raises(StudyError, match="cannot be the name of a folder"):
+        opened.work_dir(None)
+    assert opened.work_dir(Path("given")).root == Path("given")
