@@ -45,6 +45,10 @@ SCRIPT = f"""
       document.getElementById("stale").hidden = true;
     }}).catch(function () {{ document.getElementById("stale").hidden = false; }});
   }}
+  // What a button has done is said once, and not with every refresh.
+  var here = new URL(location.href);
+  here.searchParams.delete("done");
+  history.replaceState(null, "", here);
   setInterval(refresh, {REFRESH_S * 1000});
 }}());
 """
@@ -175,8 +179,13 @@ def _buttons(status: StudyStatus, viewer: Viewer) -> Html:
     def order(label: str, name: str, class_: str | None = None) -> Html:
         return button(label, f"/workers/{name}", viewer.token, fields, class_=class_)
 
-    shown = [order("Resume", "resume") if status.seen.paused else order("Pause", "pause")]
-    shown.append(order("Stop all workers", "stop", "danger"))
+    shown = []
+    if status.seen.paused:
+        shown.append(order("Resume", "resume"))
+    elif not status.done:
+        shown.append(order("Pause", "pause"))
+    if not status.done:
+        shown.append(order("Stop all workers", "stop", "danger"))
     if status.failed:
         shown.append(order(f"Retry {status.failed} failed", "retry"))
     return tag("div", *shown, class_="buttons")

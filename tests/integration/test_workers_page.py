@@ -1,5 +1,7 @@
 """The page of the workers over HTTP: what it shows, what its buttons do, what nobody runs on it."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import NO_STOP
+from study.looking import trials_command
 from study.opening import open_study
 from study.status import read_status
 from study.steering import pause_command, resume_command
@@ -84,6 +87,16 @@ def test_csv_of_the_dashboard_runs_no_formula(storage: SlotStorage) -> None:
         assert ",'=cmd()," in got.text
         assert ",=cmd()" not in got.text
         assert got.text.startswith("Number,State,Value,Param kind,Param x")
+
+
+def test_csv_of_the_command_line_runs_no_formula(
+    storage: SlotStorage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same for `study trials --csv`; numbers stay numbers."""
+    assert trials_command(storage.url, NAME, as_csv=True) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["params.kind"] for row in rows[:2]] == ["'=cmd()", EVIL]
+    assert [row["value"] for row in rows[:2]] == ["0.75", ""]
 
 
 def test_dashboard_links_to_the_page_and_back(storage: SlotStorage) -> None:
