@@ -4,6 +4,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# Where the driver answers, TensorFlow comes with CUDA's libraries: 2 GB more.
+USERS_LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),requirements-gpu.lock,requirements.lock)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Importing Keras writes its settings into the home folder unless it is told of another place.
@@ -26,7 +28,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock clean venv install install-dev
+.PHONY: help demo test test-compose lint format lock clean venv install install-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ demo: install ## search, finalize and score on 1,797 real digits (a few minutes)
 test: lint ## ruff, mypy strict and the whole test suite
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+test-compose: install-dev ## the docker compose stack, for real: needs an engine, and a quarter of an hour
+	$(PY) -m pytest tests/compose
+
 lint: install-dev ## ruff and mypy alone
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -51,7 +56,7 @@ format: install-dev ## let ruff mend what it can
 	$(PY) -m ruff format
 
 install: venv ## .venv with what the program needs
-	$(call install,requirements.lock)
+	$(call install,$(USERS_LOCK))
 
 install-dev: venv ## .venv with what the tests need too
 	$(call install,requirements-dev.lock)
@@ -75,11 +80,14 @@ venv:
 LOCK = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 
-lock: venv ## write requirements.lock and requirements-dev.lock anew from pyproject.toml
+lock: venv ## write the requirements*.lock files anew from pyproject.toml
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --extra demo --output-file requirements.lock >/dev/null
+	$(LOCK) --extra demo --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock >/dev/null
 	$(LOCK) --extra demo --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	sed '/^scikit-learn==/d' requirements.lock > $(VENV)/peers-constraint.txt # scikeras needs an older one
+	$(LOCK) --extra peers --constraint $(VENV)/peers-constraint.txt --output-file requirements-peers.lock >/dev/null
 
 clean: ## remove everything that was made here
-	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find benchmarks objectives storage study tests -name __pycache__ -type d -exec rm -rf {} +

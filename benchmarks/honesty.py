@@ -3,8 +3,9 @@
 Each simulated study draws configurations and splits the labelled rows anew: rows that are known,
 of which a tenth are the search's validation rows, and rows that nobody has seen. It is searched
 (value on the validation rows), finalized as `study finalize` does (the best few compared on all
-known rows, out of fold, by the same code), and then the choice is scored on the unseen rows. One
-half of the configurations is for calibrating, the other for verifying; prints both.
+known rows, out of fold, by the same code), and then the choice is scored on the unseen rows. Prints
+each half of the configurations: what was tuned while looking at the one is verified by the other.
+The same networks give the estimate and the truth, so the luck of one more training is not in it.
 
     python benchmarks/stored_trials.py --data DIR --store DIR
     python benchmarks/honesty.py --store DIR [--studies 1000]
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     _, stored = read_stored(given.store)
-    halves = {"calibrated on": stored[::2], "verified on": stored[1::2]}
+    halves = {"tuned on": stored[::2], "verified on": stored[1::2]}
     print(f"{len(stored)} configurations\n\n{HEAD}", flush=True)
     for number, (name, half) in enumerate(halves.items()):
         generator = np.random.default_rng([given.seed, number])

@@ -4,7 +4,8 @@ Simulated studies over stored real trials, as in `honesty.py`: known rows and un
 anew each time. A trial's value is its accuracy or its log loss on a tenth of the known rows, the
 same rows for all trials or others for each. Printed is what the winner is worth on the unseen rows,
 and what the winner of the best few is worth, after they were compared on all known rows; both as a
-loss against the truly best configuration of the study, in percentage points.
+loss against the truly best configuration of the study, in percentage points. The studies share
+configurations and rows, so the standard errors are of the simulation alone.
 
     python benchmarks/stored_trials.py --data DIR --store DIR
     python benchmarks/selection.py --store DIR [--studies 1000]
@@ -74,9 +75,9 @@ def main() -> None:
     _, stored = read_stored(given.store)
     print(f"{len(stored)} configurations, {given.studies} studies\n\n{HEAD}", flush=True)
     for metric, split in product(METRICS, SPLITS):
-        generator = np.random.default_rng(given.seed)
         lost = []
-        for _ in range(given.studies):
+        for study in range(given.studies):  # the same ones, however many numbers a way draws
+            generator = np.random.default_rng([given.seed, study])
             picked = generator.permutation(len(stored))[: given.trials]
             drawn = [stored[i].found.measured for i in picked]
             lost.append(simulate(drawn, metric, split, generator))

@@ -5,6 +5,7 @@ study, as a finalize does with the best few. What every network said of rows tha
 from stays in the SQLite file; an interrupted run goes on. `honesty.py` and `selection.py` read it.
 
     python benchmarks/stored_trials.py --data DIR --store DIR [--trials 100] [--epochs 3]
+        [--space benchmarks/stored_space.toml]
 """
 
 import argparse
@@ -77,12 +78,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--space", type=Path, help="another space than the default one")
     given = parser.parse_args()
     given.store.mkdir(parents=True, exist_ok=True)
     where = ["--storage", url_of(given.store)]
     study = [sys.executable, "-m", "study"]
     search = ["--data", str(given.data), "--study", NAME, "--n-trials", str(given.trials)]
     search += ["--epochs", str(given.epochs), "--seed", str(given.seed)]
+    search += ["--space", str(given.space)] if given.space else []
     subprocess.run([*study, "run", *where, *search, "--keep-checkpoints", "none"], check=True)
     opened = open_study(open_storage(url_of(given.store), create=False), NAME)
     companion = Companion(opened)

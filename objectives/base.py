@@ -41,6 +41,8 @@ class FitOptions:
         checkpoint_every: Epochs from one checkpoint to the next, >= 1; the last epoch always has
             one. It decides what an interruption costs, and no value.
         metric: One of `METRICS`: the value of a trial, and what it reports.
+        stop_after: Epochs after which a training ends all the same, its schedules still spanning
+            `epochs`; None: it runs them all, unless a callback stops it.
     """
 
     epochs: int = 10
@@ -49,6 +51,7 @@ class FitOptions:
     deterministic: bool = True
     checkpoint_every: int = 1
     metric: str = "accuracy"
+    stop_after: int | None = None
 
 
 @dataclass

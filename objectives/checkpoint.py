@@ -83,6 +83,7 @@ class Progress:
             timed, seconds = n_epochs * n_steps, self.train_s
         speed = timed * batch_size / max(seconds, 1e-9)
         found = {"n_epochs": float(n_epochs), "train_s": self.train_s, "images_per_s": speed}
+        found["first_step_s"] = self.train_s - self.steady_s
         return found | ({"resumed_epochs": float(n_resumed)} if n_resumed else {})
 
 
@@ -184,7 +185,8 @@ def training_identity(
         backend.append(str(details.get("device_name", "GPU")))
     parts = {**asdict(options), "params": dict(params), "seed": seed, "backend": backend}
     parts |= {"data": dataset.fingerprint, "rows": rows.hexdigest()}
-    del parts["checkpoint_every"]
+    for name in ("checkpoint_every", "stop_after"):  # no epoch's bits depend on them
+        del parts[name]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()
 
 

@@ -31,6 +31,8 @@ REFIT_SPACE: SearchSpace = parse_space(
         "split": {"low": 0, "high": 1_000_000},  # which partition into folds
         "fold": {"low": ALL_ROWS, "high": 1000},
         "member": {"low": 0, "high": 1_000_000},  # of those on all rows: another seed each
+        # Epochs after which one on all rows ends, as no valid rows stop it; 0: it runs them all.
+        "stop": {"low": 0, "high": 1_000_000, "when": {"fold": [ALL_ROWS]}},
     }
 )
 
@@ -42,14 +44,14 @@ class Refit:
 
     def __init__(
         self,
-        make: Callable[[int], Objective],
+        make: Callable[[int, int | None], Objective],
         params_of: Callable[[int], dict[str, Any]],
         direction: str,
     ) -> None:
         """Keep the parts.
 
         Args:
-            make: Returns the search's objective for a number of epochs.
+            make: Returns the search's objective for a number of epochs, and one to stop after.
             params_of: Returns the params of a slot of the search.
             direction: Of the search.
         """
@@ -60,7 +62,7 @@ class Refit:
 
     def load(self, data_dir: Path | None) -> Any:
         """Return the search's dataset."""
-        return self._make(1).load(data_dir)
+        return self._make(1, None).load(data_dir)
 
     def fit(
         self,
@@ -77,7 +79,7 @@ class Refit:
             Held out a fold: its value on the fold, with the predictions of it in `kept`. On all
             rows: accuracy on a few of its own rows, which shows that it learned, and no more.
         """
-        objective = self._make(int(params["epochs"]))
+        objective = self._make(int(params["epochs"]), int(params.get("stop", 0)) or None)
         config = self._params_of(int(params["candidate"]))
         how: dict[str, Any] = {"seed": seed, "report": report, "resume_dir": resume_dir}
         if params["fold"] == ALL_ROWS:
@@ -92,7 +94,7 @@ class Refit:
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """As the search's objective does."""
-        return self._make(1).predict(fitted, images)
+        return self._make(1, None).predict(fitted, images)
 
 
 def can_average(objective: Objective) -> bool:

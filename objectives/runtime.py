@@ -6,6 +6,7 @@ Keras is used on TensorFlow alone: on the other backends no bit-for-bit promise 
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -14,12 +15,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from objectives.base import FitOptions
 from objectives.datacache import cache_root
 from objectives.errors import ModelError
 
 CPU_INFO = Path("/proc/cpuinfo")
+
+GPU_MEMORY = "STUDY_GPU_MEMORY"
+"""In a worker's environment, as JSON: what it may take of its GPU, and what that has, in MiB."""
 
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -81,9 +86,21 @@ def start_tensorflow(options: FitOptions) -> None:
             _threads_in_force = options.threads
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
+        _bound_memory(tf.config)
         # A worker builds a graph per trial, of which TensorFlow's Python side would warn for ever.
         tf.get_logger().setLevel("ERROR")
         tf.config.list_logical_devices()  # starts the devices, which prints too
+
+
+def _bound_memory(config: Any) -> None:
+    """Keep this process to its part of the GPU, where it has one; `config` is `tf.config`."""
+    limit = os.environ.get(GPU_MEMORY)
+    if limit is None:
+        return
+    part = config.LogicalDeviceConfiguration(memory_limit=json.loads(limit)[0])
+    for gpu in config.list_physical_devices("GPU"):
+        if config.get_logical_device_configuration(gpu) != [part]:
+            config.set_logical_device_configuration(gpu, [part])
 
 
 @contextlib.contextmanager

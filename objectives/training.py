@@ -14,24 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from objectives.augment import Augmentation, augmented
 from objectives.base import FitOptions, Fitted, Report
 from objectives.batchnorm import fuse_batch_norms
 from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
+from objectives.durations import Durations
+from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
-from objectives.export import predict_images, serving_model
-from objectives.kaggle import Dataset, Split
+from objectives.export import serving_model
+from objectives.kaggle import Dataset
 from objectives.optimizer import TRAINING_DEFAULTS, compile_network, wants_indexes
 from objectives.runtime import start_tensorflow
+from objectives.scoring import Scorer
 from objectives.trainstate import TrainingState, undisturbed
 
 Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
 Callbacks = Callable[[Mapping[str, Any]], Sequence[Any]]
-
-_LIKELIHOOD_FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
 
 
 def fit_network(
@@ -65,7 +65,8 @@ def fit_network(
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
         None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
         `images_per_s` (without the first step, which builds the graph), `n_epochs`,
-        `resumed_epochs` (if any), `images` and `flop` of it all (see `cost.training_cost`).
+        `kept_epochs` (if other weights were put back), `resumed_epochs` (if any), `images`, `flop`
+        (see `cost.training_cost`), and what `_Training` notes.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -73,17 +74,16 @@ def fit_network(
         ModelError: `build` breaks its contract, or an op has no deterministic kernel.
         Pruned, LeaseLost: From `report`.
     """
-    start_tensorflow(options)
-    import keras
-    import tensorflow as tf
+    with (durations := Durations()).of("import"):
+        start_tensorflow(options)
+        import keras
+        import tensorflow as tf
 
-    # A worker trains many networks: what Keras kept of the last one goes first (it collects too).
-    keras.utils.clear_session()
     policy = keras.config.dtype_policy()
     try:
-        training = _Training(build, params, dataset, seed, options, callbacks)
-        identity = training_identity(params, seed, dataset, options)
-        checkpoints = Checkpoints(resume_dir, identity, options, training.state)
+        with durations.of("build"):
+            training = _Training(build, params, dataset, seed, options, callbacks, durations)
+            checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except tf.errors.UnimplementedError as error:
         if "determinis" not in str(error).lower():
@@ -97,7 +97,13 @@ def fit_network(
 
 
 class _Training:
-    """One network on its way through the epochs."""
+    """One network on its way through the epochs.
+
+    It notes, in seconds of this process: `import_s` (of TensorFlow, once a process), `build_s`
+    (the networks and the optimizer), `first_step_s` and `first_valid_s` (each traces its graph;
+    the one is a part of `train_s`, the other not of `valid_s`), `valid_s`, `checkpoint_s`,
+    `report_s`, `cost_s` (counting operations).
+    """
 
     def __init__(
         self,
@@ -107,12 +113,16 @@ class _Training:
         seed: int,
         options: FitOptions,
         callbacks: Callbacks | None,
+        durations: Durations,
     ) -> None:
         import keras
 
+        # A worker trains many networks: what Keras kept of the last goes first (it collects too).
+        keras.utils.clear_session()
         settings = {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
-        self._metric = options.metric
+        self._stop_after = options.stop_after or options.epochs
+        self._metric, self._durations = options.metric, durations
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
         self._n_steps = math.ceil(n_rows / self._batch_size)
@@ -135,12 +145,21 @@ class _Training:
         self._twin = build_network(build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
         self._serving = serving_model(self._twin, dataset.side)
+        self._scorer = Scorer(self._serving, dataset.valid, durations)
         self.state = TrainingState(self._network, self._twin, self._step, self._callbacks.callbacks)
+
+    def checkpoints(
+        self, params: Mapping[str, Any], options: FitOptions, folder: Path | None
+    ) -> Checkpoints:
+        """Return those of this attempt and of earlier ones at the same training."""
+        identity = training_identity(params, self._seed, self._dataset, options)
+        return Checkpoints(folder, identity, options, self.state)
 
     def run(self, report: Report, checkpoints: Checkpoints) -> Fitted:
         """Train the epochs that are left, unless a callback stops early, and return the outcome."""
         self._callbacks.on_train_begin()
-        done = checkpoints.take_up()
+        with self._durations.of("checkpoint"):
+            done = checkpoints.take_up()
         n_resumed = len(done.values)
         try:
             for epoch, value in enumerate(done.values):
@@ -152,9 +171,12 @@ class _Training:
                     logs |= {"val_accuracy": done.accuracy, "val_loss": done.loss}
                 self._callbacks.on_epoch_end(epoch, logs)
                 done.values.append(self._value(done))
-                done.stopped = bool(self._network.stop_training)
-                checkpoints.save(done)
-                report(epoch, done.values[-1])
+                stops = epoch + 1 == self._stop_after
+                done.stopped = stops or bool(self._network.stop_training)
+                with self._durations.of("checkpoint"):
+                    checkpoints.save(done)
+                with self._durations.of("report"):
+                    report(epoch, done.values[-1])
                 if done.stopped:
                     break
         except (Pruned, LeaseLost):
@@ -170,11 +192,14 @@ class _Training:
         if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
             done.accuracy, done.loss = self._score()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
+        if (n_kept := self.state.restored_epochs()) is not None:
+            info["kept_epochs"] = float(n_kept)
         n_images = len(done.values) * self._n_steps * self._batch_size
-        info |= training_cost(self._serving, self._dataset.side, n_images)
+        with self._durations.of("cost"):
+            info |= training_cost(self._serving, self._dataset.side, n_images)
         if done.accuracy is not None:
             info |= {"valid_accuracy": done.accuracy, "valid_loss": done.loss}
-        return Fitted(self._value(done), self._serving, info)
+        return Fitted(self._value(done), self._serving, info | self._durations.info())
 
     def _value(self, done: Progress) -> float | None:
         if done.accuracy is None or self._metric == "accuracy":
@@ -206,10 +231,9 @@ class _Training:
     def _score(self) -> tuple[float | None, float]:
         """Return valid accuracy and log loss of the float32 twin with the weights of now."""
         self._fill_twin()
-        valid = self._dataset.valid
-        if not len(valid.rows):
+        if not len(self._dataset.valid.rows):
             return None, math.nan
-        accuracy, loss = score(predict_images(self._serving, valid.images[valid.rows]), valid)
+        accuracy, loss = self._scorer.score()
         if not math.isfinite(loss):
             raise DivergedError(f"the valid loss became {loss}")
         return accuracy, loss
@@ -266,29 +290,3 @@ def build_network(build: Build, params: Mapping[str, Any], dataset: Dataset) -> 
             hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
         )
     return network
-
-
-def epoch_order(n_rows: int, seed: int, epoch: int, n_drawn: int) -> NDArray[np.int64]:
-    """Return the positions of the rows of one epoch, in order: a pure function of its arguments.
-
-    Each row once, then from the front again until the last batch is full.
-
-    Returns:
-        int64 of shape (n_drawn,), 0 <= position < n_rows.
-    """
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
-    return np.resize(generator.permutation(n_rows), n_drawn)
-
-
-def score(probabilities: NDArray[np.float32], split: Split) -> tuple[float, float]:
-    """Return accuracy (n_correct / n, 0..1) and log loss in nats of predictions for a split.
-
-    Args:
-        probabilities: Shape (n, n_classes), in the order of `split.rows`.
-        split: Its labels are class indexes.
-    """
-    labels = np.asarray(split.labels[split.rows])
-    n_correct = int((probabilities.argmax(axis=1) == labels).sum())
-    likelihood = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    nats = -np.log(np.clip(likelihood, _LIKELIHOOD_FLOOR, 1.0))
-    return n_correct / len(labels), float(nats.mean())

@@ -82,6 +82,15 @@ class TrainingState:
         _set_keras_seed(described["keras_seed"])
         _set_random_state(described["random"])
 
+    def restored_epochs(self) -> int | None:
+        """Return the epochs behind the weights that a callback puts back; None where none does."""
+        from keras.callbacks import EarlyStopping
+
+        for callback in self.callbacks:
+            if isinstance(callback, EarlyStopping) and callback.restore_best_weights:
+                return None if callback.best_weights is None else callback.best_epoch + 1
+        return None
+
     def forgetful_op(self) -> str | None:
         """Return an op whose random state lies where nothing can read it, such as RandomUniform."""
         graph = self.step.get_concrete_function().graph.as_graph_def()

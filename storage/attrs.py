@@ -55,6 +55,9 @@ N_ADDED = "n_added"
 CREATED_BY = "created_by"
 """Study attribute: `user@host` of the first `create`."""
 
+CREATED_AT = "created_at"
+"""Study attribute: when it was created, by the database's clock, as ISO 8601 in UTC."""
+
 DATA_DIR = "data_dir"
 """Study attribute: where the data lay for the creator; a worker may bring another folder."""
 

@@ -7,6 +7,7 @@ there. Rows go from table to table in batches, never through Optuna's objects.
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -123,7 +124,11 @@ def _find_study(reading: Connection, url: str, name: str) -> int:
     if len(there) > MOST_NAMES_SHOWN:
         there[MOST_NAMES_SHOWN:] = [f"and {len(there) - MOST_NAMES_SHOWN} more"]
     holds = f"it has {', '.join(there)}" if there else "it has none"
-    hint = f"name one of them: --study {next(iter(found))}" if found else "name another --storage"
+    hint = (
+        f"name one of them: --study {shlex.quote(next(iter(found)))}"
+        if found
+        else "name another --storage"
+    )
     raise StorageError(f"there is no study '{name}' in {redact(url)}; {holds}", hint)
 
 

@@ -28,15 +28,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The block wrote no file, or it cannot be moved into place.
     """
-    # Before the name, not after it: writers choose the format by the suffix.
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    temporary = beside(path)
     try:
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
+        settle(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def beside(path: Path) -> Path:
+    """Return a hidden path in the same folder, at which nothing is yet."""
+    # Before the name, not after it: writers choose the format by the suffix.
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+
+
+def settle(temporary: Path, path: Path) -> None:
+    """Move a file that is written over `path`, so that it survives power loss.
+
+    Raises:
+        OSError: It is not there, or cannot be moved.
+    """
+    _sync(temporary)
+    os.replace(temporary, path)
     _sync(path.parent)
 
 

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from study.errors import StudyError
 from study.opening import OpenStudy
+from study.placing import Placing
 from study.workdir import WorkDir
 from study.workername import KEY, name_of, new_key
 
@@ -37,18 +38,21 @@ class Settings:
         recycle_after: Trials after which it replaces itself.
         drain_s: How long it may take to end its epoch when it is stopped.
         wait_s: How long it waits for a database that does not answer, when it opens it.
+        placing: Where it may compute; how many there are is the supervisor's.
     """
 
     work: WorkDir
     recycle_after: int
     drain_s: float
     wait_s: float
+    placing: Placing = field(default_factory=Placing)
 
     def arguments(self) -> list[str]:
         """Return them as options of `study worker`."""
         return [
             *("--work-dir", str(self.work.root), "--recycle-after", str(self.recycle_after)),
             *("--drain-timeout", f"{self.drain_s}s", "--wait", f"{self.wait_s}s"),
+            *self.placing.arguments(),
         ]
 
 
@@ -120,7 +124,7 @@ class Child:
             "STUDY_STORAGE": opened.storage.url,
         }
         # -P: a study.py in the current folder must not be taken for this program.
-        command = [sys.executable, "-P", "-m", "study", "worker", "--workers", "1"]
+        command = [sys.executable, "-P", "-m", "study", "worker"]
         command += ["--study", opened.name, *self._settings.arguments()]
         if opened.data_dir is not None:
             command += ["--data", str(opened.data_dir)]

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import typer
 
-from study import commands, finishing, looking, serving, steering
-from study.plaintext import plain
+from study import commands, fetching, finishing, looking, serving, steering
+from study.harmless import harmless_lines
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
@@ -74,6 +74,8 @@ COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
         "retry": steering.retry_command,
         "replay": looking.replay_command,
         "add": commands.add_command,
+        "fetch": fetching.fetch_command,
+        "from-images": fetching.from_images_command,
         "check": looking.check_command,
         "score": looking.score_command,
         "space": looking.space_command,
@@ -115,9 +117,9 @@ def as_storage_error(error: Exception) -> Exception | None:
 
 def print_error(error: Any) -> None:
     """Print `study: error: ...` and, where there is one, `  try: ...`."""
-    print(f"study: error: {plain(str(error))}", file=sys.stderr)
+    print(f"study: error: {harmless_lines(str(error))}", file=sys.stderr)
     if error.hint:
-        print(f"  try: {plain(error.hint)}", file=sys.stderr)
+        print(f"  try: {harmless_lines(error.hint)}", file=sys.stderr)
 
 
 def finalize_main() -> NoReturn:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.gpu import hide_gpus
+from study.harmless import harmless
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -33,10 +35,10 @@ from study.options import (
     Verbose,
     Wait,
     WorkDir,
-    Workers,
     expand,
     key_values,
 )
+from study.placing import Placing
 
 if TYPE_CHECKING:
     from study.child import Settings
@@ -49,7 +51,6 @@ def run_command(
     data: Data = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    workers: Workers = "auto",
     out: Out = Path("out"),
     work_dir: WorkDir = None,
     competition: Competition = "digit-recognizer",
@@ -64,12 +65,14 @@ def run_command(
     quiet: Quiet = False,
     verbose: Verbose = False,
     *,
+    placing: Placing,
     defining: Defining,
 ) -> int:
     """Check the data, create or resume the study, work on it here, show progress."""
     from study.creating import create_or_resume
-    from study.running import View, run_workers
+    from study.running import View, refuse_unusable, run_workers
 
+    keep_to_cpu(placing)
     view = View(quiet=quiet, verbose=verbose)
     given = given_by(defining)
     opened = create_or_resume(
@@ -81,9 +84,10 @@ def run_command(
         view.say,
         wait_s=wait_s,
         finalizes=finalize,
+        refuse=partial(refuse_unusable, placing),
     )
-    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
-    ended = run_workers(opened, workers, settings, view, finalizes=finalize)
+    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
+    ended = run_workers(opened, settings, view, finalizes=finalize)
     if ended.was_asked:
         return ended.code
     if finalize:
@@ -95,8 +99,9 @@ def run_command(
             recycle_after=recycle_after,
             drain_s=drain_s,
             wait_s=wait_s,
+            placing=placing,
         )
-        how = {"out": out, "workers": workers, "competition": competition, "quick": quick}
+        how = {"out": out, "competition": competition, "quick": quick}
         return finalize_after(opened, ended, view, budget_s, settings_of=settings_of, **how)
     following = "trials" if opened.spec.data is None else "finalize"
     view.say(f"next: study {following} {_where(opened)}")
@@ -126,11 +131,11 @@ def create_command(
     return 0
 
 
+@expand
 def worker_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     data: Data = None,
-    workers: Workers = "auto",
     objective: Objective = None,
     model: Model = None,
     work_dir: WorkDir = None,
@@ -139,17 +144,27 @@ def worker_command(
     wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    *,
+    placing: Placing,
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
     from study.opening import with_code_at
-    from study.running import View, run_one, run_workers
+    from study.running import View, run_workers
+    from study.working import run_one
 
+    keep_to_cpu(placing)
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
-    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s)
+    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
     view = View(quiet=quiet, verbose=verbose)
-    if workers == "1":
+    if placing.workers == "1":
         return run_one(opened, settings, view)
-    return run_workers(opened, workers, settings, view).code
+    return run_workers(opened, settings, view).code
+
+
+def keep_to_cpu(placing: Placing) -> None:
+    """Heed `--cpu`, before anything is detected or loaded."""
+    if placing.cpu:
+        hide_gpus()
 
 
 def settings_for(
@@ -158,10 +173,11 @@ def settings_for(
     recycle_after: int,
     drain_s: float,
     wait_s: float,
+    placing: Placing,
 ) -> "Settings":
     from study.child import Settings
 
-    return Settings(opened.work_dir(work_dir), recycle_after, drain_s, wait_s)
+    return Settings(opened.work_dir(work_dir), recycle_after, drain_s, wait_s, placing)
 
 
 def copy_command(
@@ -181,7 +197,7 @@ def copy_command(
     source = open_storage(storage, create=False)
     _, name = find_study(source, study)
     n_trials = copy_study(source, open_storage(to), name, to_study)
-    print(f"copied '{name}': {n_trials} trials", file=sys.stderr)
+    print(f"copied '{harmless(name)}': {n_trials} trials", file=sys.stderr)
     return 0
 
 

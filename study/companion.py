@@ -5,6 +5,8 @@ join, and one that was interrupted goes on where it was. Which trainings are wor
 decided in `effort.py` and `selection.py`.
 """
 
+import shlex
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -35,6 +37,8 @@ class Training:
         fold: Which fold is held out, from 1; `ALL_ROWS` holds out none.
         n_folds, split: How the rows are cut into folds; of no meaning on all rows.
         member: Trainings on all rows that differ in it alone differ in their seed.
+        stop: Epochs after which a training on all rows ends, where it does not run all of `epochs`,
+            which its schedules span; 0: it does. On folds it is stopped by its own callbacks.
     """
 
     candidate: int
@@ -43,6 +47,36 @@ class Training:
     n_folds: int = 2
     split: int = 0
     member: int = 0
+    stop: int = 0
+
+    def params(self) -> dict[str, int]:
+        """Return what a slot of the companion is given."""
+        params: dict[str, int] = asdict(self)
+        if self.fold != ALL_ROWS:
+            del params["stop"]
+        return params
+
+
+def n_units(training: Training, epochs: int) -> float:
+    """Return the work of a training, in trainings of a search with so many epochs."""
+    rows = 1.0 if training.fold == ALL_ROWS else 1 - 1 / training.n_folds
+    return rows * (training.stop or training.epochs) / epochs
+
+
+def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
+    """Return the epochs that a training on all rows runs, as the `Training.stop` of it.
+
+    Without valid rows nothing can stop it where it should: the median over trainings that had some
+    does, of the epochs behind the weights that each of them kept.
+
+    Args:
+        attempts: Complete trainings of one configuration, each of at most `epochs` epochs.
+        epochs: How many they might have run.
+    """
+    infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
+    kept = [int(info.get("kept_epochs", info.get("n_epochs", epochs))) for info in infos]
+    middle = statistics.median_high(kept)
+    return middle if 0 < middle < epochs else 0
 
 
 def slot_of(attempt: Attempt) -> int:
@@ -61,7 +95,7 @@ class Companion:
 
     def ensure(self, wanted: Sequence[Training]) -> None:
         """Plan those trainings that are not planned yet."""
-        self.opened.slots.ensure([asdict(training) for training in wanted])
+        self.opened.slots.ensure([training.params() for training in wanted])
 
     def keep_effort(self, effort: Effort) -> None:
         """Keep what was asked for, for whoever looks at the finalize from elsewhere."""
@@ -118,7 +152,7 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
         raise StudyError(
             f"study '{name}' is there and is not the finalize of this '{search.name}', "
             "but of another or earlier one",
-            f"study delete --study {name}",
+            f"study delete --study {shlex.quote(name)}",
         )
     return _with_paths(found, search)
 

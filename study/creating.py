@@ -8,8 +8,9 @@ objective works.
 import getpass
 import os
 import secrets
+import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +25,12 @@ from storage import attrs
 from storage.errors import StorageMissingError
 from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
+from storage.registry import Registry
 from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
+from study.gpu import gpus_hidden
 from study.opening import (
     Loaded,
     OpenStudy,
@@ -56,6 +59,7 @@ def create_or_resume(
     *,
     wait_s: float = 30.0,
     finalizes: bool = False,
+    refuse: Callable[[StudySpec], None] = lambda spec: None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -65,6 +69,7 @@ def create_or_resume(
 
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
+        refuse: Raises where a new study cannot be worked on; nothing is written then.
 
     Raises:
         StudyError: The study was created with something else than is given now, or cannot be
@@ -81,6 +86,7 @@ def create_or_resume(
     check_name(name)
     spec, loaded = define_study(name, data_dir, given)
     _refuse_finalize(spec, finalizes)
+    refuse(spec)
     for warning in getattr(loaded.dataset, "warnings", ()):
         say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
@@ -88,7 +94,8 @@ def create_or_resume(
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
     storage = open_storage(storage_url, wait_s=wait_s)
     study_id = create_row(storage, name, spec.direction)
-    trial_s = _try_out(loaded, spec)
+    with gpus_hidden():  # this process stays, and would keep what it takes of a card
+        trial_s = _try_out(loaded, spec)
     plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
     # Whoever planned first defined the study: another creator may have come in between.
     opened = open_study(storage, name, data_dir)
@@ -113,6 +120,7 @@ def plan_defined(
         attrs.TOKEN: secrets.token_hex(16),
         attrs.VERSIONS: read_environment(),
         attrs.CREATED_BY: f"{_user()}@{socket.gethostname()}",
+        attrs.CREATED_AT: Registry(storage, study_id, grace_s=spec.grace_s).now(),
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
@@ -260,6 +268,6 @@ def create_row(storage: SlotStorage, name: str, direction: str) -> int:
         # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
         raise StudyError(
             f"study '{name}' was begun with another direction than {direction}",
-            f"study delete --study {name}, or another --study name",
+            f"study delete --study {shlex.quote(name)}, or another --study name",
         )
     return int(study_id)

@@ -5,13 +5,14 @@ the best of these with more epochs, then the chosen ones on all rows with severa
 that was interrupted comes to the same decisions from what is in the database.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from storage.reading import Attempt
-from study.companion import Companion, Training, slot_of
+from study.companion import Companion, Training, slot_of, stop_of
 from study.effort import Effort
 from study.errors import StudyError
 from study.evidence import Candidate, Evidence, Expected
@@ -37,11 +38,13 @@ class Ending:
         members: Trainings on all rows whose networks are averaged.
         shifted: Whether predictions are averaged over small shifts.
         evidence: None where nothing was trained on folds.
+        n_lost: Networks that were to be members and failed.
     """
 
     members: tuple[Training, ...]
     shifted: bool = False
     evidence: Evidence | None = None
+    n_lost: int = 0
 
 
 class Decider:
@@ -64,7 +67,9 @@ class Decider:
     @property
     def first(self) -> Ending:
         """The best trial by value, trained once on all rows."""
-        return Ending((Training(slot_of(self._top[0]), self._epochs),))
+        best = self._top[0]
+        stop = stop_of([best], self._epochs)
+        return Ending((Training(slot_of(best), self._epochs, stop=stop),))
 
     def next(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
@@ -104,12 +109,13 @@ class Decider:
     def _refuse_unfinished(self, ending: Ending, finished: Mapping[Training, Attempt]) -> Ending:
         trained = tuple(training for training in ending.members if training in finished)
         if not trained:
-            name = self._companion.opened.name
+            name = shlex.quote(self._companion.opened.name)
             raise StudyError(
                 "the chosen configuration could not be trained on all rows",
                 f"study trials --study {name}   (shows why; study retry --failed --study {name})",
             )
-        return Ending(trained, ending.shifted, ending.evidence)
+        n_lost = len(ending.members) - len(trained)
+        return replace(ending, members=trained, n_lost=n_lost)
 
     def _open_stage(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
@@ -168,10 +174,9 @@ class Decider:
     def _members(self, found: Sequence[OutOfFold], choice: Choice) -> tuple[Training, ...]:
         """Return the trainings on all rows: of the chosen, then of the best beside it."""
         order = [choice.chosen, *(i for i in choice.order if i != choice.chosen)]
-        keys = [found[i].key for i in order[: self._effort.ensemble]]
         return tuple(
-            Training(slot, epochs, member=member)
-            for slot, epochs in keys
+            Training(*one.key, member=member, stop=one.stop)
+            for one in (found[i] for i in order[: self._effort.ensemble])
             for member in range(self._effort.seeds)
         )
 
@@ -203,6 +208,7 @@ class Decider:
             trial=attempt.trial,
             slot=slot,
             epochs=epochs,
+            stop=one.stop,
             value=float(attempt.value or 0.0),
             n_right=n_right,
             n=n,

@@ -1,7 +1,8 @@
 """Who may train on a device at the same time: everybody, or one trial that ran out of memory alone.
 
 A lock file of the machine is shared by the trials in progress; a trial that must be alone waits for
-them and keeps new ones out. The lock dies with its process.
+them and keeps new ones out. The lock dies with its process. Which workers have a place on a GPU in
+the first place is `seat.py`'s; both kinds of locks lie in one folder.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from study.environment import read_environment
+from study.seat import kept_seat
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.002, 0.2
 
@@ -34,7 +36,9 @@ class DeviceLock:
 
     def __init__(self, device: str, *, alone: bool, look: Callable[[], None]) -> None:
         name = "".join(c if c.isalnum() else "-" for c in f"{os.getuid()}-{device}")
-        self._path = Path(tempfile.gettempdir()) / f"study-{name}.lock"
+        seat = kept_seat()  # beside those of the GPUs' seats, where containers see it too
+        folder = tempfile.gettempdir() if seat is None else seat.folder
+        self._path = Path(folder) / f"study-{name}.lock"
         self._alone, self._look = alone, look
         self._handles: list[int] = []
 

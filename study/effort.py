@@ -37,6 +37,20 @@ class Effort:
         long_runs = self.longer * n_partly if self.longer > 1 and self.top_k else 0
         return screened + long_runs + self.ensemble * self.seeds * self.longer
 
+    def plan(self) -> str:
+        """Return what is done, in the order in which it is done."""
+        first = "plan: the best trial on all rows, for a submission at once"
+        if not self.top_k:
+            return first
+        n_networks = self.seeds * self.ensemble
+        parts = f"on {self.folds} folds" + (f", {self.repeats} times" if self.repeats > 1 else "")
+        longer = f"; the best also with {self.longer} x the epochs" if self.longer > 1 else ""
+        networks = "network" if n_networks == 1 else "networks"
+        return (
+            f"{first}; then {self.top_k} configurations {parts}{longer}; "
+            f"then {n_networks} {networks} on all rows"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return its fields."""
         return asdict(self)

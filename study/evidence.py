@@ -17,7 +17,8 @@ class Candidate:
     Attributes:
         trial: Number of the search's trial that its params come from.
         slot: Its slot.
-        epochs: Passes over the rows in these trainings.
+        epochs: Passes over the rows in these trainings, at most.
+        stop: The median of those whose weights they kept, where that is fewer; else 0.
         value: What the trial itself reported in the search.
         n_right, n: Rows it got right of those it had not learned from, averaged over the splits.
         low, high: 95 % Wilson interval of `accuracy`.
@@ -29,6 +30,7 @@ class Candidate:
     trial: int
     slot: int
     epochs: int
+    stop: int
     value: float
     n_right: float
     n: int
@@ -39,9 +41,19 @@ class Candidate:
     verdict: str
 
     @property
+    def shown_epochs(self) -> str:
+        """`9 of 40` where its trainings were stopped, else `40`."""
+        return shown_epochs(self.stop, self.epochs)
+
+    @property
     def accuracy(self) -> float:
         """Share of the rows that it got right."""
         return self.n_right / self.n
+
+
+def shown_epochs(stop: int | None, epochs: int) -> str:
+    """Return `9 of 40` for a training that is stopped after 9 of them, `40` for one that is not."""
+    return f"{stop} of {epochs}" if stop else str(epochs)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ trained, and what is chosen, `decision.py` decides.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,20 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import StopOrder
 from study.atomic import make_folder
 from study.child import Settings
-from study.companion import Companion, Training, companion_of
+from study.companion import Companion, Training, companion_of, n_units
 from study.decision import Decider, Ending, Stage
 from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
 from study.evidence import Evidence
-from study.launch import count_workers
+from study.gpu import gpus_hidden
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
-from study.running import View, run_workers
+from study.report.snapshot import epochs_of, info_of, read_snapshot
+from study.running import View, run_workers, staff_of
 from study.status import by_value, read_status
 from study.submission import kaggle_line
-from study.watch import duration
+from study.workertable import duration
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,6 @@ class Wanted:
 
     Attributes:
         out: Folder of the outputs.
-        workers: "auto" or a number.
         settings_of: Returns what the workers of a study are told.
         competition: Kaggle's name of it.
         quick: Stop after the first submission.
@@ -48,7 +49,6 @@ class Wanted:
     """
 
     out: Path
-    workers: str
     settings_of: Callable[[OpenStudy], Settings]
     competition: str = "digit-recognizer"
     quick: bool = False
@@ -103,11 +103,12 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
     found = by_value(newest.values(), search.spec.direction)
     if not found:
         states = [attempt.state.name for attempt in newest.values()]
+        pruned = f"{states.count('PRUNED')} pruned, " if "PRUNED" in states else ""
         waiting, running, failed = (states.count(n) for n in ("WAITING", "RUNNING", "FAIL"))
         raise StudyError(
             f"no finished trial in study '{search.name}' "
-            f"({waiting} waiting, {running} running, {failed} failed)",
-            f"study run --study {search.name}   (study watch shows it)",
+            f"({waiting} waiting, {running} running, {pruned}{failed} failed)",
+            f"study run --study {shlex.quote(search.name)}   (study watch shows it)",
         )
     return found
 
@@ -116,7 +117,7 @@ def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) 
     if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
         return QUICK
     trial_s = read_status(search).trial_s or math.inf
-    n_workers = count_workers(wanted.workers, search.spec.threads, n_complete)
+    n_workers = staff_of(search, wanted.settings_of(search).placing, n_complete).n_workers
     n_units = float(n_complete)
     if wanted.budget_s is not None:
         n_units = wanted.budget_s * n_workers / trial_s
@@ -154,17 +155,19 @@ class _Finalize:
         """Train and decide until the end; return the exit code."""
         first = self._decider.first
         stage: Stage | Ending = Stage("the best trial on all rows", first.members)
-        is_planned = False
+        is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self._companion.look()
             if first.members[0] in settled:
                 stage = self._decider.next(finished, settled)
             if isinstance(stage, Ending):
                 break
-            if first.members[0] in settled and not is_planned:
+            if not is_planned:
                 is_planned = True
+                self._say_plan(finished)
+            if first.members[0] in settled and not is_written:
+                is_written = True
                 self._write_first(first, finished)
-                self._say_plan()
             code = 0 if self._was_stopped() else self._train(stage)
             if code is not None:
                 self._say("stopped; the same command goes on from here")
@@ -175,8 +178,7 @@ class _Finalize:
         """Train a stage; return the exit code where it was stopped."""
         self._companion.ensure(stage.trainings)
         self._say(f"training {stage.what}")
-        opened, workers = self._companion.opened, self._wanted.workers
-        ended = run_workers(opened, workers, self._settings, self._view)
+        ended = run_workers(self._companion.opened, self._settings, self._view)
         return ended.code if ended.was_asked else None
 
     def _orders(self) -> list[StopOrder | None]:
@@ -187,26 +189,25 @@ class _Finalize:
         """Whether somebody asked it to stop since it began: also while nothing was trained."""
         return self._orders() != self._old_orders
 
-    def _say_plan(self) -> None:
-        effort = self._effort
-        longer = f", the best also with {effort.longer} x the epochs" if effort.longer > 1 else ""
-        trial_s, threads = read_status(self._search).trial_s, self._search.spec.threads
-        n_workers = count_workers(self._wanted.workers, threads, effort.top_k * effort.folds)
-        expected_s = None if trial_s is None else trial_s * effort.n_units / n_workers
-        self._say(
-            f"now to improve it: {effort.top_k} configurations on {effort.folds} folds{longer}, "
-            f"then {effort.seeds * effort.ensemble} networks on all rows; about "
-            f"{duration(expected_s)}. Ctrl-C keeps the submission that is there"
-        )
+    def _say_plan(self, finished: Iterable[Training]) -> None:
+        effort, spec = self._effort, self._search.spec
+        done = sum(n_units(training, spec.epochs) for training in finished)
+        trial_s = read_status(self._search).trial_s
+        n_open = effort.top_k * effort.folds
+        n_workers = staff_of(self._search, self._settings.placing, n_open).n_workers
+        left_s = None if trial_s is None else trial_s * max(0.0, effort.n_units - done) / n_workers
+        self._say(f"{effort.plan()}; about {duration(left_s)} to go")
+        if effort.top_k:
+            self._say("Ctrl-C at any time: the newest submission stays, the same command goes on")
 
     def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
         if first.members[0] in finished:
             self._write(first, finished)
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
-        n_lost = self._effort.seeds * self._effort.ensemble - len(ending.members)
-        if ending.evidence is not None and n_lost > 0:
-            self._say(f"{n_lost} networks failed and are left out")
+        if ending.n_lost:
+            networks = "network" if ending.n_lost == 1 else "networks"
+            self._say(f"{ending.n_lost} {networks} failed and left out of the average")
         if self._write(ending, finished) or not self._outputs.report.exists():
             self._outputs.write_report(ending.evidence, self._loaded)
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):
@@ -229,7 +230,9 @@ class _Finalize:
             "best_trial": best.trial,
             "best_value": best.value,
             "n_trials": len(self._top),
+            "n_pruned": read_status(self._search).pruned,
             "epochs": ending.members[0].epochs,
+            "stopped_after": ending.members[0].stop or None,
             "shifted": ending.shifted,
             "effort": self._effort.to_json() if ending.evidence is not None else None,
         }
@@ -250,24 +253,30 @@ class _Finalize:
         if self._outputs.are_of(identity):
             self._say(f"{submission} is that of trial {identity['trial']} already")
             return False
-        refit = load(self._companion.opened)
-        fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
-        self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
+        with gpus_hidden():  # the next stage's workers need them
+            refit = load(self._companion.opened)
+            fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
+            self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
         self._say(f"{submission} ready: {len(self._loaded.dataset.test_ids)} rows")
         return True
 
     def _cost(self, finished: Mapping[Training, Attempt]) -> dict[str, Any]:
         """Return what search and finalize have trained so far."""
-        infos = [a.user_attrs.get(attrs.INFO) or {} for a in [*self._top, *finished.values()]]
+        searched = [a for a in read_snapshot(self._search).newest.values() if a.params]
+        attempts = [*searched, *finished.values()]
 
         def total(name: str) -> float | None:
-            known = [info[name] for info in infos if name in info]
+            known = [number for a in attempts if (number := info_of(a, name)) is not None]
             return sum(known) if known else None
 
+        train_s = total("train_s")
         return {
             "n_trials": len(self._top),
+            "n_configurations": len(searched),
             "n_refits": len(finished),
-            "train_s": round(total("train_s") or 0.0, 1),
+            "n_epochs": sum(map(epochs_of, searched))
+            + sum(epochs_of(a) or t.stop or t.epochs for t, a in finished.items()),
+            "train_s": None if train_s is None else round(train_s, 1),
             "images": total("images"),
             "flop": total("flop"),
         }

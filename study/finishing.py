@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.commands import open_by_url, settings_for
+from study.commands import keep_to_cpu, open_by_url, settings_for
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -36,8 +36,9 @@ from study.options import (
     Verbose,
     Wait,
     WorkDir,
-    Workers,
+    expand,
 )
+from study.placing import Placing
 
 if TYPE_CHECKING:
     from study.child import Settings
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from study.running import Ended, View
 
 
+@expand
 def finalize_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
@@ -53,7 +55,6 @@ def finalize_command(
     out: Out = Path("out"),
     quick: Quick = False,
     budget_s: Budget = None,
-    workers: Workers = "auto",
     work_dir: WorkDir = None,
     competition: Competition = "digit-recognizer",
     objective: Objective = None,
@@ -69,22 +70,25 @@ def finalize_command(
     wait_s: Wait = DEFAULT_WAIT_S,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    *,
+    placing: Placing,
 ) -> int:
     """Write submission.csv and model.keras: of the best trial first, then better ones."""
     from study.finalize import Wanted, finalize
     from study.opening import with_code_at
     from study.running import View
 
+    keep_to_cpu(placing)
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
     wanted = Wanted(
         out=out,
-        workers=workers,
         settings_of=partial(
             settings_for,
             work_dir=work_dir,
             recycle_after=recycle_after,
             drain_s=drain_s,
             wait_s=wait_s,
+            placing=placing,
         ),
         competition=competition,
         quick=quick,
@@ -109,7 +113,7 @@ def report_command(
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
     from study.atomic import make_folder
-    from study.report import write_report
+    from study.report.build import write_report
 
     opened = open_by_url(storage, study, data)
     dataset, evidence = _what_folds_say(opened)

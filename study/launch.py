@@ -8,7 +8,6 @@ reach the supervisor alone, which passes them on.
 
 import logging
 import math
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from storage.errors import StorageError
 from storage.slots import Slots
 from study.atomic import make_folder
 from study.child import Child, KernelKills, Settings, how_it_ended
-from study.errors import StudyError
 from study.logs import last_lines
 from study.opening import OpenStudy, Say
 
@@ -31,29 +29,6 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
 PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not leave
 MOURNING_S = 5.0  # for a database that is away; the grace period opens the slot as well
-
-
-def n_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def count_workers(wanted: str, threads: int, n_open: int) -> int:
-    """Return how many workers to start.
-
-    One worker a core and one thread a trial train about 1.5 times as many images as one process
-    with all threads; hence `auto` is cores / threads, and never more than there are open slots.
-
-    Raises:
-        StudyError: `wanted` is neither "auto" nor a number above 0.
-    """
-    if wanted == "auto":
-        return max(1, min(n_cores() // threads, n_open))
-    if not wanted.isdigit() or int(wanted) < 1:
-        raise StudyError(f"--workers {wanted!r} is neither 'auto' nor a number above 0")
-    return int(wanted)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ and what is printed into it in `attemptlog.py`.
 """
 
 import codecs
+import io
 import json
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import TextIO
@@ -16,9 +18,9 @@ from storage import attrs
 from storage.reading import Attempt
 from storage.rows import UNFINISHED
 from study.errors import StudyError
+from study.harmless import harmless, harmless_lines
 from study.naming import find_trial
 from study.opening import OpenStudy
-from study.plaintext import PlainOut
 from study.workdir import WorkDir
 from study.workername import host_of
 
@@ -29,7 +31,7 @@ CHUNK_BYTES = 1 << 16
 def show_logs(
     opened: OpenStudy, trial: Attempt, work: WorkDir, out: TextIO, *, follow: bool
 ) -> None:
-    """Print what there is of a trial's log; on a terminal without what a terminal would obey.
+    """Print what there is of a trial's log.
 
     Args:
         trial: With details.
@@ -39,8 +41,6 @@ def show_logs(
     Raises:
         StudyError: There is nothing to show; says why, and where it may be seen.
     """
-    if out.isatty():
-        out = PlainOut(out)
     path = work.attempt_log(trial.trial)
     if follow and trial.state in UNFINISHED:
         _follow(opened, trial, path, out)
@@ -90,7 +90,9 @@ class _Tail:
     def __init__(self, path: Path, out: TextIO) -> None:
         self._path, self._out = path, out
         self._position = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        # A bar that draws over itself becomes a line each time: nothing hides what stood there.
+        self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def copy(self) -> bool:
         """Copy what is new; return whether the file can be read."""
@@ -99,7 +101,7 @@ class _Tail:
                 file.seek(self._position)
                 while chunk := file.read(CHUNK_BYTES):
                     self._position += len(chunk)
-                    self._out.write(self._decoder.decode(chunk))
+                    self._out.write(harmless_lines(self._decoder.decode(chunk)))
         except OSError:
             return False
         self._out.flush()
@@ -121,7 +123,8 @@ def _follow(opened: OpenStudy, trial: Attempt, path: Path, out: TextIO) -> None:
     out.write(_with_end(str(trial.user_attrs.get(attrs.LOG, ""))))
     value = "" if trial.value is None else f", value {trial.value}"
     reason = trial.user_attrs.get(attrs.REASON)
-    out.write(f"trial {trial.trial} has ended: {reason or trial.state.name}{value}\n")
+    how = harmless(str(reason or trial.state.name))
+    out.write(f"trial {trial.trial} has ended: {how}{value}\n")
 
 
 def _show_reports(trial: Attempt, n_shown: int, out: TextIO) -> int:
@@ -133,7 +136,8 @@ def _show_reports(trial: Attempt, n_shown: int, out: TextIO) -> int:
 
 
 def _with_end(text: str) -> str:
-    return text if not text or text.endswith("\n") else f"{text}\n"
+    shown = harmless_lines(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return shown if not shown or shown.endswith("\n") else f"{shown}\n"
 
 
 def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
@@ -142,10 +146,11 @@ def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
     if worker is None:
         return StudyError(
             f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
-            f"study status --study {opened.name}",
+            f"study status --study {shlex.quote(opened.name)}",
         )
     host = host_of(str(worker))
+    there = f"study logs {trial.trial} --study {shlex.quote(opened.name)}"
     return StudyError(
         f"no log of {what} here, in {work.own}: it is {trial.state.name} and ran on {host}",
-        f"--work-dir DIR, or on {host}: study logs {trial.trial} --study {opened.name}",
+        f"--work-dir DIR, or on {host}: {there}",
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from study.commands import given_by, open_by_url
+from study.harmless import harmless, harmless_cell, harmless_lines
 from study.options import (
     DEFAULT_STORAGE,
     Data,
@@ -50,9 +51,12 @@ def watch_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> in
     """Watch a study live until it is done."""
     from rich.console import Console
 
+    from study.keys import Keys
     from study.watch import watch_until_done
 
-    watch_until_done(open_by_url(storage, study), Console(highlight=False))
+    opened = open_by_url(storage, study)
+    with Keys() as keys:
+        watch_until_done(opened, Console(highlight=False), keys.wait)
     return 0
 
 
@@ -74,9 +78,8 @@ def trials_command(
     elif as_csv:
         import pandas as pd
 
-        from study.csvcell import harmless_csv
-
-        print(harmless_csv(pd.json_normalize(rows).to_csv(index=False)), end="")
+        table = pd.json_normalize(rows).map(_as_cell)
+        print(table.rename(columns=harmless_cell).to_csv(index=False), end="")
     else:
         from rich.console import Console
 
@@ -130,7 +133,7 @@ def replay_command(
     if as_json:
         _print_json({"same": found.same, "first_difference": found.first_difference})
     else:
-        print(found.to_line())
+        print(harmless_lines(found.to_line()))
     return 0 if found.same else DIFFERENT
 
 
@@ -158,13 +161,13 @@ def check_command(
     from objectives.kaggle import check_data
 
     report = check_data(data)
-    counts = ", ".join(f"{name}: {n}" for name, n in report.class_counts.items())
+    counts = harmless(", ".join(f"{name}: {n}" for name, n in report.class_counts.items()))
     print(f"{report.n_train} labelled and {report.n_test} unlabelled images of ", end="")
     print(f"{report.side}x{report.side} pixels")
     print(f"{len(report.class_counts)} classes ({counts})")
-    print(f"submission columns: {', '.join(report.columns)}")
+    print(f"submission columns: {harmless(', '.join(report.columns))}")
     for warning in report.warnings:
-        print(f"warning: {warning}")
+        print(f"warning: {harmless(warning)}")
     return 0
 
 
@@ -193,8 +196,13 @@ def space_command(
     """Print the search space in force, as TOML to edit and give back with --space."""
     from study.creating import space_in_force
 
-    print(space_in_force(storage, study, given_by(defining)).to_toml(), end="")
+    space = space_in_force(storage, study, given_by(defining))
+    print(harmless_lines(space.to_toml()), end="")
     return 0
+
+
+def _as_cell(value: Any) -> Any:
+    return harmless_cell(value) if isinstance(value, str) else value
 
 
 def _print_json(value: Any) -> None:

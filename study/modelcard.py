@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from study.evidence import Evidence
+from study.evidence import Evidence, shown_epochs
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -24,7 +24,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         _params(facts),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
-        _use(dataset),
+        *([_use(dataset)] if "model.keras" in facts["outputs"] else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -63,7 +63,28 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
             "rows; what learned from all of them tends to be a little better."
         )
     why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
-    return "\n".join([f"{what}{shifts}.", *lines, *why])
+    return "\n".join([f"{what}{shifts}.", *lines, *why, *_epochs(facts, evidence)])
+
+
+def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
+    """Say what decided how long the networks trained, and what became of pruned trials."""
+    lines = []
+    if facts["stopped_after"]:
+        shown = shown_epochs(facts["stopped_after"], facts["epochs"])
+        kept = (
+            "the median of those whose weights its trainings on folds kept"
+            if evidence
+            else "those whose weights the trial kept"
+        )
+        lines.append(
+            f"On all rows it trained {shown} epochs, {kept}: without validation rows its callbacks "
+            "have nothing to stop it by."
+        )
+    if n_pruned := facts["n_pruned"]:
+        one = n_pruned == 1
+        who = "trial was no candidate: it was" if one else "trials were no candidates: they were"
+        lines.append(f"{n_pruned} pruned {who} not trained to the end.")
+    return lines
 
 
 def _table(facts: Mapping[str, Any], dataset: Any) -> str:
@@ -72,12 +93,13 @@ def _table(facts: Mapping[str, Any], dataset: Any) -> str:
     rows = {
         "trial, slot": f"{facts['trial']}, {facts['slot']}",
         "value of the trial": f"{facts['value']:.5f} on {len(dataset.valid)} validation rows",
-        "looked at": f"{cost['n_trials']} trials, {cost['n_refits']} trainings after them",
-        "epochs, precision, threads": f"{facts['epochs']}, {facts['precision']}, "
-        f"{facts['threads']}",
+        "looked at": f"{cost['n_configurations']} configurations ({cost['n_trials']} trained to "
+        f"the end), {cost['n_refits']} trainings after them, {cost['n_epochs']} epochs in all",
+        "epochs, precision, threads": f"{shown_epochs(facts['stopped_after'], facts['epochs'])}, "
+        f"{facts['precision']}, {facts['threads']}",
         "study seed": facts["study_seed"],
         "training seeds": ", ".join(str(seed) for seed in facts["training_seeds"]),
-        "training time of all": f"{cost['train_s']:.0f} s",
+        "training time of all": f"{cost['train_s']:.0f} s" if cost["train_s"] else "not known",
         "images trained": f"{cost['images']:.3g}" if cost["images"] else "not known",
         "FLOP": f"{cost['flop']:.3g}" if cost["flop"] else "not known",
         "images": f"{dataset.side}x{dataset.side}, {dataset.n_classes} classes, "
@@ -97,8 +119,8 @@ def _candidates(evidence: Evidence) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {c.trial} | {c.epochs} | {c.value:.5f} | {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f})"
-        f" | {c.log_loss:.5f} | {c.verdict} |"
+        f"| {c.trial} | {c.shown_epochs} | {c.value:.5f} "
+        f"| {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f}) | {c.log_loss:.5f} | {c.verdict} |"
         for c in evidence.candidates
     ]
     return "\n".join(lines)
@@ -110,13 +132,18 @@ def _recall(evidence: Evidence, dataset: Any) -> str:
     for number, name in enumerate(dataset.classes):
         mine = evidence.labels == number
         recall = float(np.mean(said[mine] == number)) if mine.any() else float("nan")
-        lines.append(f"| {name} | {int(mine.sum())} | {recall:.4f} |")
+        lines.append(f"| {_cell(name)} | {int(mine.sum())} | {recall:.4f} |")
     return "\n".join(lines)
 
 
 def _params(facts: Mapping[str, Any]) -> str:
-    lines = [f"| {name} | {value} |" for name, value in facts["params"].items()]
+    lines = [f"| {name} | {_cell(value)} |" for name, value in facts["params"].items()]
     return "\n".join(["## Params", "", "| name | value |", "|---|---|", *lines])
+
+
+def _cell(value: object) -> str:
+    """Return a text that does not end its cell of a table."""
+    return str(value).replace("|", "\\|")
 
 
 def _use(dataset: Any) -> str:

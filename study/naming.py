@@ -1,6 +1,7 @@
 """Which trial is meant by what a user writes: a trial's number, or a slot's newest attempt."""
 
 import re
+import shlex
 
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.errors import StudyError
@@ -49,5 +50,6 @@ def _read_all(opened: OpenStudy) -> list[Attempt]:
 def _refusal(opened: OpenStudy, what: str, kind: str, there: list[int]) -> StudyError:
     holds = f"it has {kind} {min(there)} to {max(there)}" if there else f"it has no {kind}"
     return StudyError(
-        f"no {what} in study '{opened.name}': {holds}", f"study trials --study {opened.name}"
+        f"no {what} in study '{opened.name}': {holds}",
+        f"study trials --study {shlex.quote(opened.name)}",
     )

@@ -4,8 +4,10 @@ Decides which study is meant, and that whoever joins brings the objective, data 
 was created with. Creating one is `creating.py`'s work.
 """
 
+import shlex
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
 from study.errors import StudyError
-from study.spec import COMPANION, StudySpec, is_folders, refuse_difference
-from study.workdir import WorkDir
+from study.spec import COMPANION, StudySpec, refuse_difference
+from study.workdir import WorkDir, folder_name
 
 Say = Callable[[str], None]
 
@@ -60,16 +62,9 @@ class OpenStudy:
         return Registry(self.storage, self.study_id, grace_s=grace_s, wait_s=wait_s)
 
     def work_dir(self, given: Path | None) -> WorkDir:
-        """Return the given work dir, or `<study>.work` beside the SQLite file, else here.
-
-        Raises:
-            StudyError: None was given, and another program has called the study what no folder may
-                be called, such as `../x`.
-        """
-        if given is None and not is_folders(self.name):
-            raise StudyError(f"{self.name!r} cannot be the name of a folder", "--work-dir DIR")
+        """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
         beside = sqlite_path(parse_url(self.storage.url))
-        default = (beside.parent if beside else Path()) / f"{self.name}.work"
+        default = (beside.parent if beside else Path()) / f"{folder_name(self.name)}.work"
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     @property
@@ -107,7 +102,7 @@ def refuse_companion(opened: OpenStudy) -> None:
     if search is not None:
         raise StudyError(
             f"study '{opened.name}' is the finalize of '{search}': its slots are planned by that",
-            f"study finalize --study {search}",
+            f"study finalize --study {shlex.quote(search)}",
         )
 
 
@@ -124,7 +119,7 @@ def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
     if name is None or name not in names:
         there = f"there are: {', '.join(searches)}" if names else "the storage holds none"
         what = "which study?" if name is None else f"no study '{name}';"
-        hint = f"--study {searches[0]}" if names else "study run --data DIR"
+        hint = f"--study {shlex.quote(searches[0])}" if names else "study run --data DIR"
         raise StudyError(f"{what} {there}", hint)
     return int(storage.get_study_id_from_name(name)), name
 
@@ -139,7 +134,7 @@ def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
     if stored is None:
         raise StudyError(
             f"study '{name}' has no slots: it was not created by this program, or not to the end",
-            f"study run --study {name} --data DIR",
+            f"study run --study {shlex.quote(name)} --data DIR",
         )
     return StudySpec.from_json(stored)
 
@@ -181,7 +176,7 @@ def load(opened: OpenStudy) -> Loaded:
     return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
 
 
-def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
+def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
     spec = opened.spec
     options = FitOptions(
         epochs=epochs,
@@ -190,6 +185,7 @@ def _objective_of(opened: OpenStudy, epochs: int) -> Objective:
         deterministic=spec.deterministic,
         checkpoint_every=spec.checkpoint_every,
         metric=spec.metric,
+        stop_after=stop_after,
     )
     objective = load_objective(
         opened.objective,
@@ -217,7 +213,7 @@ def _refit_of(search: OpenStudy) -> Objective:
         (trial,) = read_attempts(engine, study_id, details=True, trials=[number])
         return stored_params(space, trial)
 
-    return Refit(lambda epochs: _objective_of(search, epochs), params_of, search.spec.direction)
+    return Refit(partial(_objective_of, search), params_of, search.spec.direction)
 
 
 def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
@@ -265,6 +261,11 @@ def absolute(reference: str) -> str:
 def _same_attribute(reference: str, stored: str | None) -> bool:
     file, _, attr = reference.rpartition(":")
     return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
+
+
+def trains_with_keras(study: OpenStudy | StudySpec) -> bool:
+    """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
+    return study.model is not None or study.objective == "digits-cnn"
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

@@ -1,7 +1,8 @@
 """The command line's options: one definition each, with its environment variable and help.
 
 Options that mean the same everywhere are defined once here; those that define a study are bundled
-in `Defining`, which `expand` spreads over the signature of a command.
+in `Defining`, those that say where it is worked on in `placing.Placing`. `expand` spreads a bundle
+over the signature of a command.
 """
 
 import functools
@@ -9,7 +10,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -45,73 +46,57 @@ def by_lines(
     return value
 
 
-def _auto_or_number(value: str) -> str:
-    if value != "auto" and not (value.isdigit() and int(value) > 0):
-        raise typer.BadParameter(f"{value!r} is neither 'auto' nor a number above 0")
-    return value
-
-
-def _option(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
+def option(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
     variable = "STUDY_NAME" if flag == "--study" else "STUDY_" + flag[2:].replace("-", "_").upper()
     return typer.Option(flag, envvar=variable, help=help_text, rich_help_panel=panel, **more)
 
 
 def _duration(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
     # As a parser, so that a wrong one is refused with the option's name.
-    return _option(flag, help_text, panel, parser=seconds, metavar="<duration>", **more)
+    return option(flag, help_text, panel, parser=seconds, metavar="<duration>", **more)
 
 
 Storage = Annotated[
-    str, _option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
+    str, option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
 ]
 Study = Annotated[
-    str | None, _option("--study", "Name of the study; may be left out where there is one only")
+    str | None, option("--study", "Name of the study; may be left out where there is one only")
 ]
-Data = Annotated[Path | None, _option("--data", "Folder with train.csv and test.csv, plain or .gz")]
-Out = Annotated[Path, _option("--out", "Folder for submission.csv, model.keras and their papers")]
+Data = Annotated[Path | None, option("--data", "Folder with train.csv and test.csv, plain or .gz")]
+Out = Annotated[Path, option("--out", "Folder for submission.csv, model.keras and their papers")]
 Objective = Annotated[
     str | None,
-    _option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
+    option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
 ]
-Model = Annotated[str | None, _option("--model", "FILE.py:build, your own network with its SPACE")]
+Model = Annotated[str | None, option("--model", "FILE.py:build, your own network with its SPACE")]
 Competition = Annotated[
-    str, _option("--competition", "Kaggle's name of it, for the line that submits")
+    str, option("--competition", "Kaggle's name of it, for the line that submits")
 ]
-Quick = Annotated[bool, _option("--quick", "Finalize: the best trial on all rows, no more")]
+Quick = Annotated[bool, option("--quick", "Finalize: the best trial on all rows, no more")]
 Budget = Annotated[
     float | None,
     _duration("--budget", "Finalize: time to improve in, like 30m; default: what the search took"),
 ]
-TopK = Annotated[
-    int | None, _option("--top-k", "Configurations compared on folds", ADVANCED, min=1)
-]
+TopK = Annotated[int | None, option("--top-k", "Configurations compared on folds", ADVANCED, min=1)]
 Folds = Annotated[
-    int | None, _option("--folds", "Folds of the labelled rows", ADVANCED, min=2, max=100)
+    int | None, option("--folds", "Folds of the labelled rows", ADVANCED, min=2, max=100)
 ]
 Repeats = Annotated[
-    int | None, _option("--repeats", "Partitions of the rows into folds", ADVANCED, min=1)
+    int | None, option("--repeats", "Partitions of the rows into folds", ADVANCED, min=1)
 ]
 Longer = Annotated[
     int | None,
-    _option("--longer", "The best is also tried with so many times the epochs", ADVANCED, min=1),
+    option("--longer", "The best is also tried with so many times the epochs", ADVANCED, min=1),
 ]
 Seeds = Annotated[
-    int | None, _option("--seeds", "Networks of a configuration, averaged", ADVANCED, min=1)
+    int | None, option("--seeds", "Networks of a configuration, averaged", ADVANCED, min=1)
 ]
 Ensemble = Annotated[
-    int | None, _option("--ensemble", "Configurations that are averaged (1)", ADVANCED, min=1)
-]
-Workers = Annotated[
-    str,
-    _option(
-        "--workers",
-        "Worker processes here: a number, or auto = cores / threads",
-        callback=_auto_or_number,
-    ),
+    int | None, option("--ensemble", "Configurations that are averaged (1)", ADVANCED, min=1)
 ]
 RecycleAfter = Annotated[
     int,
-    _option(
+    option(
         "--recycle-after",
         "Trials after which a worker process replaces itself; it also does when it grew by 1 GiB",
         ADVANCED,
@@ -136,10 +121,8 @@ Wait = Annotated[
         show_default=f"{DEFAULT_WAIT_S:g}s",
     ),
 ]
-WorkDir = Annotated[
-    Path | None, _option("--work-dir", "Logs and checkpoints; default <study>.work")
-]
-Json = Annotated[bool, _option("--json", "Print JSON on stdout")]
+WorkDir = Annotated[Path | None, option("--work-dir", "Logs and checkpoints; default <study>.work")]
+Json = Annotated[bool, option("--json", "Print JSON on stdout")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="STUDY_QUIET", help="Errors only")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", envvar="STUDY_VERBOSE", help="Say more")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do not ask")]
@@ -158,11 +141,11 @@ class Defining:
     objective: Objective = None
     model: Model = None
     space: Annotated[
-        Path | None, _option("--space", "TOML file that narrows, fixes or replaces params")
+        Path | None, option("--space", "TOML file that narrows, fixes or replaces params")
     ] = None
     n_trials: Annotated[
         int | None,
-        _option(
+        option(
             "--n-trials", "Budget: slots of the study (30); may be raised", min=1, max=1_000_000
         ),
     ] = None
@@ -171,34 +154,40 @@ class Defining:
         _duration("--timeout", "Wall time of the study, such as 30m, for all workers together"),
     ] = None
     seed: Annotated[
-        int | None, _option("--seed", "Same seed, same params and trainings (0)", min=0)
+        int | None, option("--seed", "Same seed, same params and trainings (0)", min=0)
     ] = None
     epochs: Annotated[
-        int | None, _option("--epochs", "Epochs of a trial; default by the data's size", min=1)
+        int | None, option("--epochs", "Epochs of a trial; default by the data's size", min=1)
     ] = None
     threads: Annotated[
-        int | None, _option("--threads", "Threads of a trial (1); part of what it computes", min=1)
+        int | None, option("--threads", "Threads of a trial (1); part of what it computes", min=1)
     ] = None
     precision: Annotated[
-        Precision | None, _option("--precision", "Of a trial; auto asks the machine once (auto)")
+        Precision | None, option("--precision", "Of a trial; auto asks the machine once (auto)")
     ] = None
-    metric: Annotated[
-        Metric | None, _option("--metric", "What trials are judged by (accuracy)")
-    ] = None
+    metric: Annotated[Metric | None, option("--metric", "What trials are judged by (accuracy)")] = (
+        None
+    )
     sampler: Annotated[
         Sampler | None,
-        _option(
+        option(
             "--sampler",
-            "random is the same for any number of workers; the others are Optuna's, and what they "
-            "choose depends on timing (random)",
+            "random: params are a function of seed and slot. The others are Optuna's: they look "
+            "at what is finished, so params depend on timing and cannot be made again with several "
+            "workers; training seeds stay the slots' own (random)",
         ),
     ] = None
     pruner: Annotated[
-        Pruner | None, _option("--pruner", "Optuna's; what they end depends on timing (none)")
+        Pruner | None,
+        option(
+            "--pruner",
+            "Optuna's: ends trials early, after an epoch; which ones depends on timing. Touches no "
+            "trial's params or training seed (none)",
+        ),
     ] = None
     objective_option: Annotated[
         list[str] | None,
-        _option(
+        option(
             "--objective-option",
             "KEY=VALUE for the objective; repeatable",
             ADVANCED,
@@ -213,7 +202,7 @@ class Defining:
     ] = None
     max_attempts: Annotated[
         int | None,
-        _option(
+        option(
             "--max-attempts",
             "Losses in a row without progress that give a slot up (3)",
             ADVANCED,
@@ -225,47 +214,53 @@ class Defining:
     ] = None
     checkpoint_every: Annotated[
         int | None,
-        _option("--checkpoint-every", "Epochs between checkpoints (1)", ADVANCED, min=1),
+        option("--checkpoint-every", "Epochs between checkpoints (1)", ADVANCED, min=1),
     ] = None
     keep_checkpoints: Annotated[
-        Kept | None, _option("--keep-checkpoints", "Of finished slots (best)", ADVANCED)
+        Kept | None, option("--keep-checkpoints", "Of finished slots (best)", ADVANCED)
     ] = None
     no_deterministic: Annotated[
         bool,
-        _option("--no-deterministic", "Allow ops without a deterministic kernel", ADVANCED),
+        option("--no-deterministic", "Allow ops without a deterministic kernel", ADVANCED),
     ] = False
 
 
 def expand(command: Callable[..., int]) -> Callable[..., int]:
-    """Return `command` with its parameter `defining: Defining` spread into options of its own."""
-    hints = get_type_hints(Defining, include_extras=True)
+    """Return `command` with each parameter that is a bundle spread into options of its own."""
     keyword = inspect.Parameter.KEYWORD_ONLY
-    spread = [
-        inspect.Parameter(
-            f.name,
-            keyword,
-            default=None if f.default is MISSING else f.default,
-            annotation=hints[f.name],
-        )
-        for f in fields(Defining)
-    ]
     own = get_type_hints(command, include_extras=True)
-    kept = [
-        p.replace(kind=keyword, annotation=own[name])
-        for name, p in inspect.signature(command).parameters.items()
-        if name != "defining"
-    ]
+    parameters: list[inspect.Parameter] = []
+    bundles: dict[str, type[Any]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(own[name]):
+            bundles[name] = own[name]
+            parameters += _options_of(own[name])
+        else:
+            parameters.append(parameter.replace(kind=keyword, annotation=own[name]))
 
     @functools.wraps(command)
     def expanded(**values: Any) -> int:
-        defining = Defining(**{f.name: values.pop(f.name) for f in fields(Defining)})
-        return command(defining=defining, **values)
+        for name, bundle in bundles.items():
+            values[name] = bundle(**{f.name: values.pop(f.name) for f in fields(bundle)})
+        return command(**values)
 
-    parameters = [*kept, *spread]
     expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     expanded.__annotations__ = {p.name: p.annotation for p in parameters}
     del expanded.__wrapped__
     return expanded
+
+
+def _options_of(bundle: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(bundle, include_extras=True)
+    return [
+        inspect.Parameter(
+            f.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if f.default is MISSING else f.default,
+            annotation=hints[f.name],
+        )
+        for f in fields(bundle)
+    ]
 
 
 def key_values(pairs: list[str] | None) -> dict[str, str] | None:

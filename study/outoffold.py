@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from objectives.refit import unpack
 from storage import attrs
 from storage.reading import Attempt
-from study.companion import Companion, Training
+from study.companion import Companion, Training, stop_of
 from study.opening import Loaded
 from study.selection import Measured
 
@@ -32,6 +32,7 @@ class OutOfFold:
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
         measured: Right and loss, row by row.
         flop: Floating point operations of one training; None where not known.
+        stop: Epochs that a training on all rows runs, where not all of them; else 0.
         is_accuracy: Whether the objective's own value is the share of rows that are right.
         shifted: The same with predictions averaged over small shifts; None where the objective
             cannot.
@@ -41,6 +42,7 @@ class OutOfFold:
     probabilities: NDArray[np.float32]
     measured: Measured
     flop: float | None = None
+    stop: int = 0
     is_accuracy: bool = False
     shifted: "OutOfFold | None" = None
 
@@ -89,7 +91,7 @@ def gather(
     sizes = [len(probabilities) for probabilities, _ in said]
     value = float(np.average([attempt.value or 0.0 for attempt in attempts], weights=sizes))
     is_accuracy = abs(value - float(plain.measured.right.mean())) < SAME
-    plain = replace(plain, flop=flop, is_accuracy=is_accuracy)
+    plain = replace(plain, flop=flop, stop=stop_of(attempts, key[1]), is_accuracy=is_accuracy)
     shifted = [other for _, other in said if other is not None]
     if len(shifted) < len(said):
         return plain

@@ -24,8 +24,8 @@ from study.evidence import Evidence
 from study.jsonform import jsonable
 from study.modelcard import model_card
 from study.opening import Loaded, OpenStudy, Say
-from study.reproduce import finalize_command_of, run_command_of, shown
-from study.snapshot import read_snapshot
+from study.report.reproduce import finalize_command_of, run_command_of, shown
+from study.report.snapshot import read_snapshot
 from study.submission import write_submission
 
 
@@ -116,7 +116,7 @@ class Outputs:
 
     def write_report(self, evidence: Evidence | None, loaded: Loaded) -> None:
         """Write `report.html` beside them, as the study stands now."""
-        from study.report import write_report  # Plotly's import is slow
+        from study.report.build import write_report  # Plotly's import is slow
 
         facts = self.manifest() or None
         write_report(self._search, self.report, evidence, loaded.dataset, facts)

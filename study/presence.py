@@ -91,6 +91,10 @@ class Presence:
         except Exception as failure:
             logger.info("could not leave the list of workers: %s", failure)
 
+    def tell(self, **facts: Any) -> None:
+        """Say something else of the worker from its next beat on."""
+        self._facts.update(facts)
+
     def look(self) -> None:
         """Hear now what the study tells its workers."""
         seen = self._registry.look()

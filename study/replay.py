@@ -5,6 +5,7 @@ was given back is compared as far as it went. Nothing is written to the study.
 """
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,7 +85,7 @@ def replay(opened: OpenStudy, number: int, say: Say) -> Replayed:
 
 def _refuse_incomparable(opened: OpenStudy, trial: Attempt) -> None:
     what = f"trial {trial.trial}"
-    logs = f"study logs {trial.trial} --study {opened.name}"
+    logs = f"study logs {trial.trial} --study {shlex.quote(opened.name)}"
     if trial.state == TrialState.WAITING:
         raise StudyError(f"{what} has not been run yet: it is WAITING")
     if trial.state == TrialState.RUNNING:

@@ -5,12 +5,10 @@ does. The first signal drains: the epoch ends or the drain timeout passes, the s
 worker leaves; the second ends all within two seconds.
 """
 
-import faulthandler
 import math
 import os
-import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -18,20 +16,22 @@ from storage.registry import NO_STOP
 from study.age import process_age_s
 from study.breaker import ERRORS
 from study.checkpoints import look_for_marker, resumable, tidy
-from study.child import STOP_SEEN, SUPERVISED, Settings
-from study.ending import INTERRUPTED, Ending
-from study.environment import minor_differences, read_environment
+from study.child import Settings
+from study.ending import INTERRUPTED
 from study.errors import StudyError
-from study.launch import PATIENCE_S, Look, Stop, Supervisor, count_workers
-from study.opening import OpenStudy, load, read_spec, stored_versions
-from study.plaintext import plain
-from study.presence import Presence
-from study.recycle import Recycling
+from study.harmless import harmless_lines
+from study.launch import PATIENCE_S, Look, Stop, Supervisor
+from study.opening import OpenStudy, read_spec, trains_with_keras
+from study.pace import eta_s
+from study.pinning import refuse_unseen, why_taken
+from study.placing import Placing
+from study.seat import SeatFolder
 from study.signals import StopRequest
-from study.status import StudyStatus, eta_s, read_status
-from study.watch import Watch, duration, show_params
-from study.worker import Worker
-from study.workername import own_name
+from study.spec import StudySpec
+from study.staff import Staff, staff_for, this_machine
+from study.status import StudyStatus, read_status
+from study.watch import Watch, show_params
+from study.workertable import duration
 
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
@@ -62,15 +62,38 @@ class View:
     def say(self, line: str) -> None:
         """Print one line to stderr, unless quiet."""
         if not self.quiet:
-            self.console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+            shown = harmless_lines(line)
+            self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def hold_stderr(self) -> None:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""
         self.console.file = os.fdopen(os.dup(2), "w", buffering=1)
 
 
+def staff_of(opened: OpenStudy, placing: Placing, n_open: int) -> Staff:
+    """Return the workers that this machine gets for a study with so many open slots."""
+    return _staff(placing, opened.spec, n_open)
+
+
+def refuse_unusable(placing: Placing, spec: StudySpec) -> None:
+    """Refuse to work on a study here where its framework does not see the GPUs that there are.
+
+    Raises:
+        StudyError: With the command that mends it; or a GPU that is asked for is not there.
+    """
+    gpus = _staff(placing, spec, 1).gpus
+    if trains_with_keras(spec):
+        refuse_unseen(gpus)
+
+
+def _staff(placing: Placing, spec: StudySpec, n_open: int) -> Staff:
+    is_ours = trains_with_keras(spec)
+    machine = this_machine()
+    return staff_for(placing, machine, threads=spec.threads, n_open=n_open, uses_gpus=is_ours)
+
+
 def run_workers(
-    opened: OpenStudy, wanted: str, settings: Settings, view: View, *, finalizes: bool = False
+    opened: OpenStudy, settings: Settings, view: View, *, finalizes: bool = False
 ) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
 
@@ -87,14 +110,18 @@ def run_workers(
     if status.done:
         view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
         _say_end(status, view, shown=False)
-        return Ended(_exit_code(status))
+        return Ended(exit_code(status))
     n_open = status.n_slots - status.n_final
-    n_workers = count_workers(wanted, opened.spec.threads, n_open)
-    _say_start(opened, status, n_workers, settings, view)
+    refuse_unusable(settings.placing, opened.spec)
+    staff = staff_of(opened, settings.placing, n_open)
+    _say_start(opened, status, staff, settings, view)
+    settings = replace(settings, placing=settings.placing.of_one(staff.gpus, staff.per_gpu))
     look_for_marker(opened, settings.work, view.say)
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
-    supervisor = Supervisor(opened, n_workers, settings, stop_seen, watch.say, verbose=view.verbose)
+    supervisor = Supervisor(
+        opened, staff.n_workers, settings, stop_seen, watch.say, verbose=view.verbose
+    )
     stop = StopRequest(
         lambda: _end_late(supervisor, stop, settings.drain_s), lambda: _end_now(supervisor, stop)
     )
@@ -111,7 +138,7 @@ def run_workers(
     with stop, watch:
         supervisor.run(look, should_stop)
         last = watch.tick(now=True) or read_status(opened)
-    _refuse_broken(last, stop_seen)
+    refuse_broken(last, stop_seen)
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, settings.work)
@@ -122,76 +149,7 @@ def run_workers(
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
-    return Ended(_exit_code(last) if last.done else 0, was_asked)
-
-
-def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
-    """Be one worker: work until the study is done or it is stopped; return the exit code."""
-    is_supervised = SUPERVISED in os.environ
-    ending = Ending(settings.drain_s, is_supervised=is_supervised)
-    stop = ending.stop
-    if is_supervised:
-        stop.watch_parent(int(os.environ[SUPERVISED]))
-    faulthandler.enable()
-    view.hold_stderr()
-    stop_seen = os.environ.get(STOP_SEEN) or opened.registry().stop_seen(process_age_s)
-    os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
-    ending.presence = presence = _presence(opened, stop, stop_seen, view)
-    with presence:
-        if not is_supervised:  # else its supervisor has looked
-            look_for_marker(opened, settings.work, view.say)
-        _warn_of_versions(opened, view)
-        if not stop.event.is_set():  # loading takes seconds
-            _work(opened, settings, view, ending, presence)
-    if presence.stays:
-        ending.replace()
-    ending.is_over()
-    if stop.by_interrupt:
-        return INTERRUPTED
-    if is_supervised:  # to its supervisor, leaving is success
-        return 0
-    last = read_status(opened)
-    _refuse_broken(last, stop_seen)
-    return 0 if stop.event.is_set() else _exit_code(last)
-
-
-def _work(
-    opened: OpenStudy, settings: Settings, view: View, ending: Ending, presence: Presence
-) -> None:
-    """Load objective and data, and run trials until the process is to end or to be replaced."""
-    stop = ending.stop
-    ending.worker = worker = Worker(
-        opened,
-        load(opened),
-        settings.work,
-        stop=stop.event,
-        say=view.say,
-        drain_s=settings.drain_s,
-        recycling=Recycling(settings.recycle_after),
-        presence=presence,
-        replace=ending.replace,
-    )
-    worker.run()
-    presence.stays = worker.is_old and not stop.event.is_set()
-
-
-def _presence(opened: OpenStudy, stop: StopRequest, stop_seen: str, view: View) -> Presence:
-    environment = read_environment()
-    facts = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "device": environment.get("device"),
-        "threads": opened.spec.threads,
-        "versions": environment,
-    }
-    return Presence(opened, own_name(), facts, stop=stop, stop_seen=stop_seen, say=view.say)
-
-
-def _warn_of_versions(opened: OpenStudy, view: View) -> None:
-    stored = stored_versions(opened)
-    found = minor_differences(stored, read_environment()) if stored else []
-    if found:
-        view.say(f"warning: results may differ in their last bits here: {', '.join(found)}")
+    return Ended(exit_code(last) if last.done else 0, was_asked)
 
 
 def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
@@ -236,7 +194,7 @@ def _reserve_s(timeout_s: float, status: StudyStatus, finalizes: bool) -> float:
     return min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
 
 
-def _refuse_broken(status: StudyStatus, stop_seen: str) -> None:
+def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
     order = status.seen.stop
     if order is not None and order.id != stop_seen and order.why == ERRORS:
         raise StudyError(
@@ -245,15 +203,17 @@ def _refuse_broken(status: StudyStatus, stop_seen: str) -> None:
         )
 
 
-def _exit_code(status: StudyStatus) -> int:
+def exit_code(status: StudyStatus) -> int:
     return SOME_FAILED if set(status.reasons) - set(EXCUSED) else 0
 
 
 def _say_start(
-    opened: OpenStudy, status: StudyStatus, n_workers: int, settings: Settings, view: View
+    opened: OpenStudy, status: StudyStatus, staff: Staff, settings: Settings, view: View
 ) -> None:
     spec = opened.spec
-    parts = [f"{status.n_final} of {status.n_slots} done", _counted(n_workers, "worker")]
+    where = f" on {_counted(len(staff.gpus), 'GPU')}" if staff.gpus else ""
+    parts = [f"{status.n_final} of {status.n_slots} done"]
+    parts.append(_counted(staff.n_workers, "worker") + where)
     if spec.data is not None:  # what trains nothing has no use for the rest
         threads = _counted(spec.threads, "thread")
         parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
@@ -261,7 +221,10 @@ def _say_start(
     going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
     if going_on:
         view.say(f"interrupted: {', '.join(going_on)}")
-    expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, n_workers)
+    taken = why_taken(staff.gpus, SeatFolder(settings.placing.gpu_locks)) if staff.gpus else ""
+    if taken:
+        view.say(f"{taken}; workers wait until one is free")
+    expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, staff.n_workers)
     if expected_s is not None:
         view.say(f"expected to take about {duration(expected_s)}")
 

@@ -122,17 +122,12 @@ def check_name(name: str) -> None:
             f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
             "--study NAME, with another end",
         )
-    if not is_folders(name):
+    bad = not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(".")
+    if bad or any(character in name for character in "/\\"):
         raise StudyError(
             f"{name[:LONGEST_NAME]!r} cannot be the name of a study",
             f"--study NAME, printable, without slashes, at most {LONGEST_NAME} characters",
         )
-
-
-def is_folders(name: str) -> bool:
-    """Whether a name can be a folder's, and leads out of none."""
-    bad = not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(".")
-    return not bad and not any(character in name for character in "/\\")
 
 
 def check_lease(grace_s: float, heartbeat_s: float) -> None:

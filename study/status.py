@@ -18,6 +18,8 @@ from storage.transaction import patiently
 from study.errors import StudyError
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
+from study.pace import attempt_cost, eta_s, expected_trial_s, images_per_s, mean_duration_s
+from study.trialcost import Cost, mean_cost
 from study.workername import host_of, pid_of
 
 LOOK_WAIT_S = 60.0
@@ -66,6 +68,7 @@ class StudyStatus:
         images_per_s: Of the trials in progress together, from those that finished; None if unknown.
         trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
         seen: What the study tells its workers: the newest stop order, the time used.
+        trial_cost: Mean cost of the trials that told theirs.
         ends: Reason, or `complete`, `pruned` or `running`, to the number of attempts.
     """
 
@@ -86,6 +89,7 @@ class StudyStatus:
     images_per_s: float | None
     trial_s: float | None
     seen: Seen
+    trial_cost: Cost | None = None
     ends: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -96,7 +100,7 @@ class StudyStatus:
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields, NaN and infinities as text."""
         found = asdict(self)
-        for name in ("reasons", "ends", "images_per_s", "trial_s", "seen"):
+        for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
             del found[name]
         return jsonable(found)  # type: ignore[no-any-return]
 
@@ -127,7 +131,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     rows = read_attempts(engine, study_id, details=True, trials=wanted, wait_s=0.0)
     detailed = {a.trial: a for a in rows}
     waiting = by_state[TrialState.WAITING]
-    trial_s = _mean_duration_s(attempts) or _expected_trial_s(opened)
+    trial_s = mean_duration_s(attempts) or expected_trial_s(opened)
     n_slots = len(newest)
     return StudyStatus(
         study=opened.name,
@@ -149,9 +153,10 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         ends=Counter(
             _reason(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
         ),
-        images_per_s=_images_per_s(attempts, len(running)),
+        images_per_s=images_per_s(attempts, len(running)),
         trial_s=trial_s,
         seen=seen,
+        trial_cost=mean_cost(map(attempt_cost, attempts)),
     )
 
 
@@ -187,9 +192,11 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
                 "started_at": iso_utc(a.started_at),
                 "finished_at": iso_utc(a.finished_at),
                 "intermediate": {str(step): value for step, value in a.reports.items()},
+                "cost": cost and asdict(cost),
             }
         )
         for a in attempts
+        for cost in [attempt_cost(a)]
     ]
 
 
@@ -263,38 +270,3 @@ def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | Non
     if best is None or best.slot is None or best.value is None:
         return None
     return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
-
-
-def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
-    """Return trial seconds to go over the workers there are; a running trial counts as half done.
-
-    None where nothing is known, or nobody works.
-    """
-    if n_waiting + n_running == 0:
-        return 0.0
-    if trial_s is None or n_workers == 0:
-        return None
-    return round(trial_s * (n_waiting + 0.5 * n_running) / n_workers, 1)
-
-
-def _mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
-    durations = [
-        (a.finished_at - a.started_at).total_seconds()
-        for a in attempts
-        if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
-    ]
-    return sum(durations) / len(durations) if durations else None
-
-
-def _expected_trial_s(opened: OpenStudy) -> float | None:
-    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.TRIAL_S)
-    return None if found is None else float(found)
-
-
-def _images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
-    rates = [
-        rate
-        for a in attempts
-        if isinstance(rate := (a.user_attrs.get(attrs.INFO) or {}).get("images_per_s"), float)
-    ]
-    return n_running * sum(rates) / len(rates) if rates and n_running else None

@@ -3,6 +3,7 @@
 Imports stand inside the commands, so that `study --help` stays quick.
 """
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from study.commands import open_by_url
 from study.errors import StudyError
+from study.harmless import harmless
 from study.options import DEFAULT_STORAGE, Storage, Study, Yes
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def stop_command(
     opened = open_by_url(storage, study)
     n_workers = stop(opened, now=now)
     workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
-    print(f"asked {workers} of '{opened.name}' to stop", file=sys.stderr)
+    print(f"asked {workers} of '{harmless(opened.name)}' to stop", file=sys.stderr)
     return 0
 
 
@@ -100,14 +102,15 @@ def delete_command(
     n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
         raise StudyError(
-            f"study '{name}' has {n_workers} workers at work", f"study stop --study {name}"
+            f"study '{name}' has {n_workers} workers at work",
+            f"study stop --study {shlex.quote(name)}",
         )
     n_trials = sum(opened.get_n_trials(one) for one in doomed)
     if not yes:
-        typer.confirm(f"delete study '{name}' and its {n_trials} trials?", abort=True)
+        typer.confirm(f"delete study '{harmless(name)}' and its {n_trials} trials?", abort=True)
     for one in doomed[::-1]:
         opened.delete_study(one)
-    print(f"deleted '{name}' ({n_trials} trials)", file=sys.stderr)
+    print(f"deleted '{harmless(name)}' ({n_trials} trials)", file=sys.stderr)
     return 0
 
 

@@ -30,6 +30,7 @@ from study.logs import last_lines
 from study.opening import Loaded, OpenStudy, Say
 from study.speed import Speed
 from study.suggesting import Suggester
+from study.trialcost import cost_of
 from study.workdir import WorkDir
 
 logger = logging.getLogger(__name__)
@@ -227,7 +228,9 @@ class _Attempt:
         info = {attrs.INFO: fitted.info} if fitted.info else {}
         self._log.write(f"complete: {value!r}")
         self._finish(TrialState.COMPLETE, value, info, fitted.kept)
-        self._place.say(f"trial {slot.trial} (slot {slot.slot}) complete: {value:.5f}")
+        cost = cost_of(fitted.info)
+        told = f"complete: {value:.5f}{f', {cost}' if cost else ''}"
+        self._place.say(f"trial {slot.trial} (slot {slot.slot}) {told}")
 
     def _finish(
         self,

@@ -14,36 +14,28 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from storage.dialect import is_passing
 from storage.errors import StorageUnavailableError
+from study.harmless import harmless, harmless_lines
 from study.opening import OpenStudy
-from study.plaintext import plain
-from study.status import StudyStatus, WorkerStatus, read_status
+from study.status import StudyStatus, read_status
+from study.trialcost import Cost
+from study.workertable import WorkerTable, duration
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
 LINE_EVERY_S = 10.0
 AWAY_POLL_S = 1.0
-
-
-def duration(seconds: float | None) -> str:
-    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
+LEAVES = "q leaves; the study goes on"
+MOST_SAID = 5
 
 
 def show_params(params: dict[str, object]) -> str:
     """Return `name=value` pairs, floats with three digits."""
     shown = {n: f"{v:.3g}" if isinstance(v, float) else str(v) for n, v in params.items()}
-    return plain(" ".join(f"{name}={value}" for name, value in shown.items()))
+    return harmless(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
 def is_paused(status: StudyStatus) -> bool:
@@ -53,7 +45,8 @@ def is_paused(status: StudyStatus) -> bool:
 
 def summary(status: StudyStatus) -> str:
     """Return one line: done of N, running, failed, best, rate, ETA."""
-    parts = [f"{status.study}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
+    name = harmless(status.study)
+    parts = [f"{name}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
     if status.failed:
         parts.append(f"{status.failed} failed")
     if is_paused(status):
@@ -62,6 +55,8 @@ def summary(status: StudyStatus) -> str:
         parts.append(f"best {status.best.value:.5f} (trial {status.best.trial})")
     if status.images_per_s:
         parts.append(f"{status.images_per_s:,.0f} images/s")
+    if status.trial_cost:
+        parts.append(f"a trial {status.trial_cost}")
     if not status.done:
         parts.append(f"ETA {duration(status.eta_s)}")
     return ", ".join(parts)
@@ -71,38 +66,36 @@ def render(status: StudyStatus) -> RenderableType:
     """Return the live view: a bar, the counts, the best, and a row a worker."""
     counts = Text.assemble(
         (f"{status.n_final}", "bold"),
-        f" of {status.n_slots} done   {status.running} running   ",
+        f" of {status.n_slots} done   ",
+        f"{status.waiting} waiting   " if status.waiting else "",
+        f"{status.running} running   ",
         (f"{status.failed} failed", "red" if status.failed else "dim"),
         f"   {status.pruned} pruned" if status.pruned else "",
         f"   {status.images_per_s:,.0f} images/s" if status.images_per_s else "",
         ("   paused", "yellow") if is_paused(status) else "",
         f"   ETA {duration(status.eta_s)}" if not status.done else "   done",
     )
-    head = Text.assemble((status.study, "bold cyan"), "  ", counts)
+    head = Text.assemble((harmless(status.study), "bold cyan"), "  ", counts)
     bar = ProgressBar(total=max(1, status.n_slots), completed=status.n_final, width=None)
     parts: list[RenderableType] = [head, Padding(bar, 0)]
     if status.best:
         text = f"best {status.best.value:.5f}  trial {status.best.trial}  "
         parts.append(Text.assemble((text, "green"), (show_params(status.best.params), "dim")))
+    if status.trial_cost:
+        parts.append(Text(f"a trial costs {status.trial_cost} on average", "dim"))
+    if failures := _failures(status):
+        parts.append(Text(failures, "red"))
     if status.workers:
-        parts.append(_workers_table(status.workers))
+        parts.append(WorkerTable(status.workers))
     return Group(*parts)
 
 
-def _workers_table(workers: list[WorkerStatus]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, justify in (("worker", "left"), ("trial", "right"), ("slot", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    table.add_column("epochs", justify="right")
-    table.add_column("seen", justify="right")
-    table.add_column("state")
-    for worker in workers:
-        style = "red" if worker.state == "gone" else ""
-        seen = f"{duration(worker.seen_s)} ago"
-        held = (worker.trial, worker.slot, worker.epoch)
-        shown = ["-" if number is None else str(number) for number in held]
-        table.add_row(worker.id, *shown, seen, worker.state, style=style)
-    return table
+def _failures(status: StudyStatus) -> str:
+    """Return what slots failed of, and how often trials were lost; empty where nothing was."""
+    counted = [f"{n} {reason}" for reason, n in sorted(status.reasons.items())]
+    failed = [f"failed: {', '.join(counted)}"] if counted else []
+    lost = [f"lost and opened again: {status.lost}"] if status.lost else []
+    return harmless("   ".join(failed + lost))
 
 
 def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> RenderableType:
@@ -111,14 +104,15 @@ def render_trials(rows: list[dict[str, Any]], why: dict[int, str]) -> Renderable
     Args:
         why: Trial number to the error of a failed one, which then has a line of its own.
     """
-    cells = [("trial", "slot", "attempt", "state", "value", "steps", "worker"), *map(_cells, rows)]
+    head = ("trial", "slot", "attempt", "state", "value", "steps", "cost", "worker")
+    cells = [head, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     parts: list[RenderableType] = [Text(lines[0], "bold")]
     for row, line in zip(rows, lines[1:], strict=True):
         parts.append(Text(line))  # Text: what stands in brackets is no markup
         if row["trial"] in why:
-            parts.append(_indented(plain(why[row["trial"]]), "red"))
+            parts.append(_indented(why[row["trial"]], "red"))
         if row["params"]:
             parts.append(_indented(show_params(row["params"]), "dim"))
     return Group(*parts)
@@ -128,12 +122,14 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
     state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
     n_steps = len(row["intermediate"])
-    cells = (row["trial"], row["slot"], row["attempt"], state, value, n_steps, row["worker"])
-    return tuple("" if cell is None else str(cell) for cell in cells)
+    cost = Cost(**row["cost"]) if row["cost"] else ""
+    numbers = (row["trial"], row["slot"], row["attempt"])
+    cells = (*numbers, state, value, n_steps, cost, row["worker"])
+    return tuple("" if cell is None else harmless(str(cell)) for cell in cells)
 
 
 def _indented(text: str, style: str) -> RenderableType:
-    return Padding(Text(text, style), (0, 0, 0, 2), expand=False)
+    return Padding(Text(harmless(text), style), (0, 0, 0, 2), expand=False)
 
 
 class Watch(AbstractContextManager["Watch"]):
@@ -143,13 +139,24 @@ class Watch(AbstractContextManager["Watch"]):
         opened: The study.
         console: Where; its `is_terminal` decides between table and lines.
         quiet: Show nothing.
+        whole_screen: Take the terminal's whole screen, as one that only watches does; what is said
+            stands above the table, and stays in the end.
     """
 
-    def __init__(self, opened: OpenStudy, console: Console, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        opened: OpenStudy,
+        console: Console,
+        *,
+        quiet: bool = False,
+        whole_screen: bool = False,
+    ) -> None:
         self._opened, self._console, self._quiet = opened, console, quiet
         self._live: Live | None = None
         if console.is_terminal and not quiet:
-            self._live = Live(console=console, auto_refresh=False, transient=False)
+            self._live = Live(console=console, auto_refresh=False, screen=whole_screen)
+        self._said: list[str] | None = [] if self._live and whole_screen else None
+        self._size = console.size
         self._next_look = 0.0
         self._next_line = 0.0
         self._next_requeue = 0.0
@@ -170,6 +177,11 @@ class Watch(AbstractContextManager["Watch"]):
     ) -> None:
         if self._live:
             self._live.stop()
+        if self._said is not None and self.status is not None:
+            said, self._said = self._said, None
+            for line in said:
+                self.say(line)
+            self._console.print(render(self.status))
 
     @property
     def is_live(self) -> bool:
@@ -177,9 +189,12 @@ class Watch(AbstractContextManager["Watch"]):
         return self._live is not None
 
     def say(self, line: str) -> None:
-        """Print a line above the live view."""
-        if not self._quiet:
-            self._console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the live view, within the screen where it has the whole one."""
+        if self._said is not None:
+            self._said.append(line)
+        elif not self._quiet:
+            shown = harmless_lines(line)
+            self._console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
         """Look and show, where it is time to; return the newest status.
@@ -204,6 +219,11 @@ class Watch(AbstractContextManager["Watch"]):
         self._show(self.status, now)
         return self.status
 
+    def fit(self) -> None:
+        """Draw again what is shown, where the terminal has another size by now."""
+        if self._live and self.status is not None and self._console.size != self._size:
+            self._show(self.status, False)
+
     def _requeue(self, now_s: float) -> None:
         """Open the slots of lost trials again: somebody may watch where no worker is left."""
         spec = self._opened.spec
@@ -220,7 +240,11 @@ class Watch(AbstractContextManager["Watch"]):
 
     def _show(self, status: StudyStatus, now: bool) -> None:
         if self._live:
-            self._live.update(render(status), refresh=True)
+            self._size = self._console.size
+            said = [LEAVES, *self._said[-MOST_SAID:]] if self._said is not None else []
+            # Above the table: what does not fit on the screen is cut at its end.
+            lines = [Text(harmless(line), "dim") for line in said]
+            self._live.update(Group(*lines, render(status)), refresh=True)
             return
         line = summary(status)
         known = line.split(", ETA")[0] == self._last_line.split(", ETA")[0]
@@ -231,13 +255,18 @@ class Watch(AbstractContextManager["Watch"]):
 
 
 def watch_until_done(
-    opened: OpenStudy, console: Console, sleep: Callable[[float], None] = time.sleep
-) -> StudyStatus:
-    """Show a study until every slot is final, and return its last status."""
-    with Watch(opened, console) as view:
+    opened: OpenStudy, console: Console, wait: Callable[[float], object] = time.sleep
+) -> StudyStatus | None:
+    """Show a study until every slot is final, and return its last status.
+
+    Args:
+        wait: Waits so many seconds; returns something true where it is to end before.
+    """
+    with Watch(opened, console, whole_screen=True) as view:
         while True:
             status = view.tick(now=view.status is None)
             if status is not None and status.done:
-                view.tick(now=True)
+                return view.tick(now=True)
+            if wait(POLL_S / 2):
                 return status
-            sleep(POLL_S / 2)
+            view.fit()

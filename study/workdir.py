@@ -7,6 +7,20 @@ the study's token, so that a work dir that an earlier study of the same name has
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+
+def folder_name(name: str) -> str:
+    """Return `name` as that of one folder below another, whoever wrote it into the database.
+
+    The names of our own studies are folders' names already, and stay.
+    """
+    is_plain = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    return (
+        name
+        if name and is_plain
+        else quote(name, safe=" ", errors="replace").replace(".", "%2E") or "%"
+    )
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,7 @@ class WorkDir:
     @property
     def own(self) -> Path:
         """What belongs to this study alone."""
-        return self.root / self.token[:12]
+        return self.root / folder_name(self.token[:12])
 
     @property
     def marker(self) -> Path:

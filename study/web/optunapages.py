@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from storage.dialect import is_passing
-from study.csvcell import harmless_csv
+from study.harmless import harmless_csv
 from study.markup import tag
 from study.web.database import Database
 from study.web.exchange import Answer, App, Request, to_json

@@ -4,18 +4,20 @@ Plain HTML that is good without a script; with one it refreshes itself and keeps
 What a button does is `orders.py`'s.
 """
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from study.markup import Html, join, number, table, tag
-from study.plaintext import plain
 from study.status import StudyStatus, WorkerStatus
-from study.watch import duration, is_paused
+from study.watch import is_paused
 from study.web.exchange import Answer
 from study.web.overview import Failure, Look
 from study.web.page import button, make_page
+from study.web.plaintext import plain
+from study.workertable import duration
 
 REFRESH_S = 5
 LOG_LINES = 40
@@ -143,7 +145,7 @@ def _notices(status: StudyStatus) -> Iterator[Html]:
         left = f"{len(here)} workers are here." if here else "No worker is left."
         yield tag("p", f"{asked}. {left}", class_="warn")
     if not here and not status.done:
-        how = tag("code", f"study worker --study {status.study}")
+        how = tag("code", f"study worker --study {shlex.quote(status.study)}")
         yield tag("p", "Nobody is at work. To start one: ", how, class_="note")
 
 

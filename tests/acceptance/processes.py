@@ -148,7 +148,9 @@ class Place:
     def under(cls, base: Path) -> "Place":
         """Make a place in the empty folder `base`."""
         folder = base / "here"
+        temporary = base / "tmp"  # the locks of devices lie there: other studies have their own
         folder.mkdir()
+        temporary.mkdir()
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -159,6 +161,7 @@ class Place:
             "STUDY_CACHE": str(base / "cache"),
             "KERAS_HOME": str(base / "keras"),
             "XDG_CACHE_HOME": str(base / "xdg"),
+            "TMPDIR": str(temporary),
         }
         return cls(folder, base / "ledger.jsonl", kept | own)
 

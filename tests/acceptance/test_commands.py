@@ -19,7 +19,7 @@ WORKER_FIELDS = ["id", "host", "pid", "device", "trial", "slot", "epoch", "seen_
 WORKER_FIELDS += ["images_per_s"]
 TRIAL_FIELDS = [
     "trial", "slot", "attempt", "state", "reason", "value", "params", "seed", "worker",
-    "started_at", "finished_at", "intermediate",
+    "started_at", "finished_at", "intermediate", "cost",
 ]  # fmt: skip
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
@@ -101,7 +101,8 @@ def test_running_trial_shows_its_worker(place: Place, sqlite_url: str) -> None:
         status = place.json("status", "--storage", sqlite_url)
         (worker,) = status["workers"]
         assert list(worker) == WORKER_FIELDS
-        assert worker["id"] == f"{worker['host']}:{worker['pid']}"
+        assert worker["id"].startswith(f"{worker['host']}:")
+        assert worker["id"].endswith(f":{worker['pid']}")
         assert (worker["slot"], worker["state"]) == (0, "training")
         assert worker["pid"] in {line["pid"] for line in place.ledger_lines()}
         assert 0 <= worker["seen_s"] < 60
@@ -130,10 +131,12 @@ def test_list_delete_and_space_of_one_storage(place: Place) -> None:
         place.run("create", "--study", name, "--n-trials", 2, *place.synthetic())
     listed = place.json("list")
     assert [row["study"] for row in listed] == ["one", "two"]
-    fields = {"study", "created_by", "n_slots", "done", "failed", "best"}
+    fields = {"study", "created_by", "created_at", "age_s", "n_slots", "done", "failed", "best"}
     assert {frozenset(row) for row in listed} == {frozenset(fields)}
     assert (listed[0]["n_slots"], listed[0]["done"], listed[0]["best"]) == (2, 0, None)
     assert re.fullmatch(r".+@.+", listed[0]["created_by"])
+    assert re.fullmatch(r"20\d\d-.+Z", listed[0]["created_at"])
+    assert 0 <= listed[0]["age_s"] < 600
     place.run("delete", "--study", "one", code=1)  # nobody there to say yes
     assert len(place.json("list")) == 2
     assert place.run("delete", "--study", "one", "--yes").out == ""

@@ -1,5 +1,6 @@
 """Both doors: a network of one's own, and an objective of one's own, from another folder."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def build(params, image_shape, n_classes):
         layers.Dense(n_classes, activation="softmax"),
     ])
 """.strip()
+
+# Without patience: two epochs, whatever comes of them.
+CALLBACKS = """
+
+def callbacks(params):
+    return [keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10.0)]
+"""
 
 # Nearest mean image; the param blurs the means. No Keras, and no export.
 CENTROIDS = """
@@ -77,20 +85,27 @@ def code_file(place: Place, name: str, text: str) -> Path:
 
 
 def test_model_file_goes_from_typo_to_submission(with_data: Place) -> None:
-    """A typo ends in one line and an empty study; mended, it fits under the same name."""
+    """A typo ends in one line and an empty study; mended, it fits under the same name.
+
+    What its callbacks stop early in the search trains as long on all rows, where nothing stops it.
+    """
     assert len(NET.splitlines()) < 15
     storage = "sqlite:///net.db"
     options = ["--storage", storage, "--study", "net", "--data", "data", "--n-trials", 2]
     net = code_file(with_data, "net.py", NET.replace("layers.Dense(params", "layers.Dens(params"))
-    options += ["--model", f"../code/{net.name}:build", "--epochs", 1, "--workers", 1]
+    options += ["--model", f"../code/{net.name}:build", "--epochs", 4, "--workers", 1]
     refused = with_data.run("run", *options, code=1)
     assert "Dens" in refused.error
     assert "net.py, line 10, in build" in refused.error
     opened = open_storage(f"sqlite:///{with_data.folder}/net.db", create=False)
     assert opened.get_n_trials(opened.get_study_id_from_name("net")) == 0
     opened.close()
-    net.write_text(NET)
+    net.write_text(NET + CALLBACKS)
     with_data.run("run", *options, "--finalize", "--out", "net")
+    found = json.loads((with_data.folder / "net" / "manifest.json").read_text())
+    assert (found["epochs"], found["stopped_after"]) == (4, 2)
+    card = (with_data.folder / "net" / "model_card.md").read_text()
+    assert "On all rows it trained 2 of 4 epochs" in card
     assert len(rows_in(with_data.folder / "net" / "submission.csv")) == N_TEST + 1
     status = look(f"sqlite:///{with_data.folder}/net.db", "net")
     assert (status.complete, status.attempts) == (2, 2)

@@ -52,7 +52,8 @@ def test_submission_is_valid_and_mostly_right(finalized: Place) -> None:
     assert np.mean([row[1] == a for row, a in zip(rows[1:], answers, strict=True)]) > 0.6
     said = (finalized.folder / "said.txt").read_text()
     assert said.count(f"out/submission.csv ready: {N_TEST} rows") == 2
-    assert "2 configurations on 3 folds, then 2 networks on all rows" in said
+    plan = "then 2 configurations on 3 folds; then 2 networks on all rows"
+    assert said.index(plan) < said.index("ready")
 
 
 def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) -> None:

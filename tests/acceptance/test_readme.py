@@ -14,6 +14,7 @@ from study.cli import app
 from tests.acceptance.processes import ROOT, Place
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOSTED = (ROOT / "docs" / "hosted-notebook.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
@@ -31,7 +32,8 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 def study_commands(text: str = README) -> list[list[str]]:
     """Return the words of each `study ...` line in the shell blocks, without what follows `>`."""
-    lines = [line for block in blocks("sh", text) for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in blocks("sh", text)]
+    lines = [line for block in whole for line in block.splitlines()]
     words = [shlex.split(line.partition(" > ")[0], comments=True) for line in lines]
     return [found[1:] for found in words if found[:1] == ["study"]]
 
@@ -81,9 +83,9 @@ def test_there_are_commands_to_check() -> None:
     assert {words[0] for words in study_commands()} >= {"run", "check", "worker", "finalize"}
 
 
-@pytest.mark.parametrize("words", study_commands(), ids=" ".join)
+@pytest.mark.parametrize("words", study_commands() + study_commands(HOSTED), ids=" ".join)
 def test_command_of_the_readme_parses(words: list[str]) -> None:
-    """Every `study ...` line in the README names a command and options that exist."""
+    """Every `study ...` line in it, and for hosted notebooks, names what exists."""
     parse(words)
 
 

@@ -1,10 +1,15 @@
 """What a person sees: help, colours, narrow terminals, plain lines; and what is loaded for it."""
 
+import fcntl
 import os
 import pty
 import re
+import select
+import struct
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -168,3 +173,101 @@ def test_console_script_is_the_module() -> None:
     """`study` and `python -m study` are one program."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert 'study = "study.__main__:main"' in text
+
+
+class Terminal:
+    """A terminal of its own with a command in its foreground, as a person has it."""
+
+    def __init__(self, place: Place, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.resize(24, 80)
+        environment = place.environment | {"TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FOREGROUND, "-m", "study", *arguments],
+            cwd=place.folder,
+            env=environment,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        self._theirs = theirs
+        self.seen = b""
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._theirs)
+        os.close(self._ours)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_until(self, wanted: bytes) -> None:
+        """Read until something is there that was not before this call."""
+        new, deadline = b"", time.monotonic() + LIMIT_S
+        while wanted not in ESCAPE.sub(b"", new):
+            assert time.monotonic() < deadline, self.seen.decode(errors="replace")
+            if select.select([self._ours], [], [], 0.1)[0]:
+                new += _read(self._ours)
+                self.seen += new
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def end(self) -> int:
+        """Return the exit code, once all that was written is read."""
+        deadline = time.monotonic() + LIMIT_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, self.seen.decode(errors="replace")
+            if select.select([self._ours], [], [], 0.1)[0]:
+                self.seen += _read(self._ours)
+        while select.select([self._ours], [], [], 0)[0] and (chunk := _read(self._ours)):
+            self.seen += chunk
+        return self.process.returncode
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+
+# Makes the terminal its controlling one, as a shell does, and goes on as the command.
+FOREGROUND = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+@pytest.fixture(scope="module")
+def waiting(shared: Place) -> Place:
+    """A place with a study 'w' in `waiting.db` that nobody works on."""
+    where = ["--storage", "sqlite:///waiting.db", "--study", "w", "--n-trials", 3]
+    shared.run("create", *where, *shared.synthetic())
+    return shared
+
+
+@pytest.mark.parametrize(("how", "code"), [("q", 0), ("ctrl-c", 130), ("sigterm", 0)])
+def test_watch_follows_the_terminal_and_is_left_with_it_as_it_was(
+    waiting: Place, how: str, code: int
+) -> None:
+    """Another width is drawn at once; the screen of before comes back, with the last state."""
+    with Terminal(waiting, "watch", "--storage", "sqlite:///waiting.db") as terminal:
+        terminal.read_until(b"\xe2\x94\x81" * 80)  # the bar, as wide as the terminal
+        assert not terminal.echoes()
+        terminal.resize(24, 60)
+        terminal.read_until(b"\xe2\x94\x81" * 60 + b"\r\n")
+        if how == "sigterm":
+            terminal.process.terminate()
+        else:
+            terminal.type(b"q" if how == "q" else b"\x03")
+        assert terminal.end() == code
+        assert terminal.echoes()
+    _, left, last = terminal.seen.rpartition(b"\x1b[?1049l")
+    assert left
+    assert b"\x1b[?1049h" not in last  # the other screen
+    assert terminal.seen.rfind(b"\x1b[?25h") > terminal.seen.rfind(b"\x1b[?25l")  # the cursor
+    after = ESCAPE.sub(b"", last).decode()
+    assert "w  0 of 3 done" in after
+    assert "Traceback" not in after

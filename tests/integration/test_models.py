@@ -92,7 +92,33 @@ def test_callbacks_may_stop_and_put_the_best_weights_back() -> None:
     objective = objective_of(build_linear, replace(OPTIONS, epochs=9), callbacks)
     result = fitted(objective, {"learning_rate": 0.0})
     assert result.info["n_epochs"] == 2
+    assert result.info["kept_epochs"] == 1
     assert result.value is not None
+
+
+def test_stop_after_ends_a_training_in_the_middle_of_its_schedule() -> None:
+    """As a longer one was at that moment, and not as one of so many epochs, whose rate fell."""
+    params = {"learning_rate": 0.1, "schedule": "cosine"}
+    seen: list[list[Any]] = []
+
+    def watching(_: Mapping[str, Any]) -> list[Any]:
+        import keras
+
+        class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                if epoch == 1:
+                    seen.append(self.model.get_weights())
+
+        return [Watch()]
+
+    options = replace(OPTIONS, epochs=4)
+    fitted(objective_of(build_linear, options, watching), params)
+    stopped = fitted(objective_of(build_linear, replace(options, stop_after=2)), params)
+    shorter = fitted(objective_of(build_linear, replace(options, epochs=2)), params)
+    assert stopped.info["n_epochs"] == 2
+    weights = stopped.model.get_weights()
+    assert all(map(np.array_equal, weights, seen[0]))
+    assert not all(map(np.array_equal, weights, shorter.model.get_weights()))
 
 
 def broken_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:

@@ -1,5 +1,6 @@
 """Real trainings, tiny ones: the same bits, the honest score, and no traces."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -55,9 +56,11 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     """The score belongs to the model that is kept, digit for digit."""
     objective, dataset = digits_cnn(OPTIONS), tiny_dataset()
     reports: list[tuple[int, float]] = []
+    started = time.perf_counter()
     result = objective.fit(
         PARAMS, dataset, seed=1, report=lambda *report: reports.append(report), resume_dir=None
     )
+    took_s = time.perf_counter() - started
     valid = dataset.valid
     probabilities = objective.predict(result, valid.images[valid.rows])
     assert probabilities.dtype == np.float32
@@ -68,7 +71,12 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     assert reports[-1][1] == result.value
     assert set(result.info) == {
         "valid_accuracy", "valid_loss", "train_s", "images_per_s", "n_epochs", "images", "flop",
+        "import_s", "build_s", "first_step_s", "first_valid_s", "valid_s", "checkpoint_s",
+        "report_s", "cost_s",
     }  # fmt: skip
+    parts = ("train_s", "first_valid_s", "valid_s", "checkpoint_s", "report_s", "cost_s")
+    assert result.info["first_step_s"] < result.info["train_s"]
+    assert sum(result.info[part] for part in (*parts, "import_s", "build_s")) < took_s
 
 
 def test_the_tiny_images_are_learned() -> None:

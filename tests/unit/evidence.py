@@ -51,6 +51,7 @@ class World:
         shifted: The same over shifts; a configuration that is not in here cannot shift.
         flop: Trial to what an epoch of it costs; empty: not known.
         failing: Trainings that fail.
+        kept_epochs: (slot, epochs) to the epochs whose weights each fold's training kept; else all.
         offset: What the objective's own value is above the accuracy, which else it is.
         first_id: Trial ids count from here.
     """
@@ -59,6 +60,7 @@ class World:
     shifted: Mapping[tuple[int, int], Wrong] = field(default_factory=dict)
     flop: Mapping[int, float] = field(default_factory=dict)
     failing: Collection[Training] = ()
+    kept_epochs: Mapping[tuple[int, int], Sequence[int]] = field(default_factory=dict)
     offset: float = 0.0
     first_id: int = 100
     finished: dict[Training, Attempt] = field(default_factory=dict)
@@ -92,6 +94,8 @@ class World:
             over = said(self.shifted[key], rows, 0.95) if key in self.shifted else None
             self.bytes_of[trial_id] = pack(said(self.wrong[key], rows, 0.9), over)
         info = {"flop": self.flop[key[0]] * key[1]} if self.flop else {}
+        if key in self.kept_epochs and training.fold != ALL_ROWS:
+            info["kept_epochs"] = float(self.kept_epochs[key][training.fold - 1])
         params = {"epochs": training.epochs}
         user_attrs = {attrs.INFO: info}
         value += self.offset

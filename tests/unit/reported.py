@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from storage import attrs
 from storage.reading import Attempt
 from study.evidence import Candidate, Evidence, Expected
-from study.snapshot import Snapshot
+from study.report.snapshot import Snapshot
 from study.spec import StudySpec
 
 START = datetime(2026, 1, 2, 3, 4, 5)
@@ -77,8 +77,8 @@ def evidence_of(n: int = 40, n_classes: int = 4, why: str = "It is the best.") -
     sureness = np.linspace(0.6, 0.9, n)
     probabilities[:] = ((1 - sureness) / (n_classes - 1))[:, None]
     probabilities[np.arange(n), said] = sureness
-    first = Candidate(3, 3, 9, 0.9, 0.8 * n, n, 0.65, 0.9, 0.4, 1e9, "chosen")
-    second = Candidate(5, 5, 9, 0.91, 0.75 * n, n, 0.6, 0.86, 0.5, None, "worse")
+    first = Candidate(3, 3, 9, 0, 0.9, 0.8 * n, n, 0.65, 0.9, 0.4, 1e9, "chosen")
+    second = Candidate(5, 5, 9, 4, 0.91, 0.75 * n, n, 0.6, 0.86, 0.5, None, "worse")
     expected = Expected(0.8, 0.7, 0.88, 60, 0.1)
     return Evidence(
         (first, second), first, why, np.arange(n), labels, probabilities, expected

@@ -13,11 +13,12 @@ from objectives.augment import Augmentation
 from objectives.base import FitOptions
 from objectives.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
 from objectives.cost import default_epochs
+from objectives.epochorder import epoch_order
 from objectives.errors import DataError
 from objectives.kaggle import Split
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
+from objectives.scoring import score
 from objectives.space import SearchSpace, middle, parse_space
-from objectives.training import epoch_order, score
 
 
 def drawn(seed: int) -> dict[str, object]:

@@ -1,16 +1,21 @@
 """What a finalize does next follows from the trainings it has, and from nothing else."""
 
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from optuna.trial import TrialState
 
-from study.companion import Training
-from study.decision import Ending
+from storage import attrs
+from storage.reading import Attempt
+from study.companion import Training, stop_of
+from study.decision import Decider, Ending
 from study.effort import QUICK, Effort
 from study.errors import StudyError
 from study.evidence import Evidence
-from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, World, drive
+from study.opening import Loaded
+from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, Dataset, World, drive
 
 EFFORT = Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)
 LONGER = replace(EFFORT, longer=2)
@@ -101,7 +106,7 @@ def test_network_that_failed_on_all_rows_is_left_out() -> None:
     """The submission is of those that are there; without any there is none."""
     members = [Training(3, EPOCHS, member=n) for n in (0, 1)]
     _, ending = drive(World(WRONG, failing=members[:1]), VALUES, EFFORT)
-    assert ending.members == (members[1],)
+    assert (ending.members, ending.n_lost) == ((members[1],), 1)
     with pytest.raises(StudyError, match="could not be trained on all rows") as error:
         drive(World(WRONG, failing=members), VALUES, EFFORT)
     assert "--study s.finalize" in (error.value.hint or "")
@@ -210,6 +215,52 @@ def test_ensemble_takes_the_next_best_too() -> None:
     assert order == [(3, 8, 0), (3, 8, 1), (3, 4, 0), (3, 4, 1)]
     _, ending = drive(World(WRONG), VALUES, replace(EFFORT, ensemble=9))
     assert [t.candidate for t in ending.members] == [3, 3, 7, 7]
+    assert ending.n_lost == 0
+
+
+def test_what_stopped_early_on_folds_runs_as_long_on_all_rows() -> None:
+    """The median over its folds; each configuration by its own."""
+    kept = {(3, EPOCHS): (1, 3, 2), (7, EPOCHS): (4, 4, 3)}
+    world = World(WRONG, kept_epochs=kept)
+    stages, ending = drive(world, VALUES, replace(EFFORT, ensemble=2))
+    assert [(t.candidate, t.stop) for t in ending.members] == [(3, 2), (3, 2), (7, 0), (7, 0)]
+    assert {t.stop for t in stages[0].trainings} == {0}
+    assert ending.evidence is not None
+    assert [c.shown_epochs for c in ending.evidence.candidates] == ["2 of 4", "4"]
+
+
+@pytest.mark.parametrize(
+    ("infos", "stop"),
+    [
+        ([{}], 0),
+        ([{"n_epochs": 10.0}], 0),
+        ([{"n_epochs": 6.0}], 6),
+        ([{"n_epochs": 6.0, "kept_epochs": 4.0}], 4),
+        ([{"n_epochs": 10.0, "kept_epochs": 4.0}], 4),
+        ([{"n_epochs": 3.0}, {"n_epochs": 10.0}, {"n_epochs": 10.0}], 0),
+        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}, {"n_epochs": 9.0}], 5),
+        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}], 5),
+    ],
+)
+def test_stop_is_the_median_of_the_epochs_that_were_kept(
+    infos: list[dict[str, float]], stop: int
+) -> None:
+    """Not of those that ran, where a callback puts earlier weights back; 0 is all of them."""
+    state = TrialState.COMPLETE
+    attempts = [
+        Attempt(n, n, state, None, None, 0.5, None, {attrs.INFO: info})
+        for n, info in enumerate(infos)
+    ]
+    assert stop_of(attempts, 10) == stop
+
+
+def test_first_network_runs_as_long_as_its_trial_did() -> None:
+    """Nothing was trained on folds yet."""
+    info = {attrs.INFO: {"n_epochs": 3.0}, attrs.SLOT: 7}
+    best = Attempt(70, 7, TrialState.COMPLETE, None, None, 0.9, None, info)
+    loaded = Loaded(cast(Any, None), Dataset())
+    decider = Decider(cast(Any, World(WRONG)), loaded, [best], QUICK)
+    assert decider.first.members == (Training(7, EPOCHS, stop=3),)
 
 
 def test_same_evidence_in_another_order_gives_the_same_decision() -> None:

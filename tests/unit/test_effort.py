@@ -16,6 +16,18 @@ def test_effort_is_within_its_budget(n_units: float) -> None:
     assert found == QUICK or found.n_units <= n_units
 
 
+def test_plan_is_said_in_the_order_in_which_it_is_done() -> None:
+    """With nothing in it that is not done."""
+    first = "plan: the best trial on all rows, for a submission at once"
+    assert QUICK.plan() == first
+    short = Effort(2, 3, 1, 1, 1)
+    assert short.plan() == f"{first}; then 2 configurations on 3 folds; then 1 network on all rows"
+    assert Effort(2, 3, 2, 4, 5, 2).plan() == (
+        f"{first}; then 2 configurations on 3 folds, 2 times; the best also with 4 x the epochs; "
+        "then 10 networks on all rows"
+    )
+
+
 def test_larger_budgets_buy_more() -> None:
     """Each field, too: a larger budget never gives up what a smaller one has."""
     efforts = [effort_for(n_units, {}) for n_units in BUDGETS]

@@ -1,11 +1,8 @@
-"""Text of others: no terminal obeys it, and no spreadsheet runs it."""
-
-import io
+"""Logs on a page of ours: escape sequences and controls are gone, the text is there."""
 
 import pytest
 
-from study.csvcell import harmless, harmless_csv
-from study.plaintext import PlainOut, plain
+from study.web.plaintext import plain
 
 
 @pytest.mark.parametrize(
@@ -28,35 +25,3 @@ from study.plaintext import PlainOut, plain
 def test_escapes_are_gone_and_text_stays(text: str, wanted: str) -> None:
     """Colours, titles, clipboards, erased lines, and what is only half there."""
     assert plain(text) == wanted
-
-
-def test_sequence_in_two_pieces_is_harmless() -> None:
-    """Its first character is gone with the first piece."""
-    out = io.StringIO()
-    to = PlainOut(out)
-    for piece in ("a\x1b", "]0;title\x07b", "\x1b[3", "1mc"):
-        to.write(piece)
-    to.flush()
-    assert out.getvalue() == "a]0;titleb1mc"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1", "-", "+x"],
-)
-def test_formula_gets_an_apostrophe(text: str) -> None:
-    """A spreadsheet then shows it."""
-    assert harmless(text) == f"'{text}"
-
-
-@pytest.mark.parametrize("text", ["", "-1.5", "+3", "-1e-05", "-inf", "a=b", "digits", "1-2"])
-def test_numbers_and_text_stay(text: str) -> None:
-    """Negative numbers begin with a minus and are no formulas."""
-    assert harmless(text) == text
-
-
-def test_whole_file_stays_one() -> None:
-    """Quotes, commas and lines inside cells too; a header is a row."""
-    text = 'a,"=b",c\n1,"x, ""y""\nz",-2\n"=HYPERLINK(""http://evil"")",,\n'
-    wanted = 'a,\'=b,c\n1,"x, ""y""\nz",-2\n"\'=HYPERLINK(""http://evil"")",,\n'
-    assert harmless_csv(text) == wanted

@@ -17,8 +17,8 @@ from storage.rdb import open_storage
 from storage.reading import Attempt
 from storage.slots import Slots
 from study.opening import open_study
-from study.report import headline, render_report, write_report
-from study.snapshot import Snapshot
+from study.report.build import headline, render_report, write_report
+from study.report.snapshot import Snapshot
 from tests.unit.competition import write
 from tests.unit.reported import Page, attempt, evidence_of, params_of, snapshot_of, spec_of
 
@@ -61,11 +61,20 @@ def test_page_stands_alone_and_is_small() -> None:
 def test_sections_stand_in_their_order() -> None:
     """Each has a heading that a link leads to, in every state of a study."""
     for snapshot in (hundred(), snapshot_of([])):
-        page = Page(render_report(snapshot, None, None, None))
+        page = Page(render_report(snapshot, evidence_of(), None, None))
         ids = [a["id"] for a in page.all("h2")]
         assert [f"#{name}" for name in ids] == [a["href"] for a in page.all("a")]
         places = [page.text.index(heading) for heading in HEADINGS]
         assert places == sorted(places)
+
+
+def test_no_section_stands_empty_before_a_finalize() -> None:
+    """One says how they come; none where they never can."""
+    page = Page(render_report(snapshot_of([attempt(0)], "a b", data="0"), None, None, None))
+    assert "come with study finalize --study 'a b', which" in page.text
+    assert [name for name in HEADINGS if name in page.text] == HEADINGS[:4] + HEADINGS[7:]
+    synthetic = Page(render_report(snapshot_of([attempt(0)]), None, None, None))
+    assert "finalize" not in synthetic.text
 
 
 def hostile() -> Snapshot:
@@ -148,7 +157,8 @@ ODD: dict[str, list[Attempt]] = {
 @pytest.mark.parametrize("rows", ODD.values(), ids=list(ODD))
 def test_odd_studies_have_a_page(rows: list[Attempt], direction: str) -> None:
     """Whatever a study holds, every section is there, and the JSON is strict."""
-    page = Page(render_report(snapshot_of(rows, direction=direction), None, None, None))
+    snapshot = snapshot_of(rows, direction=direction)
+    page = Page(render_report(snapshot, evidence_of(), None, None))
     assert len(page.all("h2")) == len(HEADINGS)
     for figure in figures_of(page):
         assert figure["data"]
@@ -170,7 +180,7 @@ def test_study_without_a_stored_space_has_a_page() -> None:
 
 def test_headline_says_how_far_it_can_be_trusted() -> None:
     """With evidence the expected score, else a value that flatters, else nothing."""
-    assert headline(hundred(), evidence_of()) == (
+    assert headline(hundred(), evidence_of()).replace("\N{NO-BREAK SPACE}", " ") == (
         "On the 60 test images a score of 80.00 % is to be expected "
         "(95 % interval: 70.00 % to 88.00 %)."
     )

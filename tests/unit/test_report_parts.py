@@ -15,19 +15,19 @@ from optuna.trial import TrialState
 
 from objectives.kaggle import Dataset, load_dataset
 from storage import attrs
-from study.calibration import reliability
 from study.cli import app
-from study.confusion import confusion, render_confusion
-from study.figure import frame, plain
-from study.gallery import MOST, mistakes, render_gallery
-from study.learningcurves import MOST_CURVES, curves_plot
 from study.markup import Html, escape, number, table, tag
-from study.plotstudy import completed, plot_study, spread
 from study.png import SIGNATURE, encode_png
-from study.reportchoice import render_candidates
-from study.reportplots import MOST_DOTS, MOST_LINES, search_plots
-from study.reportrun import render_failures, render_time
-from study.reproduce import caveats, finalize_command_of, run_command_of
+from study.report.calibration import reliability
+from study.report.choice import render_candidates
+from study.report.confusion import confusion, render_confusion
+from study.report.curves import MOST_CURVES, curves_plot
+from study.report.figure import frame, plain
+from study.report.gallery import MOST, mistakes, render_gallery
+from study.report.plots import MOST_DOTS, MOST_LINES, search_plots
+from study.report.plotstudy import completed, plot_study, spread
+from study.report.reproduce import caveats, finalize_command_of, run_command_of
+from study.report.run import render_failures, render_time
 from tests.unit.reported import Page, attempt, evidence_of, snapshot_of
 
 
@@ -172,7 +172,6 @@ def test_gallery_is_bounded_and_may_be_empty(dataset: Dataset) -> None:
     none = replace(evidence, labels=right)
     assert "all 60 rows were told right" in render_gallery(none, dataset)
     assert "not at hand" in render_gallery(evidence, None)
-    assert "study finalize" in render_gallery(None, dataset)
 
 
 def test_calibration_error_is_the_mean_distance_of_the_bins() -> None:

@@ -6,9 +6,11 @@ Patterns that no file may hold are put together from pieces, so that this file d
 import ast
 import re
 import subprocess
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("study", "objectives", "storage")
@@ -141,6 +143,18 @@ def test_tests_run_with_the_versions_that_users_get() -> None:
     users, developers = locked("requirements.lock"), locked("requirements-dev.lock")
     assert users
     assert {package: developers.get(package) for package in users} == users
+
+
+def test_users_with_a_gpu_get_the_same_versions_and_cuda() -> None:
+    """What `tensorflow[and-cuda]` asks for comes on top, each package at one version."""
+    users, with_gpu = locked("requirements.lock"), locked("requirements-gpu.lock")
+    assert {package: with_gpu.get(package) for package in users} == users
+    added = with_gpu.keys() - users.keys()
+    asked = [Requirement(line) for line in requires("tensorflow") or []]
+    cuda = [one for one in asked if one.marker and not one.marker.evaluate({"extra": ""})]
+    cuda = [one for one in cuda if one.marker and one.marker.evaluate({"extra": "and-cuda"})]
+    assert added == {one.name for one in cuda}
+    assert [str(one) for one in cuda if with_gpu[one.name] not in one.specifier] == []
 
 
 SKIPPING = """

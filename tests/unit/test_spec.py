@@ -2,14 +2,11 @@
 
 import json
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from storage.rdb import SlotStorage
 from study.errors import StudyError
-from study.opening import OpenStudy
 from study.spec import (
     MAY_CHANGE,
     Given,
@@ -150,11 +147,6 @@ def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
     ],
 )
 def test_name_that_leads_out_of_a_folder_is_refused(name: str) -> None:
-    """At creation; and where another program has given it, before a work dir is called after it."""
+    """At creation; what another program has called a study is `folder_name`'s."""
     with pytest.raises(StudyError, match="cannot be the name of a study"):
         check_name(name)
-    storage = cast(SlotStorage, type("Stored", (), {"url": "sqlite:///study.db"}))
-    opened = OpenStudy(storage, 1, name, SPEC, None, "synthetic", None, "token")
-    with pytest.raises(StudyError, match="cannot be the name of a folder"):
-        opened.work_dir(None)
-    assert opened.work_dir(Path("given")).root == Path("given")

@@ -18,8 +18,10 @@ from storage.rdb import SlotStorage, open_storage
 from storage.slots import Claim, Draw, Slot, Slots
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
+from study.pace import eta_s
 from study.spec import StudySpec
-from study.status import StudyStatus, eta_s, list_workers, read_status, trials_json
+from study.status import StudyStatus, list_workers, read_status, trials_json
+from study.trialcost import Cost
 from study.watch import Watch
 from tests.integration.planned import age_heartbeat
 
@@ -214,6 +216,18 @@ def test_finished_study_is_done(opened: OpenStudy) -> None:
     assert_sums_up(status)
     assert (status.done, status.eta_s) == (True, 0.0)
     assert status.to_json()["best"] == {"slot": 5, "trial": 5, "value": 5.0, "params": {"x": 5.0}}
+
+
+def test_cost_of_a_trial_is_what_it_told(opened: OpenStudy) -> None:
+    """For each trial, and the mean over those that told; a trial that told nothing has none."""
+    for images in (1000.0, 3000.0):
+        info = {"images": images, "train_s": 2, "images_per_s": 500.0, "n_epochs": 3.0}
+        opened.slots.finish(claim(opened), TrialState.COMPLETE, 0.5, {attrs.INFO: info})
+    finish(opened, 0.5)
+    told = [row["cost"] for row in trials_json(opened)]
+    rest = {"flop": None, "train_s": 2.0, "images_per_s": 500.0}
+    assert told[:3] == [{"images": 1000.0, **rest}, {"images": 3000.0, **rest}, None]
+    assert read_status(opened).trial_cost == Cost(2000.0, None, 2.0, 500.0)
 
 
 def test_trial_json_has_every_attempt(opened: OpenStudy) -> None:

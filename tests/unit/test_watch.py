@@ -13,7 +13,9 @@ from study import watch
 from study.listing import render_list
 from study.opening import OpenStudy
 from study.status import Best, StudyStatus, WorkerStatus
-from study.watch import Watch, duration, render, render_trials, show_params, summary
+from study.trialcost import Cost
+from study.watch import Watch, render, render_trials, show_params, summary
+from study.workertable import duration
 
 NOBODY = cast(OpenStudy, None)
 STATUS = StudyStatus(
@@ -89,31 +91,41 @@ def drawn(renderable: Any, width: int) -> str:
 def test_table_has_counts_best_and_a_row_for_each_worker() -> None:
     """The numbers of the status, in words."""
     text = drawn(render(STATUS), 120)
-    assert "digits  4 of 10 done   1 running   1 failed   1,234 images/s   ETA 3m 20s" in text
+    assert (
+        "digits  4 of 10 done   5 waiting   1 running   1 failed   1,234 images/s   ETA 3m 20s"
+        in text
+    )
     assert "best 0.98765  trial 2  lr=0.00123" in text
     assert text.splitlines()[-1].split() == ["host:12", "4", "4", "2", "1s", "ago", "training"]
     assert "ETA" not in drawn(render(DONE), 120)
+    cost = Cost(1200.0, 3.45e12, 2.5, None)
+    told = drawn(render(replace(STATUS, trial_cost=cost)), 120)
+    assert "a trial costs 1,200 images, 3.45 TFLOP, 2.5 s in steps on average" in told
+    assert "a trial 1,200 images, 3.45 TFLOP" in summary(replace(STATUS, trial_cost=cost))
     assert "2 pruned" in drawn(render(replace(STATUS, pruned=2)), 120)
 
 
 ROW = {
     "trial": 0, "slot": 0, "attempt": 1, "state": "FAIL", "reason": "lost", "value": None,
     "params": {"x": 0.5}, "seed": 1, "worker": "host:12", "started_at": None, "finished_at": None,
-    "intermediate": {"0": 0.1},
+    "intermediate": {"0": 0.1}, "cost": None,
 }  # fmt: skip
 
 
 def test_trials_have_a_row_and_their_params_each() -> None:
     """With the reason beside the state, the error below, and nothing for what is not known."""
     complete = {**ROW, "trial": 1, "state": "COMPLETE", "reason": None, "value": 0.25}
+    cost = {"images": 1200.0, "flop": None, "train_s": 2.5, "images_per_s": 480.0}
+    complete["cost"] = cost
+    assert str(Cost(**cost)) == "1,200 images, 2.5 s in steps"
     stranger = {**ROW, "trial": 2, "slot": None, "attempt": None, "worker": None, "params": {}}
     text = drawn(render_trials([ROW, complete, stranger], {0: "ValueError: no"}), 120)
     assert [line.split() for line in text.splitlines()] == [
-        ["trial", "slot", "attempt", "state", "value", "steps", "worker"],
+        ["trial", "slot", "attempt", "state", "value", "steps", "cost", "worker"],
         ["0", "0", "1", "FAIL", "(lost)", "1", "host:12"],
         ["ValueError:", "no"],
         ["x=0.5"],
-        ["1", "0", "1", "COMPLETE", "0.25000", "1", "host:12"],
+        ["1", "0", "1", "COMPLETE", "0.25000", "1", *str(Cost(**cost)).split(), "host:12"],
         ["x=0.5"],
         ["2", "FAIL", "(lost)", "1"],
     ]
@@ -128,12 +140,19 @@ def test_brackets_are_no_markup() -> None:
 
 def test_list_shows_values_as_the_other_views_do() -> None:
     """Five digits; a study that is not ours has no numbers."""
-    ours = {"study": "a", "created_by": "ana@host", "n_slots": 3, "done": 2, "failed": 0}
+    ours = {
+        "study": "a",
+        "created_by": "ana@host",
+        "age_s": 300000.0,
+        "n_slots": 3,
+        "done": 2,
+        "failed": 0,
+    }
     plain = dict.fromkeys(ours) | {"study": "b", "best": None}
     text = drawn(render_list([{**ours, "best": 0.98765432}, {**ours, "best": "inf"}, plain]), 80)
     assert [line.split() for line in text.splitlines()[1:]] == [
-        ["a", "ana@host", "2", "of", "3", "0", "0.98765"],
-        ["a", "ana@host", "2", "of", "3", "0", "inf"],
+        ["a", "ana@host", "2", "of", "3", "0", "0.98765", "3d", "11h"],
+        ["a", "ana@host", "2", "of", "3", "0", "inf", "3d", "11h"],
         ["b"],
     ]
 
@@ -153,6 +172,28 @@ def test_no_width_is_overflowed(width: int) -> None:
     )
     for renderable in (render(long), render_trials([ROW], {})):
         assert max(map(len, drawn(renderable, width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_workers_are_told_apart_at_any_width(width: int) -> None:
+    """Columns that have no room are left out, and those that nobody has anything to say in."""
+    one = replace(STATUS.workers[0], device="GPU 0 (H100)")
+    status = replace(STATUS, workers=[one, replace(one, id="host:13", state="gone")], lost=2)
+    text = drawn(render(status), width)
+    header = next(line for line in text.splitlines() if line.startswith("worker")).split()
+    assert {"worker", "trial", "epochs", "seen"} <= set(header)
+    assert ("device" in header) == (width >= 100)
+    assert ("state" in header) == (width >= 60)
+    assert "images/s" not in header
+    assert "host:13" in text
+    assert "failed: 1 error" in text
+    assert "lost and opened again: 2" in " ".join(text.split())
+
+
+def test_speed_of_a_worker_is_shown_where_it_says_so() -> None:
+    """Of one that trains nothing it is not known."""
+    fast = WorkerStatus("host:12", "host", 12, None, 4, 4, 2, 1.0, "training", 4321.4)
+    assert "4,321" in drawn(render(replace(STATUS, workers=[fast])), 80)
 
 
 class Clock:

@@ -1,0 +1,70 @@
+"""Leaving a live view: by the key q, or by SIGTERM, with the terminal as it was before.
+
+Decides nothing about what is shown. Ctrl-C stays what it is everywhere, an interrupt.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import AbstractContextManager
+from types import FrameType, TracebackType
+from typing import Any
+
+LEAVE = frozenset("qQ\x04")  # and Ctrl-D
+
+
+class Keys(AbstractContextManager["Keys"]):
+    """Keys are heard without Enter and not echoed, from `__enter__` to `__exit__`.
+
+    Where stdin is no terminal, or this process is not in its foreground, no key is heard.
+    """
+
+    def __init__(self) -> None:
+        self._saved: list[Any] | None = None
+        self._before: Any = None
+        self._is_over = False
+
+    def __enter__(self) -> "Keys":
+        self._before = signal.signal(signal.SIGTERM, self._end)
+        if sys.platform != "win32":
+            import termios
+            import tty
+
+            # Whoever has no stdin, or runs in the background, is stopped for changing a terminal.
+            with contextlib.suppress(OSError, ValueError, termios.error):
+                number = sys.stdin.fileno()
+                if os.isatty(number) and os.tcgetpgrp(number) == os.getpgrp():
+                    self._saved = termios.tcgetattr(number)
+                    tty.setcbreak(number)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+        if self._saved is not None:
+            import termios
+
+            with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until somebody wants to leave; return whether somebody does."""
+        end = time.monotonic() + seconds
+        while not self._is_over and (left := end - time.monotonic()) > 0:
+            if self._saved is None:
+                time.sleep(min(left, 0.1))
+            elif select.select([sys.stdin], [], [], min(left, 0.1))[0]:
+                typed = os.read(sys.stdin.fileno(), 1024)
+                # Nothing at all means that the terminal is gone.
+                self._is_over = not typed or bool(LEAVE & set(typed.decode(errors="replace")))
+        return self._is_over
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._is_over = True

@@ -1,0 +1,50 @@
+"""How fast a study goes: the mean trial, images a second, the time to its end."""
+
+from collections.abc import Iterable
+
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.reading import Attempt
+from study.opening import OpenStudy
+from study.trialcost import Cost, cost_of
+
+
+def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
+    """Return trial seconds to go over the workers there are; a running trial counts as half done.
+
+    None where nothing is known, or nobody works.
+    """
+    if n_waiting + n_running == 0:
+        return 0.0
+    if trial_s is None or n_workers == 0:
+        return None
+    return round(trial_s * (n_waiting + 0.5 * n_running) / n_workers, 1)
+
+
+def mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
+    """Return the mean wall time of those that ended with a value or pruned, in s."""
+    durations = [
+        (a.finished_at - a.started_at).total_seconds()
+        for a in attempts
+        if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
+    ]
+    return sum(durations) / len(durations) if durations else None
+
+
+def expected_trial_s(opened: OpenStudy) -> float | None:
+    """Return what a trial was expected to take when the study was made, in s."""
+    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.TRIAL_S)
+    return None if found is None else float(found)
+
+
+def images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
+    """Return the rate of the trials in progress together, from those that ended."""
+    costs = [cost for a in attempts if (cost := attempt_cost(a)) is not None]
+    rates = [rate for cost in costs if (rate := cost.images_per_s) is not None]
+    return n_running * sum(rates) / len(rates) if rates and n_running else None
+
+
+def attempt_cost(attempt: Attempt) -> Cost | None:
+    """Return what an attempt has cost, where it tells."""
+    return cost_of(attempt.user_attrs.get(attrs.INFO))

@@ -1,0 +1,102 @@
+"""A worker process takes its seat on a GPU: it waits for one, and keeps to it.
+
+Everything is set in the environment of the process before a framework is loaded, and is still there
+when the process replaces itself. Who may sit where is decided in `seat.py`.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from objectives.probe import count_gpus, framework, how_to_mend
+from objectives.runtime import GPU_MEMORY
+from study.errors import StudyError
+from study.gpu import VISIBLE, Gpu, gpus_of
+from study.opening import OpenStudy, Say
+from study.seat import Holder, Seat, SeatFolder, kept_seat
+from study.staff import Machine, Staff, memory_limit_mb
+
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
+
+
+def take_seat(
+    opened: OpenStudy,
+    staff: Staff,
+    machine: Machine,
+    folder: SeatFolder,
+    say: Say,
+    wait: Callable[[float], bool],
+) -> bool:
+    """Take a seat on one of the staff's GPUs, or the one that this process has; wait for it.
+
+    Args:
+        wait: Waits so many seconds; whether the waiting is over without a seat.
+
+    Returns:
+        Whether it has one.
+    """
+    if kept_seat() is not None:  # then all of it is set
+        return True
+    holder = Holder.here(opened.token or f"{opened.name}-{opened.study_id}", opened.name)
+    said, pause_s = "", SHORTEST_WAIT_S
+    while (seat := folder.take(staff.gpus, staff.per_gpu, holder)) is None:
+        why = why_taken(staff.gpus, folder)
+        if why and not said:
+            say(f"waiting for a GPU: {why}")
+            said = why
+        if wait(pause_s):
+            return False
+        pause_s = min(2 * pause_s, LONGEST_WAIT_S)
+    _keep_to(seat, staff, machine)
+    return True
+
+
+def refuse_unseen(gpus: Sequence[Gpu]) -> None:
+    """Refuse to train on the CPU by mistake: where there are GPUs, the framework must see one.
+
+    Raises:
+        StudyError: The driver sees them and the framework sees none.
+    """
+    if gpus and count_gpus() == 0:
+        cards = "1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
+        raise StudyError(
+            f"the driver sees {cards} ({gpus[0].name}), and {framework()} sees none",
+            f"{how_to_mend()}; or --cpu",
+        )
+
+
+def why_taken(gpus: Sequence[Gpu], folder: SeatFolder) -> str:
+    """Return who has which of the GPUs, on one line; "" where nobody has one."""
+    taken = []
+    for gpu in gpus:
+        by = dict.fromkeys(f"study '{one.study}' ({one.who})" for one in folder.holders(gpu))
+        if by:
+            taken.append(f"{gpu.shown} is taken by {', '.join(by)}")
+    return "; ".join(taken)
+
+
+def _keep_to(seat: Seat, staff: Staff, machine: Machine) -> None:
+    gpu = next(one for one in staff.gpus if one.uuid == seat.uuid)
+    os.environ[VISIBLE] = gpu.visible_as
+    limit_mb = memory_limit_mb(gpu, staff.per_gpu)
+    if limit_mb is not None and gpu.memory_mb:
+        os.environ[GPU_MEMORY] = json.dumps([limit_mb, gpu.memory_mb])
+    if hasattr(os, "sched_setaffinity"):
+        there = [one.uuid for one in gpus_of(machine.driver)]
+        position = there.index(seat.uuid) if seat.uuid in there else 0
+        cores = share_of(
+            sorted(os.sched_getaffinity(0)),
+            position * staff.per_gpu + seat.number,
+            max(1, len(there)) * staff.per_gpu,
+        )
+        with suppress(OSError):  # a container may not allow it
+            os.sched_setaffinity(0, cores)
+    seat.keep()
+
+
+def share_of(cores: Sequence[int], number: int, n_shares: int) -> list[int]:
+    """Return the cores of one of so many shares; where cores are few, some are in several."""
+    n = len(cores)
+    start, end = number * n // n_shares, (number + 1) * n // n_shares
+    return list(cores[start:end]) or [cores[start % n]]

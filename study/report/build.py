@@ -1,0 +1,209 @@
+"""The report of a study: one HTML file for whoever asks what was found, and whether to trust it.
+
+Decides which sections there are, in which order, and what the first sentence says. Each section's
+content is decided in a file of its own.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.kaggle import Dataset
+from storage.reading import Attempt
+from study.atomic import write_text
+from study.evidence import Evidence
+from study.markup import Html, join, number, pairs, paragraph, tag
+from study.opening import OpenStudy
+from study.report.calibration import render_calibration
+from study.report.choice import render_candidates, share
+from study.report.confusion import render_confusion
+from study.report.curves import curves_plot
+from study.report.gallery import render_gallery
+from study.report.page import Figures, Section, render_page
+from study.report.plots import search_plots
+from study.report.run import moment, render_environment, render_failures, render_time
+from study.report.snapshot import Snapshot, read_snapshot
+
+
+def write_report(
+    opened: OpenStudy,
+    path: Path,
+    evidence: Evidence | None,
+    dataset: Dataset | None,
+    facts: Mapping[str, Any] | None,
+) -> None:
+    """Write the report of a study as it stands now, as a whole or not at all.
+
+    Args:
+        opened: The study; nothing is written to it.
+        path: The file to make or replace. Its folder must exist.
+        evidence: What a finalize found; None before one.
+        dataset: For the names of the classes and the pictures; None where it is not at hand.
+        facts: The finalize's manifest; None before one.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    write_text(path, render_report(read_snapshot(opened), evidence, dataset, facts))
+
+
+def render_report(
+    snapshot: Snapshot,
+    evidence: Evidence | None,
+    dataset: Dataset | None,
+    facts: Mapping[str, Any] | None,
+) -> str:
+    """Return the page: a pure function of its arguments. See `write_report`."""
+    figures = Figures()
+    contents = [
+        ("result", "Result", _result(snapshot, evidence)),
+        ("search", "The search", _search(snapshot, figures)),
+        ("curves", "Learning curves", _curves(snapshot, figures)),
+        *_choice(snapshot, evidence, dataset),
+        ("failures", "Failures", render_failures(snapshot)),
+        ("time", "Time and cost", render_time(snapshot, facts)),
+        ("environment", "Environment", render_environment(snapshot, facts)),
+    ]
+    sections = [Section(*content) for content in contents]
+    footer = paragraph(f"Written by study report on {moment(snapshot.at)}.", class_="note")
+    return render_page(snapshot.name, _header(snapshot), sections, figures, footer)
+
+
+def _choice(
+    snapshot: Snapshot, evidence: Evidence | None, dataset: Dataset | None
+) -> list[tuple[str, str, Html]]:
+    """Return what a finalize has found; before it, where it comes from, if it can come at all."""
+    if evidence is not None:
+        classes = dataset.classes if dataset is not None else None
+        return [
+            ("choice", "The choice", render_candidates(evidence)),
+            ("classes", "Confusion and recall", render_confusion(evidence, classes)),
+            ("mistakes", "Mistakes", render_gallery(evidence, dataset)),
+            ("calibration", "Calibration", render_calibration(evidence)),
+        ]
+    if snapshot.spec.data is None or snapshot.spec.refits is not None:
+        return []
+    later = paragraph(
+        "The best candidates with their intervals, the mistakes as pictures, and how sure the "
+        "network was come with ",
+        tag("code", f"study finalize --study {shlex.quote(snapshot.name)}"),
+        ", which trains the best trials anew on folds of the labelled rows.",
+    )
+    return [("choice", "The choice", later)]
+
+
+def _header(snapshot: Snapshot) -> Html:
+    counts, n = snapshot.counts, len(snapshot.newest)
+    at = tag("time", moment(snapshot.at), datetime=snapshot.at.isoformat(timespec="seconds"))
+    parts: list[Html] = [tag("h1", snapshot.name)]
+    if snapshot.is_done:
+        parts.append(paragraph(f"Study report. All {n:,} slots are final. ", at))
+        return join(parts)
+    running, waiting = counts[TrialState.RUNNING], counts[TrialState.WAITING]
+    what = "This study is still running" if running else "This study is not finished"
+    parts.append(paragraph("Study report. ", at))
+    parts.append(
+        tag(
+            "p",
+            tag("strong", f"{what}: "),
+            f"{snapshot.n_final:,} of {n:,} slots final, {running:,} in training, "
+            f"{waiting:,} waiting. The page shows how it stood at ",
+            at,
+            ".",
+            class_="live",
+        )
+    )
+    return join(parts)
+
+
+def _result(snapshot: Snapshot, evidence: Evidence | None) -> Html:
+    rows: list[tuple[object, object]] = []
+    best, counts = snapshot.best, snapshot.counts
+    if evidence is not None:
+        rows.append(("Chosen", f"trial {evidence.choice.trial}"))
+    if best is not None:
+        rows.append(("Best in the search", f"{_value(best)} (trial {best.trial})"))
+    if evidence is not None and evidence.expected.luck is not None:
+        rows.append(("Luck in that value, about", f"{100 * evidence.expected.luck:.2f} points"))
+    rows.append(("Finished", f"{counts[TrialState.COMPLETE]:,} of {len(snapshot.newest):,} slots"))
+    for name, state in (("Pruned slots", TrialState.PRUNED), ("Failed slots", TrialState.FAIL)):
+        if counts[state]:
+            rows.append((name, f"{counts[state]:,}"))
+    chosen = _params_of(snapshot, evidence)
+    parts = [tag("p", headline(snapshot, evidence), class_="verdict"), pairs(rows)]
+    if chosen is not None:
+        parts += [tag("h3", f"Params of trial {chosen[0]}"), pairs(chosen[1])]
+    return join(parts)
+
+
+def _params_of(
+    snapshot: Snapshot, evidence: Evidence | None
+) -> tuple[int, list[tuple[object, object]]] | None:
+    """Return number and params of the choice; before there is one, of the best trial."""
+    wanted = snapshot.best.trial if snapshot.best is not None else None
+    if evidence is not None:
+        wanted = evidence.choice.trial
+    for attempt in snapshot.attempts:
+        if attempt.trial == wanted and attempt.params:
+            shown = [
+                (name, f"{value:.4g}" if isinstance(value, float) else value)
+                for name, value in attempt.params.items()
+            ]
+            return attempt.trial, list(shown)
+    return None
+
+
+def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
+    """Return the result in one sentence, with how far it can be trusted."""
+    if evidence is not None:
+        expected = evidence.expected
+        score, low, high = map(share, (expected.score, expected.low, expected.high))
+        return (
+            f"On the {expected.n_test:,} test images a score of {score} is to be expected "
+            f"({share(0.95, 0)} interval: {low} to {high})."
+        )
+    if snapshot.spec.refits is not None:
+        return (
+            f"These are the trainings of a finalize of study '{snapshot.spec.refits}': the result "
+            "stands in its report."
+        )
+    best, n = snapshot.best, snapshot.counts[TrialState.COMPLETE]
+    if best is None:
+        return "No trial has finished yet, so there is no result."
+    value = _value(best)
+    if n == 1:
+        return f"The one finished trial, {best.trial}, has the value {value}: too few to choose."
+    when = "" if snapshot.is_done else " so far"
+    return (
+        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which flatters: "
+        "the best of many looks better than it is."
+    )
+
+
+def _value(attempt: Attempt) -> str:
+    return "-" if attempt.value is None else number(attempt.value)
+
+
+def _search(snapshot: Snapshot, figures: Figures) -> Html:
+    plots = search_plots(snapshot)
+    if not plots:
+        return paragraph("No trial has finished with a value: there is nothing to plot.")
+    parts = [figures.place(plot) for plot in plots if not plot.narrow]
+    slices = [plot for plot in plots if plot.narrow]
+    if slices:
+        parts.append(tag("h3", "Value by param"))
+        note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
+        parts.append(paragraph(note, class_="note"))
+        # What is not drawn is the same in all of them, and stands above.
+        bare = (replace(plot, note="") for plot in slices)
+        parts.append(tag("div", *(figures.place(plot) for plot in bare), class_="small"))
+    return join(parts)
+
+
+def _curves(snapshot: Snapshot, figures: Figures) -> Html:
+    plot = curves_plot(snapshot)
+    return figures.place(plot) if plot else paragraph("No trial has reported a value yet.")

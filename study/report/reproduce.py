@@ -1,0 +1,89 @@
+"""The commands that make a study and its submission again, with every option that defines it.
+
+Folders are left out, as they are one machine's; so is the storage, as on the old one the command
+would go on with the study instead of making it anew.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from objectives.space import SearchSpace
+from study.report.snapshot import Snapshot
+
+FRESH = "sqlite:///again.db"
+SPACE_FILE = "space.toml"
+
+
+def run_command_of(snapshot: Snapshot) -> str:
+    """Return `study run ...`, one option a line."""
+    spec = snapshot.spec
+    options: list[tuple[str, object]] = [
+        *([("data", snapshot.data or "DIR")] if spec.data is not None else []),
+        ("storage", FRESH),
+        ("study", snapshot.name),
+        ("n-trials", len(snapshot.newest) - snapshot.n_added),
+        ("model", shown(spec.model)) if spec.model else ("objective", shown(spec.objective)),
+        *(("objective-option", f"{key}={value}") for key, value in spec.options.items()),
+        *([("space", SPACE_FILE)] if spec.space else []),
+        ("seed", spec.seed),
+        ("epochs", spec.epochs),
+        ("precision", spec.precision),
+        ("threads", spec.threads),
+        *([("metric", spec.metric)] if spec.metric != "accuracy" else []),
+        ("sampler", spec.sampler),
+        ("pruner", spec.pruner),
+        ("grace", f"{spec.grace_s:.10g}s"),
+        ("heartbeat", f"{spec.heartbeat_s:.10g}s"),
+        ("max-attempts", spec.max_attempts),
+        ("checkpoint-every", spec.checkpoint_every),
+        ("keep-checkpoints", spec.keep_checkpoints),
+    ]
+    for key, value in (("timeout", spec.timeout_s), ("trial-timeout", spec.trial_timeout_s)):
+        options += [(key, f"{value:.10g}s")] if value is not None else []
+    lines = [f"--{key} {shlex.quote(str(value))}" for key, value in options]
+    lines += [] if spec.deterministic else ["--no-deterministic"]
+    return " \\\n  ".join(["study run", *lines])
+
+
+def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = None) -> str:
+    """Return `study finalize ...`, one option a line.
+
+    Args:
+        effort: The sizes of the finalize that was, as in its manifest; None where it was quick.
+    """
+    name = shlex.quote(snapshot.name)
+    data = shlex.quote(snapshot.data or "DIR")
+    where = [f"--data {data}", f"--storage {FRESH}", f"--study {name}", "--out out"]
+    sizes = {key.replace("_", "-"): value for key, value in (effort or {}).items()}
+    options = [*where, *(f"--{key} {value}" for key, value in sizes.items())]
+    return " \\\n  ".join(["study finalize", *options])
+
+
+def space_toml(snapshot: Snapshot) -> str:
+    """Return what is to stand in `space.toml`; empty where the study has no space stored."""
+    stored = snapshot.spec.space
+    return SearchSpace.from_json(stored).to_toml() if stored else ""
+
+
+def shown(reference: str | None) -> str:
+    """Return `FILE.py:attr` without its folders; any other reference as it is."""
+    text = reference or ""
+    return Path(text).name if ".py:" in text else text
+
+
+def caveats(snapshot: Snapshot) -> list[str]:
+    """Return what the commands alone do not bring back, a sentence each."""
+    spec, found = snapshot.spec, []
+    if spec.sampler != "random":
+        found.append("The sampler depends on timing: another run draws other params.")
+    if spec.pruner != "none":
+        found.append("The pruner depends on timing: another run ends other trials early.")
+    if snapshot.n_added:
+        found.append(f"{snapshot.n_added} slots came by study add; they are to be added again.")
+    if not spec.deterministic:
+        found.append("Trainings are not bit for bit the same: determinism was off.")
+    if spec.timeout_s is not None:
+        found.append("The time limit ends another run elsewhere in the budget.")
+    return found

@@ -1,0 +1,202 @@
+"""How a study went: failures by reason, time and cost, environment, spec, and how to repeat it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import TrialState
+
+from storage import attrs
+from storage.reading import Attempt
+from study.markup import Html, folded, pairs, paragraph, table, tag
+from study.report.reproduce import (
+    FRESH,
+    SPACE_FILE,
+    caveats,
+    finalize_command_of,
+    run_command_of,
+    shown,
+    space_toml,
+)
+from study.report.snapshot import Snapshot, info_of, reason_of, standing
+from study.workertable import duration as spaced_duration
+
+LONGEST_MESSAGE = 300
+MEANINGS = {
+    attrs.Reason.LOST: "its worker was not heard of any more",
+    attrs.Reason.CRASHED: "its worker died",
+    attrs.Reason.RELEASED: "its worker was asked to leave, and gave it back",
+    attrs.Reason.OUT_OF_MEMORY: "memory was not enough",
+    attrs.Reason.INFEASIBLE: "the loss became no number: a fact of these params",
+    attrs.Reason.ERROR: "the training raised an error",
+    attrs.Reason.TIMEOUT: "it took longer than a trial may",
+}
+
+
+def render_failures(snapshot: Snapshot) -> Html:
+    """Return a row for each reason why attempts ended without a value."""
+    failed = [a for a in snapshot.attempts if a.state == TrialState.FAIL]
+    by_reason: dict[str, list[Attempt]] = {}
+    for attempt in failed:
+        by_reason.setdefault(reason_of(attempt) or "unknown", []).append(attempt)
+    if not by_reason:
+        return paragraph("None.")
+    final = {
+        a.trial
+        for a in snapshot.newest.values()
+        if a.state == TrialState.FAIL and standing(a) == TrialState.FAIL
+    }
+    rows = []
+    for reason, members in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        n_final = sum(a.trial in final for a in members)
+        rows.append([reason, MEANINGS.get(reason, ""), len(members), n_final, _example(members)])
+    head = ["Reason", "Meaning", "Trials", "Of them final", "Example"]
+    caption = "Trials without a value. Those that are not final were tried again."
+    return table(caption, head, rows, numbers=["Trials", "Of them final"], class_="wordy")
+
+
+def _example(members: list[Attempt]) -> Html:
+    """Return the first line of the newest error, and the trial that has it."""
+    for attempt in reversed(members):
+        error = attempt.user_attrs.get(attrs.ERROR)
+        if isinstance(error, dict):
+            first = (str(error.get("message")).strip().splitlines() or [""])[0]
+            text = f"{error.get('type')}: {first}"
+            cut = text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
+            return tag("span", f"trial {attempt.trial}: ", tag("code", cut))
+    return tag("span", f"trial {members[-1].trial}")
+
+
+def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
+    """Return wall time, work, and what was trained."""
+    started = [a.started_at for a in snapshot.attempts if a.started_at]
+    ended = [a.finished_at for a in snapshot.attempts if a.finished_at]
+    rows: list[tuple[object, object]] = []
+    if started:
+        last = max(ended) if ended else None
+        rows.append(("First start", moment(min(started))))
+        rows.append(("Last end", moment(last)))
+        if last is not None:
+            rows.append(("Wall time between them", duration((last - min(started)).total_seconds())))
+    held_s = sum(_held_s(a) for a in snapshot.attempts)
+    rows.append(("Time in trials, of all workers together", duration(held_s)))
+    wasted = [a for a in snapshot.attempts if a.state == TrialState.FAIL]
+    if any(_held_s(a) for a in wasted):
+        rows.append(("Of it in trials without a value", duration(sum(map(_held_s, wasted)))))
+    rows += _training(snapshot.attempts)
+    rows.append(("Trials started", f"{len(started):,}"))
+    workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
+    rows.append(("Worker processes", f"{len(workers):,}"))
+    cost = facts.get("cost") if facts else None
+    if isinstance(cost, Mapping):
+        rows += _of_finalize(cost)
+    return pairs(rows)
+
+
+def _of_finalize(cost: Mapping[str, Any]) -> list[tuple[object, object]]:
+    rows: list[tuple[object, object]] = []
+    if isinstance(n_refits := cost.get("n_refits"), int):
+        rows.append(("Trainings of the finalize", f"{n_refits:,}"))
+    if isinstance(n_epochs := cost.get("n_epochs"), int):
+        rows.append(("Epochs, with those of the search", f"{n_epochs:,}"))
+    if isinstance(flop := cost.get("flop"), float):
+        rows.append(("FLOP, with those of the search", f"{flop:.2g}"))
+    return rows
+
+
+def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
+    train_s = [(a, s) for a in attempts if (s := info_of(a, "train_s")) is not None]
+    if not train_s:
+        return []
+    rows: list[tuple[object, object]] = [
+        ("Of it in training steps", duration(sum(s for _, s in train_s)))
+    ]
+    images = sum(info_of(a, "images") or 0.0 for a, _ in train_s)
+    rounded = f"{float(f'{images:.2g}'):,.0f}"
+    return [*rows, ("Images trained, about", rounded)] if images else rows
+
+
+def duration(seconds: float) -> str:
+    """Return `1h 05m` and the like, which no line break parts."""
+    return spaced_duration(seconds).replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _held_s(attempt: Attempt) -> float:
+    if attempt.started_at is None or attempt.finished_at is None:
+        return 0.0
+    return max(0.0, (attempt.finished_at - attempt.started_at).total_seconds())
+
+
+def moment(when: datetime | None) -> str:
+    """Return a UTC time to the second; `-` for none."""
+    return "-" if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def render_environment(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
+    """Return machines and versions, the spec, the space, and the commands."""
+    return tag(
+        "div",
+        _versions(snapshot),
+        _outputs(facts),
+        tag("h3", "Repeating it"),
+        _commands(snapshot, facts),
+        folded("The spec: what defines the study", _spec(snapshot)),
+    )
+
+
+def _versions(snapshot: Snapshot) -> Html:
+    seen: dict[str, Counter[str]] = {}
+    for attempt in snapshot.attempts:
+        found = attempt.user_attrs.get(attrs.ENVIRONMENT)
+        for name, value in (found if isinstance(found, dict) else {}).items():
+            seen.setdefault(str(name), Counter())[str(value)] += 1
+    rows = []
+    for name in dict.fromkeys([*snapshot.versions, *seen]):
+        counted = seen.get(name, Counter())
+        ran = ", ".join(f"{v} ({n:,})" if len(counted) > 1 else v for v, n in counted.most_common())
+        rows.append([name, snapshot.versions.get(name, "-"), ran or "-"])
+    if not rows:
+        return paragraph("Nothing was recorded.")
+    caption = "Machine and versions (where they differ, with the number of trials)"
+    return table(caption, ["", "Of the creator", "Of the trials"], rows)
+
+
+def _outputs(facts: Mapping[str, Any] | None) -> Html | None:
+    outputs = facts.get("outputs") if facts else None
+    if not isinstance(outputs, Mapping):
+        return None
+    rows = [[name, tag("code", sha)] for name, sha in outputs.items()]
+    return folded("What the finalize wrote", table("Outputs", ["File", "sha256"], rows))
+
+
+def _commands(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
+    spec = snapshot.spec
+    commands = run_command_of(snapshot)
+    if spec.data is not None:
+        commands += "\n" + finalize_command_of(snapshot, facts.get("effort") if facts else None)
+    space = space_toml(snapshot)
+    notes = [
+        f"Folders are left out. {FRESH} is a fresh database: on the old one, the first command "
+        "would go on with the study instead.",
+        *caveats(snapshot),
+    ]
+    return tag(
+        "div",
+        tag("pre", commands, tabindex=0),
+        paragraph(" ".join(notes), class_="note"),
+        folded(f"{SPACE_FILE}: the search space", tag("pre", space, tabindex=0)) if space else None,
+    )
+
+
+def _spec(snapshot: Snapshot) -> Html:
+    options = " ".join(f"{key}={value}" for key, value in snapshot.spec.options.items())
+    spec = asdict(snapshot.spec) | {
+        "objective": shown(snapshot.spec.objective),
+        "model": shown(snapshot.spec.model) or None,
+        "options": options or None,
+    }
+    del spec["space"]
+    rows = [[name, tag("code", "-" if value is None else value)] for name, value in spec.items()]
+    return table("Spec", ["Name", "Value"], rows)

@@ -1,0 +1,76 @@
+"""The model card: how long was trained and why, what was looked at, and no more than is there."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from study.evidence import Evidence
+from study.modelcard import model_card
+from tests.unit.reported import evidence_of
+
+DATASET = SimpleNamespace(
+    side=8, n_classes=4, classes=("a|b", "c", "d", "e"), labels=np.zeros(40), valid=np.zeros(4)
+)
+
+
+def card(evidence: Evidence | None = None, **more: Any) -> str:
+    """The card of a finalize, without the ends of its lines."""
+    facts: dict[str, Any] = {
+        "trial": 3, "slot": 3, "value": 0.9, "best_value": 0.9, "params": {"x": 1},
+        "epochs": 40, "stopped_after": None, "n_pruned": 0, "shifted": False,
+        "members": [{}], "training_seeds": [1], "effort": {"folds": 3} if evidence else None,
+        "precision": "float32", "threads": 1, "study_seed": 0, "data_sha256": "0", "versions": {},
+        "cost": {
+            "n_configurations": 9, "n_trials": 5, "n_refits": 7, "n_epochs": 300, "train_s": None,
+            "images": None, "flop": None,
+        },
+        "command": "study run", "outputs": {"submission.csv": "0"},
+    }  # fmt: skip
+    return model_card("s", facts | more, DATASET, evidence).replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (None, "those whose weights the trial kept"),
+        (evidence_of(), "the median of those whose weights its trainings on folds kept"),
+    ],
+    ids=["quick", "folds"],
+)
+def test_early_stop_is_written_down_with_its_reason(evidence: Evidence | None, why: str) -> None:
+    """Only where there was one."""
+    found = card(evidence, stopped_after=9)
+    assert f"On all rows it trained 9 of 40 epochs, {why}" in found
+    assert "| 9 of 40, float32, 1 |" in found
+    assert "On all rows it trained" not in card(evidence)
+    assert "| 40, float32, 1 |" in card(evidence)
+
+
+def test_pruned_trials_are_said_to_be_no_candidates() -> None:
+    """With their number."""
+    assert "1 pruned trial was no candidate: it was not trained to the end" in card(n_pruned=1)
+    assert "2 pruned trials were no candidates: they were not trained" in card(n_pruned=2)
+    assert "pruned" not in card()
+
+
+def test_card_says_what_was_looked_at_and_what_is_not_known() -> None:
+    """Configurations and epochs; a cost that nobody counted is not none."""
+    found = card()
+    counted = "9 configurations (5 trained to the end), 7 trainings after them, 300 epochs in all"
+    assert counted in found
+    assert "| training time of all | not known |" in found
+
+
+def test_model_is_explained_where_there_is_one() -> None:
+    """An objective of one's own may export none."""
+    assert "load_model" not in card()
+    assert "load_model" in card(outputs={"model.keras": "0"})
+
+
+def test_texts_stay_in_their_cells() -> None:
+    """Of classes and params."""
+    found = card(evidence_of(), params={"kind": "x|y"})
+    assert "| kind | x\\|y |" in found
+    assert "| a\\|b | 10 |" in found

@@ -1,0 +1,169 @@
+"""What a worker process sets once it has its seat, and how it waits for one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from objectives import probe, runtime
+from objectives.backend import backend_name
+from objectives.errors import ModelError
+from study import pinning
+from study.errors import StudyError
+from study.gpu import Driver, Gpu
+from study.opening import OpenStudy
+from study.pinning import refuse_unseen, take_seat
+from study.seat import KEPT, Holder, SeatFolder, kept_seat
+from study.staff import Machine, Staff
+
+GPUS = (Gpu("GPU-0", 0, "Card", 80000), Gpu("GPU-1", 1, "Card", 80000))
+MACHINE = Machine(4, Driver("0, GPU-0, Card, 80000\n1, GPU-1, Card, 80000\n"), None)
+STUDY = cast(OpenStudy, SimpleNamespace(token="t", name="digits", study_id=1))
+SET = ("CUDA_VISIBLE_DEVICES", runtime.GPU_MEMORY, KEPT)
+
+
+@pytest.fixture(autouse=True)
+def cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[set[int]]]:
+    """The cores that this process was kept to; the environment is put back, the seat given up."""
+    kept: list[set[int]] = []
+    monkeypatch.setattr(pinning.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(
+        pinning.os, "sched_setaffinity", lambda pid, wanted: kept.append(set(wanted)), raising=False
+    )
+    for name in SET:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    yield kept
+    seat = kept_seat()
+    if seat is not None:
+        os.close(seat.handle)
+    for name in SET:
+        os.environ.pop(name, None)
+
+
+def sit(folder: SeatFolder, n_waits: int, *, per_gpu: int = 1) -> tuple[bool, list[str]]:
+    """Try to take a seat, waiting so often; return whether there was one, and what was said."""
+    said: list[str] = []
+    waits = iter([False] * n_waits)
+    staff = Staff(1, GPUS, per_gpu)
+    sits = take_seat(STUDY, staff, MACHINE, folder, said.append, lambda s: next(waits, True))
+    return sits, said
+
+
+def test_worker_keeps_to_its_gpu(tmp_path: Path, cores: list[set[int]]) -> None:
+    """Alone on it, with its share of the cores; a second look changes nothing."""
+    folder = SeatFolder(tmp_path)
+    assert sit(folder, 0) == (True, [])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-0"
+    assert runtime.GPU_MEMORY not in os.environ
+    assert cores == [{0, 1}]
+    assert sit(folder, 0) == (True, [])
+    assert cores == [{0, 1}]
+
+
+def test_one_of_several_has_its_part_of_the_memory(tmp_path: Path, cores: list[set[int]]) -> None:
+    """Two seats a card, four in all, on four cores."""
+    sit(SeatFolder(tmp_path), 0, per_gpu=2)
+    assert os.environ[runtime.GPU_MEMORY] == "[39300, 80000]"
+    assert cores == [{0}]
+
+
+def test_worker_waits_for_a_card_and_says_so_once(tmp_path: Path) -> None:
+    """Until it is told that the waiting is over."""
+    folder = SeatFolder(tmp_path)
+    other = Holder("other", "fashion", "ben@host, pid 2")
+    taken = [folder.take([gpu], 1, other) for gpu in GPUS]
+    sits, said = sit(folder, 5)
+    assert not sits
+    assert said == [
+        "waiting for a GPU: GPU 0 is taken by study 'fashion' (ben@host, pid 2); "
+        "GPU 1 is taken by study 'fashion' (ben@host, pid 2)"
+    ]
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    for seat in taken:
+        assert seat is not None
+        os.close(seat.handle)
+    assert sit(folder, 0) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("backend", "installed", "hint"),
+    [
+        ("tensorflow", False, 'pip install "tensorflow[and-cuda]'),
+        ("tensorflow", True, "nvidia-smi, which shows whether the driver is new enough"),
+        ("jax", False, 'pip install "jax[cuda12]'),
+        ("torch", True, "pip install --force-reinstall torch"),
+    ],
+)
+def test_framework_that_sees_no_gpu_is_refused(
+    monkeypatch: pytest.MonkeyPatch, backend: str, installed: bool, hint: str
+) -> None:
+    """With the command that mends it; where there is no GPU, or it sees one, nothing is."""
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(probe.importlib.util, "find_spec", lambda name: installed or None)
+    monkeypatch.setattr(pinning, "count_gpus", lambda: 0)
+    refuse_unseen([])
+    with pytest.raises(StudyError, match=r"the driver sees 2 GPUs \(Card\), and ") as refused:
+        refuse_unseen(GPUS)
+    assert str(refused.value.hint).startswith(hint)
+    assert str(refused.value.hint).endswith("; or --cpu")
+    monkeypatch.setattr(pinning, "count_gpus", lambda: 2)
+    refuse_unseen(GPUS)
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "n_gpus"), [("noise\nGPUs 2\n", 0, 2), ("", 0, 0), ("GPUs 2\n", 1, 0)]
+)
+def test_framework_is_asked_in_a_process_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, out: str, code: int, n_gpus: int
+) -> None:
+    """One that fails to load sees none; what it prints besides does not matter."""
+    done = SimpleNamespace(stdout=out, returncode=code)
+    monkeypatch.setattr(probe.subprocess, "run", lambda command, **how: done)
+    probe.count_gpus.cache_clear()
+    assert probe.count_gpus() == n_gpus
+    probe.count_gpus.cache_clear()
+
+
+def test_other_backends_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name; an empty variable is TensorFlow."""
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    assert backend_name() == "tensorflow"
+    monkeypatch.setenv("KERAS_BACKEND", "openvino")
+    with pytest.raises(ModelError, match="KERAS_BACKEND=openvino"):
+        backend_name()
+
+
+class Config:
+    """Stands in for `tf.config` of a machine with one GPU; `set` counts what was set."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[int]] = {}
+        self.n_set = 0
+
+    def LogicalDeviceConfiguration(self, memory_limit: int) -> int:  # noqa: N802 - its name there
+        return memory_limit
+
+    def list_physical_devices(self, kind: str) -> list[str]:
+        return [kind]
+
+    def get_logical_device_configuration(self, gpu: str) -> list[int] | None:
+        return self.parts.get(gpu)
+
+    def set_logical_device_configuration(self, gpu: str, parts: list[int]) -> None:
+        self.parts[gpu] = parts
+        self.n_set += 1
+
+
+def test_memory_of_a_gpu_is_bounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow takes no second limit after its start; without one nothing is set."""
+    config = Config()
+    runtime._bound_memory(config)
+    assert config.n_set == 0
+    monkeypatch.setenv(runtime.GPU_MEMORY, "[39300, 80000]")
+    runtime._bound_memory(config)
+    runtime._bound_memory(config)
+    assert (config.parts, config.n_set) == ({"GPU": [39300]}, 1)
