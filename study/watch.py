@@ -38,12 +38,19 @@ def show_params(params: dict[str, object]) -> str:
     return harmless(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
+def is_paused(status: StudyStatus) -> bool:
+    """Whether workers claim nothing because somebody asked them not to."""
+    return status.seen.paused and not status.done
+
+
 def summary(status: StudyStatus) -> str:
     """Return one line: done of N, running, failed, best, rate, ETA."""
     name = harmless(status.study)
     parts = [f"{name}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
     if status.failed:
         parts.append(f"{status.failed} failed")
+    if is_paused(status):
+        parts.append("paused")
     if status.best:
         parts.append(f"best {status.best.value:.5f} (trial {status.best.trial})")
     if status.images_per_s:
@@ -65,6 +72,7 @@ def render(status: StudyStatus) -> RenderableType:
         (f"{status.failed} failed", "red" if status.failed else "dim"),
         f"   {status.pruned} pruned" if status.pruned else "",
         f"   {status.images_per_s:,.0f} images/s" if status.images_per_s else "",
+        ("   paused", "yellow") if is_paused(status) else "",
         f"   ETA {duration(status.eta_s)}" if not status.done else "   done",
     )
     head = Text.assemble((harmless(status.study), "bold cyan"), "  ", counts)

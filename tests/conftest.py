@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.remote.webdriver import WebDriver
 
+from tests.browser import NO_BROWSER, find_browser, open_browser
 from tests.databases import MYSQL_URL_VARIABLE, PostgresServer, mysql_database
 
 # The name in a test's id, and the fixture that has the URL.
 DATABASES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mysql": "mysql_url"}
 
 NO_MYSQL = f"{MYSQL_URL_VARIABLE} names no server"
-"""The one reason to skip a test that is good anywhere, as long as it is true."""
+"""Of two reasons to skip a test that are good anywhere, as long as they are true, the first."""
 
 
 def pytest_configure() -> None:
@@ -47,6 +49,8 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if report.skipped and os.environ.get("STUDY_TEST_NO_SKIP") == "1":
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         if reason == f"Skipped: {NO_MYSQL}" and not os.environ.get(MYSQL_URL_VARIABLE):
+            return
+        if reason == f"Skipped: {NO_BROWSER}" and find_browser() is None:
             return
         report.outcome = "failed"
         report.longrepr = f"skipped, where STUDY_TEST_NO_SKIP=1 allows none: {reason}"
@@ -89,6 +93,15 @@ def mysql_url() -> Iterator[str]:
     """The URL of an empty database on MySQL or MariaDB, where a server was named."""
     with mysql_database(mysql_server_url()) as url:
         yield url
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[WebDriver]:
+    """A browser without a window, where the machine has one."""
+    if find_browser() is None:
+        pytest.skip(NO_BROWSER)
+    with open_browser(tmp_path / "browser") as driver:
+        yield driver
 
 
 @pytest.fixture(params=DATABASES)

@@ -8,13 +8,15 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from storage.dialect import is_passing
+from storage.errors import StorageUnavailableError
 from study.web.database import Database
 from study.web.door import Door
 from study.web.exchange import Answer, App, Request, redirect, to_json
 from study.web.guard import refusal
 from study.web.headers import with_headers
 from study.web.login import Login, Visitor
-from study.web.optunapages import OptunaPages
+from study.web.optunapages import OptunaPages, away
 from study.web.overview import Overview
 from study.web.ownpages import OwnPages, Page
 
@@ -60,7 +62,10 @@ class Application:
             if isinstance(found, Answer):
                 return found.send(request, start_response)
             return found(environ, start_response)  # type: ignore[no-any-return]
-        except Exception:
+        except Exception as error:
+            if is_passing(error) or isinstance(error, StorageUnavailableError):
+                self._database.forget_answer()
+                return away().send(request, start_response)
             logger.warning("%s %s failed", request.method, request.path, exc_info=True)
             return to_json(500, "internal server error").send(request, start_response)
 

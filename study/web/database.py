@@ -4,6 +4,7 @@ Decides what is waited for - a server that is away, or one whose tables nobody h
 what is a mistake to be told at once, such as a file that is not there.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from storage.errors import StorageError, StorageMissingError, StorageUnavailableError
 from storage.rdb import SlotStorage, open_storage
 from storage.url import parse_url, sqlite_path
+
+logger = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 2.0
 TRY_EVERY_S = 1.0
@@ -55,6 +58,17 @@ class Database:
             then()
 
         threading.Thread(target=run, name="database", daemon=True).start()
+
+    def warm(self) -> None:
+        """Read the newest study's trials, so that who first looks at it does not wait for them."""
+        if self.storage is None:
+            return
+        try:
+            ids = [study._study_id for study in self.storage.get_all_studies()]
+            if ids and not self._ended.is_set():
+                self.storage.get_all_trials(ids[-1], deepcopy=False)
+        except Exception as error:  # then whoever looks reads them, and hears of it
+            logger.info("the newest study was not read ahead: %s", error)
 
     def close(self) -> None:
         """Wait no longer, and give the connections back."""

@@ -77,6 +77,7 @@ def _network(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if found.version == 4:
-        return address
+    mapped = getattr(found, "ipv4_mapped", None)  # IPv4 on a socket of both
+    if found.version == 4 or mapped is not None:
+        return str(mapped or found)
     return str(ipaddress.ip_network(f"{found}/64", strict=False))

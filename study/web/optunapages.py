@@ -13,7 +13,7 @@ from storage.dialect import is_passing
 from study.harmless import harmless_csv
 from study.markup import tag
 from study.web.database import Database
-from study.web.exchange import App, Request, to_json
+from study.web.exchange import Answer, App, Request, to_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -53,8 +53,7 @@ class OptunaPages:
         if status.startswith("5") and not request.path.startswith("/static/"):
             self._database.forget_answer()
             if not self._database.answers(wait_s=PATIENCE_S):
-                away = to_json(503, "the database does not answer", Retry_After="5")
-                return away.send(request, start_response)
+                return away().send(request, start_response)
             if request.is_safe:
                 status, headers, body = self._answer(environ)
         if status.startswith("200") and request.method == "GET":
@@ -78,6 +77,11 @@ class OptunaPages:
         # A copy: it changes what it is given, and may be asked again.
         body = self._app(dict(environ), start)
         return started[0], started[1], body
+
+
+def away() -> Answer:
+    """Return the answer while the database is away."""
+    return to_json(503, "the database does not answer", Retry_After="5")
 
 
 def _with_link(page: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 from storage import attrs
 from storage.errors import StorageError
 from storage.reading import Attempt, failed_numbers, read_attempts
+from storage.transaction import patiently
 from study.errors import StudyError
 from study.opening import OpenStudy, open_study
 from study.status import StudyStatus, read_status
@@ -65,7 +66,7 @@ class Overview:
 
     def names(self) -> list[str]:
         """Return the names of the studies of ours, in order of creation."""
-        found = self._storage.get_all_studies()
+        found = patiently(self._storage.get_all_studies, wait_s=LOOK_WAIT_S)
         return [one.study_name for one in found if attrs.SPEC in one.user_attrs]
 
     def open(self, name: str | None) -> OpenStudy:
@@ -73,13 +74,14 @@ class Overview:
 
         Raises:
             StudyError: There is no such study.
+            StorageUnavailableError: The database is away.
         """
         names = self.names()
         if name is None and names:
             name = names[-1]
         if name not in names:
             raise StudyError("there is no study yet" if name is None else f"no study '{name}'")
-        return open_study(self._storage, name)
+        return patiently(lambda: open_study(self._storage, name), wait_s=LOOK_WAIT_S)
 
     def look(self, name: str | None = None) -> Look:
         """Look at a study, at most once a second.

@@ -4,6 +4,7 @@ It listens before the database is there, so that who watches the container sees 
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
@@ -47,6 +48,7 @@ def serve_dashboard(storage_url: str, *, host: str, port: int, door: Door, say: 
                 server.stop()
                 return
             application.prepare()
+            threading.Thread(target=database.warm, name="warm", daemon=True).start()
 
         with _ended_by_signals(server):
             if database.waits_for is None:

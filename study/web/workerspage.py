@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from study.markup import Html, join, number, table, tag
 from study.status import StudyStatus, WorkerStatus
+from study.watch import is_paused
 from study.web.exchange import Answer
 from study.web.overview import Failure, Look
 from study.web.page import button, make_page
@@ -46,6 +47,10 @@ SCRIPT = f"""
       document.getElementById("stale").hidden = true;
     }}).catch(function () {{ document.getElementById("stale").hidden = false; }});
   }}
+  // What a button has done is said once, and not with every refresh.
+  var here = new URL(location.href);
+  here.searchParams.delete("done");
+  history.replaceState(null, "", here);
   setInterval(refresh, {REFRESH_S * 1000});
 }}());
 """
@@ -130,7 +135,7 @@ def _leave(viewer: Viewer) -> Html | None:
 def _notices(status: StudyStatus) -> Iterator[Html]:
     here = [worker for worker in status.workers if worker.state != "gone"]
     order = status.seen.stop
-    if status.seen.paused and not status.done:
+    if is_paused(status):
         yield tag("p", "Paused: workers end what they have and claim nothing.", class_="warn")
     if order is not None and not status.done:
         asked = f"Asked to stop at {order.at or '?'} UTC"
@@ -176,8 +181,13 @@ def _buttons(status: StudyStatus, viewer: Viewer) -> Html:
     def order(label: str, name: str, class_: str | None = None) -> Html:
         return button(label, f"/workers/{name}", viewer.token, fields, class_=class_)
 
-    shown = [order("Resume", "resume") if status.seen.paused else order("Pause", "pause")]
-    shown.append(order("Stop all workers", "stop", "danger"))
+    shown = []
+    if status.seen.paused:
+        shown.append(order("Resume", "resume"))
+    elif not status.done:
+        shown.append(order("Pause", "pause"))
+    if not status.done:
+        shown.append(order("Stop all workers", "stop", "danger"))
     if status.failed:
         shown.append(order(f"Retry {status.failed} failed", "retry"))
     return tag("div", *shown, class_="buttons")

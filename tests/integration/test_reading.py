@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 
 import optuna
 import pytest
@@ -9,8 +10,10 @@ import sqlalchemy as sa
 from optuna.trial import TrialState, create_trial
 
 from storage import attrs
-from storage.reading import count_unfinished, newest_by_slot, read_attempts
+from storage.rdb import open_storage
+from storage.reading import count_unfinished, failed_numbers, newest_by_slot, read_attempts
 from storage.slots import Slots
+from tests.integration.ourstudies import claim, complete, fail, make_study
 from tests.integration.planned import claimed, new_slots
 
 
@@ -24,9 +27,9 @@ def slots(storage_url: str) -> Iterator[Slots]:
         (TrialState.PRUNED, None),
         (TrialState.FAIL, None),
     ):
-        claim = claimed(made)
-        made.report(claim, 0, 0.25)
-        made.finish(claim, state, value)
+        held = claimed(made)
+        made.report(held, 0, 0.25)
+        made.finish(held, state, value)
     made.release(claimed(made))
     claimed(made)
     yield made
@@ -130,3 +133,15 @@ def test_number_of_statements_is_independent_of_the_size(sqlite_url: str) -> Non
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 4
     slots.storage.close()
+
+
+def test_newest_failures_are_found(storage_url: str) -> None:
+    """The newest first, those that were given back left out."""
+    with closing(open_storage(storage_url)) as storage:
+        opened = make_study(storage)
+        fail(opened)
+        opened.slots.release(claim(opened))
+        complete(opened, 0.5)
+        newest = fail(opened)
+        assert failed_numbers(storage.engine, opened.study_id, 5) == [newest, 0]
+        assert failed_numbers(storage.engine, opened.study_id, 1) == [newest]

@@ -181,3 +181,12 @@ def test_records_are_plain_attributes(registry: Registry) -> None:
     slots = registry.slots  # type: ignore[attr-defined]
     found = slots.storage.get_study_user_attrs(slots.study_id)
     assert json.loads(json.dumps(found["worker:a:1"]))["host"] == "a"
+
+
+def test_pause_is_seen_until_it_is_over(registry: Registry) -> None:
+    """By every process that looks."""
+    seen = [registry.look().paused]
+    for paused in (True, True, False):
+        registry.pause(paused)
+        seen.append(registry.look().paused)
+    assert seen == [False, True, True, False]

@@ -198,6 +198,9 @@ KNOWN = [
     ("status --storage nonsense", "storage 'nonsense' is not a database URL"),
     ("status --storage oracle://u:secret@h/d", "storage 'oracle://u:***@h/d' is "),
     ("status --storage sqlite://", "database in memory cannot be shared"),
+    ("dashboard --host 0.0.0.0", "a dashboard without a login is for this machine alone"),
+    ("dashboard --password-file none", "--password-file none cannot be read"),
+    ("dashboard --port 0", "there is no storage at sqlite:///study.db"),
 ]
 
 

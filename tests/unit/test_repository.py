@@ -226,6 +226,32 @@ def test_mysql_may_not_be_skipped_where_a_server_is_named(
     outcomes_of(pytester, MYSQL_SKIPPING, failed=2, errors=1)
 
 
+BROWSER_SKIPPING = """
+import pytest
+
+def test_needs_a_browser(browser):
+    pass
+
+def test_says_that_there_is_none():
+    pytest.skip("this machine has no chromium with its chromedriver")
+"""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_browser_may_be_skipped_where_there_is_none(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """And not where there is one: a browser that does not start is no reason."""
+    programs = pytester.mkdir("programs")
+    for name in ("chromium", "chromedriver") if is_there else ():
+        (programs / name).write_text("#!/bin/sh\nexit 1\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("STUDY_TEST_NO_SKIP", "1")
+    monkeypatch.setenv("PATH", str(programs))
+    wanted = {"failed": 1, "errors": 1} if is_there else {"skipped": 2}
+    outcomes_of(pytester, BROWSER_SKIPPING, **wanted)
+
+
 def test_ci_allows_no_skip() -> None:
     """`.ci/run` sets the rule whether it has a MySQL server or not."""
     lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from study.errors import StudyError
-from study.spec import MAY_CHANGE, Given, StudySpec, check_lease, refuse_difference
+from study.spec import (
+    MAY_CHANGE,
+    Given,
+    StudySpec,
+    check_lease,
+    check_name,
+    refuse_difference,
+)
 
 SPEC = StudySpec(
     objective="digits-cnn",
@@ -130,3 +137,16 @@ def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
     """The hint is a grace period that is long enough."""
     with pytest.raises(StudyError, match=message):
         check_lease(grace_s, heartbeat_s)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../x", "/etc/x", "a/../../x", "..", ".hidden", "a\\b", "", "x" * 500),
+        *("a\nb", "a\x1b[31mb", "a\x00b"),
+    ],
+)
+def test_name_that_leads_out_of_a_folder_is_refused(name: str) -> None:
+    """At creation; what another program has called a study is `folder_name`'s."""
+    with pytest.raises(StudyError, match="cannot be the name of a study"):
+        check_name(name)

@@ -288,3 +288,11 @@ def test_watching_ends_with_the_study(monkeypatch: pytest.MonkeyPatch, clock: Cl
         clock.now += seconds
 
     assert watch.watch_until_done(NOBODY, written(), sleep) == DONE
+
+
+def test_paused_study_says_so() -> None:
+    """Else a run that waits would seem to hang; one that is done has nothing to pause."""
+    paused = replace(STATUS.seen, paused=True)
+    assert ", paused, " in summary(replace(STATUS, seen=paused))
+    assert "paused" not in summary(STATUS)
+    assert "paused" not in summary(replace(DONE, seen=paused))

@@ -106,6 +106,9 @@ def test_addresses_of_one_network_wait_together() -> None:
         assert keeper.try_now(f"2001:db8::{i}") == 0.0
     assert keeper.try_now("2001:db8::ffff:1") > 0
     assert keeper.try_now("2001:db8:0:1::1") == 0.0
+    for i in range(FREE_TRIES):
+        assert keeper.try_now(f"::ffff:10.0.0.{i}") == 0.0
+    assert keeper.try_now("::ffff:10.0.0.9") == 0.0
 
 
 def test_doorkeeper_forgets() -> None:
