@@ -260,11 +260,6 @@ def _same_attribute(reference: str, stored: str | None) -> bool:
     return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
 
 
-def trains_with_keras(study: OpenStudy | StudySpec) -> bool:
-    """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
-    return study.model is not None or study.objective == "digits-cnn"
-
-
 def load_data(objective: Objective, data_dir: Path | None) -> Any:
     """Return the objective's dataset; refuse to go on without a folder where it needs one."""
     if objective.needs_data and data_dir is None:

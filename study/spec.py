@@ -68,6 +68,11 @@ class StudySpec:
     refits_token: str | None = None
     metric: str = "accuracy"
 
+    @property
+    def trains_with_keras(self) -> bool:
+        """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
+        return self.model is not None or self.objective == "digits-cnn"
+
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
         return asdict(self)
