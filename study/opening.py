@@ -4,11 +4,13 @@ Decides which study is meant, and that whoever joins brings the objective, data 
 was created with. Creating one is `creating.py`'s work.
 """
 
+import os
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from objectives.backend import VARIABLE, use_backend
 from objectives.base import FitOptions, Objective
 from objectives.load import load_objective, source_fingerprint, with_space
 from objectives.refit import Refit
@@ -165,6 +167,7 @@ def load(opened: OpenStudy) -> Loaded:
         StudyError: Data, space or objective differ; the difference is named.
     """
     spec = opened.spec
+    keep_to_backend(opened.name, spec)
     search = opened if spec.refits is None else search_of(opened)
     objective = _objective_of(search, search.spec.epochs)
     dataset = load_data(objective, opened.data_dir)
@@ -172,6 +175,18 @@ def load(opened: OpenStudy) -> Loaded:
     found["data"] = fingerprint_of(dataset) if objective.needs_data else None
     refuse_difference(opened.name, spec, found)
     return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
+
+
+def keep_to_backend(name: str, spec: StudySpec) -> None:
+    """Let this process compute with the study's backend, before anything loads Keras.
+
+    Raises:
+        StudyError: KERAS_BACKEND says another.
+    """
+    if spec.trains_with_keras:
+        if os.environ.get(VARIABLE):
+            refuse_difference(name, spec, {"backend": os.environ[VARIABLE]})
+        use_backend(spec.backend)
 
 
 def _objective_of(opened: OpenStudy, epochs: int) -> Objective:

@@ -20,7 +20,7 @@ from study.child import Settings
 from study.ending import INTERRUPTED
 from study.errors import StudyError
 from study.launch import PATIENCE_S, Look, Stop, Supervisor
-from study.opening import OpenStudy, read_spec
+from study.opening import OpenStudy, keep_to_backend, read_spec
 from study.pinning import refuse_unseen, staff_of, why_taken
 from study.seat import SeatFolder
 from study.signals import StopRequest
@@ -84,6 +84,7 @@ def run_workers(
         _say_end(status, view, shown=False)
         return Ended(exit_code(status))
     n_open = status.n_slots - status.n_final
+    keep_to_backend(opened.name, opened.spec)
     refuse_unseen(opened.spec, settings.placing)
     staff = staff_of(opened.spec, settings.placing, n_open)
     _say_start(opened, status, staff, settings, view)

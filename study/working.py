@@ -15,7 +15,7 @@ from study.child import STOP_SEEN, SUPERVISED, Settings
 from study.device import device_name
 from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
-from study.opening import OpenStudy, load, stored_versions
+from study.opening import OpenStudy, keep_to_backend, load, stored_versions
 from study.pinning import refuse_unseen, staff_of, take_seat
 from study.presence import Presence
 from study.recycle import Recycling
@@ -36,6 +36,7 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
     faulthandler.enable()
+    keep_to_backend(opened.name, opened.spec)
     view.hold_stderr()
     stop_seen = os.environ.get(STOP_SEEN) or opened.registry().stop_seen(process_age_s)
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one

@@ -1,12 +1,14 @@
 """The spec: stored and read back, compared with what a command says, differences named."""
 
 import json
+import os
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from study.errors import StudyError
+from study.opening import keep_to_backend
 from study.spec import MAY_CHANGE, Given, StudySpec, check_lease, refuse_difference
 
 SPEC = StudySpec(
@@ -130,3 +132,17 @@ def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
     """The hint is a grace period that is long enough."""
     with pytest.raises(StudyError, match=message):
         check_lease(grace_s, heartbeat_s)
+
+
+def test_backend_of_a_study_is_that_of_all_who_work_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is set where nothing was said, and another one is refused; others' objectives are free."""
+    ours = replace(SPEC, objective="digits-cnn", model=None, backend="jax")
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    keep_to_backend("s", ours)
+    assert os.environ["KERAS_BACKEND"] == "jax"
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(StudyError, match="has backend jax; this command says torch") as refused:
+        keep_to_backend("s", ours)
+    assert "drop KERAS_BACKEND" in str(refused.value.hint)
+    keep_to_backend("s", replace(ours, objective="synthetic"))
+    assert os.environ["KERAS_BACKEND"] == "torch"
