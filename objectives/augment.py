@@ -5,6 +5,7 @@ function of (seed, step), so that a trial that is run again sees the same images
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,24 +50,42 @@ def augmented(images: Any, seed: Any, step: Any, augmentation: Augmentation) -> 
     draws = tf.random.stateless_uniform(
         [5, n], seed=tf.stack([seed, step]), minval=-1.0, maxval=1.0
     )
-    angle = draws[0] * math.radians(augmentation.rotation)
-    scale_x = 1.0 + draws[1] * augmentation.zoom
-    scale_y = 1.0 + draws[2] * augmentation.zoom
-    shift_x = draws[3] * (augmentation.shift * side)
-    shift_y = draws[4] * (augmentation.shift * side)
-    # The op wants, for each output pixel, where in the input it comes from: x = xx*x + xy*y + x0.
-    xx, xy = tf.cos(angle) * scale_x, -tf.sin(angle) * scale_y
-    yx, yy = tf.sin(angle) * scale_x, tf.cos(angle) * scale_y
-    middle = (side - 1) / 2  # the pixel that stays in place, but for the shift
-    x0 = middle - (xx + xy) * middle + shift_x
-    y0 = middle - (yx + yy) * middle + shift_y
-    zeros = tf.zeros_like(angle)
-    transforms = tf.stack([xx, xy, x0, yx, yy, y0, zeros, zeros], axis=1)
+    moved = transforms(draws, side, augmentation, tf.cos, tf.sin)
+    zeros = tf.zeros_like(moved[0])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=transforms,
+        transforms=tf.stack([*moved, zeros, zeros], axis=1),
         output_shape=[side, side],
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
+
+
+def transforms(
+    draws: Any,
+    side: int,
+    augmentation: Augmentation,
+    cos: Callable[[Any], Any],
+    sin: Callable[[Any], Any],
+) -> list[Any]:
+    """Return for each image, of each output pixel, where in the input it comes from.
+
+    Args:
+        draws: Of shape (5, n), uniform in -1..1; a tensor, or an array.
+        cos, sin: Of what `draws` is.
+
+    Returns:
+        xx, xy, x0, yx, yy, y0, each of shape (n,): x = xx * x + xy * y + x0, and y alike.
+    """
+    angle = draws[0] * math.radians(augmentation.rotation)
+    scale_x = 1.0 + draws[1] * augmentation.zoom
+    scale_y = 1.0 + draws[2] * augmentation.zoom
+    shift_x = draws[3] * (augmentation.shift * side)
+    shift_y = draws[4] * (augmentation.shift * side)
+    xx, xy = cos(angle) * scale_x, -sin(angle) * scale_y
+    yx, yy = sin(angle) * scale_x, cos(angle) * scale_y
+    middle = (side - 1) / 2  # the pixel that stays in place, but for the shift
+    x0 = middle - (xx + xy) * middle + shift_x
+    y0 = middle - (yx + yy) * middle + shift_y
+    return [xx, xy, x0, yx, yy, y0]

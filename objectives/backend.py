@@ -1,7 +1,7 @@
 """Which framework Keras computes with: TensorFlow, or the one that KERAS_BACKEND names.
 
 Decides the name alone, without loading anything. TensorFlow is what is tested and what the promise
-of the same bits holds for; with JAX and PyTorch a training goes another way, see `portable.py`.
+of the same bits holds for; with JAX and PyTorch a training goes another way, see `step.py`.
 """
 
 import os
@@ -33,3 +33,21 @@ def backend_name() -> str:
             f"unset {VARIABLE}",
         )
     return name
+
+
+def on_tensorflow() -> bool:
+    """Whether Keras computes with TensorFlow."""
+    return backend_name() == TENSORFLOW
+
+
+def compiles() -> bool:
+    """Whether a network is to be compiled by XLA: JAX does nothing else well.
+
+    TensorFlow gives other last bits then; PyTorch has a compiler of its own, which was not tried.
+    """
+    return backend_name() == "jax"
+
+
+def use_backend(name: str) -> None:
+    """Let this process, before it loads Keras, and those that it starts compute with a backend."""
+    os.environ[VARIABLE] = name

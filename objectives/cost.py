@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from objectives.backend import on_tensorflow
+
 _IMAGES_SEEN = 210_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
 _PASSES = 3  # backward costs two forward passes: gradients of the weights and of the inputs
@@ -54,9 +56,12 @@ def forward_flop(model: Any, side: int) -> float | None:
         side: Image side in pixels.
 
     Returns:
-        None where the graph does not tell: in loops, such as those of recurrent layers, in
-        functions of its own, such as those of grouped convolutions, and where shapes are open.
+        None on other backends than TensorFlow, and where its graph does not tell: in loops, such as
+        those of recurrent layers, in functions of its own, such as those of grouped convolutions,
+        and where shapes are open.
     """
+    if not on_tensorflow():
+        return None
     import tensorflow as tf
 
     # A model that cannot take a single image still trains: its cost is unknown, and no error.

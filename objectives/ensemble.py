@@ -8,6 +8,8 @@ predicts and is saved as `export.py` does with any other.
 from collections.abc import Sequence
 from typing import Any
 
+from objectives.backend import compiles
+
 Shift = tuple[int, int]
 """Pixels that an image is moved (down, right); negative numbers move it up and left."""
 
@@ -46,7 +48,7 @@ def averaged_model(models: Sequence[Any], side: int, shifts: Sequence[Shift]) ->
     found = [member(view) for view in views for member in members]
     mean = keras.layers.Average(name="mean", dtype="float32")(found) if len(found) > 1 else found[0]
     model = keras.Model(raw, mean)
-    model.jit_compile = False  # other kernels, other last bits
+    model.jit_compile = compiles()  # on TensorFlow: other kernels, other last bits
     return model
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.backend import compiles
 from objectives.errors import ModelError
 
 PREDICT_BATCH = 256
@@ -36,7 +37,7 @@ def serving_model(network: Any, side: int) -> Any:
     scaled = keras.layers.Rescaling(1 / 255, name="scale")(raw)
     image = keras.layers.Reshape((side, side, 1), name="add_channel")(scaled)
     model = keras.Model(raw, network(image))
-    model.jit_compile = False  # other kernels, other last bits
+    model.jit_compile = compiles()  # on TensorFlow: other kernels, other last bits
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from objectives.backend import compiles
 from objectives.errors import ModelError
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
@@ -54,7 +55,7 @@ def compile_network(
         )
         # The metric is for users' callbacks: with it Keras knows which way val_accuracy is better.
         network.compile(
-            make_optimizer(settings, n_steps), loss, metrics=["accuracy"], jit_compile=False
+            make_optimizer(settings, n_steps), loss, metrics=["accuracy"], jit_compile=compiles()
         )
     # All variables before the graph is traced: TensorFlow traces twice if one is born inside it,
     # and never frees those graphs (measured: 16 MB a trial).

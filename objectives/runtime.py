@@ -1,7 +1,7 @@
-"""TensorFlow as this project runs it: imported late and quietly, with fixed threads.
+"""The framework as this project runs it: imported late and quietly, with fixed threads.
 
-Decides what can be set once a process only. What is set for each training is in `training.py`.
-Keras is used on TensorFlow alone: on the other backends no bit-for-bit promise was measured.
+Decides what can be set once a process only. What is set for each training is in `training.py`;
+which framework it is, in `backend.py`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from objectives.backend import backend_name, on_tensorflow, use_backend
 from objectives.base import FitOptions
 from objectives.datacache import cache_root
 from objectives.errors import ModelError
@@ -67,6 +68,64 @@ def _gpu_capability() -> float:
         return 0.0
 
 
+def start_framework(options: FitOptions) -> None:
+    """Import Keras on its backend and set what that allows to set; costs seconds the first time.
+
+    Raises:
+        ModelError: Keras already runs on another backend, or TensorFlow with other threads.
+    """
+    if on_tensorflow():
+        start_tensorflow(options)
+        return
+    for name, value in _variables(options).items():
+        os.environ.setdefault(name, value)
+    with quiet_import():
+        import keras
+
+        _refuse_other_backend(keras.backend.backend())
+        if backend_name() == "torch":
+            import torch
+
+            torch.set_num_threads(options.threads)
+            if options.deterministic:  # as far as it goes: some ops have no such kernel
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            if GPU_MEMORY in os.environ and torch.cuda.is_available():
+                torch.cuda.set_per_process_memory_fraction(_memory_fraction())
+
+
+def _variables(options: FitOptions) -> dict[str, str]:
+    """Return what JAX and PyTorch read from the environment once, when they start."""
+    flags = f"--xla_cpu_multi_thread_eigen={str(options.threads > 1).lower()}"
+    if options.deterministic:
+        flags += " --xla_gpu_deterministic_ops=true"
+    found = {
+        "XLA_FLAGS": flags,
+        "OMP_NUM_THREADS": str(options.threads),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    if GPU_MEMORY in os.environ:
+        found["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{_memory_fraction():.3f}"
+    return found
+
+
+def _memory_fraction() -> float:
+    limit_mb, whole_mb = json.loads(os.environ[GPU_MEMORY])
+    return float(limit_mb / whole_mb)
+
+
+def is_undeterministic(error: Exception) -> bool:
+    """Whether it says that an op of TensorFlow's has no deterministic kernel."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "UnimplementedError" in kinds and "determinis" in str(error).lower()
+
+
+def _refuse_other_backend(found: str) -> None:
+    wanted = backend_name()
+    if found != wanted:
+        raise ModelError(f"Keras runs on the backend '{found}' here; '{wanted}' is needed")
+
+
 def start_tensorflow(options: FitOptions) -> None:
     """Import Keras on TensorFlow and set threads and determinism; costs seconds the first time.
 
@@ -78,9 +137,7 @@ def start_tensorflow(options: FitOptions) -> None:
         import keras
         import tensorflow as tf
 
-        backend = keras.backend.backend()
-        if backend != "tensorflow":
-            raise ModelError(f"Keras runs on the backend '{backend}' here; 'tensorflow' is needed")
+        _refuse_other_backend(keras.backend.backend())
         if _threads_in_force != options.threads:
             _set_threads(options.threads)
             _threads_in_force = options.threads
@@ -114,7 +171,7 @@ def quiet_import() -> Iterator[None]:
     # Importing Keras writes its settings: into our cache and not into the user's home.
     os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
     if "keras" not in sys.modules:
-        os.environ["KERAS_BACKEND"] = "tensorflow"
+        use_backend(backend_name())  # else Keras asks its settings in the user's home
     with _without_noise() if "tensorflow" not in sys.modules else contextlib.nullcontext():
         yield
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from objectives.augment import Augmentation, augmented
+from objectives.augment import Augmentation
+from objectives.backend import on_tensorflow
 from objectives.base import FitOptions, Fitted, Report
 from objectives.batchnorm import fuse_batch_norms
 from objectives.checkpoint import Checkpoints, Progress, training_identity
@@ -25,9 +26,10 @@ from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import serving_model
 from objectives.kaggle import Dataset
-from objectives.optimizer import TRAINING_DEFAULTS, compile_network, wants_indexes
-from objectives.runtime import start_tensorflow
+from objectives.optimizer import TRAINING_DEFAULTS, compile_network
+from objectives.runtime import is_undeterministic, start_framework
 from objectives.scoring import Scorer
+from objectives.step import portable_step, traced_step
 from objectives.trainstate import TrainingState, undisturbed
 
 Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
@@ -75,23 +77,23 @@ def fit_network(
         Pruned, LeaseLost: From `report`.
     """
     with (durations := Durations()).of("import"):
-        start_tensorflow(options)
+        start_framework(options)
         import keras
-        import tensorflow as tf
 
     policy = keras.config.dtype_policy()
     try:
         with durations.of("build"):
             training = _Training(build, params, dataset, seed, options, callbacks, durations)
+            if not on_tensorflow():  # no bits are promised there that one could go on from
+                resume_dir = None
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
-    except tf.errors.UnimplementedError as error:
-        if "determinis" not in str(error).lower():
+    except Exception as error:
+        if not is_undeterministic(error):
             raise
-        raise ModelError(
-            f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}",
-            hint="--no-deterministic, which gives up the promise of the same bits",
-        ) from error
+        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
+        hint = "--no-deterministic, which gives up the promise of the same bits"
+        raise ModelError(why, hint=hint) from error
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -125,16 +127,16 @@ class _Training:
         mixed = options.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
         self._network = build_network(build, params, dataset)
-        fuse_batch_norms(self._network)
+        if on_tensorflow():
+            fuse_batch_norms(self._network)
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
         compile_network(self._network, settings, shape, n_classes, self._n_steps * options.epochs)
         made = list(callbacks(params)) if callbacks else []
         self._callbacks = keras.callbacks.CallbackList(
             made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
         )
-        self._step = self._traced_step(
-            Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
-        )
+        moves = Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
+        self._step = self._made_step(moves)
         keras.config.set_dtype_policy("float32")
         self._twin = build_network(build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
@@ -222,6 +224,12 @@ class _Training:
             self._callbacks.on_train_batch_end(number, logs)
         return logs
 
+    def _made_step(self, moves: Augmentation) -> Any:
+        network, n_classes = self._network, self._dataset.n_classes
+        if on_tensorflow():
+            return traced_step(network, self._batch_size, self._dataset.side, n_classes, moves)
+        return portable_step(network, n_classes, self._n_steps, moves)
+
     def _score(self) -> tuple[float | None, float]:
         """Return valid accuracy and log loss of the float32 twin with the weights of now."""
         self._fill_twin()
@@ -236,32 +244,6 @@ class _Training:
         self._twin.set_weights(self._network.get_weights())
         # With `use_ema` the averages are what is scored and kept; training goes on from its own.
         self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
-
-    def _traced_step(self, augmentation: Augmentation) -> Any:
-        """Return the graph of one batch: scale, augment, forward, backward, update."""
-        import tensorflow as tf
-
-        network, n_classes, side = self._network, self._dataset.n_classes, self._dataset.side
-        sparse = wants_indexes(network)
-        images = tf.TensorSpec((self._batch_size, side, side), tf.uint8)
-        labels = tf.TensorSpec((self._batch_size,), tf.int64)
-        number = tf.TensorSpec((), tf.int64)
-
-        @tf.function(input_signature=[images, labels, number, number], autograph=False)  # type: ignore[untyped-decorator]
-        def step(images: Any, labels: Any, seed: Any, number: Any) -> Any:
-            floats = tf.cast(images, tf.float32)[..., tf.newaxis] * (1 / 255)
-            if augmentation.active:
-                floats = augmented(floats, seed, number, augmentation)
-            targets = labels if sparse else tf.one_hot(labels, n_classes)
-            # In a replica context, the default one too, Keras sums the gradients over all replicas
-            # by a custom gradient. TensorFlow registers that for good, and the graph with it (8 MB
-            # a trial); a merge call leaves the context, and there is but one replica to sum over.
-            replica = tf.distribute.get_replica_context()
-            return replica.merge_call(
-                lambda _, data: network.train_step(data), ((floats, targets),)
-            )
-
-        return step
 
 
 def build_network(build: Build, params: Mapping[str, Any], dataset: Dataset) -> Any:

@@ -70,7 +70,7 @@ def run_command(
 ) -> int:
     """Check the data, create or resume the study, work on it here, show progress."""
     from study.creating import create_or_resume
-    from study.running import View, refuse_unusable, run_workers
+    from study.running import View, run_workers
 
     keep_to_cpu(placing)
     view = View(quiet=quiet, verbose=verbose)
@@ -84,7 +84,7 @@ def run_command(
         view.say,
         wait_s=wait_s,
         finalizes=finalize,
-        refuse=partial(refuse_unusable, placing),
+        placing=placing,
     )
     settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
     ended = run_workers(opened, settings, view, finalizes=finalize)

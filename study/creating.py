@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
-from study.gpu import gpus_hidden
+from study.gpu import seeing
 from study.opening import (
     Loaded,
     OpenStudy,
@@ -42,6 +42,8 @@ from study.opening import (
     study_names,
     with_code_at,
 )
+from study.pinning import own_gpu, refuse_unseen
+from study.placing import Placing
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
@@ -59,7 +61,7 @@ def create_or_resume(
     *,
     wait_s: float = 30.0,
     finalizes: bool = False,
-    refuse: Callable[[StudySpec], None] = lambda spec: None,
+    placing: Placing | None = None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -69,7 +71,7 @@ def create_or_resume(
 
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
-        refuse: Raises where a new study cannot be worked on; nothing is written then.
+        placing: Where the study is to be worked on in this command; None: not here.
 
     Raises:
         StudyError: The study was created with something else than is given now, or cannot be
@@ -86,7 +88,10 @@ def create_or_resume(
     check_name(name)
     spec, loaded = define_study(name, data_dir, given)
     _refuse_finalize(spec, finalizes)
-    refuse(spec)
+    gpu = None
+    if placing is not None:
+        refuse_unseen(spec, placing)
+        gpu = own_gpu(spec, placing)
     for warning in getattr(loaded.dataset, "warnings", ()):
         say(f"warning: {warning}")
     n_slots = n_trials or DEFAULT_N_TRIALS
@@ -94,7 +99,7 @@ def create_or_resume(
     make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
     storage = open_storage(storage_url, wait_s=wait_s)
     study_id = create_row(storage, name, spec.direction)
-    with gpus_hidden():  # this process stays, and would keep what it takes of a card
+    with seeing(gpu):
         trial_s = _try_out(loaded, spec)
     plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
     # Whoever planned first defined the study: another creator may have come in between.

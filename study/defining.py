@@ -5,9 +5,11 @@ Decides the defaults that depend on objective and data. What is stored, and when
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from objectives.backend import backend_name
 from objectives.base import FitOptions, Objective
 from objectives.load import load_objective, source_fingerprint
 from objectives.space import SearchSpace
@@ -63,6 +65,8 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
             "metric",
         ),
     )
+    if spec.trains_with_keras:
+        spec = replace(spec, backend=backend_name())
     return spec, Loaded(objective, dataset)
 
 

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from objectives.backend import FRAMEWORKS, VARIABLE
+
 PACKAGES = ("slot-study", "optuna", "tensorflow", "keras", "numpy", "sqlalchemy")
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -33,14 +35,20 @@ def read_environment() -> dict[str, str]:
 
 
 def read_versions() -> dict[str, str]:
-    """Return the versions of Python and of those `PACKAGES` that are installed."""
+    """Return the versions of Python and of those packages that matter and are installed."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in _packages():
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _packages() -> list[str]:
+    """Return those that matter here; JAX and PyTorch do where Keras computes with them."""
+    backend = os.environ.get(VARIABLE)
+    return [*PACKAGES, *([backend] if backend in FRAMEWORKS and backend not in PACKAGES else [])]
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

@@ -23,12 +23,13 @@ from study.decision import Decider, Ending, Stage
 from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
 from study.evidence import Evidence
-from study.gpu import gpus_hidden
+from study.gpu import seeing
 from study.modelcard import score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
+from study.pinning import own_gpu, staff_of
 from study.report.snapshot import epochs_of, info_of, read_snapshot
-from study.running import View, run_workers, staff_of
+from study.running import View, run_workers
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.workertable import duration
@@ -117,7 +118,7 @@ def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) 
     if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
         return QUICK
     trial_s = read_status(search).trial_s or math.inf
-    n_workers = staff_of(search, wanted.settings_of(search).placing, n_complete).n_workers
+    n_workers = staff_of(search.spec, wanted.settings_of(search).placing, n_complete).n_workers
     n_units = float(n_complete)
     if wanted.budget_s is not None:
         n_units = wanted.budget_s * n_workers / trial_s
@@ -194,7 +195,7 @@ class _Finalize:
         done = sum(n_units(training, spec.epochs) for training in finished)
         trial_s = read_status(self._search).trial_s
         n_open = effort.top_k * effort.folds
-        n_workers = staff_of(self._search, self._settings.placing, n_open).n_workers
+        n_workers = staff_of(self._search.spec, self._settings.placing, n_open).n_workers
         left_s = None if trial_s is None else trial_s * max(0.0, effort.n_units - done) / n_workers
         self._say(f"{effort.plan()}; about {duration(left_s)} to go")
         if effort.top_k:
@@ -253,7 +254,7 @@ class _Finalize:
         if self._outputs.are_of(identity):
             self._say(f"{submission} is that of trial {identity['trial']} already")
             return False
-        with gpus_hidden():  # the next stage's workers need them
+        with seeing(own_gpu(self._search.spec, self._settings.placing)):
             refit = load(self._companion.opened)
             fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
             self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))

@@ -150,16 +150,17 @@ def hide_gpus() -> None:
 
 
 @contextmanager
-def gpus_hidden() -> Iterator[None]:
-    """Keep a framework that starts within from the GPUs; it stays away from them afterwards.
+def seeing(gpu: Gpu | None) -> Iterator[None]:
+    """Let a framework that starts within see one GPU alone; it keeps to that afterwards.
 
-    For a process that looks after workers: the cards are theirs.
+    For a process that looks after workers: it would take memory of every card, and keep it.
     """
     before = os.environ.get(VISIBLE)
-    hide_gpus()
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu.visible_as
     try:
         yield
     finally:
-        del os.environ[VISIBLE]
+        os.environ.pop(VISIBLE, None)
         if before is not None:
             os.environ[VISIBLE] = before

@@ -4,6 +4,7 @@ Decides which study is meant, and that whoever joins brings the objective, data 
 was created with. Creating one is `creating.py`'s work.
 """
 
+import os
 import shlex
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from objectives.backend import VARIABLE, use_backend
 from objectives.base import FitOptions, Objective
 from objectives.load import load_objective, source_fingerprint, with_space
 from objectives.refit import Refit
@@ -167,6 +169,7 @@ def load(opened: OpenStudy) -> Loaded:
         StudyError: Data, space or objective differ; the difference is named.
     """
     spec = opened.spec
+    keep_to_backend(opened.name, spec)
     search = opened if spec.refits is None else search_of(opened)
     objective = _objective_of(search, search.spec.epochs)
     dataset = load_data(objective, opened.data_dir)
@@ -174,6 +177,18 @@ def load(opened: OpenStudy) -> Loaded:
     found["data"] = fingerprint_of(dataset) if objective.needs_data else None
     refuse_difference(opened.name, spec, found)
     return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
+
+
+def keep_to_backend(name: str, spec: StudySpec) -> None:
+    """Let this process compute with the study's backend, before anything loads Keras.
+
+    Raises:
+        StudyError: KERAS_BACKEND says another.
+    """
+    if spec.trains_with_keras:
+        if os.environ.get(VARIABLE):
+            refuse_difference(name, spec, {"backend": os.environ[VARIABLE]})
+        use_backend(spec.backend)
 
 
 def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
@@ -261,11 +276,6 @@ def absolute(reference: str) -> str:
 def _same_attribute(reference: str, stored: str | None) -> bool:
     file, _, attr = reference.rpartition(":")
     return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
-
-
-def trains_with_keras(study: OpenStudy | StudySpec) -> bool:
-    """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
-    return study.model is not None or study.objective == "digits-cnn"
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

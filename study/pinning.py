@@ -1,7 +1,8 @@
-"""A worker process takes its seat on a GPU: it waits for one, and keeps to it.
+"""From a study to its GPUs: whether they can be used, and how a worker takes its seat on one.
 
-Everything is set in the environment of the process before a framework is loaded, and is still there
-when the process replaces itself. Who may sit where is decided in `seat.py`.
+It waits for one and keeps to it. Everything is set in the environment of the process before a
+framework is loaded, and is still there when the process replaces itself. Who may sit where is
+decided in `seat.py`.
 """
 
 import json
@@ -14,8 +15,10 @@ from objectives.runtime import GPU_MEMORY
 from study.errors import StudyError
 from study.gpu import VISIBLE, Gpu, gpus_of
 from study.opening import OpenStudy, Say
+from study.placing import Placing
 from study.seat import Holder, Seat, SeatFolder, kept_seat
-from study.staff import Machine, Staff, memory_limit_mb
+from study.spec import StudySpec
+from study.staff import Machine, Staff, memory_limit_mb, staff_for, this_machine
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 
@@ -52,18 +55,35 @@ def take_seat(
     return True
 
 
-def refuse_unseen(gpus: Sequence[Gpu]) -> None:
+def staff_of(spec: StudySpec, placing: Placing, n_open: int) -> Staff:
+    """Return the workers that this machine gets for a study with so many open slots."""
+    is_ours, machine = spec.trains_with_keras, this_machine()
+    return staff_for(placing, machine, threads=spec.threads, n_open=n_open, uses_gpus=is_ours)
+
+
+def refuse_unseen(spec: StudySpec, placing: Placing) -> None:
     """Refuse to train on the CPU by mistake: where there are GPUs, the framework must see one.
 
     Raises:
-        StudyError: The driver sees them and the framework sees none.
+        StudyError: The driver sees them and the framework sees none; or one is named that is not
+            there.
     """
-    if gpus and count_gpus() == 0:
+    gpus = staff_of(spec, placing, 1).gpus
+    if gpus and spec.trains_with_keras and count_gpus() == 0:
         cards = "1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
         raise StudyError(
             f"the driver sees {cards} ({gpus[0].name}), and {framework()} sees none",
             f"{how_to_mend()}; or --cpu",
         )
+
+
+def own_gpu(spec: StudySpec, placing: Placing) -> Gpu | None:
+    """Return the GPU of a process that looks after workers; without a seat, for a few batches.
+
+    One that nobody sits on, if there is one.
+    """
+    gpus, folder = staff_of(spec, placing, 1).gpus, SeatFolder(placing.gpu_locks)
+    return min(gpus, key=lambda gpu: len(folder.holders(gpu)), default=None)
 
 
 def why_taken(gpus: Sequence[Gpu], folder: SeatFolder) -> str:

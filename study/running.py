@@ -21,14 +21,12 @@ from study.ending import INTERRUPTED
 from study.errors import StudyError
 from study.harmless import harmless_lines
 from study.launch import PATIENCE_S, Look, Stop, Supervisor
-from study.opening import OpenStudy, read_spec, trains_with_keras
+from study.opening import OpenStudy, keep_to_backend, read_spec
 from study.pace import eta_s
-from study.pinning import refuse_unseen, why_taken
-from study.placing import Placing
+from study.pinning import refuse_unseen, staff_of, why_taken
 from study.seat import SeatFolder
 from study.signals import StopRequest
-from study.spec import StudySpec
-from study.staff import Staff, staff_for, this_machine
+from study.staff import Staff
 from study.status import StudyStatus, read_status
 from study.watch import Watch, show_params
 from study.workertable import duration
@@ -70,28 +68,6 @@ class View:
         self.console.file = os.fdopen(os.dup(2), "w", buffering=1)
 
 
-def staff_of(opened: OpenStudy, placing: Placing, n_open: int) -> Staff:
-    """Return the workers that this machine gets for a study with so many open slots."""
-    return _staff(placing, opened.spec, n_open)
-
-
-def refuse_unusable(placing: Placing, spec: StudySpec) -> None:
-    """Refuse to work on a study here where its framework does not see the GPUs that there are.
-
-    Raises:
-        StudyError: With the command that mends it; or a GPU that is asked for is not there.
-    """
-    gpus = _staff(placing, spec, 1).gpus
-    if trains_with_keras(spec):
-        refuse_unseen(gpus)
-
-
-def _staff(placing: Placing, spec: StudySpec, n_open: int) -> Staff:
-    is_ours = trains_with_keras(spec)
-    machine = this_machine()
-    return staff_for(placing, machine, threads=spec.threads, n_open=n_open, uses_gpus=is_ours)
-
-
 def run_workers(
     opened: OpenStudy, settings: Settings, view: View, *, finalizes: bool = False
 ) -> Ended:
@@ -112,8 +88,9 @@ def run_workers(
         _say_end(status, view, shown=False)
         return Ended(exit_code(status))
     n_open = status.n_slots - status.n_final
-    refuse_unusable(settings.placing, opened.spec)
-    staff = staff_of(opened, settings.placing, n_open)
+    keep_to_backend(opened.name, opened.spec)
+    refuse_unseen(opened.spec, settings.placing)
+    staff = staff_of(opened.spec, settings.placing, n_open)
     _say_start(opened, status, staff, settings, view)
     settings = replace(settings, placing=settings.placing.of_one(staff.gpus, staff.per_gpu))
     look_for_marker(opened, settings.work, view.say)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from objectives.backend import VARIABLE
 from study.errors import StudyError
 
 COMPANION = ".finalize"
@@ -38,6 +39,7 @@ class StudySpec:
         max_attempts: How many losses of a slot in a row without progress give it up.
         metric: What a trial is judged by, where the objective has a choice: "accuracy" or
             "log_loss".
+        backend: Which framework Keras computes with, where trainings are ours.
         refits_token: Token of that study: another one of its name may come after it.
         refits: Name of the study whose configurations this one trains anew, for its finalize; None
             for a search. Objective, data and source are then that study's.
@@ -67,6 +69,12 @@ class StudySpec:
     refits: str | None = None
     refits_token: str | None = None
     metric: str = "accuracy"
+    backend: str = "tensorflow"
+
+    @property
+    def trains_with_keras(self) -> bool:
+        """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
+        return self.model is not None or self.objective == "digits-cnn"
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -160,7 +168,7 @@ def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -
         if key in MAY_CHANGE or have == value:
             continue
         flag = {"options": "objective-option", "deterministic": "no-deterministic"}.get(key, key)
-        flag = "--" + flag.removesuffix("_s").replace("_", "-")
+        flag = "--" + flag.removesuffix("_s").replace("_", "-") if key != "backend" else VARIABLE
         if key in ("data", "source", "space", "direction"):
             what = {"source": "objective's code"}.get(key, key)
             detail = _first_difference(have, value) if key == "space" else ""

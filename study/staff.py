@@ -15,6 +15,7 @@ from study.placing import AUTO, Placing
 CONTEXT_MB = 700
 """What a process takes of a card beside what its framework counts: context, libraries."""
 
+SUPERVISOR_MB = 1000  # it tries the objective out, and keeps a context
 LEAST_MB = 1024  # of a worker; less is no room for a batch and cuDNN's workspace
 AUTO_MB = 4096  # of a worker under `--workers-per-gpu auto`
 MOST_PER_GPU = 8  # under `auto`
@@ -107,9 +108,10 @@ def memory_limit_mb(gpu: Gpu, n_seats: int) -> int | None:
             "divided",
             "--workers-per-gpu 1",
         )
-    limit_mb = gpu.memory_mb // n_seats - CONTEXT_MB
+    for_workers_mb = gpu.memory_mb - SUPERVISOR_MB
+    limit_mb = for_workers_mb // n_seats - CONTEXT_MB
     if limit_mb < LEAST_MB:
-        most = max(1, gpu.memory_mb // (LEAST_MB + CONTEXT_MB))
+        most = max(1, for_workers_mb // (LEAST_MB + CONTEXT_MB))
         raise StudyError(
             f"--workers-per-gpu {n_seats}: {gpu.shown} has {gpu.memory_mb:,} MiB, which is too "
             "little for so many",

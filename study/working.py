@@ -15,11 +15,11 @@ from study.child import STOP_SEEN, SUPERVISED, Settings
 from study.device import device_name
 from study.ending import INTERRUPTED, Ending
 from study.environment import minor_differences, read_environment
-from study.opening import OpenStudy, load, stored_versions
-from study.pinning import take_seat
+from study.opening import OpenStudy, keep_to_backend, load, stored_versions
+from study.pinning import refuse_unseen, staff_of, take_seat
 from study.presence import Presence
 from study.recycle import Recycling
-from study.running import View, exit_code, refuse_broken, refuse_unusable, staff_of
+from study.running import View, exit_code, refuse_broken
 from study.seat import SeatFolder
 from study.signals import StopRequest
 from study.staff import this_machine
@@ -36,6 +36,7 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
     faulthandler.enable()
+    keep_to_backend(opened.name, opened.spec)
     view.hold_stderr()
     stop_seen = os.environ.get(STOP_SEEN) or opened.registry().stop_seen(process_age_s)
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
@@ -62,11 +63,11 @@ def _sit_down(
     opened: OpenStudy, settings: Settings, view: View, presence: Presence, stop: StopRequest
 ) -> bool:
     """Take a seat on a GPU, if this worker is for one; False where there is no work any more."""
-    staff = staff_of(opened, settings.placing, 1)
+    staff = staff_of(opened.spec, settings.placing, 1)
     if not staff.gpus:
         return True
     if SUPERVISED not in os.environ:  # else its supervisor has asked
-        refuse_unusable(settings.placing, opened.spec)
+        refuse_unseen(opened.spec, settings.placing)
 
     def is_over(wait_s: float) -> bool:
         presence.state = "waiting"

@@ -6,7 +6,7 @@ import pytest
 
 from study import gpu
 from study.errors import StudyError
-from study.gpu import Driver, Gpu, chosen_gpus, gpus_hidden, gpus_of, visible_gpus
+from study.gpu import Driver, Gpu, chosen_gpus, gpus_of, seeing, visible_gpus
 
 TWO = Driver(
     "0, GPU-aa11, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bb22, NVIDIA GB10, Rev 2, [N/A]\n",
@@ -86,13 +86,15 @@ def test_machine_without_a_driver_is_asked_nothing(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])
-def test_hidden_gpus_are_back_afterwards(
+def test_process_sees_one_gpu_for_a_while(
     monkeypatch: pytest.MonkeyPatch, before: str | None
 ) -> None:
-    """Workers that are started later see them."""
+    """Workers that are started later see what there was; without a GPU nothing changes."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if before is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
-    with gpus_hidden():
-        assert os.environ["CUDA_VISIBLE_DEVICES"] == "-1"
+    with seeing(SECOND):
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-bb22"
+    with seeing(None):
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == before

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,8 +16,10 @@ from study import pinning
 from study.errors import StudyError
 from study.gpu import Driver, Gpu
 from study.opening import OpenStudy
-from study.pinning import refuse_unseen, take_seat
+from study.pinning import own_gpu, refuse_unseen, take_seat
+from study.placing import Placing
 from study.seat import KEPT, Holder, SeatFolder, kept_seat
+from study.spec import StudySpec
 from study.staff import Machine, Staff
 
 GPUS = (Gpu("GPU-0", 0, "Card", 80000), Gpu("GPU-1", 1, "Card", 80000))
@@ -67,7 +70,7 @@ def test_worker_keeps_to_its_gpu(tmp_path: Path, cores: list[set[int]]) -> None:
 def test_one_of_several_has_its_part_of_the_memory(tmp_path: Path, cores: list[set[int]]) -> None:
     """Two seats a card, four in all, on four cores."""
     sit(SeatFolder(tmp_path), 0, per_gpu=2)
-    assert os.environ[runtime.GPU_MEMORY] == "[39300, 80000]"
+    assert os.environ[runtime.GPU_MEMORY] == "[38800, 80000]"
     assert cores == [{0}]
 
 
@@ -105,13 +108,19 @@ def test_framework_that_sees_no_gpu_is_refused(
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setattr(probe.importlib.util, "find_spec", lambda name: installed or None)
     monkeypatch.setattr(pinning, "count_gpus", lambda: 0)
-    refuse_unseen([])
+    spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
+    machine = [Machine(4, Driver(), None)]
+    monkeypatch.setattr(pinning, "this_machine", lambda: machine[-1])
+    refuse_unseen(spec, Placing())
+    machine.append(MACHINE)
+    refuse_unseen(replace(spec, objective="synthetic"), Placing())
+    refuse_unseen(spec, Placing(cpu=True))
     with pytest.raises(StudyError, match=r"the driver sees 2 GPUs \(Card\), and ") as refused:
-        refuse_unseen(GPUS)
+        refuse_unseen(spec, Placing())
     assert str(refused.value.hint).startswith(hint)
     assert str(refused.value.hint).endswith("; or --cpu")
     monkeypatch.setattr(pinning, "count_gpus", lambda: 2)
-    refuse_unseen(GPUS)
+    refuse_unseen(spec, Placing())
 
 
 @pytest.mark.parametrize(
@@ -167,3 +176,18 @@ def test_memory_of_a_gpu_is_bounded_once(monkeypatch: pytest.MonkeyPatch) -> Non
     runtime._bound_memory(config)
     runtime._bound_memory(config)
     assert (config.parts, config.n_set) == ({"GPU": [39300]}, 1)
+
+
+def test_process_without_a_seat_takes_the_emptiest_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the few batches that show that an objective works; none where there is none."""
+    monkeypatch.setattr(pinning, "this_machine", lambda: MACHINE)
+    spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
+    placing = Placing(gpu_locks=tmp_path)
+    assert own_gpu(spec, placing) == GPUS[0]
+    seat = SeatFolder(tmp_path).take(GPUS, 1, Holder("other"))
+    assert own_gpu(spec, placing) == GPUS[1]
+    assert own_gpu(spec, replace(placing, cpu=True)) is None
+    assert seat is not None
+    os.close(seat.handle)

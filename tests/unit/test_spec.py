@@ -1,12 +1,14 @@
 """The spec: stored and read back, compared with what a command says, differences named."""
 
 import json
+import os
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from study.errors import StudyError
+from study.opening import keep_to_backend
 from study.spec import (
     MAY_CHANGE,
     Given,
@@ -150,3 +152,17 @@ def test_name_that_leads_out_of_a_folder_is_refused(name: str) -> None:
     """At creation; what another program has called a study is `folder_name`'s."""
     with pytest.raises(StudyError, match="cannot be the name of a study"):
         check_name(name)
+
+
+def test_backend_of_a_study_is_that_of_all_who_work_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is set where nothing was said, and another one is refused; others' objectives are free."""
+    ours = replace(SPEC, objective="digits-cnn", model=None, backend="jax")
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    keep_to_backend("s", ours)
+    assert os.environ["KERAS_BACKEND"] == "jax"
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(StudyError, match="has backend jax; this command says torch") as refused:
+        keep_to_backend("s", ours)
+    assert "drop KERAS_BACKEND" in str(refused.value.hint)
+    keep_to_backend("s", replace(ours, objective="synthetic"))
+    assert os.environ["KERAS_BACKEND"] == "torch"
