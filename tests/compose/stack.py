@@ -110,7 +110,8 @@ class Stack:
 
     def up(self, *services: str, workers: int = 1) -> str:
         """Bring services up in the background; all of them but those with a profile by default."""
-        return self.compose("up", "--detach", "--scale", f"worker={workers}", *services)
+        scale = () if services else ("--scale", f"worker={workers}")
+        return self.compose("up", "--detach", *scale, *services)
 
     def containers(self, service: str) -> list[dict[str, Any]]:
         """Return what the engine knows of a service's containers, stopped ones too."""
