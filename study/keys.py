@@ -1,6 +1,7 @@
 """Leaving a live view: by the key q, or by SIGTERM, with the terminal as it was before.
 
-Decides nothing about what is shown. Ctrl-C stays what it is everywhere, an interrupt.
+Decides nothing about what is shown. Ctrl-C stays what it is everywhere, an interrupt; only that one
+that came at a bad moment is remembered: Python drops what is raised while it frees an object.
 """
 
 import contextlib
@@ -24,11 +25,13 @@ class Keys(AbstractContextManager["Keys"]):
 
     def __init__(self) -> None:
         self._saved: list[Any] | None = None
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
         self._is_over = False
+        self._is_interrupted = False
 
     def __enter__(self) -> "Keys":
-        self._before = signal.signal(signal.SIGTERM, self._end)
+        for number, hear in ((signal.SIGTERM, self._end), (signal.SIGINT, self._interrupt)):
+            self._before[number] = signal.signal(number, hear)
         if sys.platform != "win32":
             import termios
             import tty
@@ -47,7 +50,8 @@ class Keys(AbstractContextManager["Keys"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
         if self._saved is not None:
             import termios
 
@@ -55,9 +59,15 @@ class Keys(AbstractContextManager["Keys"]):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until somebody wants to leave; return whether somebody does."""
+        """Wait so long, or until somebody wants to leave; return whether somebody does.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, now or unheard before.
+        """
         end = time.monotonic() + seconds
         while not self._is_over and (left := end - time.monotonic()) > 0:
+            if self._is_interrupted:
+                raise KeyboardInterrupt
             if self._saved is None:
                 time.sleep(min(left, 0.1))
             elif select.select([sys.stdin], [], [], min(left, 0.1))[0]:
@@ -68,3 +78,7 @@ class Keys(AbstractContextManager["Keys"]):
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self._is_over = True
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self._is_interrupted = True
+        raise KeyboardInterrupt

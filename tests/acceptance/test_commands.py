@@ -108,7 +108,7 @@ def test_running_trial_shows_its_worker(place: Place, sqlite_url: str) -> None:
         assert 0 <= worker["seen_s"] < 60
         assert_sums_up(status)
         shown = place.run("status", "--storage", sqlite_url).out
-        assert "0 of 2 done   1 running" in shown
+        assert "0 of 2 done   1 waiting   1 running" in shown
 
 
 def test_nan_and_infinities_are_text_and_infeasible_is_no_failure(place: Place) -> None:
