@@ -50,8 +50,8 @@ class Keys(AbstractContextManager["Keys"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
+        for heard, before in self._before.items():
+            signal.signal(heard, before)
         if self._saved is not None:
             import termios
 
