@@ -75,7 +75,7 @@ def test_form_token_is_that_of_one_session() -> None:
 @pytest.mark.parametrize("is_secure", [True, False])
 def test_cookie_is_out_of_reach_of_scripts_and_other_sites(is_secure: bool) -> None:
     """And goes by TLS alone where the browser came by it."""
-    flags = set_cookie("x", is_secure=is_secure).split("; ")
+    flags = set_cookie("study_session", "x", is_secure=is_secure).split("; ")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(flags)
     assert ("Secure" in flags) == is_secure
     assert not any(flag.startswith("Domain") for flag in flags)
