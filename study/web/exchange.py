@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -35,6 +35,13 @@ class Request:
     def path(self) -> str:
         """Without the query, decoded."""
         return str(self.environ.get("PATH_INFO", "")) or "/"
+
+    @property
+    def target(self) -> str:
+        """Path and query as they were sent, or in another spelling of the same."""
+        query = str(self.environ.get("QUERY_STRING", ""))
+        path = quote(self.path.encode("latin-1", errors="replace"))
+        return f"{path}?{query}" if query else path
 
     @property
     def is_safe(self) -> bool:

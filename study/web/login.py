@@ -80,7 +80,7 @@ class Login:
         """Return the answer for who has to log in: the way to the page for a person, 401 else."""
         if not request.is_navigation or self._door.password is None:
             return to_json(401, "log in first")
-        return redirect(f"/login?next={quote(request.path, safe='/')}")
+        return redirect(f"/login?next={quote(request.target, safe='/')}")
 
     def page(self, request: Request) -> Answer:
         """Answer for `/login`."""

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -197,6 +198,15 @@ def test_login_leads_nobody_away(client: Client, to: str) -> None:
     """A link to our login page may say where to go then: only to us."""
     got = client.send("/login", {"user": USER, "password": PASSWORD, "next": to})
     assert got.headers["location"] == "/"
+
+
+def test_login_leads_to_the_page_that_was_asked_for(client: Client) -> None:
+    """A link to one of several studies, most of all."""
+    wanted = "/workers?study=a%26b%20c&x=1"
+    way = client.ask(wanted, Accept="text/html").headers["location"]
+    assert unescape(client.ask(way).text).count(f'value="{wanted}"') == 1
+    got = client.send("/login", {"user": USER, "password": PASSWORD, "next": wanted})
+    assert got.headers["location"] == wanted
 
 
 def test_login_page_takes_text_for_text(client: Client) -> None:
