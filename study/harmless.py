@@ -14,7 +14,8 @@ import unicodedata
 _UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _OBEYED = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
 _OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+LONGEST_CELL = 2**31 - 1  # characters
 
 
 def harmless(text: str) -> str:
@@ -39,7 +40,8 @@ def harmless_cell(text: str) -> str:
 
 
 def harmless_csv(text: str) -> str:
-    """Return a whole CSV file with `harmless_cell` cells."""
+    """Return a whole CSV file with `harmless_cell` cells, of any length."""
+    csv.field_size_limit(LONGEST_CELL)  # Python's own is 128 KB: an attribute may be longer
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in csv.reader(io.StringIO(text, newline="")):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -148,5 +149,5 @@ def _unzip(archive: Path, member: str, target: Path) -> None:
             target.open("xb") as file,
         ):
             shutil.copyfileobj(source, file)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise StudyError(f"{member}: the download is damaged", "the same command again") from error

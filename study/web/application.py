@@ -66,7 +66,7 @@ class Application:
             if is_passing(error) or isinstance(error, StorageUnavailableError):
                 self._database.forget_answer()
                 return away().send(request, start_response)
-            logger.warning("%s %s failed", request.method, request.path, exc_info=True)
+            logger.warning("%s %s failed", request.method, request.target, exc_info=True)
             return to_json(500, "internal server error").send(request, start_response)
 
     def _answer(self, request: Request) -> "Answer | App":

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from study.web.exchange import Request
 
 PASSWORD = "STUDY_DASHBOARD_PASSWORD"
 SHORT = 8  # characters
+WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 HOW_TO_LOG_IN = (
     "STUDY_DASHBOARD_USER=... STUDY_DASHBOARD_PASSWORD=... study dashboard --host {host}   "
@@ -60,9 +62,15 @@ class Door:
         return request.header(self.trust_header).strip() or None
 
     def address_of(self, request: Request) -> str:
-        """Return where a request comes from: behind a trusted proxy, what that says last."""
+        """Return where a request comes from: behind a trusted proxy, what that says last.
+
+        Without the port that some proxies add: each connection has another one.
+        """
         said = request.header("X-Forwarded-For").rpartition(",")[2].strip()
-        return said if said and self._is_proxy(request.peer) else request.peer
+        if not said or not self._is_proxy(request.peer):
+            return request.peer
+        found = WITH_PORT.fullmatch(said)
+        return (found[1] or found[2]) if found else said
 
     def _is_proxy(self, address: str) -> bool:
         try:

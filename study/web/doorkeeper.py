@@ -44,7 +44,7 @@ class Doorkeeper:
         now, key = self._clock(), _network(address)
         with self._lock:
             found = self._failures.get(key)
-            if found is None:
+            if found is None or now - found.last_at >= FORGOTTEN_AFTER_S:
                 self._make_room(now)
                 found = self._failures[key] = _Failures()
             left_s = found.last_at + _delay_s(found.n) - now

@@ -8,9 +8,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -38,6 +37,13 @@ class Request:
         return str(self.environ.get("PATH_INFO", "")) or "/"
 
     @property
+    def target(self) -> str:
+        """Path and query as they were sent, or in another spelling of the same."""
+        query = str(self.environ.get("QUERY_STRING", ""))
+        path = quote(self.path.encode("latin-1", errors="replace"))
+        return f"{path}?{query}" if query else path
+
+    @property
     def is_safe(self) -> bool:
         """Whether it asks for something and changes nothing."""
         return self.method in SAFE
@@ -48,6 +54,12 @@ class Request:
         accepted = self.header("Accept")
         is_data = self.path.startswith(("/api/", "/csv/", "/static/"))
         return self.is_safe and "text/html" in accepted and not is_data
+
+    @property
+    def port(self) -> str:
+        """The port in the browser's address, as digits; empty where none is said."""
+        digits = self.header("Host").rpartition(":")[2]
+        return digits if digits.isascii() and digits.isdigit() else ""
 
     @property
     def is_secure(self) -> bool:
@@ -81,12 +93,13 @@ class Request:
         return {name: values[-1] for name, values in found.items()}
 
     def cookie(self, name: str) -> str:
-        """Return a cookie's value; empty where there is none."""
-        try:
-            found = SimpleCookie(self.header("Cookie")).get(name)
-        except CookieError:
-            return ""
-        return "" if found is None else found.value
+        """Return a cookie's value; empty where there is none.
+
+        Read by hand: http.cookies finds none at all where a program on another port of this host
+        has set one that it does not like, such as JSON.
+        """
+        pairs = (part.partition("=") for part in self.header("Cookie").split(";"))
+        return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
 
 def _parse(text: str) -> dict[str, list[str]]:

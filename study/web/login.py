@@ -14,7 +14,7 @@ from study.web.door import Door
 from study.web.doorkeeper import Doorkeeper
 from study.web.exchange import Answer, Request, own_path, redirect, to_json
 from study.web.page import make_page
-from study.web.session import COOKIE, Session, Sessions, drop_cookie, set_cookie
+from study.web.session import Session, Sessions, cookie_name, drop_cookie, set_cookie
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Login:
         named = self._door.named_by_proxy(request)
         if named is not None:
             return Visitor(named, id=f"proxy {named}")
-        session = self._sessions.read(request.cookie(COOKIE))
+        session = self._sessions.read(request.cookie(cookie_name(request.port)))
         if session is None:
             return None
         return Visitor(session.user, session, session.id)
@@ -80,7 +80,7 @@ class Login:
         """Return the answer for who has to log in: the way to the page for a person, 401 else."""
         if not request.is_navigation or self._door.password is None:
             return to_json(401, "log in first")
-        return redirect(f"/login?next={quote(request.path, safe='/')}")
+        return redirect(f"/login?next={quote(request.target, safe='/')}")
 
     def page(self, request: Request) -> Answer:
         """Answer for `/login`."""
@@ -98,7 +98,7 @@ class Login:
             return to_json(403, "only the button of these pages logs out")
         if visitor.session is not None:
             self._sessions.end(visitor.session)
-        return redirect("/login", drop_cookie())
+        return redirect("/login", drop_cookie(cookie_name(request.port)))
 
     def form_token(self, visitor: Visitor) -> str:
         """Return what the forms of a visitor's pages carry."""
@@ -113,7 +113,8 @@ class Login:
         user, to = form.get("user", ""), own_path(form.get("next", ""))
         wait_s = self._check(request, user, form.get("password", ""))
         if wait_s is None:
-            cookie = set_cookie(self._sessions.begin(user), is_secure=request.is_secure)
+            name, value = cookie_name(request.port), self._sessions.begin(user)
+            cookie = set_cookie(name, value, is_secure=request.is_secure)
             return redirect(to, cookie)
         if wait_s > 0:
             seconds = math.ceil(wait_s)

@@ -82,12 +82,21 @@ class Sessions:
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
 
 
-def set_cookie(value: str, *, is_secure: bool) -> str:
+def cookie_name(port: str) -> str:
+    """Return the cookie's name: browsers share cookies between all ports of a host.
+
+    Args:
+        port: Of the browser's address; two dashboards on one machine differ in it.
+    """
+    return f"{COOKIE}_{port}" if port else COOKIE
+
+
+def set_cookie(name: str, value: str, *, is_secure: bool) -> str:
     """Return the header that gives a browser its session."""
     flags = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={int(LASTS_S)}"
-    return f"{COOKIE}={value}; {flags}{'; Secure' if is_secure else ''}"
+    return f"{name}={value}; {flags}{'; Secure' if is_secure else ''}"
 
 
-def drop_cookie() -> str:
+def drop_cookie(name: str) -> str:
     """Return the header that takes it away."""
-    return f"{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
+    return f"{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"

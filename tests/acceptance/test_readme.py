@@ -3,6 +3,7 @@
 import csv
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.acceptance.processes import ROOT, Place
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HOSTED = (ROOT / "docs" / "hosted-notebook.md").read_text(encoding="utf-8")
+DASHBOARD = (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8")
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
@@ -83,10 +85,22 @@ def test_there_are_commands_to_check() -> None:
     assert {words[0] for words in study_commands()} >= {"run", "check", "worker", "finalize"}
 
 
-@pytest.mark.parametrize("words", study_commands() + study_commands(HOSTED), ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [words for text in (README, HOSTED, DASHBOARD) for words in study_commands(text)],
+    ids=" ".join,
+)
 def test_command_of_the_readme_parses(words: list[str]) -> None:
-    """Every `study ...` line in it, and for hosted notebooks, names what exists."""
+    """Every `study ...` line in it, for hosted notebooks and of the dashboard names what exists."""
     parse(words)
+
+
+def test_hosted_notebook_installs_what_the_program_needs() -> None:
+    """By the ranges of pyproject.toml, but for what such a machine brings along."""
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    there = ("tensorflow>", "keras>", "numpy>", "pandas>", "scipy>")
+    missing = [one for one in needed if f'"{one}"' not in HOSTED and not one.startswith(there)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("line", ["run --dta x", "run --n-trials many", "copy", "watch now"])

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -136,7 +137,28 @@ def test_cookie_goes_by_tls_alone_behind_a_proxy_with_tls(client: Client) -> Non
 )
 def test_made_up_cookie_does_not_open(client: Client, cookie: str) -> None:
     """Every byte of a real one is tried in the unit tests."""
+    cookie = cookie.replace("study_session", f"study_session_{client.port}")
     assert client.ask("/api/studies", Cookie=cookie).status == 401
+
+
+@pytest.mark.parametrize(
+    "other", ['prefs={"a": "b"}', "x=a b", "flag", "k[1]=3", "study_session_1=x", "study_session=x"]
+)
+def test_cookies_of_other_programs_end_no_session(client: Client, other: str) -> None:
+    """A browser sends those of every port of a host, in an order of its own."""
+    own = client.log_in().cookie
+    assert client.ask("/api/studies", Cookie=f"{other}; {own}").status == 200
+    assert client.ask("/api/studies", Cookie=f"{own}; {other}").status == 200
+
+
+def test_two_dashboards_on_one_machine_keep_their_sessions(url: str, client: Client) -> None:
+    """Their cookies reach both, and differ in their names."""
+    mine = client.log_in().cookie
+    with served(url, LOCKED) as other:
+        theirs = other.log_in().cookie
+        assert mine.partition("=")[0] != theirs.partition("=")[0]
+        for one in (client, other):
+            assert one.ask("/api/studies", Cookie=f"{mine}; {theirs}").status == 200
 
 
 @pytest.mark.parametrize("header", ["X-User", "Remote-User", "X-Remote-User", "Authorization"])
@@ -176,6 +198,15 @@ def test_login_leads_nobody_away(client: Client, to: str) -> None:
     """A link to our login page may say where to go then: only to us."""
     got = client.send("/login", {"user": USER, "password": PASSWORD, "next": to})
     assert got.headers["location"] == "/"
+
+
+def test_login_leads_to_the_page_that_was_asked_for(client: Client) -> None:
+    """A link to one of several studies, most of all."""
+    wanted = "/workers?study=a%26b%20c&x=1"
+    way = client.ask(wanted, Accept="text/html").headers["location"]
+    assert unescape(client.ask(way).text).count(f'value="{wanted}"') == 1
+    got = client.send("/login", {"user": USER, "password": PASSWORD, "next": wanted})
+    assert got.headers["location"] == wanted
 
 
 def test_login_page_takes_text_for_text(client: Client) -> None:

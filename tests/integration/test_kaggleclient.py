@@ -133,3 +133,21 @@ def test_competition_of_other_files_is_refused(
     with pytest.raises(StudyError, match=r"dogs: no test\.csv in what Kaggle has"):
         fetch_command("dogs", data=tmp_path / "dogs")
     assert not (tmp_path / "dogs").exists()
+
+
+@pytest.mark.parametrize("at", [40, 60])
+def test_damaged_download_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Bytes that unpack to something else, and bytes that do not unpack; nothing is left behind."""
+    made = tmp_path / "made.zip"
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, text in ROWS.items():
+            packed.writestr(name, text * 50)
+    content = bytearray(made.read_bytes())
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+    made.write_bytes(content)
+    client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
+    with pytest.raises(StudyError, match=r"train\.csv: the download is damaged"):
+        fetch_command("digit-recognizer", data=tmp_path / "digits")
+    assert not (tmp_path / "digits").exists()

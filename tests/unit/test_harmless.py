@@ -54,6 +54,7 @@ def test_line_ends_stay_where_lines_are_meant() -> None:
         "@SUM(A1)",
         "\t=1",
         "\r=1",
+        "\n=1",
         " =1",
         "\uff1d1+1",
         "-2+3+cmd|' /C calc'!A0",
@@ -106,3 +107,9 @@ def test_whole_file_stays_one() -> None:
     text = 'a,"=b",c\n1,"x, ""y""\nz",-2\n"=HYPERLINK(""http://evil"")",,\n'
     wanted = 'a,\'=b,c\n1,"x, ""y""\nz",-2\n"\'=HYPERLINK(""http://evil"")",,\n'
     assert harmless_csv(text) == wanted
+
+
+def test_cell_may_be_long() -> None:
+    """Longer than Python's csv takes unasked: anybody may write such an attribute."""
+    text = f"a\n{'x' * 200_000}\n"
+    assert harmless_csv(text) == text

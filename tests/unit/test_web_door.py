@@ -117,6 +117,20 @@ def test_address_of_who_asks_is_what_the_proxy_saw() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        *(("2.2.2.2:51234", "2.2.2.2"), ("[2001:db8::7]:443", "2001:db8::7")),
+        *(("[2001:db8::7]", "2001:db8::7"), ("2001:db8::7", "2001:db8::7"), ("x", "x")),
+    ],
+)
+def test_port_is_no_part_of_an_address(said: str, wanted: str) -> None:
+    """Else who guesses would be somebody else with every connection."""
+    found = Door(proxies=door("::1", trusted_proxies=["10.0.0.2"]).proxies)
+    asked = request(REMOTE_ADDR="10.0.0.2", HTTP_X_FORWARDED_FOR=said)
+    assert found.address_of(asked) == wanted
+
+
+@pytest.mark.parametrize(
     "path",
     [
         *("", "workers", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://e.x/"),

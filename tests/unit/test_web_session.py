@@ -2,7 +2,13 @@
 
 import pytest
 
-from study.web.doorkeeper import FREE_TRIES, LONGEST_DELAY_S, MOST_ADDRESSES, Doorkeeper
+from study.web.doorkeeper import (
+    FORGOTTEN_AFTER_S,
+    FREE_TRIES,
+    LONGEST_DELAY_S,
+    MOST_ADDRESSES,
+    Doorkeeper,
+)
 from study.web.session import LASTS_S, Sessions, set_cookie
 
 
@@ -75,7 +81,7 @@ def test_form_token_is_that_of_one_session() -> None:
 @pytest.mark.parametrize("is_secure", [True, False])
 def test_cookie_is_out_of_reach_of_scripts_and_other_sites(is_secure: bool) -> None:
     """And goes by TLS alone where the browser came by it."""
-    flags = set_cookie("x", is_secure=is_secure).split("; ")
+    flags = set_cookie("study_session", "x", is_secure=is_secure).split("; ")
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(flags)
     assert ("Secure" in flags) == is_secure
     assert not any(flag.startswith("Domain") for flag in flags)
@@ -109,6 +115,18 @@ def test_addresses_of_one_network_wait_together() -> None:
     for i in range(FREE_TRIES):
         assert keeper.try_now(f"::ffff:10.0.0.{i}") == 0.0
     assert keeper.try_now("::ffff:10.0.0.9") == 0.0
+
+
+def test_failures_of_long_ago_cost_nothing() -> None:
+    """Who mistypes once today does not wait for what was tried yesterday."""
+    clock = Clock()
+    keeper = Doorkeeper(clock)
+    for _ in range(FREE_TRIES + 5):
+        clock.now += LONGEST_DELAY_S
+        assert keeper.try_now("10.0.0.1") == 0.0
+    clock.now += FORGOTTEN_AFTER_S
+    assert [keeper.try_now("10.0.0.1") for _ in range(FREE_TRIES)] == [0.0] * FREE_TRIES
+    assert keeper.try_now("10.0.0.1") > 0
 
 
 def test_doorkeeper_forgets() -> None:
