@@ -38,10 +38,10 @@ class Keys(AbstractContextManager["Keys"]):
 
             # Whoever has no stdin, or runs in the background, is stopped for changing a terminal.
             with contextlib.suppress(OSError, ValueError, termios.error):
-                number = sys.stdin.fileno()
-                if os.isatty(number) and os.tcgetpgrp(number) == os.getpgrp():
-                    self._saved = termios.tcgetattr(number)
-                    tty.setcbreak(number)
+                stdin = sys.stdin.fileno()
+                if os.isatty(stdin) and os.tcgetpgrp(stdin) == os.getpgrp():
+                    self._saved = termios.tcgetattr(stdin)
+                    tty.setcbreak(stdin)
         return self
 
     def __exit__(
@@ -50,8 +50,8 @@ class Keys(AbstractContextManager["Keys"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for heard, before in self._before.items():
-            signal.signal(heard, before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
         if self._saved is not None:
             import termios
 

@@ -266,7 +266,7 @@ def _worker(
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
         state="gone" if ages and min(ages) > grace_s else state,
-        images_per_s=facts.get("images_per_s"),
+        images_per_s=_speed(facts.get("images_per_s")),
     )
 
 
@@ -274,3 +274,8 @@ def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | Non
     if best is None or best.slot is None or best.value is None:
         return None
     return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
+
+
+def _speed(found: Any) -> float | None:
+    """Return a worker's own number, where it is one: whoever writes to the database wrote it."""
+    return float(found) if isinstance(found, int | float) else None

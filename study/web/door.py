@@ -19,6 +19,7 @@ from study.web.exchange import Request
 
 PASSWORD = "STUDY_DASHBOARD_PASSWORD"
 SHORT = 8  # characters
+HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?|\[?[0-9a-f:.]+\]?")
 WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 HOW_TO_LOG_IN = (
@@ -113,6 +114,11 @@ def make_door(
             f"user '{user}' has no password", f"set {PASSWORD}, or --password-file FILE"
         )
     hosts = frozenset(name.lower() for name in host_names)
+    if odd := sorted(name for name in hosts if not HOST.fullmatch(name)):
+        raise DashboardError(
+            f"--host-name {odd[0]!r} is no name of a host: without scheme, port and path",
+            "--host-name study.example.org",
+        )
     has_login = password is not None or trust_header is not None
     if not has_login and (hosts or not is_loopback):
         where = f"on '{host}'" if not is_loopback else f"as '{min(hosts)}'"

@@ -57,6 +57,15 @@ def test_loopback_with_a_name_of_its_own_needs_a_login() -> None:
 
 
 @pytest.mark.usefixtures("password")
+@pytest.mark.parametrize("name", ["study.example.org:8443", "https://study.example.org", "a/b", ""])
+def test_name_that_no_request_could_have_is_refused(name: str) -> None:
+    """It would match nothing, and everybody would be refused without a reason."""
+    with pytest.raises(DashboardError, match="is no name of a host"):
+        door("0.0.0.0", host_names=[name])
+    assert door("0.0.0.0", host_names=["Study.example.org", "10.0.0.5", "[::1]"]).hosts
+
+
+@pytest.mark.usefixtures("password")
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_login_is_read_only_unless_writes_are_allowed(host: str) -> None:
     """Also on loopback, where somebody asked for a login."""
