@@ -38,10 +38,10 @@ class Keys(AbstractContextManager["Keys"]):
 
             # Whoever has no stdin, or runs in the background, is stopped for changing a terminal.
             with contextlib.suppress(OSError, ValueError, termios.error):
-                number = sys.stdin.fileno()
-                if os.isatty(number) and os.tcgetpgrp(number) == os.getpgrp():
-                    self._saved = termios.tcgetattr(number)
-                    tty.setcbreak(number)
+                terminal = sys.stdin.fileno()
+                if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp():
+                    self._saved = termios.tcgetattr(terminal)
+                    tty.setcbreak(terminal)
         return self
 
     def __exit__(
