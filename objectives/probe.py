@@ -5,6 +5,7 @@ only where the driver sees a GPU at all, since importing a framework takes secon
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 from functools import lru_cache
@@ -13,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from objectives.backend import COUNTS, FRAMEWORKS, backend_name
 
 TIMEOUT_S = 180.0  # the first import on a cold disk
+_LITTLE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # JAX takes most of a card else, also to look
 
 
 @lru_cache(maxsize=1)
@@ -21,7 +23,13 @@ def count_gpus() -> int:
     # -P: a file in the current folder must not be taken for the framework.
     command = [sys.executable, "-P", "-c", f"print('\\nGPUs', {COUNTS[backend_name()]})"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            env={**os.environ, **_LITTLE},
+        )
     except subprocess.TimeoutExpired:
         return 0
     _, found, count = done.stdout.rpartition("GPUs ")

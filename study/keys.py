@@ -38,10 +38,10 @@ class Keys(AbstractContextManager["Keys"]):
 
             # Whoever has no stdin, or runs in the background, is stopped for changing a terminal.
             with contextlib.suppress(OSError, ValueError, termios.error):
-                stdin = sys.stdin.fileno()
-                if os.isatty(stdin) and os.tcgetpgrp(stdin) == os.getpgrp():
-                    self._saved = termios.tcgetattr(stdin)
-                    tty.setcbreak(stdin)
+                terminal = sys.stdin.fileno()
+                if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp():
+                    self._saved = termios.tcgetattr(terminal)
+                    tty.setcbreak(terminal)
         return self
 
     def __exit__(

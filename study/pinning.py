@@ -16,7 +16,7 @@ from study.errors import StudyError
 from study.gpu import VISIBLE, Gpu, gpus_of
 from study.opening import OpenStudy, Say
 from study.placing import Placing
-from study.seat import Holder, Seat, SeatFolder, kept_seat
+from study.seat import Holder, Seat, SeatFolder
 from study.spec import StudySpec
 from study.staff import Machine, Staff, memory_limit_mb, staff_for, this_machine
 
@@ -31,7 +31,7 @@ def take_seat(
     say: Say,
     wait: Callable[[float], bool],
 ) -> bool:
-    """Take a seat on one of the staff's GPUs, or the one that this process has; wait for it.
+    """Take a seat on one of the staff's GPUs; wait for it.
 
     Args:
         wait: Waits so many seconds; whether the waiting is over without a seat.
@@ -39,8 +39,6 @@ def take_seat(
     Returns:
         Whether it has one.
     """
-    if kept_seat() is not None:  # then all of it is set
-        return True
     holder = Holder.here(opened.token or f"{opened.name}-{opened.study_id}", opened.name)
     said, pause_s = "", SHORTEST_WAIT_S
     while (seat := folder.take(staff.gpus, staff.per_gpu, holder)) is None:

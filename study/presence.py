@@ -35,7 +35,8 @@ class Presence:
             "none" where there is none.
 
     Attributes:
-        state: What it does, for the list of workers: "starting", "waiting" or "training".
+        state: What it does, for the list of workers: "starting", "waiting", "paused" or
+            "training".
         stays: Set where another process goes on in the place of this one, with the same id.
         speed: Of the worker, for that list; None until it works.
         is_paused: Whether the worker is to claim nothing, as was last heard.

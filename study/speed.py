@@ -22,16 +22,23 @@ class Speed:
     def __init__(self, n_images: int | None, clock: Callable[[], float] = time.monotonic) -> None:
         self.images_per_s: float | None = None
         self._n_images, self._clock = n_images, clock
-        self._since = clock()
+        self._since, self._replayed_to = clock(), -1
 
-    def begin(self) -> None:
-        """A training begins."""
+    def begin(self, replayed_to: int | None = None) -> None:
+        """A training begins.
+
+        Args:
+            replayed_to: The newest epoch that an earlier attempt has trained and that this one
+                takes over: reported again, and not trained.
+        """
         self._since = self._clock()
+        self._replayed_to = -1 if replayed_to is None else replayed_to
 
-    def epoch_ended(self) -> None:
-        """An epoch of it has ended."""
+    def epoch_ended(self, epoch: int) -> None:
+        """An epoch of it, counted from 0, has ended."""
         now = self._clock()
-        if self._n_images is not None and now > self._since:
+        is_trained = epoch > self._replayed_to
+        if self._n_images is not None and is_trained and now > self._since:
             self.images_per_s = round(self._n_images / (now - self._since), 1)
         self._since = now
 

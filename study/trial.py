@@ -16,6 +16,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.base import Fitted
+from objectives.checkpoint import latest_epoch
 from objectives.errors import CheckpointError, DivergedError, LeaseLost, Pruned
 from objectives.load import as_fitted
 from storage import attrs
@@ -167,7 +168,7 @@ class _Attempt:
             note = getattr(objective, "note", None)
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
-            place.speed.begin()
+            place.speed.begin(latest_epoch(place.work.slot_dir(slot.slot)))
             return objective.fit(
                 params,
                 place.loaded.dataset,
@@ -177,7 +178,7 @@ class _Attempt:
             )
 
     def _report(self, step: int, value: float | None) -> None:
-        self._place.speed.epoch_ended()
+        self._place.speed.epoch_ended(int(step))
         if value is None:  # a training without valid rows: there is nothing to write
             self._look()
             return

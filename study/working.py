@@ -20,11 +20,11 @@ from study.pinning import refuse_unseen, staff_of, take_seat
 from study.presence import Presence
 from study.recycle import Recycling
 from study.running import View, exit_code, refuse_broken
-from study.seat import SeatFolder
+from study.seat import SeatFolder, kept_seat
 from study.signals import StopRequest
 from study.staff import this_machine
 from study.status import read_status
-from study.worker import Worker
+from study.worker import LONGEST_OUTAGE_S, Worker
 from study.workername import own_name
 
 
@@ -63,17 +63,23 @@ def _sit_down(
     opened: OpenStudy, settings: Settings, view: View, presence: Presence, stop: StopRequest
 ) -> bool:
     """Take a seat on a GPU, if this worker is for one; False where there is no work any more."""
+    if kept_seat() is not None:
+        # Of this process before it replaced itself. All of it is set, and the other GPUs that it
+        # might have taken are not visible any more.
+        return True
     staff = staff_of(opened.spec, settings.placing, 1)
     if not staff.gpus:
         return True
     if SUPERVISED not in os.environ:  # else its supervisor has asked
         refuse_unseen(opened.spec, settings.placing)
 
+    engine = opened.storage.engine
+
     def is_over(wait_s: float) -> bool:
         presence.state = "waiting"
         if stop.event.wait(wait_s):
             return True
-        return count_unfinished(opened.storage.engine, opened.study_id) == 0
+        return count_unfinished(engine, opened.study_id, wait_s=LONGEST_OUTAGE_S) == 0
 
     folder = SeatFolder(settings.placing.gpu_locks)
     if not take_seat(opened, staff, this_machine(), folder, view.say, is_over):

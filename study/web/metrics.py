@@ -44,8 +44,10 @@ def _of(look: Look) -> Iterator[tuple[str, dict[str, str], float]]:
             yield "worker_heartbeat_age_seconds", {"worker": worker.id}, worker.seen_s
     for state, n in states.items():
         yield "workers", {"state": state}, n
-    speeds = [w.images_per_s or 0.0 for w in status.workers if w.state == "training"]
-    yield "images_per_second", {}, sum(speeds)
+    speeds = [w.images_per_s for w in status.workers if w.state == "training"]
+    known = [speed for speed in speeds if speed is not None]
+    if known or not speeds:  # a finalize trains, and does not know how fast: that is not 0
+        yield "images_per_second", {}, sum(known)
     for end, n in sorted(status.ends.items()):
         yield "attempts", {"reason": end}, n
     if status.best is not None:

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from objectives import probe, runtime
 from objectives.backend import backend_name
 from objectives.errors import ModelError
-from study import pinning
+from study import pinning, working
+from study.child import Settings
 from study.errors import StudyError
 from study.gpu import Driver, Gpu
 from study.opening import OpenStudy
@@ -57,14 +58,27 @@ def sit(folder: SeatFolder, n_waits: int, *, per_gpu: int = 1) -> tuple[bool, li
 
 
 def test_worker_keeps_to_its_gpu(tmp_path: Path, cores: list[set[int]]) -> None:
-    """Alone on it, with its share of the cores; a second look changes nothing."""
+    """Alone on it, with its share of the cores."""
     folder = SeatFolder(tmp_path)
     assert sit(folder, 0) == (True, [])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-0"
     assert runtime.GPU_MEMORY not in os.environ
     assert cores == [{0, 1}]
-    assert sit(folder, 0) == (True, [])
-    assert cores == [{0, 1}]
+
+
+def test_process_that_replaced_itself_keeps_its_card(
+    tmp_path: Path, cores: list[set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others that it was told of are not visible any more, which is no mistake of anybody's."""
+    sit(SeatFolder(tmp_path), 0)
+    placing = Placing(workers="1", devices="GPU-0,GPU-1", workers_per_gpu="1", gpu_locks=tmp_path)
+    visible = os.environ["CUDA_VISIBLE_DEVICES"]
+    monkeypatch.setattr(pinning, "this_machine", lambda: replace(MACHINE, visible=visible))
+    spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
+    study = cast(OpenStudy, SimpleNamespace(spec=spec))
+    settings = cast(Settings, SimpleNamespace(placing=placing))
+    assert working._sit_down(study, settings, *cast(Any, (None, None, None)))
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], cores) == ("GPU-0", [{0, 1}])
 
 
 def test_one_of_several_has_its_part_of_the_memory(tmp_path: Path, cores: list[set[int]]) -> None:

@@ -12,17 +12,28 @@ def test_speed_is_that_of_the_newest_epoch() -> None:
         now[0] = begins_at
         speed.begin()
         now[0] = ends_at
-        speed.epoch_ended()
+        speed.epoch_ended(0)
         assert speed.images_per_s == wanted
-    speed.epoch_ended()
+    speed.epoch_ended(1)
     assert speed.images_per_s == wanted
+
+
+def test_epochs_of_an_earlier_attempt_have_no_speed() -> None:
+    """They are reported again at once, and nothing was trained for it."""
+    now = [0.0]
+    speed = Speed(1000, lambda: now[0])
+    speed.begin(1)
+    for epoch, ends_at, wanted in ((0, 3.0, None), (1, 3.001, None), (2, 5.001, 500.0)):
+        now[0] = ends_at
+        speed.epoch_ended(epoch)
+        assert speed.images_per_s == wanted
 
 
 def test_speed_of_who_knows_no_images_is_unknown() -> None:
     """An objective without rows, and a finalize, whose trainings have rows of their own."""
     speed = Speed(None)
     speed.begin()
-    speed.epoch_ended()
+    speed.epoch_ended(0)
     assert speed.images_per_s is None
 
     class Data:
