@@ -102,6 +102,8 @@ class StudyStatus:
         found = asdict(self)
         for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
             del found[name]
+        for worker in found["workers"]:
+            del worker["images_per_s"]
         return jsonable(found)  # type: ignore[no-any-return]
 
 

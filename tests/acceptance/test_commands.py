@@ -16,7 +16,6 @@ STATUS_FIELDS = [
     "workers", "best", "done", "eta_s",
 ]  # fmt: skip
 WORKER_FIELDS = ["id", "host", "pid", "device", "trial", "slot", "epoch", "seen_s", "state"]
-WORKER_FIELDS += ["images_per_s"]
 TRIAL_FIELDS = [
     "trial", "slot", "attempt", "state", "reason", "value", "params", "seed", "worker",
     "started_at", "finished_at", "intermediate",
