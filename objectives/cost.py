@@ -13,7 +13,7 @@ from typing import Any
 from objectives.backend import on_tensorflow
 
 _IMAGES_SEEN = 210_000
-_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
 _PASSES = 3  # backward costs two forward passes: gradients of the weights and of the inputs
 
 
