@@ -84,8 +84,6 @@ def fit_network(
     try:
         with durations.of("build"):
             training = _Training(build, params, dataset, seed, options, callbacks, durations)
-            if not on_tensorflow():  # no bits are promised there that one could go on from
-                resume_dir = None
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except Exception as error:
@@ -147,7 +145,9 @@ class _Training:
     def checkpoints(
         self, params: Mapping[str, Any], options: FitOptions, folder: Path | None
     ) -> Checkpoints:
-        """Return those of this attempt and of earlier ones at the same training."""
+        """Return those of this attempt and of earlier ones at the same training; else none."""
+        if folder is None or not on_tensorflow():  # elsewhere no bits are promised to go on from
+            return Checkpoints(None, "", options, self.state)
         identity = training_identity(params, self._seed, self._dataset, options)
         return Checkpoints(folder, identity, options, self.state)
 

@@ -38,11 +38,11 @@ def expected_trial_s(opened: OpenStudy) -> float | None:
     return None if found is None else float(found)
 
 
-def images_per_s(attempts: list[Attempt], n_running: int) -> float | None:
-    """Return the rate of the trials in progress together, from those that ended."""
-    costs = [cost for a in attempts if (cost := attempt_cost(a)) is not None]
-    rates = [rate for cost in costs if (rate := cost.images_per_s) is not None]
-    return n_running * sum(rates) / len(rates) if rates and n_running else None
+def images_per_s(cost: Cost | None, n_running: int) -> float | None:
+    """Return the rate of the trials in progress together, from the mean of those that ended."""
+    if cost is None or cost.images_per_s is None or not n_running:
+        return None
+    return n_running * cost.images_per_s
 
 
 def attempt_cost(attempt: Attempt) -> Cost | None:

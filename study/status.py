@@ -16,7 +16,7 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
 from storage.transaction import patiently
 from study.errors import StudyError
-from study.jsonform import iso_utc, jsonable
+from study.jsonform import as_number, iso_utc, jsonable
 from study.opening import OpenStudy
 from study.pace import attempt_cost, eta_s, expected_trial_s, images_per_s, mean_duration_s
 from study.trialcost import Cost, mean_cost
@@ -123,7 +123,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     newest = newest_by_slot(attempts)
     by_state = dict.fromkeys(TrialState, 0)
     for attempt in newest.values():
-        by_state[_standing(attempt)] += 1
+        by_state[standing(attempt)] += 1
     ours = [a for a in attempts if a.slot is not None]
     running = [a for a in newest.values() if a.state == TrialState.RUNNING]
     # The trainings of a finalize have different rows: their values are not to be compared.
@@ -134,6 +134,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
     detailed = {a.trial: a for a in rows}
     waiting = by_state[TrialState.WAITING]
     trial_s = mean_duration_s(attempts) or expected_trial_s(opened)
+    cost = mean_cost(map(attempt_cost, attempts))
     n_slots = len(newest)
     return StudyStatus(
         study=opened.name,
@@ -144,7 +145,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         pruned=by_state[TrialState.PRUNED],
         failed=by_state[TrialState.FAIL],
         attempts=sum(_is_attempt(a) for a in ours),
-        lost=sum(_reason(a) == attrs.Reason.LOST for a in ours),
+        lost=sum(reason_of(a) == attrs.Reason.LOST for a in ours),
         workers=list_workers(
             workers, [detailed.get(a.trial, a) for a in running], opened.spec.grace_s
         ),
@@ -153,12 +154,12 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         eta_s=eta_s(trial_s, waiting, len(running), len(running)),
         reasons=_reasons(newest.values()),
         ends=Counter(
-            _reason(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
+            reason_of(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
         ),
-        images_per_s=images_per_s(attempts, len(running)),
+        images_per_s=images_per_s(cost, len(running)),
         trial_s=trial_s,
         seen=seen,
-        trial_cost=mean_cost(map(attempt_cost, attempts)),
+        trial_cost=cost,
     )
 
 
@@ -208,35 +209,41 @@ def costs_of(opened: OpenStudy) -> dict[int, Cost]:
 
 def why_failed(opened: OpenStudy) -> dict[int, str]:
     """Return trial number to type and first line of the error, for trials with an error."""
-    found = {}
-    for attempt in read_attempts(opened.storage.engine, opened.study_id, details=True):
-        error = attempt.user_attrs.get(attrs.ERROR)
-        if isinstance(error, dict):
-            first = (str(error.get("message")).splitlines() or [""])[0]
-            found[attempt.trial] = f"{error.get('type')}: {first}"
-    return found
+    attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
+    return {a.trial: line for a in attempts if (line := error_line(a))}
 
 
-def _standing(attempt: Attempt) -> TrialState:
+def error_line(attempt: Attempt) -> str:
+    """Return type and first line of an attempt's error; "" where it has none."""
+    error = attempt.user_attrs.get(attrs.ERROR)
+    if not isinstance(error, dict):
+        return ""
+    kind, message = str(error.get("type") or ""), str(error.get("message") or "")
+    first = (message.splitlines() or [""])[0]
+    return f"{kind}: {first}" if kind else first
+
+
+def standing(attempt: Attempt) -> TrialState:
     """Return where a slot stands by its newest row; one that a stranger ended will run again."""
     ended_by_stranger = attempt.state.is_finished() and not attempt.is_final
     return TrialState.WAITING if ended_by_stranger else attempt.state
 
 
-def _reason(attempt: Attempt) -> str | None:
+def reason_of(attempt: Attempt) -> str | None:
+    """Return why an attempt ended as FAIL; None where it did not, or nobody wrote it."""
     found = attempt.user_attrs.get(attrs.REASON)
     return None if found is None else str(found)
 
 
 def _is_attempt(attempt: Attempt) -> bool:
-    return attempt.state != TrialState.WAITING and _reason(attempt) != attrs.Reason.RELEASED
+    return attempt.state != TrialState.WAITING and reason_of(attempt) != attrs.Reason.RELEASED
 
 
 def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for attempt in newest:
         if attempt.state == TrialState.FAIL and attempt.is_final:
-            reason = _reason(attempt) or "unknown"
+            reason = reason_of(attempt) or "unknown"
             counts[reason] = counts.get(reason, 0) + 1
     return counts
 
@@ -268,7 +275,7 @@ def _worker(
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
         state="gone" if ages and min(ages) > grace_s else state,
-        images_per_s=_speed(facts.get("images_per_s")),
+        images_per_s=as_number(facts.get("images_per_s")),
     )
 
 
@@ -276,8 +283,3 @@ def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | Non
     if best is None or best.slot is None or best.value is None:
         return None
     return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
-
-
-def _speed(found: Any) -> float | None:
-    """Return a worker's own number, where it is one: whoever writes to the database wrote it."""
-    return float(found) if isinstance(found, int | float) else None

@@ -41,7 +41,7 @@ def pause_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> in
 
     opened = open_by_url(storage, study)
     pause(opened, paused=True)
-    print(f"paused '{opened.name}'; study resume lets it go on", file=sys.stderr)
+    print(f"paused '{harmless(opened.name)}'; study resume lets it go on", file=sys.stderr)
     return 0
 
 
@@ -51,7 +51,7 @@ def resume_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> i
 
     opened = open_by_url(storage, study)
     pause(opened, paused=False)
-    print(f"'{opened.name}' goes on", file=sys.stderr)
+    print(f"'{harmless(opened.name)}' goes on", file=sys.stderr)
     return 0
 
 

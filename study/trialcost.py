@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.jsonform import as_number
+
 _KEYS = ("images", "flop", "train_s", "images_per_s")
 
 
@@ -39,7 +41,7 @@ class Cost:
 
 def cost_of(info: Mapping[str, Any] | None) -> Cost | None:
     """Return the cost that a trial's `info` tells of; None where it tells of none."""
-    found = [_number((info or {}).get(key)) for key in _KEYS]
+    found = [as_number((info or {}).get(key)) for key in _KEYS]
     return Cost(*found) if any(one is not None for one in found[:-1]) else None
 
 
@@ -53,7 +55,3 @@ def mean_cost(costs: Iterable[Cost | None]) -> Cost | None:
         known = [n for cost in there if (n := getattr(cost, key)) is not None]
         means.append(sum(known) / len(known) if known else None)
     return Cost(*means)
-
-
-def _number(found: Any) -> float | None:
-    return float(found) if isinstance(found, int | float) else None

@@ -20,7 +20,8 @@ from study.report.reproduce import (
     shown,
     space_toml,
 )
-from study.report.snapshot import Snapshot, info_of, reason_of, standing
+from study.report.snapshot import Snapshot, info_of
+from study.status import reason_of, standing
 from study.workertable import duration as spaced_duration
 
 LONGEST_MESSAGE = 300

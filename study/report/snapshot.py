@@ -16,9 +16,10 @@ from optuna.trial import TrialState
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.jsonform import as_number
 from study.opening import OpenStudy, stored_versions
 from study.spec import StudySpec
-from study.status import find_best
+from study.status import find_best, standing
 
 
 @dataclass(frozen=True)
@@ -83,23 +84,11 @@ class Snapshot:
         return [a for a in self.newest.values() if standing(a) == state]
 
 
-def standing(attempt: Attempt) -> TrialState:
-    """Return where a slot stands by its newest row; one that a stranger ended will run again."""
-    ended_by_stranger = attempt.state.is_finished() and not attempt.is_final
-    return TrialState.WAITING if ended_by_stranger else attempt.state
-
-
-def reason_of(attempt: Attempt) -> str | None:
-    """Return why an attempt ended as FAIL; None where it did not, or nobody wrote it."""
-    found = attempt.user_attrs.get(attrs.REASON)
-    return None if found is None else str(found)
-
-
 def info_of(attempt: Attempt, key: str) -> float | None:
     """Return one of the numbers that a training left, such as `train_s`."""
     info = attempt.user_attrs.get(attrs.INFO)
     found = info.get(key) if isinstance(info, dict) else None
-    return float(found) if isinstance(found, int | float) else None
+    return as_number(found)
 
 
 def epochs_of(attempt: Attempt) -> int:

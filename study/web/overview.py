@@ -16,7 +16,7 @@ from storage.reading import Attempt, failed_numbers, read_attempts
 from storage.transaction import patiently
 from study.errors import StudyError
 from study.opening import OpenStudy, open_study
-from study.status import StudyStatus, read_status
+from study.status import StudyStatus, error_line, read_status
 from study.web.database import Database
 
 LOOK_WAIT_S = 2.0
@@ -127,16 +127,12 @@ class Overview:
 
 def _failure(attempt: Attempt) -> Failure:
     found: Any = attempt.user_attrs
-    error = found.get(attrs.ERROR)
-    error = error if isinstance(error, dict) else {}
-    message = (str(error.get("message") or "").splitlines() or [""])[0]
-    kind = str(error.get("type") or "")
     return Failure(
         trial=attempt.trial,
         slot=attempt.slot,
         attempt=found.get(attrs.ATTEMPT),
         reason=str(found.get(attrs.REASON) or "ended from outside"),
         worker=str(found.get(attrs.WORKER) or ""),
-        error=f"{kind}: {message}" if kind else message,
+        error=error_line(attempt),
         log=str(found.get(attrs.LOG) or ""),
     )
