@@ -108,17 +108,32 @@ class StudyStatus:
 
 
 def read_status(opened: OpenStudy, *, wait_s: float = LOOK_WAIT_S) -> StudyStatus:
-    """Look at a study: a few statements, whatever its size; waits for a database that is away."""
+    """Look at a study: a few statements, whatever its size; waits for a database that is away.
+
+    Raises:
+        StudyError: The study was deleted, be it while this was reading.
+    """
     return patiently(lambda: _read_status(opened), wait_s=wait_s)
 
 
 def _read_status(opened: OpenStudy) -> StudyStatus:
-    engine, study_id = opened.storage.engine, opened.study_id
-    registry = opened.registry(wait_s=0.0)
-    seen = registry.look()
+    try:
+        return _read_numbers(opened)
+    except KeyError:  # how Optuna says that a study is not there
+        _look(opened)
+        raise
+
+
+def _look(opened: OpenStudy) -> Seen:
+    seen = opened.registry(wait_s=0.0).look()
     if seen.token != opened.token:
         raise StudyError(f"study '{opened.name}' was deleted")
-    workers = registry.workers()
+    return seen
+
+
+def _read_numbers(opened: OpenStudy) -> StudyStatus:
+    engine, study_id = opened.storage.engine, opened.study_id
+    workers = opened.registry(wait_s=0.0).workers()
     attempts = read_attempts(engine, study_id, wait_s=0.0)
     newest = newest_by_slot(attempts)
     by_state = dict.fromkeys(TrialState, 0)
@@ -158,7 +173,7 @@ def _read_status(opened: OpenStudy) -> StudyStatus:
         ),
         images_per_s=images_per_s(cost, len(running)),
         trial_s=trial_s,
-        seen=seen,
+        seen=_look(opened),  # last: a study that is deleted meanwhile reads as an empty one
         trial_cost=cost,
     )
 

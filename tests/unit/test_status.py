@@ -13,9 +13,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
+import study.status
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.slots import Claim, Draw, Slot, Slots
+from study.errors import StudyError
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
 from study.pace import eta_s
@@ -36,13 +38,36 @@ def opened(sqlite_url: str) -> Iterator[OpenStudy]:
     storage.close()
 
 
-def study_in(storage: SlotStorage, direction: StudyDirection) -> OpenStudy:
+@pytest.mark.parametrize("reads", ["read_attempts", "expected_trial_s", "newest_by_slot"])
+def test_study_that_is_deleted_while_it_is_read_is_called_so(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    """Between any two of the statements: nobody takes what is left for an empty study."""
+    storage = open_storage(sqlite_url)
+    opened = study_in(storage, StudyDirection.MAXIMIZE, token="a study's own")
+    read = getattr(study.status, reads)
+
+    def delete_and_read(*args: Any, **kwargs: Any) -> Any:
+        storage.delete_study(opened.study_id)
+        monkeypatch.setattr(study.status, reads, read)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(study.status, reads, delete_and_read)
+    with pytest.raises(StudyError, match="study 's' was deleted"):
+        read_status(opened)
+    storage.close()
+
+
+def study_in(
+    storage: SlotStorage, direction: StudyDirection, *, token: str | None = None
+) -> OpenStudy:
     """Plan a study 's' in a storage."""
     spec = StudySpec(
         "synthetic", None, {}, "s", None, [], direction.name.lower(), 0, 1, "float32", 1
     )
     study_id = storage.create_new_study([direction], "s")
-    Slots(storage, study_id).plan(N_SLOTS, define={attrs.SPEC: spec.to_json()})
+    define = {attrs.SPEC: spec.to_json(), attrs.TOKEN: token}
+    Slots(storage, study_id).plan(N_SLOTS, define=define)
     return open_study(storage, "s")
 
 
