@@ -21,7 +21,7 @@ def default_epochs(n_rows: int) -> int:
     """Return the epochs of a trial where the user names none.
 
     A budget of about 210,000 images seen, because few rows need more passes: 5 epochs for 42,000
-    rows, 4 for 60,000, never fewer than 3 nor more than 40 (1,437 rows of the 8x8 digits).
+    rows, 4 for 60,000, never fewer than 3 nor more than 30 (1,437 rows of the 8x8 digits).
 
     Args:
         n_rows: Labelled rows, those of the valid split included.

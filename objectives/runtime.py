@@ -21,6 +21,7 @@ from objectives.backend import backend_name, on_tensorflow, use_backend
 from objectives.base import FitOptions
 from objectives.datacache import cache_root
 from objectives.errors import ModelError
+from objectives.lateimport import import_late
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -170,6 +171,7 @@ def quiet_import() -> Iterator[None]:
         os.environ.setdefault(name, value)
     # Importing Keras writes its settings: into our cache and not into the user's home.
     os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
+    import_late()
     if "keras" not in sys.modules:
         use_backend(backend_name())  # else Keras asks its settings in the user's home
     with _without_noise() if "tensorflow" not in sys.modules else contextlib.nullcontext():
