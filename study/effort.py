@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from study.wording import counted
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -45,10 +47,9 @@ class Effort:
         n_networks = self.seeds * self.ensemble
         parts = f"on {self.folds} folds" + (f", {self.repeats} times" if self.repeats > 1 else "")
         longer = f"; the best also with {self.longer} x the epochs" if self.longer > 1 else ""
-        networks = "network" if n_networks == 1 else "networks"
         return (
             f"{first}; then {self.top_k} configurations {parts}{longer}; "
-            f"then {n_networks} {networks} on all rows"
+            f"then {counted(n_networks, 'network')} on all rows"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
 from study.status import by_value, read_status
 from study.submission import kaggle_line
-from study.workertable import duration
+from study.wording import counted, duration
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,7 @@ class _Finalize:
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
         if ending.n_lost:
-            networks = "network" if ending.n_lost == 1 else "networks"
-            self._say(f"{ending.n_lost} {networks} failed and left out of the average")
+            self._say(f"{counted(ending.n_lost, 'network')} failed and left out of the average")
         if self._write(ending, finished) or not self._outputs.report.exists():
             self._outputs.write_report(ending.evidence, self._loaded)
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):

@@ -14,7 +14,7 @@ from study.harmless import harmless
 from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy, open_study
 from study.status import read_status
-from study.workertable import duration
+from study.wording import duration
 
 
 def list_studies(storage: SlotStorage) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from study.placing import Placing
 from study.seat import Holder, Seat, SeatFolder
 from study.spec import StudySpec
 from study.staff import Machine, Staff, memory_limit_mb, staff_for, this_machine
+from study.wording import counted
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 
@@ -68,7 +69,7 @@ def refuse_unseen(spec: StudySpec, placing: Placing) -> None:
     """
     gpus = staff_of(spec, placing, 1).gpus
     if gpus and spec.trains_with_keras and count_gpus() == 0:
-        cards = "1 GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
+        cards = counted(len(gpus), "GPU")
         raise StudyError(
             f"the driver sees {cards} ({gpus[0].name}), and {framework()} sees none",
             f"{how_to_mend()}; or --cpu",

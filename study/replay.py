@@ -20,6 +20,7 @@ from study.environment import differences, read_environment
 from study.errors import StudyError
 from study.naming import find_trial
 from study.opening import Loaded, OpenStudy, Say, load, stored_params
+from study.wording import counted
 
 DIFFERENT = 4
 """The exit code of a replay that came out otherwise."""
@@ -50,8 +51,7 @@ class Replayed:
         """Return what a person is told."""
         if not self.same:
             return f"trial {self.trial} is not the same again: {self.first_difference}"
-        plural = "" if self.n_compared == 1 else "s"
-        curve = f"{self.n_compared} intermediate value{plural}, bit for bit"
+        curve = f"{counted(self.n_compared, 'intermediate value')}, bit for bit"
         if self.value_there is not None and self.state == TrialState.COMPLETE.name:
             return f"trial {self.trial} is the same again: value {self.value_there:.5f} and {curve}"
         return f"trial {self.trial} ({self.state}) is the same again as far as it went: {curve}"

@@ -29,7 +29,7 @@ from study.signals import StopRequest
 from study.staff import Staff
 from study.status import StudyStatus, read_status
 from study.watch import Watch, show_params
-from study.workertable import duration
+from study.wording import counted, duration
 
 SOME_FAILED = 3
 EXCUSED = ("infeasible",)
@@ -188,11 +188,11 @@ def _say_start(
     opened: OpenStudy, status: StudyStatus, staff: Staff, settings: Settings, view: View
 ) -> None:
     spec = opened.spec
-    where = f" on {_counted(len(staff.gpus), 'GPU')}" if staff.gpus else ""
+    where = f" on {counted(len(staff.gpus), 'GPU')}" if staff.gpus else ""
     parts = [f"{status.n_final} of {status.n_slots} done"]
-    parts.append(_counted(staff.n_workers, "worker") + where)
+    parts.append(counted(staff.n_workers, "worker") + where)
     if spec.data is not None:  # what trains nothing has no use for the rest
-        threads = _counted(spec.threads, "thread")
+        threads = counted(spec.threads, "thread")
         parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
     view.say("; ".join([*parts, f"logs in {settings.work.root}"]))
     going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
@@ -204,10 +204,6 @@ def _say_start(
     expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, staff.n_workers)
     if expected_s is not None:
         view.say(f"expected to take about {duration(expected_s)}")
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _say_end(status: StudyStatus, view: View, *, shown: bool, is_over: bool = False) -> None:

@@ -13,6 +13,7 @@ from study.commands import open_by_url
 from study.errors import StudyError
 from study.harmless import harmless
 from study.options import DEFAULT_STORAGE, Storage, Study, Yes
+from study.wording import counted
 
 if TYPE_CHECKING:
     from storage.rdb import SlotStorage
@@ -30,8 +31,10 @@ def stop_command(
 
     opened = open_by_url(storage, study)
     n_workers = stop(opened, now=now)
-    workers = "1 worker" if n_workers == 1 else f"{n_workers} workers"
-    print(f"asked {workers} of '{harmless(opened.name)}' to stop", file=sys.stderr)
+    print(
+        f"asked {counted(n_workers, 'worker')} of '{harmless(opened.name)}' to stop",
+        file=sys.stderr,
+    )
     return 0
 
 

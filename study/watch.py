@@ -22,7 +22,8 @@ from study.harmless import harmless, harmless_lines
 from study.opening import OpenStudy
 from study.status import StudyStatus, read_status
 from study.trialcost import Cost
-from study.workertable import WorkerTable, duration
+from study.wording import duration
+from study.workertable import WorkerTable
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from study.harmless import harmless
 from study.status import WorkerStatus
+from study.wording import duration
 
 GONE = "gone"
 
@@ -64,17 +65,6 @@ class WorkerTable:
     def _is_unknown(self, column: _Column) -> bool:
         """Whether a column that narrow terminals go without has nothing to say of anybody."""
         return bool(column.from_width) and all(column.cell(w) is None for w in self._workers)
-
-
-def duration(seconds: float | None) -> str:
-    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    if hours:
-        return f"{hours}h {minutes:02d}m"
-    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
 
 
 def _seen(worker: WorkerStatus) -> str:

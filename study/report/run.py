@@ -22,7 +22,7 @@ from study.report.reproduce import (
 )
 from study.report.snapshot import Snapshot, info_of
 from study.status import reason_of, standing
-from study.workertable import duration as spaced_duration
+from study.wording import duration as spaced_duration
 
 LONGEST_MESSAGE = 300
 MEANINGS = {

@@ -17,7 +17,7 @@ from study.web.exchange import Answer
 from study.web.overview import Failure, Look
 from study.web.page import button, make_page
 from study.web.plaintext import plain
-from study.workertable import duration
+from study.wording import counted, duration
 
 REFRESH_S = 5
 LOG_LINES = 40
@@ -209,7 +209,7 @@ def _workers(workers: list[WorkerStatus]) -> Html:
         for worker in workers
     ]
     gone = [i for i, worker in enumerate(workers) if worker.state == "gone"]
-    caption = "1 worker" if len(workers) == 1 else f"{len(workers)} workers"
+    caption = counted(len(workers), "worker")
     return join(
         [
             tag("h2", "Workers"),

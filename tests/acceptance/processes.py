@@ -13,15 +13,25 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
+
+from tests.acceptance.warm import WARM, WarmCommand
+
+Launch = Callable[[list[int]], subprocess.Popen[bytes] | WarmCommand]
+"""Starts a process, given the descriptors of its stdin, stdout and stderr."""
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 240.0
 """For whatever a test waits for. Generous: the machine may be busy with other tests."""
 
 POLL_S = 0.05
+STUDY = ("-m", "study")
+IS_WARM = sys.platform == "linux"
+"""Whether commands that a test waits for are forked from one that has imported the program."""
+
 LONGEST_SHOWN = 6_000  # characters of one output or log, from its end
 FORGOTTEN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM", "PYTHONWARNINGS")
 """Variables of whoever runs the tests that change what is printed."""
@@ -54,21 +64,13 @@ class Done:
 class Running:
     """One process in the background; leaving the `with` block ends it."""
 
-    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, launch: Launch, folder: Path) -> None:
         self.folder = folder
-        self._command = command
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the block is left
         self._err = tempfile.TemporaryFile()  # noqa: SIM115
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._err,
-            # Of its own, so that a Ctrl-C for the tests does not reach it beside our signals.
-            start_new_session=True,
-        )
+        with open(os.devnull) as nothing:
+            files = [file.fileno() for file in (nothing, self._out, self._err)]
+            self.process = launch(files)
 
     def __enter__(self) -> "Running":
         return self
@@ -124,7 +126,7 @@ class Running:
         """Fail the test, with what this process and its workers printed."""
         self.process.kill()
         self.process.wait()
-        parts = [f"{' '.join(self._command)}\n{why}; exit code {self.process.returncode}"]
+        parts = [f"{self.process.args}\n{why}; exit code {self.process.returncode}"]
         parts += [_shown("stdout", _text(self._out)), _shown("stderr", _text(self._err))]
         for log in sorted(self.folder.rglob("*.log")):
             parts.append(_shown(log.name, log.read_text(errors="replace")))
@@ -166,21 +168,43 @@ class Place:
         return cls(folder, base / "ledger.jsonl", kept | own)
 
     def start(
-        self, *arguments: object, python: tuple[str, ...] = ("-m", "study"), **variables: str
+        self, *arguments: object, python: tuple[str, ...] = STUDY, **variables: str
     ) -> Running:
         """Start `study ARGUMENTS`, or another Python command, in the background."""
         command = [sys.executable, *python, *map(str, arguments)]
-        return Running(command, self.folder, self.environment | variables)
+        environment = self.environment | variables
+
+        def launch(files: list[int]) -> subprocess.Popen[bytes]:
+            stdin, stdout, stderr = files
+            # A session of its own, so that a Ctrl-C for the tests does not reach it beside ours.
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+        return Running(launch, self.folder)
 
     def run(
         self,
         *arguments: object,
         code: int = 0,
-        python: tuple[str, ...] = ("-m", "study"),
+        python: tuple[str, ...] = STUDY,
         **variables: str,
     ) -> Done:
         """Run `study ARGUMENTS` to its end, which must be `code`."""
-        with self.start(*arguments, python=python, **variables) as running:
+        # A worker may replace itself, and what is meant for Python itself it reads when it starts.
+        is_cold = python != STUDY or arguments[0] == "worker" or "PYTHONPATH" in variables
+        if IS_WARM and not is_cold:
+            words, environment = [*map(str, arguments)], self.environment | variables
+            launched = Running(partial(WARM.start, words, self.folder, environment), self.folder)
+        else:
+            launched = self.start(*arguments, python=python, **variables)
+        with launched as running:
             done = running.wait()
             if done.code != code:
                 running.fail(f"exit code {code} was expected")

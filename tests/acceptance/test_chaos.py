@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.expected_skip,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
 ]
-N_FAULTS, SEED = 20, 5
+N_FAULTS, SEED = 10, 5  # on each database
 
 
 @pytest.mark.parametrize("database", DATABASES)

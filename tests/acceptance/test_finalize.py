@@ -24,7 +24,7 @@ def finalized(shared: Place) -> Place:
     answers = write_competition(shared.folder / "data")
     (shared.folder / "answers.txt").write_text(" ".join(answers))
     (shared.folder / "my.toml").write_text(SPACE)
-    sizes = ["--space", "my.toml", "--n-trials", 2, "--epochs", 3, "--workers", 2]
+    sizes = ["--space", "my.toml", "--n-trials", 2, "--epochs", 3, "--workers", 1]
     shared.run("run", *STORAGE, "--study", "digits", "--data", "data", *sizes)
     (shared.folder / "said.txt").write_text(finalize(shared, "out"))
     return shared
@@ -32,7 +32,7 @@ def finalized(shared: Place) -> Place:
 
 def finalize(place: Place, out: str) -> str:
     """Finalize the search into a folder; return what was said."""
-    return place.run("finalize", *STORAGE, *EFFORT, "--workers", 2, "--out", out).err
+    return place.run("finalize", *STORAGE, *EFFORT, "--workers", 1, "--out", out).err
 
 
 def manifest(folder: Path) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def arguments(name: str, *more: object) -> list[object]:
     """A study NAME in NAME.db, with a submission in NAME."""
     storage = ["--storage", f"sqlite:///{name}.db", "--study", name, "--data", "data"]
     sizes = ["--model", "net.py:build", "--n-trials", N_SLOTS, "--epochs", 8, "--workers", 2]
-    return ["run", *storage, *sizes, "--finalize", "--out", name, *more]
+    return ["run", *storage, *sizes, "--finalize", "--quick", "--out", name, *more]
 
 
 def values(place: Place, name: str) -> dict[int, tuple[Any, ...]]:

@@ -54,7 +54,7 @@ def finalized(shared: Place) -> Place:
     answers = write_competition(shared.folder / "data")
     (shared.folder / "answers.txt").write_text(" ".join(answers))
     (shared.folder / "my.toml").write_text(SPACE)
-    said = run(shared, "one", "--workers", 1, "--finalize", "--out", "out")
+    said = run(shared, "one", "--workers", 1, "--finalize", "--quick", "--out", "out")
     (shared.folder / "said.txt").write_text(said)
     return shared
 
@@ -102,7 +102,7 @@ def test_exported_model_gives_the_submission_from_raw_images(finalized: Place) -
 
 def test_module_and_command_write_the_same_submission(finalized: Place) -> None:
     """`python -m study.finalize` is `study finalize`; both retrain to the same bytes."""
-    options = ["--storage", "sqlite:///one.db", "--out"]
+    options = ["--storage", "sqlite:///one.db", "--quick", "--out"]
     finalized.run(*options, "again", python=("-m", "study.finalize"))
     first, again = (finalized.folder / name for name in ("out", "again"))
     assert hash_of(first / "submission.csv") == hash_of(again / "submission.csv")

@@ -15,7 +15,7 @@ from study.opening import OpenStudy
 from study.status import Best, StudyStatus, WorkerStatus
 from study.trialcost import Cost
 from study.watch import Watch, render, render_trials, show_params, summary
-from study.workertable import duration
+from study.wording import duration
 
 NOBODY = cast(OpenStudy, None)
 STATUS = StudyStatus(

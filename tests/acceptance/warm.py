@@ -1,0 +1,183 @@
+"""A process that has imported the program once and forks for each command that a test runs.
+
+A forked command is a process as any other: its own session, folder, environment, files, signals
+and exit code. Only the seconds of importing, some hundred times in this suite, are not spent again.
+What a test starts in the background is started anew, imports and all, and so is every worker.
+
+On Linux alone; elsewhere every command is started anew.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("study", "storage", "objectives")
+LATE = ("psycopg", "pymysql", "optuna.samplers", "optuna.storages", "typer._adapters")
+"""What the libraries of a command import when they first need it."""
+
+LONGEST_REQUEST = 1 << 20
+
+
+class WarmCommand:
+    """One command, with what the tests need of `subprocess.Popen`.
+
+    Attributes:
+        args: Its words, as a shell would have them.
+        returncode: Exit code, negative for the signal it died of; None while it runs.
+    """
+
+    def __init__(self, connection: socket.socket, args: list[str]) -> None:
+        self.args = args
+        self.returncode: int | None = None
+        self._connection = connection
+        self.pid = int(self._read())
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end, and return the exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It still runs.
+        """
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            self.returncode = int(self._read())
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def _read(self) -> str:
+        message = self._connection.recv(64)
+        assert message, "the process that forks for commands is gone"
+        return message.decode()
+
+
+class Warm:
+    """The process that has imported the program; started by the first command, ended by `close`."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="warm-")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(
+        self, words: list[str], folder: Path, environment: dict[str, str], files: list[int]
+    ) -> WarmCommand:
+        """Start `study WORDS`.
+
+        Args:
+            files: Descriptors of its stdin, stdout and stderr.
+        """
+        if self._process is None:
+            self._launch()
+        request = json.dumps([words, str(folder), environment]).encode()
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(self._address)
+        socket.send_fds(connection, [request], files)
+        return WarmCommand(connection, ["study", *words])
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._folder.cleanup()
+
+    @property
+    def _address(self) -> str:
+        return f"{self._folder.name}/socket"
+
+    def _launch(self) -> None:
+        ours = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "tests.acceptance.warm", self._address]
+        self._process = subprocess.Popen(command, cwd=ROOT, env=ours, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+
+WARM = Warm()
+
+
+def import_program() -> None:
+    """Import every module that a command may import, but for the frameworks."""
+    for room in ROOMS:
+        for module in pkgutil.walk_packages([str(ROOT / room)], f"{room}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
+
+
+def next_command(address: str) -> None:
+    """Fork for each command that is sent; return in the process that is to run it."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen()
+    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever waits for commands ends by itself
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            request, files, *_ = socket.recv_fds(connection, LONGEST_REQUEST, 3)
+            child = os.fork()
+            if child == 0:
+                connection.close()
+                return become(json.loads(request), list(files))
+            answer(connection, child)
+        connection.close()
+
+
+def answer(connection: socket.socket, child: int) -> NoReturn:
+    """Say the child's process id, then how it ended."""
+    connection.send(str(child).encode())
+    _, status = os.waitpid(child, 0)
+    with contextlib.suppress(OSError):  # nobody waits any more
+        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def become(request: list[Any], files: list[int]) -> None:
+    """Let this process be as if it had been started with the request."""
+    words, folder, environment = request
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = ["study", *words]
+
+
+if __name__ == "__main__":
+    import_program()
+    next_command(sys.argv[1])
+    from study.__main__ import main
+
+    main()
