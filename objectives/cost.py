@@ -13,7 +13,7 @@ from typing import Any
 from objectives.backend import on_tensorflow
 
 _IMAGES_SEEN = 210_000
-_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 20
 _PASSES = 3  # backward costs two forward passes: gradients of the weights and of the inputs
 
 
@@ -21,7 +21,7 @@ def default_epochs(n_rows: int) -> int:
     """Return the epochs of a trial where the user names none.
 
     A budget of about 210,000 images seen, because few rows need more passes: 5 epochs for 42,000
-    rows, 4 for 60,000, never fewer than 3 nor more than 30 (1,437 rows of the 8x8 digits).
+    rows, 4 for 60,000, never fewer than 3 nor more than 20 (1,437 rows of the 8x8 digits).
 
     Args:
         n_rows: Labelled rows, those of the valid split included.

@@ -169,6 +169,7 @@ def become(request: list[Any], files: list[int]) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # what another environment said
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
