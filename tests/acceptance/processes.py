@@ -197,8 +197,8 @@ class Place:
         **variables: str,
     ) -> Done:
         """Run `study ARGUMENTS` to its end, which must be `code`."""
-        # A worker may replace itself, and what is meant for Python itself it reads when it starts.
-        is_cold = python != STUDY or arguments[0] == "worker" or "PYTHONPATH" in variables
+        # A worker may replace itself; Python and libraries read variables when they start.
+        is_cold = python != STUDY or bool(variables) or arguments[0] == "worker"
         if IS_WARM and not is_cold:
             words, environment = [*map(str, arguments)], self.environment | variables
             launched = Running(partial(WARM.start, words, self.folder, environment), self.folder)
