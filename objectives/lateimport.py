@@ -1,6 +1,6 @@
 """Modules that Keras imports and training never uses, loaded when somebody first uses them.
 
-`keras.wrappers` imports scikit-learn where that is installed, and with it most of SciPy: a quarter
+`keras.wrappers` imports scikit-learn where that is installed, and with it most of SciPy: a fifth
 of the time that Keras and TensorFlow take to import, in every worker.
 """
 

@@ -173,21 +173,7 @@ class Place:
         """Start `study ARGUMENTS`, or another Python command, in the background."""
         command = [sys.executable, *python, *map(str, arguments)]
         environment = self.environment | variables
-
-        def launch(files: list[int]) -> subprocess.Popen[bytes]:
-            stdin, stdout, stderr = files
-            # A session of its own, so that a Ctrl-C for the tests does not reach it beside ours.
-            return subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=environment,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
-
-        return Running(launch, self.folder)
+        return Running(partial(spawn, command, self.folder, environment), self.folder)
 
     def run(
         self,
@@ -225,6 +211,23 @@ class Place:
         if not self.ledger.exists():
             return []
         return [json.loads(line) for line in self.ledger.read_text().splitlines()]
+
+
+def spawn(
+    command: list[str], folder: Path, environment: dict[str, str], files: list[int]
+) -> subprocess.Popen[bytes]:
+    """Start a process; `files` are the descriptors of its stdin, stdout and stderr."""
+    stdin, stdout, stderr = files
+    # A session of its own, so that a Ctrl-C for the tests does not reach it beside ours.
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
 
 
 def is_alive(pid: int) -> bool:

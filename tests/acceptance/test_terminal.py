@@ -6,7 +6,6 @@ import pty
 import re
 import select
 import struct
-import subprocess
 import sys
 import termios
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import LIMIT_S, Place
+from tests.acceptance.processes import LIMIT_S, Place, spawn
 
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(rb"\x1b\[[0-9;]*3[0-9](;[0-9]+)*m")
@@ -35,15 +34,7 @@ def on_terminal(place: Place, *arguments: str, **variables: str) -> bytes:
     ours, theirs = pty.openpty()
     environment = place.environment | {"TERM": "xterm-256color", "COLUMNS": "80"} | variables
     command = [sys.executable, "-m", "study", *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=place.folder,
-        env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
+    process = spawn(command, place.folder, environment, [theirs] * 3)
     os.close(theirs)
     seen = b""
     try:
@@ -182,15 +173,8 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         self.resize(24, 80)
         environment = place.environment | {"TERM": "xterm-256color"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", FOREGROUND, "-m", "study", *arguments],
-            cwd=place.folder,
-            env=environment,
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-c", FOREGROUND, "-m", "study", *arguments]
+        self.process = spawn(command, place.folder, environment, [theirs] * 3)
         self._theirs = theirs
         self.seen = b""
 
