@@ -178,7 +178,7 @@ def main() -> None:
         write_data(options.data, folder / "data", options.rows)
         began, ended = run(options, folder)
         opened = open_study(open_storage(url_of(folder), create=False), NAME)
-        attempts = read_attempts(opened.storage.engine, opened.study_id)
+        attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
     done = [one for one in attempts if attrs.INFO in one.user_attrs]
     if len(done) != len(attempts):
         print(f"{len(attempts) - len(done)} attempts left no durations: they are in no part")

@@ -31,10 +31,7 @@ from storage.rows import (
 from storage.transaction import patiently
 
 DECODE = json.JSONDecoder().raw_decode
-STATE_KEYS = (
-    *(attrs.SLOT, attrs.ATTEMPT, attrs.REASON, attrs.WORKER),
-    *(attrs.CLAIM, attrs.ENDED, attrs.INFO),
-)
+STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
 
 
 @dataclass
