@@ -26,6 +26,7 @@ from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import serving_model
 from objectives.kaggle import Dataset
+from objectives.keptgraph import last_or_new
 from objectives.optimizer import TRAINING_DEFAULTS, compile_network
 from objectives.runtime import is_undeterministic, start_framework
 from objectives.scoring import Scorer
@@ -46,6 +47,7 @@ def fit_network(
     options: FitOptions,
     callbacks: Callbacks | None = None,
     resume_dir: Path | None = None,
+    keeps_graph: bool = False,
 ) -> Fitted:
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
@@ -62,6 +64,8 @@ def fit_network(
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
+        keeps_graph: Whether the network is a function of the params alone and keeps nothing outside
+            of its variables, so that the next training with the same params need not trace anew.
 
     Returns:
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
@@ -83,7 +87,9 @@ def fit_network(
     policy = keras.config.dtype_policy()
     try:
         with durations.of("build"):
-            training = _Training(build, params, dataset, seed, options, callbacks, durations)
+            training = _Training(
+                build, params, dataset, seed, options, callbacks, durations, keeps_graph
+            )
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except Exception as error:
@@ -108,6 +114,7 @@ class _Training:
         options: FitOptions,
         callbacks: Callbacks | None,
         durations: Durations,
+        keeps_graph: bool,
     ) -> None:
         import keras
 
@@ -124,17 +131,23 @@ class _Training:
         keras.utils.set_random_seed(seed % 2**32)
         mixed = options.precision == "bfloat16"
         keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
-        self._network = build_network(build, params, dataset)
+        network = build_network(build, params, dataset)
         if on_tensorflow():
-            fuse_batch_norms(self._network)
+            fuse_batch_norms(network)
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
-        compile_network(self._network, settings, shape, n_classes, self._n_steps * options.epochs)
+        compile_network(network, settings, shape, n_classes, self._n_steps * options.epochs)
+        moves = Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
+        sizes = (shape, n_classes, self._batch_size, self._n_steps, options.epochs)
+        made_of = repr((build, sorted(settings.items()), sizes, options.precision))
+        self._network, self._step = last_or_new(
+            network,
+            made_of if keeps_graph and not callbacks and on_tensorflow() else None,
+            lambda network: self._made_step(network, moves),
+        )
         made = list(callbacks(params)) if callbacks else []
         self._callbacks = keras.callbacks.CallbackList(
             made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
         )
-        moves = Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
-        self._step = self._made_step(moves)
         keras.config.set_dtype_policy("float32")
         self._twin = build_network(build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
@@ -224,8 +237,8 @@ class _Training:
             self._callbacks.on_train_batch_end(number, logs)
         return logs
 
-    def _made_step(self, moves: Augmentation) -> Any:
-        network, n_classes = self._network, self._dataset.n_classes
+    def _made_step(self, network: Any, moves: Augmentation) -> Any:
+        n_classes = self._dataset.n_classes
         if on_tensorflow():
             return traced_step(network, self._batch_size, self._dataset.side, n_classes, moves)
         return portable_step(network, n_classes, self._n_steps, moves)
