@@ -39,18 +39,17 @@ _SHARED = {
     "kernel": 3,
     "batch_norm": True,
     "dense_units": 128,
-    "optimizer": "adamw",
-    "weight_decay": 0.05,
-    "batch_size": 128,
     "label_smoothing": 0.05,
     "schedule": "one_cycle",
 }
 QUICK = {
     **_SHARED,
-    "filters_1": 32,
-    "filters_2": 64,
+    "filters_1": 16,
+    "filters_2": 32,
+    "optimizer": "sgd",
+    "sgd_learning_rate": 0.1,
+    "batch_size": 64,
     "dropout": 0.1,
-    "learning_rate": 6e-3,
     "shift": 0.03,
     "rotation": 4.0,
     "zoom": 0.03,
@@ -59,10 +58,13 @@ QUICK = {
 
 THOROUGH = {
     **_SHARED,
-    "filters_1": 32,
-    "filters_2": 64,
-    "dropout": 0.3,
-    "learning_rate": 3e-3,
+    "filters_1": 24,
+    "filters_2": 48,
+    "optimizer": "adamw",
+    "learning_rate": 1e-2,
+    "weight_decay": 0.05,
+    "batch_size": 96,
+    "dropout": 0.2,
     "shift": 0.08,
     "rotation": 10.0,
     "zoom": 0.1,
@@ -132,8 +134,8 @@ def ours(params: dict[str, Any], epochs: int) -> Callable[[Dataset, Split, int],
 
 CONTENDERS = {
     "convnet": Contender("keras.io convnet, 15 epochs", convnet),
-    "quick": Contender("here, 32-64 filters, 1 epoch", ours(QUICK, 1)),
-    "thorough": Contender("here, 32-64 filters, 16 epochs", ours(THOROUGH, 16)),
+    "quick": Contender("here, 16-32 filters, 1 epoch", ours(QUICK, 1)),
+    "thorough": Contender("here, 24-48 filters, 8 epochs", ours(THOROUGH, 8)),
 }
 
 
