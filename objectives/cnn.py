@@ -135,7 +135,7 @@ class KerasObjective:
         fit_options: FitOptions,
         *,
         callbacks: Callbacks | None = None,
-        keeps_graph: bool = False,
+        pure: bool = False,
     ) -> None:
         """Keep the parts.
 
@@ -146,13 +146,14 @@ class KerasObjective:
             space: Of the params; `optimizer.TRAINING_DEFAULTS` names those that training reads.
             fit_options: What every training shares.
             callbacks: `callbacks(params)` returns further Keras callbacks for one training.
-            keeps_graph: See `training.fit_network`.
+            pure: Whether the network is a function of the params alone and keeps nothing outside of
+                its variables, so that a training with the params of the last need not trace anew.
         """
         self.build = build
         self.space = space
         self.fit_options = fit_options
         self.callbacks = callbacks
-        self.keeps_graph = keeps_graph
+        self.pure = pure
         self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
     def default_epochs(self, dataset: Dataset) -> int:
@@ -202,7 +203,7 @@ class KerasObjective:
             options=self.fit_options,
             callbacks=self.callbacks,
             resume_dir=resume_dir,
-            keeps_graph=self.keeps_graph,
+            pure=self.pure,
         )
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -274,7 +275,7 @@ class KerasObjective:
 
 def digits_cnn(fit_options: FitOptions) -> KerasObjective:
     """Return the objective `digits-cnn`: `build_cnn` over `CNN_SPACE`."""
-    return KerasObjective(build_cnn, CNN_SPACE, fit_options, keeps_graph=True)
+    return KerasObjective(build_cnn, CNN_SPACE, fit_options, pure=True)
 
 
 def _one_line(error: Exception, build: Build) -> str:

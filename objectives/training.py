@@ -47,7 +47,7 @@ def fit_network(
     options: FitOptions,
     callbacks: Callbacks | None = None,
     resume_dir: Path | None = None,
-    keeps_graph: bool = False,
+    pure: bool = False,
 ) -> Fitted:
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
@@ -64,8 +64,7 @@ def fit_network(
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
-        keeps_graph: Whether the network is a function of the params alone and keeps nothing outside
-            of its variables, so that the next training with the same params need not trace anew.
+        pure: See `cnn.KerasObjective`.
 
     Returns:
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
@@ -87,9 +86,7 @@ def fit_network(
     policy = keras.config.dtype_policy()
     try:
         with durations.of("build"):
-            training = _Training(
-                build, params, dataset, seed, options, callbacks, durations, keeps_graph
-            )
+            training = _Training(build, params, dataset, seed, options, callbacks, durations, pure)
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except Exception as error:
@@ -114,7 +111,7 @@ class _Training:
         options: FitOptions,
         callbacks: Callbacks | None,
         durations: Durations,
-        keeps_graph: bool,
+        pure: bool,
     ) -> None:
         import keras
 
@@ -141,7 +138,7 @@ class _Training:
         made_of = repr((build, sorted(settings.items()), sizes, options.precision))
         self._network, self._step = last_or_new(
             network,
-            made_of if keeps_graph and not callbacks and on_tensorflow() else None,
+            made_of if pure and not callbacks and on_tensorflow() else None,
             lambda network: self._made_step(network, moves),
         )
         made = list(callbacks(params)) if callbacks else []
