@@ -194,21 +194,28 @@ def test_a_training_leaves_no_graph_behind() -> None:
     assert n_graphs() == before
 
 
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The networks for which a step was made, in order."""
+    networks: list[Any] = []
+
+    def noted(network: Any, *sizes: Any) -> Any:
+        networks.append(network)
+        return traced_step(network, *sizes)
+
+    monkeypatch.setattr("objectives.training.traced_step", noted)
+    return networks
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_same_params_again_trace_nothing_and_give_the_bits_of_a_new_network(
-    optimizer: str, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, traced: list[Any]
 ) -> None:
     """Whatever the training before has left in the network, one that was broken off too."""
-    traced: list[int] = []
-
-    def counted(network: Any, *sizes: Any) -> Any:
-        traced.append(1)
-        return traced_step(network, *sizes)
 
     def refuse(step: int, value: float | None) -> None:
         raise Pruned("enough")
 
-    monkeypatch.setattr("objectives.training.traced_step", counted)
     objective, params = digits_cnn(OPTIONS), {**PARAMS, "optimizer": optimizer}
     fitted(objective, {**params, "dropout": 0.45})
     first = digest(fitted(objective, params, seed=1))
@@ -219,19 +226,12 @@ def test_the_same_params_again_trace_nothing_and_give_the_bits_of_a_new_network(
     assert len(traced) == 2
 
 
-def test_a_users_network_is_traced_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_network_is_traced_each_time(traced: list[Any]) -> None:
     """It may keep in Python what its graph has read there."""
-    networks: list[Any] = []
-
-    def noted(network: Any, *sizes: Any) -> Any:
-        networks.append(network)
-        return traced_step(network, *sizes)
-
-    monkeypatch.setattr("objectives.training.traced_step", noted)
     for _ in range(2):
         fitted(objective_of(build_linear), {})
-    assert len(networks) == 2
-    assert networks[0] is not networks[1]
+    assert len(traced) == 2
+    assert traced[0] is not traced[1]
 
 
 def test_other_threads_than_the_process_has_are_refused() -> None:
