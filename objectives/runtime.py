@@ -44,6 +44,7 @@ _NOISE = re.compile(
     rb"WARNING: All log messages before|[IW]\d{4} |\d{4}-\d\d-\d\d .{8,20}: [IW] |\s*$"
 )
 _threads_in_force: int | None = None
+_ops_at_once = 1
 
 
 def detect_precision() -> str:
@@ -186,13 +187,24 @@ def quiet_import() -> Iterator[None]:
         yield
 
 
+def overlap_ops(n_cores: int) -> None:
+    """Let so many ops compute at once in this process, where none needs what another gives.
+
+    For a process that looks after workers, before it starts the framework: when it predicts with
+    an average, they have nothing to do, and members and shifts do not need each other. No bit
+    changes by it, as each op computes with the threads of a trial still. Only TensorFlow heeds it.
+    """
+    global _ops_at_once
+    _ops_at_once = n_cores
+
+
 def _set_threads(n_threads: int) -> None:
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-        # Ops of one small network hardly overlap; a second pool would only fight for the cores.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        # One in a worker: ops of one small network hardly overlap, and would fight for the cores.
+        tf.config.threading.set_inter_op_parallelism_threads(_ops_at_once)
     except RuntimeError as error:
         raise ModelError(
             f"TensorFlow already runs in this process, and not with --threads {n_threads}"

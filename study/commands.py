@@ -73,6 +73,7 @@ def run_command(
     from study.running import View, run_workers
 
     keep_to_cpu(placing)
+    use_all_cores()
     view = View(quiet=quiet, verbose=verbose)
     given = given_by(defining)
     opened = create_or_resume(
@@ -165,6 +166,14 @@ def keep_to_cpu(placing: Placing) -> None:
     """Heed `--cpu`, before anything is detected or loaded."""
     if placing.cpu:
         hide_gpus()
+
+
+def use_all_cores() -> None:
+    """Let this process, which looks after workers, predict on all cores of the machine."""
+    from objectives.runtime import overlap_ops
+    from study.staff import n_cores
+
+    overlap_ops(n_cores())
 
 
 def settings_for(

@@ -1,8 +1,9 @@
 """What a finalize does next, and what it ends with: a pure function of the trainings it has.
 
-First the best trial on all rows, so that there is a submission. Then the best few on folds, then
-the best of these with more epochs, then the chosen ones on all rows with several seeds. A finalize
-that was interrupted comes to the same decisions from what is in the database.
+First the best trial on all rows, so that there is a submission, with as much of what may follow as
+keeps the other workers busy meanwhile. Then the best few on folds, then the best of these with more
+epochs, then the chosen ones on all rows with several seeds. A finalize that was interrupted comes
+to the same decisions from what is in the database.
 """
 
 import shlex
@@ -71,6 +72,19 @@ class Decider:
         stop = stop_of([best], self._epochs)
         return Ending((Training(slot_of(best), self._epochs, stop=stop),))
 
+    def opening(self, n_workers: int) -> Stage:
+        """Return what is trained first: the best trial, and what keeps other workers busy.
+
+        That is most likely wanted later, and takes no longer: the same configuration with other
+        seeds, where it need not first be seen whether more epochs are better, and on folds.
+        """
+        (best,) = self.first.members
+        seeds = self._effort.seeds if self._effort.longer == 1 else 1
+        beside = [replace(best, member=member) for member in range(1, seeds)]
+        beside += self._folds(self._key_of(self._top[0]))
+        n_beside = n_workers - 1 if self._effort.top_k else 0
+        return Stage("the best trial on all rows", (best, *beside[:n_beside]))
+
     def next(
         self, finished: Mapping[Training, Attempt], settled: Collection[Training]
     ) -> Stage | Ending:
@@ -134,7 +148,10 @@ class Decider:
         return Stage(what, tuple(t for key in keys for t in self._folds(key)))
 
     def _screened(self) -> list[Key]:
-        return [(slot_of(attempt), self._epochs) for attempt in self._top[: self._effort.top_k]]
+        return [self._key_of(attempt) for attempt in self._top[: self._effort.top_k]]
+
+    def _key_of(self, attempt: Attempt) -> Key:
+        return (slot_of(attempt), self._epochs)
 
     def _longer(self, finished: Mapping[Training, Attempt]) -> Stage | None:
         key = self._long_key(finished)
@@ -240,7 +257,7 @@ class Decider:
         gain = _mean(used) - _mean(chosen)  # of the shifts, where they are used
         score = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
         low, high = predicted(score, len(used.measured.right), n_test)
-        top = next((one for one in found if one.key == (slot_of(self._top[0]), self._epochs)), None)
+        top = next((one for one in found if one.key == self._key_of(self._top[0])), None)
         luck = None
         if top is not None and top.is_accuracy:
             luck = float(self._top[0].value or 0.0) - _mean(top)

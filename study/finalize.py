@@ -155,7 +155,7 @@ class _Finalize:
     def run(self) -> int:
         """Train and decide until the end; return the exit code."""
         first = self._decider.first
-        stage: Stage | Ending = Stage("the best trial on all rows", first.members)
+        stage: Stage | Ending = self._decider.opening(self._n_workers())
         is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self._companion.look()
@@ -194,12 +194,15 @@ class _Finalize:
         effort, spec = self._effort, self._search.spec
         done = sum(n_units(training, spec.epochs) for training in finished)
         trial_s = read_status(self._search).trial_s
-        n_open = effort.top_k * effort.folds
-        n_workers = staff_of(self._search.spec, self._settings.placing, n_open).n_workers
+        n_workers = self._n_workers()
         left_s = None if trial_s is None else trial_s * max(0.0, effort.n_units - done) / n_workers
         self._say(f"{effort.plan()}; about {duration(left_s)} to go")
         if effort.top_k:
             self._say("Ctrl-C at any time: the newest submission stays, the same command goes on")
+
+    def _n_workers(self) -> int:
+        n_open = self._effort.top_k * self._effort.folds
+        return staff_of(self._search.spec, self._settings.placing, n_open).n_workers
 
     def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
         if first.members[0] in finished:

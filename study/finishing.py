@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.commands import keep_to_cpu, open_by_url, settings_for
+from study.commands import keep_to_cpu, open_by_url, settings_for, use_all_cores
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -79,6 +79,7 @@ def finalize_command(
     from study.running import View
 
     keep_to_cpu(placing)
+    use_all_cores()
     opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
     wanted = Wanted(
         out=out,

@@ -1,5 +1,6 @@
 """Several trainings as one model, averaged over shifts: here, in NumPy, and from its file."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from tests.integration.trainings import (
     OPTIONS,
     PARAMS,
     build_linear,
+    digest,
     fitted,
     n_graphs,
     objective_of,
     predicted_elsewhere,
+    run_python,
     tiny_dataset,
 )
 
@@ -56,6 +59,28 @@ def mean_of(
         for shift in SHIFTS
     ]
     return np.mean(found, axis=0)
+
+
+ON_MORE_CORES = """
+import json
+from objectives.runtime import overlap_ops
+from tests.integration.test_ensemble import averaged_digest
+overlap_ops(4)
+print(json.dumps(averaged_digest()))
+"""
+
+
+def averaged_digest() -> str:
+    """Return the hash of two trainings and of what their average says of the tiny images."""
+    objective = digits_cnn(OPTIONS)
+    trained = [fitted(objective, PARAMS, seed) for seed in (1, 2)]
+    said = objective.predict(objective.combine(trained, SHIFTS), tiny_dataset().images)
+    return " ".join([*map(digest, trained), hashlib.sha256(said.tobytes()).hexdigest()])
+
+
+def test_a_process_that_uses_more_cores_gives_the_same_bits() -> None:
+    """Members and shifts are predicted at once where workers have nothing to do."""
+    assert run_python(ON_MORE_CORES) == averaged_digest()
 
 
 def test_average_is_that_of_its_members_here_and_from_its_file(tmp_path: Path) -> None:

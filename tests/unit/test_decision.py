@@ -49,6 +49,28 @@ def test_stages_come_in_order() -> None:
     assert ending.members == stages[2].trainings == (Training(3, 8), Training(3, 8, member=1))
 
 
+@pytest.mark.parametrize("effort", [EFFORT, LONGER])
+def test_other_workers_do_not_wait_for_the_first_network(effort: Effort) -> None:
+    """They train what may be wanted of the same configuration, and the end is the same."""
+    first, folds = Training(7, EPOCHS), [Training(7, EPOCHS, fold, 3) for fold in (1, 2, 3)]
+    # Where it may yet be trained for longer, a second network like it is not likely wanted.
+    seeds = [replace(first, member=1)] if effort is EFFORT else []
+    undisturbed = drive(World(LONG), VALUES, effort)[1]
+    for n_workers in (1, 2, 3, 64):
+        world = World(LONG)
+        opening = world.decider(VALUES, effort).opening(n_workers)
+        assert list(opening.trainings) == [first, *seeds, *folds][:n_workers]
+        world.train(opening.trainings)
+        ending = drive(world, VALUES, effort)[1]
+        assert (ending.members, ending.shifted) == (undisturbed.members, undisturbed.shifted)
+
+
+def test_first_network_is_trained_alone_where_nothing_follows() -> None:
+    """As under `--quick`."""
+    opening = World(WRONG).decider(VALUES, QUICK).opening(64)
+    assert opening.trainings == (Training(7, EPOCHS),)
+
+
 def test_repeats_are_partitions_of_their_own() -> None:
     """Each holds every row out once; right is averaged over them."""
     world = World(WRONG)
