@@ -31,7 +31,7 @@ CNN_SPACE: SearchSpace = parse_space(
         "filters_1": [16, 24, 32],
         "filters_2": {"choices": [32, 48, 64], "when": {"n_blocks": [2, 3]}},
         "filters_3": {"choices": [64, 96, 128], "when": {"n_blocks": [3]}},
-        "kernel": [3, 5],  # of the first convolution of each block; the second has 3
+        "kernel": [3, 5],  # of the first convolution; all others have 3
         "batch_norm": {"choices": [True, False], "when": {"n_blocks": [2, 3]}},  # one block has it
         "dropout": {"low": 0.0, "high": 0.5},  # after the dense layer
         "dense_units": [64, 128, 256],
@@ -107,11 +107,12 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
         return activated(layers.MaxPooling2D(2, padding="same")(x) if pooled else x)
 
     images = keras.Input(image_shape)
-    x, filters = images, int(params["filters_1"])
+    x, filters, kernel = images, int(params["filters_1"]), params["kernel"]
     for block in range(1, params["n_blocks"] + 1):
         filters = int(params.get(f"filters_{block}", filters))
-        x = convolved(x, filters, params["kernel"], pooled=x.shape[1] > _POOLED_DOWN_TO)
+        x = convolved(x, filters, kernel, pooled=x.shape[1] > _POOLED_DOWN_TO)
         x = convolved(x, filters, 3, pooled=False)
+        kernel = 3  # a larger one here cost most of the training, and gained nothing
     units = layers.Dense(
         params["dense_units"], use_bias=not batch_norm, kernel_initializer="he_normal"
     )
