@@ -112,7 +112,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
         filters = int(params.get(f"filters_{block}", filters))
         x = convolved(x, filters, kernel, pooled=x.shape[1] > _POOLED_DOWN_TO)
         x = convolved(x, filters, 3, pooled=False)
-        kernel = 3  # a larger one here cost most of the training, and gained nothing
+        kernel = 3  # a larger one here costs more than it gains: docs/decisions.md
     units = layers.Dense(
         params["dense_units"], use_bias=not batch_norm, kernel_initializer="he_normal"
     )
