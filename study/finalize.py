@@ -149,13 +149,15 @@ class _Finalize:
             self._companion.keep_effort(effort)
         self._old_orders = self._orders()
         self._settings = wanted.settings_of(self._companion.opened)
+        n_open = effort.top_k * effort.folds
+        self._n_workers = staff_of(search.spec, self._settings.placing, n_open).n_workers
         self._decider = Decider(self._companion, loaded, top, effort)
         self._outputs = Outputs(wanted.out, search, view.say)
 
     def run(self) -> int:
         """Train and decide until the end; return the exit code."""
         first = self._decider.first
-        stage: Stage | Ending = self._decider.opening(self._n_workers())
+        stage: Stage | Ending = self._decider.opening(self._n_workers)
         is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self._companion.look()
@@ -194,15 +196,11 @@ class _Finalize:
         effort, spec = self._effort, self._search.spec
         done = sum(n_units(training, spec.epochs) for training in finished)
         trial_s = read_status(self._search).trial_s
-        n_workers = self._n_workers()
-        left_s = None if trial_s is None else trial_s * max(0.0, effort.n_units - done) / n_workers
+        left = max(0.0, effort.n_units - done) / self._n_workers
+        left_s = None if trial_s is None else trial_s * left
         self._say(f"{effort.plan()}; about {duration(left_s)} to go")
         if effort.top_k:
             self._say("Ctrl-C at any time: the newest submission stays, the same command goes on")
-
-    def _n_workers(self) -> int:
-        n_open = self._effort.top_k * self._effort.folds
-        return staff_of(self._search.spec, self._settings.placing, n_open).n_workers
 
     def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
         if first.members[0] in finished:

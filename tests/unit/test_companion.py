@@ -12,8 +12,9 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
+from storage.reading import Attempt
 from storage.slots import Draw, Slots
-from study.companion import Companion, Training, companion_of
+from study.companion import Companion, Training, companion_of, stop_of
 from study.errors import StudyError
 from study.opening import OpenStudy, find_study, open_study, refuse_companion
 from study.sampler import given_seed
@@ -150,3 +151,28 @@ def test_seed_of_a_training_depends_on_its_params_and_not_on_their_order() -> No
     seeds = {given_seed(seed, {**params, "fold": n}) for seed in (0, 1) for n in range(50)}
     assert len(seeds) == 100
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("infos", "stop"),
+    [
+        ([{}], 0),
+        ([{"n_epochs": 10.0}], 0),
+        ([{"n_epochs": 6.0}], 6),
+        ([{"n_epochs": 6.0, "kept_epochs": 4.0}], 4),
+        ([{"n_epochs": 10.0, "kept_epochs": 4.0}], 4),
+        ([{"n_epochs": 3.0}, {"n_epochs": 10.0}, {"n_epochs": 10.0}], 0),
+        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}, {"n_epochs": 9.0}], 5),
+        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}], 5),
+    ],
+)
+def test_stop_is_the_median_of_the_epochs_that_were_kept(
+    infos: list[dict[str, float]], stop: int
+) -> None:
+    """Not of those that ran, where a callback puts earlier weights back; 0 is all of them."""
+    state = TrialState.COMPLETE
+    attempts = [
+        Attempt(n, n, state, None, None, 0.5, None, {attrs.INFO: info})
+        for n, info in enumerate(infos)
+    ]
+    assert stop_of(attempts, 10) == stop

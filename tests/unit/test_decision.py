@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt
-from study.companion import Training, stop_of
+from study.companion import Training
 from study.decision import Decider, Ending
 from study.effort import QUICK, Effort
 from study.errors import StudyError
@@ -249,31 +249,6 @@ def test_what_stopped_early_on_folds_runs_as_long_on_all_rows() -> None:
     assert {t.stop for t in stages[0].trainings} == {0}
     assert ending.evidence is not None
     assert [c.shown_epochs for c in ending.evidence.candidates] == ["2 of 4", "4"]
-
-
-@pytest.mark.parametrize(
-    ("infos", "stop"),
-    [
-        ([{}], 0),
-        ([{"n_epochs": 10.0}], 0),
-        ([{"n_epochs": 6.0}], 6),
-        ([{"n_epochs": 6.0, "kept_epochs": 4.0}], 4),
-        ([{"n_epochs": 10.0, "kept_epochs": 4.0}], 4),
-        ([{"n_epochs": 3.0}, {"n_epochs": 10.0}, {"n_epochs": 10.0}], 0),
-        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}, {"n_epochs": 9.0}], 5),
-        ([{"n_epochs": 3.0}, {"n_epochs": 5.0}], 5),
-    ],
-)
-def test_stop_is_the_median_of_the_epochs_that_were_kept(
-    infos: list[dict[str, float]], stop: int
-) -> None:
-    """Not of those that ran, where a callback puts earlier weights back; 0 is all of them."""
-    state = TrialState.COMPLETE
-    attempts = [
-        Attempt(n, n, state, None, None, 0.5, None, {attrs.INFO: info})
-        for n, info in enumerate(infos)
-    ]
-    assert stop_of(attempts, 10) == stop
 
 
 def test_first_network_runs_as_long_as_its_trial_did() -> None:
