@@ -3,9 +3,10 @@
 Simulated studies over stored real trials, as in `honesty.py`: known rows and unseen ones are drawn
 anew each time. A trial's value is its accuracy or its log loss on a tenth of the known rows, the
 same rows for all trials or others for each. Printed is what the winner is worth on the unseen rows,
-and what the winner of the best few is worth, after they were compared on all known rows; both as a
-loss against the truly best configuration of the study, in percentage points. The studies share
-configurations and rows, so the standard errors are of the simulation alone.
+and what the winner of the best few is worth, after they were compared on all known rows: the best,
+and the cheapest of those within one standard error of it, with its share of the best one's cost.
+Worth is a loss against the truly best configuration of the study, in percentage points. The studies
+share configurations and rows, so the standard errors are of the simulation alone.
 
     python benchmarks/stored_trials.py --data DIR --store DIR
     python benchmarks/selection.py --store DIR [--studies 1000]
@@ -27,8 +28,9 @@ from study.selection import Measured, choose
 
 METRICS, SPLITS = ("accuracy", "log loss"), ("one for all", "one a slot")
 HEAD = (
-    "| judged by | validation rows | winner of the search, below the best | standard error | "
-    f"winner of the best {TOP_K} on folds, below the best | standard error |\n"
+    "| judged by | validation rows | winner of the search, below the best | "
+    f"best of the best {TOP_K} on folds, below the best | the cheapest like it, below the best | "
+    "its cost |\n"
     "|---|---|---|---|---|---|"
 )
 
@@ -52,16 +54,17 @@ def values(
 
 def simulate(
     measured: list[Measured], metric: str, split: str, generator: np.random.Generator
-) -> tuple[float, float]:
-    """Return by how much the two winners are below the truly best, in percentage points."""
+) -> tuple[float, ...]:
+    """Return by how much the three winners are below the truly best, in points, and the cost."""
     order = generator.permutation(len(measured[0].right))
     n_known = round(KNOWN_SHARE * len(order))
     known, unseen = order[:n_known], order[n_known:]
     top = np.argsort(-values(measured, known, metric, split, generator), kind="stable")[:TOP_K]
     truth = np.array([one.right[unseen].mean() for one in measured])
-    chosen = top[choose([on_rows(measured[i], known) for i in top]).chosen]
-    best = truth.max()
-    return 100 * (best - truth[top[0]]), 100 * (best - truth[chosen])
+    choice = choose([on_rows(measured[i], known) for i in top])
+    best, cheapest = top[choice.order[0]], top[choice.chosen]
+    lost = 100 * (truth.max() - truth[[top[0], best, cheapest]])
+    return (*lost, measured[cheapest].cost / measured[best].cost)
 
 
 def main() -> None:
@@ -82,11 +85,8 @@ def main() -> None:
             drawn = [stored[i].found.measured for i in picked]
             lost.append(simulate(drawn, metric, split, generator))
         mean, error = np.mean(lost, axis=0), np.std(lost, axis=0) / np.sqrt(len(lost))
-        print(
-            f"| {metric} | {split} | {mean[0]:.3f} | {error[0]:.3f} | {mean[1]:.3f} | "
-            f"{error[1]:.3f} |",
-            flush=True,
-        )
+        shown = " | ".join(f"{m:.3f} ± {e:.3f}" for m, e in zip(mean[:3], error[:3], strict=True))
+        print(f"| {metric} | {split} | {shown} | {mean[3]:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,12 @@ from storage.reading import Attempt
 from study.companion import Companion, Training, slot_of, stop_of
 from study.effort import Effort
 from study.errors import StudyError
-from study.evidence import Candidate, Evidence, Expected
+from study.evidence import Candidate, Evidence
+from study.expectation import expect
 from study.opening import Loaded
 from study.outoffold import Key, OutOfFold, fold_trainings, gather
 from study.score import wilson
-from study.selection import ONE, Choice, choose, predicted, score_of_choosing
+from study.selection import ONE, Choice, choose
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,11 @@ class Decider:
         used = chosen.shifted if chosen.is_better_shifted and chosen.shifted else chosen
         candidates = tuple(self._candidate(found, choice, i) for i in choice.order)
         labels = np.asarray(self._loaded.dataset.labels)
+        top_key = self._key_of(self._top[0])
+        top = (
+            float(self._top[0].value or 0.0),
+            next((one for one in found if one.key == top_key), None),
+        )
         picked = next(c for c in candidates if (c.slot, c.epochs) == chosen.key)
         evidence = Evidence(
             candidates=candidates,
@@ -211,7 +217,7 @@ class Decider:
             rows=np.arange(len(labels), dtype=np.int64),
             labels=labels,
             probabilities=used.probabilities,
-            expected=self._expected(found, chosen, used),
+            expected=expect(self._loaded, self._effort.folds, found, chosen, used, top),
         )
         return used, evidence
 
@@ -250,22 +256,6 @@ class Decider:
             f"{what} and not trial {top.trial}, which is on top of the search: on folds it is "
             f"right on {picked.accuracy:.4f} of the rows"
         )
-
-    def _expected(self, found: Sequence[OutOfFold], chosen: OutOfFold, used: OutOfFold) -> Expected:
-        """Return the score that the folds predict for the test images."""
-        n_test = len(self._loaded.dataset.test_images)
-        gain = _mean(used) - _mean(chosen)  # of the shifts, where they are used
-        score = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
-        low, high = predicted(score, len(used.measured.right), n_test)
-        top = next((one for one in found if one.key == self._key_of(self._top[0])), None)
-        luck = None
-        if top is not None and top.is_accuracy:
-            luck = float(self._top[0].value or 0.0) - _mean(top)
-        return Expected(score, low, high, n_test, luck)
-
-
-def _mean(one: OutOfFold) -> float:
-    return float(one.measured.right.mean())
 
 
 def _verdict(choice: Choice, number: int) -> str:

@@ -17,6 +17,9 @@ from study.score import wilson
 N_RESAMPLES = 200
 ONE = 1.0 + 1e-9
 """Standard errors; a lead of one row is exactly one, but for rounding."""
+MORE_ROWS, LEAST_OF_MORE, MOST_OF_MORE = 0.45, 0.2, 0.6
+"""Errors fall with the number of rows to the power of minus this: what `more_rows.py` of the
+benchmarks measures on digits, and the ends of what is usual (Hestness et al., 2017)."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,24 @@ def score_of_choosing(measured: Sequence[Measured], seed: int = 0) -> float:
         inside = [replace(one, right=one.right[drawn], loss=one.loss[drawn]) for one in measured]
         found.append(measured[choose(inside).chosen].right[left_out].mean())
     return float(np.mean(found))
+
+
+def on_more_rows(score: float, chance: float, share: float, exponent: float = MORE_ROWS) -> float:
+    """Return what a network of all rows is worth, from one that learned from a share of them.
+
+    Of what is better than chance the odds of an error shrink by a power of the share: a plain power
+    law of the error where that is small, and no gain where nothing was learned.
+
+    Args:
+        score: Accuracy of the networks of a part of the rows, 0..1.
+        chance: Accuracy of always saying the most frequent class, below 1.
+        share: How much of the rows they learned from, above 0; more than 1 gives the way back.
+    """
+    if score <= chance:
+        return score
+    skill = (score - chance) / (1 - chance)
+    grown = skill / (skill + (1 - skill) * math.pow(share, exponent))
+    return chance + (1 - chance) * grown
 
 
 def predicted(score: float, n_known: int, n_test: int) -> tuple[float, float]:

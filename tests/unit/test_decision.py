@@ -15,6 +15,7 @@ from study.effort import QUICK, Effort
 from study.errors import StudyError
 from study.evidence import Evidence
 from study.opening import Loaded
+from study.selection import on_more_rows, predicted
 from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, Dataset, World, drive
 
 EFFORT = Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)
@@ -26,6 +27,15 @@ WRONG = {(7, EPOCHS): range(30), (3, EPOCHS): range(10, 25)}
 """On folds 3 is the better one, clearly."""
 
 LONG = {**WRONG, (3, 2 * EPOCHS): range(20, 22)}
+
+
+CHANCE, SHARE = 1 / 3, 2 / 3
+"""Three classes alike; a fold's network learned from two folds of three."""
+
+
+def on_all_rows(score: float) -> float:
+    """What networks of all rows are worth, where those of folds have a score."""
+    return on_more_rows(score, CHANCE, SHARE)
 
 
 def evidence_of(world: World, effort: Effort = EFFORT) -> Evidence:
@@ -102,12 +112,25 @@ def test_evidence_is_what_was_said_of_each_row() -> None:
     assert first.flop is None
 
 
+def test_score_is_expected_of_networks_of_all_rows() -> None:
+    """Those on folds had learned from two thirds; the interval has room for more and for less."""
+    alone = replace(EFFORT, top_k=1)
+    expected, tenths = (
+        evidence_of(World(WRONG), replace(alone, folds=n)).expected for n in (3, 10)
+    )
+    assert (expected.score, tenths.score) == (on_all_rows(0.9), on_more_rows(0.9, CHANCE, 0.9))
+    assert 0.9 < tenths.score < expected.score < 0.93
+    low, high = predicted(0.9, N_ROWS, N_TEST)
+    assert low < expected.low < expected.score < high < expected.high
+    assert tenths.high - tenths.low < expected.high - expected.low
+
+
 def test_candidate_with_a_failed_fold_is_dropped() -> None:
     """It cannot be compared on all rows; the others can."""
     found = evidence_of(World(WRONG, failing=[Training(3, EPOCHS, 2, 3)]))
     assert [one.slot for one in found.candidates] == [7]
     assert "trial 70 with 4 epochs is chosen" in found.why
-    assert found.expected.score == found.choice.accuracy
+    assert found.expected.score == on_all_rows(found.choice.accuracy)
 
 
 def test_longer_training_that_fails_is_dropped() -> None:
@@ -178,7 +201,9 @@ def test_choice_is_explained(
 def test_luck_is_what_the_top_trial_said_above_its_worth() -> None:
     """Its own, though another one is chosen; not known where there are no folds of it."""
     found = evidence_of(World(WRONG)).expected
-    assert found.luck == pytest.approx(0.99 - 0.9)
+    worth = on_more_rows(0.9, CHANCE, SHARE / 0.9)  # a trial learned from nine tenths
+    assert 0.9 < worth < on_all_rows(0.9)
+    assert found.luck == pytest.approx(0.99 - worth)
     assert (found.n_test, found.low < found.score < found.high) == (N_TEST, True)
     dropped = evidence_of(World(WRONG, failing=[Training(7, EPOCHS, 1, 3)])).expected
     assert dropped.luck is None
@@ -207,8 +232,10 @@ def test_shifts_are_used_where_they_help() -> None:
     assert ending.evidence is not None
     wrong = ending.evidence.probabilities.argmax(axis=1) != LABELS
     assert np.flatnonzero(wrong).tolist() == list(range(10, 20))
-    before = evidence_of(plain).expected.score
-    assert ending.evidence.expected.score == pytest.approx(before + 5 / N_ROWS)
+    folds = 1 - 15 / N_ROWS  # there is no doubt about which is better
+    assert evidence_of(plain).expected.score == pytest.approx(on_all_rows(folds), abs=1e-3)
+    after = on_all_rows(folds + 5 / N_ROWS)
+    assert ending.evidence.expected.score == pytest.approx(after, abs=1e-3)
 
 
 def test_shifts_are_not_used_where_fewer_rows_are_right() -> None:

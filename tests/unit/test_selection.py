@@ -7,7 +7,7 @@ import pytest
 
 from study import selection
 from study.score import wilson
-from study.selection import Measured, choose, predicted, score_of_choosing
+from study.selection import Measured, choose, on_more_rows, predicted, score_of_choosing
 
 N = 400
 
@@ -144,6 +144,22 @@ def test_predicted_interval_is_wider_than_that_of_the_known_rows() -> None:
     few, many = predicted(0.95, 500, 100), predicted(0.95, 500, 10**9)
     assert few[0] < low < high < few[1]
     assert many == pytest.approx((low, high), abs=1e-5)
+
+
+def test_more_rows_lower_the_error_by_a_power_of_their_number() -> None:
+    """Where it is small: twice the rows, 2 to the power of minus the exponent times the error."""
+    error = 1 - on_more_rows(0.999, chance=0.0, share=0.5, exponent=0.4)
+    assert error == pytest.approx(0.001 * 0.5**0.4, rel=1e-3)
+    assert on_more_rows(0.9, 0.1, share=1.0) == pytest.approx(0.9)
+    there = on_more_rows(0.8, 0.1, share=0.5)
+    assert on_more_rows(there, 0.1, share=2.0) == pytest.approx(0.8)
+
+
+def test_more_rows_make_nothing_of_nothing() -> None:
+    """What is no better than chance stays; what is never wrong, too."""
+    assert [on_more_rows(score, 0.3, share=0.5) for score in (0.0, 0.2, 0.3)] == [0.0, 0.2, 0.3]
+    assert on_more_rows(1.0, 0.3, share=0.5) == 1.0
+    assert 0.31 < on_more_rows(0.31, 0.3, share=0.5) < 0.315
 
 
 def test_lead_of_one_row_decides_nothing() -> None:
