@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from study.evidence import Evidence, shown_epochs
+from study.selection import LEAST_OF_MORE, MORE_ROWS, MOST_OF_MORE
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -60,7 +61,9 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
         folds = facts["effort"]["folds"]
         lines.append(
             f"It was measured on single networks that had learned from {1 - 1 / folds:.0%} of the "
-            "rows; what learned from all of them tends to be a little better."
+            f"rows, and raised to all of them: errors fall by their number to the power of "
+            f"{MORE_ROWS:g}; the interval covers {LEAST_OF_MORE:g} to {MOST_OF_MORE:g}. "
+            "What averaging adds is not in it."
         )
     why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
     return "\n".join([f"{what}{shifts}.", *lines, *why, *_epochs(facts, evidence)])
