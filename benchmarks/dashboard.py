@@ -1,4 +1,4 @@
-"""How soon the dashboard shows a large study, and how much memory its server takes.
+"""How soon dashboard and report show a large study, and how much memory the server takes.
 
 Makes a study of finished trials, each with params, reports and what a worker writes of itself, and
 some failed ones with their logs. Serves it in a process of its own and asks it as a browser does;
@@ -129,6 +129,13 @@ def in_browser_s(port: int, path: str, seen: str, folder: Path) -> float:
         return time.perf_counter() - started
 
 
+def report_mb(url: str, out: Path) -> float:
+    """Have `study report` write its page; return the page's size in MB."""
+    command = [sys.executable, "-m", "study", "report", "--storage", url, "--study", NAME]
+    subprocess.run([*command, "--out", str(out)], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
+    return (out / "report.html").stat().st_size / 1e6
+
+
 def measure(url: str, folder: Path) -> None:
     """Print the table."""
     first = ("/dashboard", "/static/bundle.js", "/api/meta", "/api/studies")
@@ -152,6 +159,9 @@ def measure(url: str, folder: Path) -> None:
             for i, (path, seen) in enumerate(pages.items()):
                 took = in_browser_s(port, path, seen, folder / f"browser-{i}")
                 print(f"| Chromium, empty cache: {path} shows '{seen}' | {took:.2f} s | 3 s |")
+        sizes: list[float] = []
+        took = timed_s(lambda: sizes.append(report_mb(url, folder / "out")))
+        print(f"| `study report`, a page of {sizes[0]:.1f} MB | {took:.1f} s | 20 s |")
         print(f"| peak memory of the server | {peak_mib(pid):.0f} MiB | 500 MB |")
 
 

@@ -4,7 +4,7 @@ Splits a fifth of the labelled rows off (stratified, by `--split-seed`), writes 
 held-out images as a competition of its own, runs the command line on it, and scores the submission
 against the labels that were kept aside; so is each network of the average, by itself and without
 shifts. Prints one row for `benchmarks/README.md`, and appends the look to `holdout.jsonl`: nothing
-else may read these rows.
+is chosen by these rows.
 
     python benchmarks/holdout.py --data DIR --n-trials 8 --epochs 3 --workers 2
 """

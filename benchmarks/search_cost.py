@@ -7,7 +7,7 @@ How good it is, is its accuracy out of fold on all labelled rows, where these ar
 value. A search has got there once its choice is within 0.03 points of the full random search's
 and stays so.
 
-    python benchmarks/stored_trials.py --data DIR --store DIR --epochs 9
+    python benchmarks/stored_trials.py --data DIR --store DIR --epochs 3
     python benchmarks/search_cost.py --store DIR [--orders 200]
 """
 

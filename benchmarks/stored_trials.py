@@ -1,4 +1,4 @@
-"""Real trials of the default search, each with its out-of-fold predictions: made once, kept.
+"""Real trials of a search, each with its out-of-fold predictions: made once, kept.
 
 Searches, then trains every trial anew on folds of all labelled rows in the search's companion
 study, as a finalize does with the best few. What every network said of rows that it had not learned

@@ -96,3 +96,12 @@ class Evidence:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     expected: Expected
+
+    @property
+    def recall(self) -> list[float | None]:
+        """Share of each class's rows that was right, by class; None for a class without rows."""
+        said, found = self.probabilities.argmax(axis=1), []
+        for number in range(self.probabilities.shape[1]):
+            mine = self.labels == number
+            found.append(float(np.mean(said[mine] == number)) if mine.any() else None)
+        return found

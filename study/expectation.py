@@ -11,9 +11,9 @@ from study.evidence import Expected
 from study.opening import Loaded
 from study.outoffold import OutOfFold
 from study.selection import (
-    LEAST_OF_MORE,
-    MORE_ROWS,
-    MOST_OF_MORE,
+    LEAST_EXPONENT,
+    MOST_EXPONENT,
+    ROWS_EXPONENT,
     on_more_rows,
     predicted,
     score_of_choosing,
@@ -45,17 +45,16 @@ def expect(
     said = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
     score, least, most = (
         on_more_rows(said, chance, share, exponent)
-        for exponent in (MORE_ROWS, LEAST_OF_MORE, MOST_OF_MORE)
+        for exponent in (ROWS_EXPONENT, LEAST_EXPONENT, MOST_EXPONENT)
     )
     n_known, n_test = len(labels), len(loaded.dataset.test_images)
     low, high = predicted(least, n_known, n_test)[0], predicted(most, n_known, n_test)[1]
     value, measured = top
     luck = None
-    if measured is not None and measured.is_accuracy:
+    n_searched = len(getattr(loaded.dataset, "train", ()))  # an objective's own data may not say
+    if measured is not None and measured.is_accuracy and n_searched:
         # A trial learned from more rows than a fold's network, though not from all.
-        worth = on_more_rows(
-            _mean(measured), chance, share * len(labels) / len(loaded.dataset.train)
-        )
+        worth = on_more_rows(_mean(measured), chance, share * n_known / n_searched)
         luck = value - worth
     return Expected(score, low, high, n_test, luck)
 

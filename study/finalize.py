@@ -24,14 +24,13 @@ from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
 from study.evidence import Evidence
 from study.gpu import seeing
-from study.modelcard import score_lines
+from study.modelcard import cost_lines, score_lines
 from study.opening import Loaded, OpenStudy, load, refuse_companion
 from study.outputs import Outputs, refuse_unpredictable
 from study.pinning import own_gpu, staff_of
 from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
 from study.status import by_value, read_status
-from study.submission import kaggle_line
 from study.wording import counted, duration
 
 
@@ -152,7 +151,7 @@ class _Finalize:
         n_open = effort.top_k * effort.folds
         self._n_workers = staff_of(search.spec, self._settings.placing, n_open).n_workers
         self._decider = Decider(self._companion, loaded, top, effort)
-        self._outputs = Outputs(wanted.out, search, view.say)
+        self._outputs = Outputs(wanted.out, search, view.say, wanted.competition)
 
     def run(self) -> int:
         """Train and decide until the end; return the exit code."""
@@ -215,7 +214,10 @@ class _Finalize:
             self._say(line)
         if ending.evidence is not None:
             self._say(ending.evidence.why)
-        self._say(kaggle_line(self._outputs.submission, self._wanted.competition))
+        for line in cost_lines(self._outputs.manifest()):
+            self._say(line)
+        self._say(f"data, versions and the commands that do it again: {self._outputs.card}")
+        self._say(self._outputs.kaggle_line)
         return 0
 
     def _facts(self, ending: Ending) -> dict[str, Any]:

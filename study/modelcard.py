@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from study.evidence import Evidence, shown_epochs
-from study.selection import LEAST_OF_MORE, MORE_ROWS, MOST_OF_MORE
+from study.selection import LEAST_EXPONENT, MOST_EXPONENT, ROWS_EXPONENT
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -25,6 +23,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         _params(facts),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
+        f"## To Kaggle\n\n```sh\n{facts['submit']}\n```",
         *([_use(dataset)] if "model.keras" in facts["outputs"] else []),
     ]
     return "\n\n".join(parts) + "\n"
@@ -49,6 +48,27 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
     return lines
 
 
+def cost_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return what was looked at and what it has cost, for the terminal.
+
+    Args:
+        facts: A manifest.
+    """
+    cost = facts["cost"]
+    spent = [
+        f"{cost['train_s']:.0f} s in trainings" if cost["train_s"] else "",
+        f"{cost['images']:.3g} images" if cost["images"] else "",
+        f"{cost['flop']:.3g} FLOP" if cost["flop"] else "",
+    ]
+    looked = f"looked at {cost['n_configurations']} configurations, {cost['n_epochs']} epochs"
+    lines = ["; ".join([looked, ", ".join(filter(None, spent))]).rstrip("; ")]
+    known = {name: share for name, share in (facts.get("recall") or {}).items() if share is not None}
+    if known:
+        worst = min(known, key=lambda name: known[name])
+        lines.append(f"the lowest recall is that of class {worst}: {known[worst]:.4f}")
+    return lines
+
+
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     n = len(facts["members"])
     networks = "one network" if n == 1 else f"the average of {n} networks"
@@ -58,12 +78,13 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
         line[0].upper() + line[1:] + "." for line in score_lines(facts["best_value"], evidence)
     ]
     if evidence is not None:
-        folds = facts["effort"]["folds"]
+        share = 1 - 1 / facts["effort"]["folds"]
+        averaged = " What averaging several adds is not in it." if n > 1 else ""
         lines.append(
-            f"It was measured on single networks that had learned from {1 - 1 / folds:.0%} of the "
-            f"rows, and raised to all of them: errors fall by their number to the power of "
-            f"{MORE_ROWS:g}; the interval covers {LEAST_OF_MORE:g} to {MOST_OF_MORE:g}. "
-            "What averaging adds is not in it."
+            f"It was measured on networks that had learned from {share:.0%} of the rows, and "
+            f"raised to what one of all rows should reach: errors fall as rows^-{ROWS_EXPONENT:g}, "
+            f"and the interval leaves room for rows^-{LEAST_EXPONENT:g} to "
+            f"rows^-{MOST_EXPONENT:g}.{averaged}"
         )
     why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
     return "\n".join([f"{what}{shifts}.", *lines, *why, *_epochs(facts, evidence)])
@@ -130,12 +151,10 @@ def _candidates(evidence: Evidence) -> str:
 
 
 def _recall(evidence: Evidence, dataset: Any) -> str:
-    said = evidence.probabilities.argmax(axis=1)
     lines = ["## Recall by class", "", "| class | rows | recall |", "|---|---|---|"]
-    for number, name in enumerate(dataset.classes):
-        mine = evidence.labels == number
-        recall = float(np.mean(said[mine] == number)) if mine.any() else float("nan")
-        lines.append(f"| {_cell(name)} | {int(mine.sum())} | {recall:.4f} |")
+    for number, (name, recall) in enumerate(zip(dataset.classes, evidence.recall, strict=True)):
+        n_rows = int((evidence.labels == number).sum())
+        lines.append(f"| {_cell(name)} | {n_rows} | {'-' if recall is None else f'{recall:.4f}'} |")
     return "\n".join(lines)
 
 

@@ -26,14 +26,18 @@ from study.modelcard import model_card
 from study.opening import Loaded, OpenStudy, Say
 from study.report.reproduce import finalize_command_of, run_command_of, shown
 from study.report.snapshot import read_snapshot
-from study.submission import write_submission
+from study.submission import kaggle_line, write_submission
 
 
 class Outputs:
     """The outputs of one search in one folder, which must exist."""
 
-    def __init__(self, out: Path, search: OpenStudy, say: Say) -> None:
+    def __init__(
+        self, out: Path, search: OpenStudy, say: Say, competition: str = "digit-recognizer"
+    ) -> None:
         self.submission, self.report = out / "submission.csv", out / "report.html"
+        self.card = out / "model_card.md"
+        self.kaggle_line = kaggle_line(self.submission, competition)
         self._out, self._search, self._say = out, search, say
 
     def origin(self) -> dict[str, Any]:
@@ -101,12 +105,13 @@ class Outputs:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
             "command": self._command(identity),
+            "submit": self.kaggle_line,
             "expected": _expected(ending),
+            "recall": _recall(ending, dataset.classes),
             "outputs": {path.name: _sha256(path) for path in paths},
         }
-        card = self._out / "model_card.md"
-        write_text(card, model_card(self._search.name, facts, dataset, ending.evidence))
-        facts["outputs"][card.name] = _sha256(card)
+        write_text(self.card, model_card(self._search.name, facts, dataset, ending.evidence))
+        facts["outputs"][self.card.name] = _sha256(self.card)
         write_text(self._out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
 
     def _command(self, identity: Mapping[str, Any]) -> str:
@@ -152,6 +157,12 @@ def _expected(ending: Ending) -> dict[str, Any] | None:
         "score": found.score, "low": found.low, "high": found.high, "n_test": found.n_test,
         "luck": found.luck,
     }  # fmt: skip
+
+
+def _recall(ending: Ending, classes: Sequence[str]) -> dict[str, float | None] | None:
+    if ending.evidence is None:
+        return None
+    return dict(zip(classes, ending.evidence.recall, strict=True))
 
 
 def _sha256(path: Path) -> str:

@@ -17,9 +17,10 @@ from study.score import wilson
 N_RESAMPLES = 200
 ONE = 1.0 + 1e-9
 """Standard errors; a lead of one row is exactly one, but for rounding."""
-MORE_ROWS, LEAST_OF_MORE, MOST_OF_MORE = 0.45, 0.2, 0.6
-"""Errors fall with the number of rows to the power of minus this: what `more_rows.py` of the
-benchmarks measures on digits, and the ends of what is usual (Hestness et al., 2017)."""
+ROWS_EXPONENT, LEAST_EXPONENT, MOST_EXPONENT = 0.4, 0.0, 0.6
+"""Errors shrink with the number of rows to the power of minus this. The form is that of Hestness et
+al. (2017), the value what `benchmarks/more_rows.py` finds on digits. Of other data it is not known:
+the least is that of labels so noisy that more of them do not help."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ def score_of_choosing(measured: Sequence[Measured], seed: int = 0) -> float:
     return float(np.mean(found))
 
 
-def on_more_rows(score: float, chance: float, share: float, exponent: float = MORE_ROWS) -> float:
+def on_more_rows(
+    score: float, chance: float, share: float, exponent: float = ROWS_EXPONENT
+) -> float:
     """Return what a network of all rows is worth, from one that learned from a share of them.
 
     Of what is better than chance the odds of an error shrink by a power of the share: a plain power

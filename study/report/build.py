@@ -127,8 +127,9 @@ def _result(snapshot: Snapshot, evidence: Evidence | None) -> Html:
         rows.append(("Chosen", f"trial {evidence.choice.trial}"))
     if best is not None:
         rows.append(("Best in the search", f"{_value(best)} (trial {best.trial})"))
-    if evidence is not None and evidence.expected.luck is not None:
-        rows.append(("Luck in that value, about", f"{100 * evidence.expected.luck:.2f} points"))
+    luck = evidence.expected.luck if evidence is not None else None
+    if luck is not None and luck > 0:
+        rows.append(("Luck in that value, about", f"{100 * luck:.2f} points"))
     rows.append(("Finished", f"{counts[TrialState.COMPLETE]:,} of {len(snapshot.newest):,} slots"))
     for name, state in (("Pruned slots", TrialState.PRUNED), ("Failed slots", TrialState.FAIL)):
         if counts[state]:

@@ -37,7 +37,10 @@ def render_candidates(evidence: Evidence) -> Html:
     head = ["Trial", "In the search", "On unseen rows", "95 % interval", "Log loss", "Epochs"]
     head += [*(["FLOP"] if counts_flop else []), "Verdict"]
     flop_note = "FLOP is of one training on folds; " if counts_flop else ""
-    caption = f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from"
+    caption = (
+        f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from. The score "
+        "to expect may be above all of these: it is that of a network that learned from all rows"
+    )
     return tag(
         "div",
         paragraph(f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),

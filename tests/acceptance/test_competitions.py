@@ -61,6 +61,8 @@ class Kind:
         test_id: The id column of the test file, if it has one.
         sample: Whether there is a sample_submission.
         packed: Whether train.csv is gzip.
+        epochs: With fewer rows more are needed.
+        compared: Whether the choice is also made on folds.
     """
 
     side: int
@@ -70,6 +72,8 @@ class Kind:
     test_id: str | None = None
     sample: bool = False
     packed: bool = False
+    epochs: int = 8
+    compared: bool = False
 
     def write(self, folder: Path) -> list[str]:
         """Write the files into `folder`, and return the ids of the test images."""
@@ -102,9 +106,9 @@ class Kind:
 
 
 KINDS = {
-    "text for classes, ids in test, gzip": Kind(
-        side=5, classes=["Bag", "Größe", "T-shirt, short"], header=("id", "label"),
-        test_id="id", sample=True, packed=True,
+    "two classes that are text, ids in test, gzip, compared on folds": Kind(
+        side=5, classes=["Größe", "T-shirt, short"], header=("id", "label"),
+        test_id="id", sample=True, packed=True, epochs=40, compared=True,
     ),
     "a hundred classes, pixels from 1, no sample": Kind(
         side=9, classes=[str(7 * n) for n in range(100)], header=("ImageId", "Label"),
@@ -124,8 +128,14 @@ def test_same_commands_make_a_submission(place: Place, kind: Kind) -> None:
     """Ids and columns are the competition's, labels its classes, and most of them right."""
     ids = kind.write(place.folder / "data")
     (place.folder / "my.toml").write_text(SPACE)
-    sizes = ["--n-trials", 1, "--epochs", 8, "--workers", 1, "--space", "my.toml"]
+    sizes = ["--n-trials", 1, "--epochs", kind.epochs, "--workers", 1, "--space", "my.toml"]
     place.run("run", "--data", "data", *sizes, "--finalize", "--out", "out")
+    if kind.compared:
+        on_folds = ["--top-k", 1, "--folds", 2, "--seeds", 1]
+        place.run("finalize", "--data", "data", *on_folds, "--out", "out")
+        manifest = json.loads((place.folder / "out" / "manifest.json").read_text())
+        assert list(manifest["recall"]) == list(kind.classes)
+        assert manifest["expected"]["low"] < manifest["expected"]["score"]
     header, *rows = rows_in(place.folder / "out" / "submission.csv")
     assert tuple(header) == kind.header
     assert [row[0] for row in rows] == ids

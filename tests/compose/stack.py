@@ -9,9 +9,9 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 
 from study.status import StudyStatus
@@ -89,24 +89,28 @@ class Stack:
     def __exit__(self, *error: object) -> None:
         self.compose("--profile", "*", "down", "--volumes", "--timeout", "30", "--remove-orphans")
 
-    def compose(self, *arguments: str, code: int | None = 0) -> str:
-        """Run docker compose on the project; return what it printed, on both streams."""
+    def _run(self, arguments: Sequence[str], **streams: Any) -> "subprocess.CompletedProcess[Any]":
         command = ["docker", "compose", "--env-file", str(self.folder / ".env")]
         for file in self.files:
             command += ["--file", str(ROOT / file)]
         kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG")
-        done = subprocess.run(
-            [*command, *arguments],
-            env={key: os.environ[key] for key in kept if key in os.environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            timeout=LIMIT_S,
-        )
+        environment = {key: os.environ[key] for key in kept if key in os.environ}
+        streams = {"stdin": subprocess.DEVNULL, **streams}
+        return subprocess.run([*command, *arguments], env=environment, timeout=LIMIT_S, **streams)
+
+    def compose(self, *arguments: str, code: int | None = 0) -> str:
+        """Run docker compose on the project; return what it printed, on both streams."""
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = self._run(arguments, text=True, **both)
         if code is not None and done.returncode != code:
             raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stdout}")
-        return done.stdout
+        return str(done.stdout)
+
+    def piped(self, *arguments: str, **streams: IO[bytes]) -> None:
+        """Run docker compose with `stdin` or `stdout` from or to a file, as `<` and `>` do."""
+        done = self._run(arguments, stderr=subprocess.PIPE, **streams)
+        if done.returncode:
+            raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stderr!r}")
 
     def up(self, *services: str, workers: int = 1) -> str:
         """Bring services up in the background; all of them but those with a profile by default."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from study.evidence import Evidence
-from study.modelcard import model_card
+from study.modelcard import cost_lines, model_card
 from tests.unit.reported import evidence_of
 
 DATASET = SimpleNamespace(
@@ -26,7 +26,7 @@ def card(evidence: Evidence | None = None, **more: Any) -> str:
             "n_configurations": 9, "n_trials": 5, "n_refits": 7, "n_epochs": 300, "train_s": None,
             "images": None, "flop": None,
         },
-        "command": "study run", "outputs": {"submission.csv": "0"},
+        "command": "study run", "submit": "kaggle x", "outputs": {"submission.csv": "0"},
     }  # fmt: skip
     return model_card("s", facts | more, DATASET, evidence).replace("\n", " ")
 
@@ -61,6 +61,36 @@ def test_card_says_what_was_looked_at_and_what_is_not_known() -> None:
     counted = "9 configurations (5 trained to the end), 7 trainings after them, 300 epochs in all"
     assert counted in found
     assert "| training time of all | not known |" in found
+
+
+def test_card_says_what_the_score_was_measured_on() -> None:
+    """Folds, their share of the rows, and that an average of several is not measured."""
+    found, one = (card(evidence_of(), members=[{}] * n) for n in (2, 1))
+    assert "networks that had learned from 67% of the rows, and raised" in found
+    assert "errors fall as rows^-0.4, and the interval leaves room for rows^-0" in found
+    assert "What averaging several adds is not in it" in found
+    assert "averaging" not in one
+    assert "raised" not in card()
+
+
+def test_card_has_the_line_that_submits() -> None:
+    """To be pasted."""
+    assert "```sh kaggle x ```" in card(submit="kaggle x")
+
+
+def test_cost_is_said_as_far_as_it_is_known() -> None:
+    """Nothing is said of what was not counted; a class without rows has no recall."""
+    looked = {"n_configurations": 9, "n_epochs": 300}
+    cost = {**looked, "train_s": 61.2, "images": 120_000, "flop": None}
+    facts = {"cost": cost, "recall": {"a": 0.99, "b": 0.5, "c": None}}
+    assert cost_lines(facts) == [
+        "looked at 9 configurations, 300 epochs; 61 s in trainings, 1.2e+05 images",
+        "the lowest recall is that of class b: 0.5000",
+    ]
+    unknown = {**looked, "train_s": None, "images": None, "flop": None}
+    assert cost_lines({"cost": unknown, "recall": None}) == [
+        "looked at 9 configurations, 300 epochs"
+    ]
 
 
 def test_model_is_explained_where_there_is_one() -> None:
