@@ -62,7 +62,9 @@ def cost_lines(facts: Mapping[str, Any]) -> list[str]:
     ]
     looked = f"looked at {cost['n_configurations']} configurations, {cost['n_epochs']} epochs"
     lines = ["; ".join([looked, ", ".join(filter(None, spent))]).rstrip("; ")]
-    known = {name: share for name, share in (facts.get("recall") or {}).items() if share is not None}
+    known = {
+        name: share for name, share in (facts.get("recall") or {}).items() if share is not None
+    }
     if known:
         worst = min(known, key=lambda name: known[name])
         lines.append(f"the lowest recall is that of class {worst}: {known[worst]:.4f}")

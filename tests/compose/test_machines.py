@@ -23,6 +23,11 @@ def joined(first: Stack, folder: Path, name: str) -> Stack:
     return Stack(folder, folder, "docker-compose.worker.yml", name=name, STUDY_STORAGE=url)
 
 
+def hosts_waiting(stack: Stack) -> set[str]:
+    """The machines of which a worker waits for a paused study to go on."""
+    return {one.host for one in stack.status().workers if one.state == "paused"}
+
+
 def test_second_machine_joins_by_the_database_alone(folder: Path) -> None:
     """Both have their share of the trials, and a stack beside them has its own study."""
     here, there, beside = (folder / part for part in ("here", "there", "beside"))
@@ -31,10 +36,15 @@ def test_second_machine_joins_by_the_database_alone(folder: Path) -> None:
         Stack(here, folder, name="shared", **SYNTHETIC, **port) as first,
         Stack(beside, folder, name="shared", **{**SYNTHETIC, "STUDY_N_TRIALS": 4}) as other,
     ):
-        first.up(workers=1)
         other.up(workers=1)
+        first.up("create", "dashboard")
+        first.wait_left("create")
+        first.compose("exec", "-T", "dashboard", "study", "pause")
         with joined(first, there, "shared") as second:
+            first.up(workers=1)
             second.up(workers=1)
+            first.wait_until(lambda: len(hosts_waiting(first)) == 2, "a worker of each machine")
+            first.compose("exec", "-T", "dashboard", "study", "resume")
             assert_exact(first, 24)
             second.wait_left()
             assert second.states("worker") == [("exited", 0)]
