@@ -31,6 +31,7 @@ from study.pinning import own_gpu, staff_of
 from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
 from study.status import by_value, read_status
+from study.submission import kaggle_line
 from study.wording import counted, duration
 
 
@@ -217,7 +218,7 @@ class _Finalize:
         for line in cost_lines(self._outputs.manifest()):
             self._say(line)
         self._say(f"data, versions and the commands that do it again: {self._outputs.card}")
-        self._say(self._outputs.kaggle_line)
+        self._say(kaggle_line(self._outputs.submission, self._wanted.competition))
         return 0
 
     def _facts(self, ending: Ending) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         _params(facts),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
-        f"## To Kaggle\n\n```sh\n{facts['submit']}\n```",
+        f"## To Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
         *([_use(dataset)] if "model.keras" in facts["outputs"] else []),
     ]
     return "\n\n".join(parts) + "\n"

@@ -37,8 +37,8 @@ class Outputs:
     ) -> None:
         self.submission, self.report = out / "submission.csv", out / "report.html"
         self.card = out / "model_card.md"
-        self.kaggle_line = kaggle_line(self.submission, competition)
         self._out, self._search, self._say = out, search, say
+        self._competition = competition
 
     def origin(self) -> dict[str, Any]:
         """Return what the bits of the outputs depend on, beside the trials they come from."""
@@ -105,7 +105,8 @@ class Outputs:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
             "command": self._command(identity),
-            "submit": self.kaggle_line,
+            # As from within the folder: the same outputs in another one are the same.
+            "submit": kaggle_line(Path(self.submission.name), self._competition),
             "expected": _expected(ending),
             "recall": _recall(ending, dataset.classes),
             "outputs": {path.name: _sha256(path) for path in paths},
