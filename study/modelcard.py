@@ -61,7 +61,7 @@ def cost_lines(facts: Mapping[str, Any]) -> list[str]:
         f"{cost['flop']:.3g} FLOP" if cost["flop"] else "",
     ]
     looked = f"looked at {cost['n_configurations']} configurations, {cost['n_epochs']} epochs"
-    lines = ["; ".join([looked, ", ".join(filter(None, spent))]).rstrip("; ")]
+    lines = ["; ".join(filter(None, [looked, ", ".join(filter(None, spent))]))]
     known = {
         name: share for name, share in (facts.get("recall") or {}).items() if share is not None
     }

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.acceptance.processes import Place
+from tests.acceptance.processes import Place, Running
 from tests.acceptance.synthetic import look, once_each, rows_of, slots
 from tests.acceptance.test_outages import LONG, crashed, frozen, let_pass
 from tests.databases import PostgresServer
@@ -44,15 +44,25 @@ def params_locked(url: str) -> Iterator[psycopg.Connection]:
         connection.close()
 
 
-def both_stand_still(url: str) -> bool:
-    """Whether both workers wait for that lock, as the view does, and one at least in a trial.
+def n_standing_still(url: str) -> int:
+    """How many trials are claimed, once both workers wait for that lock, as the view does; else 0.
 
-    The other may be about to claim its next one. Not by `look`, which would wait for it, too.
+    Not by `look`, which would wait for it, too.
     """
     with connect(url) as connection:
-        return count(connection, "pg_locks WHERE NOT granted") >= 3 and (
-            count(connection, "trials WHERE state = 'RUNNING'") >= 1
-        )
+        if count(connection, "pg_locks WHERE NOT granted") < 3:
+            return 0
+        return count(connection, "trials WHERE state = 'RUNNING'")
+
+
+@contextmanager
+def both_stand_still(running: Running, url: str) -> Iterator[None]:
+    """Hold both workers in their trials; one that was caught before its claim goes on first."""
+    while True:
+        with params_locked(url):
+            if running.wait_until(lambda: n_standing_still(url)) == 2:
+                yield
+                return
 
 
 def count(connection: psycopg.Connection, rows: LiteralString) -> int:
@@ -72,10 +82,8 @@ def test_outage_while_optuna_reads_costs_no_trial(
     defining = place.synthetic(sleep_s=0.5, n_steps=2)
     with place.start("run", *where, *adaptive, *defining) as running:
         running.wait_until(lambda: slots(place.ledger_lines(), "start").total() >= N_AT_RANDOM)
-        with params_locked(postgres_url):
-            running.wait_until(lambda: both_stand_still(postgres_url))
-            with away(postgres_server):
-                let_pass(running, AWAY_S)
+        with both_stand_still(running, postgres_url), away(postgres_server):
+            let_pass(running, AWAY_S)
         done = running.wait()
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
