@@ -5,6 +5,7 @@ read, an empty cache, and as many cores as there are. Table (a): all call the sa
 only the harness differs. Table (b): each as its documentation advises, Keras's `fit` in float32,
 against `study run` as it comes. The clock has everything in it from the start of the command to its
 end. `holdout` is outside of it: the best configuration trained again and scored on other rows.
+With `--laps FILE` every lap is kept there as it ends, and the same command goes on from them.
 
     python -m venv .venv-peers
     .venv-peers/bin/pip install -r requirements-peers.lock
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,7 @@ class Lap:
         best: The best valid accuracy; the mean over folds where there are some.
         slot: Its configuration.
         n_trials: Values that came out.
+        holdout: Accuracy of that configuration, trained again, on rows that nobody has seen.
     """
 
     wall_s: float
@@ -72,6 +75,7 @@ class Lap:
     best: float
     slot: int
     n_trials: int
+    holdout: float
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -163,7 +167,8 @@ def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> Lap:
         wall_s, cpu_s, peak_mib = watched(command, environment(folder), log)
         values = {int(slot): value for slot, value in result_of(log).items()}
     slot = max(values, key=lambda one: (values[one], -one))
-    return Lap(wall_s, cpu_s, peak_mib, values[slot], slot, len(values))
+    held = holdout("same" if name == US else way, seed, slot, options)
+    return Lap(wall_s, cpu_s, peak_mib, values[slot], slot, len(values), held)
 
 
 def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> float:
@@ -176,6 +181,24 @@ def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> floa
             watched(command, environment(folder), log)
             options.known[way, seed, slot] = float(result_of(log))
     return options.known[way, seed, slot]
+
+
+def race(names: list[str], ways: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Run the laps that are not there yet, seed by seed; return all, by way and peer."""
+    sizes = {"rows": options.rows, "trials": options.trials, "epochs": options.epochs}
+    kept = options.laps.read_text().splitlines() if options.laps and options.laps.exists() else []
+    there = {tuple(key): Lap(**lap) for *key, size, lap in map(json.loads, kept) if size == sizes}
+    found: dict[str, dict[str, list[Lap]]] = {way: {name: [] for name in names} for way in ways}
+    for seed in range(1, options.repeats + 1):
+        for way, name in product(ways, names):
+            lap = there.get((way, name, seed)) or run_lap(name, way, seed, options)
+            found[way][name].append(lap)
+            line = json.dumps([way, name, seed, sizes, asdict(lap)])
+            print(line, flush=True)
+            if options.laps and (way, name, seed) not in there:
+                with options.laps.open("a") as file:
+                    file.write(f"{line}\n")
+    return found
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -202,7 +225,7 @@ def prepare(options: argparse.Namespace) -> None:
     )
 
 
-def print_table(way: str, laps: dict[str, list[Lap]], options: argparse.Namespace) -> None:
+def print_table(way: str, laps: dict[str, list[Lap]]) -> None:
     """Print the medians of one way."""
     print(f"\n{WAYS[way]}\n")
     print(
@@ -212,21 +235,17 @@ def print_table(way: str, laps: dict[str, list[Lap]], options: argparse.Namespac
     for name, own in laps.items():
         median = {
             key: statistics.median(getattr(lap, key) for lap in own)
-            for key in ("wall_s", "cpu_s", "peak_mib", "best", "n_trials")
+            for key in ("wall_s", "cpu_s", "peak_mib", "best", "n_trials", "holdout")
         }
         ours = laps.get(US)
         ratio = "-"
         if ours:
             pairs = zip(own, ours, strict=True)
             ratio = f"{statistics.median(one.wall_s / us.wall_s for one, us in pairs):.2f}"
-        trained = "same" if name == US else way
-        held = statistics.median(
-            holdout(trained, seed, lap.slot, options) for seed, lap in enumerate(own, 1)
-        )
         print(
             f"| {PEERS[name][1]} | {median['n_trials']:.0f} | {median['wall_s']:.1f} s | {ratio} | "
             f"{median['cpu_s']:.0f} s | {median['peak_mib']:,.0f} MiB | {median['best']:.4f} | "
-            f"{held:.4f} | {len(own)} |",
+            f"{median['holdout']:.4f} | {len(own)} |",
             flush=True,
         )
 
@@ -241,6 +260,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="each draws other configurations")
     parser.add_argument("--peers", default=",".join(PEERS), help="some of the default")
     parser.add_argument("--ways", default=",".join(WAYS), help="same (a), own (b), or both")
+    parser.add_argument("--laps", type=Path, help="keep every lap there, and go on from it")
     parser.add_argument("--no-augmentation", action="store_true", help="for the peers in (b)")
     options = parser.parse_args()
     names, ways = options.peers.split(","), options.ways.split(",")
@@ -248,16 +268,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="study-race-") as made:
         options.folder = Path(made)
         prepare(options)
-        found: dict[str, dict[str, list[Lap]]] = {w: {n: [] for n in names} for w in ways}
-        for seed in range(1, options.repeats + 1):
-            for way in ways:
-                for name in names:
-                    lap = run_lap(name, way, seed, options)
-                    found[way][name].append(lap)
-                    print(json.dumps({"way": way, "peer": name, "seed": seed, **asdict(lap)}))
-                    sys.stdout.flush()
+        found = race(names, ways, options)
         for way in ways:
-            print_table(way, found[way], options)
+            print_table(way, found[way])
 
 
 if __name__ == "__main__":
