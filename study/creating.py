@@ -1,8 +1,7 @@
 """Creating a study, or going on with one: from a command line to an `OpenStudy`.
 
 Decides what a new study is made of, which differences are refused, and when the budget is raised.
-Nothing is trained here but the one batch that shows, before the slots are planned, that the
-objective works.
+A first batch shows, before the slots are planned, that the objective works; see `tryout.py`.
 """
 
 import getpass
@@ -19,7 +18,6 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from objectives.base import FitOptions
-from objectives.load import try_fit
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.errors import StorageMissingError
@@ -30,9 +28,7 @@ from storage.slots import Slots
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
-from study.gpu import seeing
 from study.opening import (
-    Loaded,
     OpenStudy,
     Say,
     find_study,
@@ -47,6 +43,7 @@ from study.placing import Placing
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
+from study.tryout import TryOut
 
 DEFAULT_N_TRIALS = 30
 
@@ -86,21 +83,21 @@ def create_or_resume(
         _refuse_finalize(existing.spec, finalizes)
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
-    spec, loaded = define_study(name, data_dir, given)
-    _refuse_finalize(spec, finalizes)
-    gpu = None
-    if placing is not None:
-        refuse_unseen(spec, placing)
-        gpu = own_gpu(spec, placing)
-    for warning in getattr(loaded.dataset, "warnings", ()):
-        say(f"warning: {warning}")
-    n_slots = n_trials or DEFAULT_N_TRIALS
-    redraws = redraws_of(spec, 0, n_slots)
-    make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, not in each slot
-    storage = open_storage(storage_url, wait_s=wait_s)
-    study_id = create_row(storage, name, spec.direction)
-    with seeing(gpu):
-        trial_s = _try_out(loaded, spec)
+    with TryOut(given) as tryout:
+        spec, loaded = define_study(name, data_dir, given)
+        _refuse_finalize(spec, finalizes)
+        gpu = None
+        if placing is not None:
+            refuse_unseen(spec, placing)
+            gpu = own_gpu(spec, placing)
+        for warning in getattr(loaded.dataset, "warnings", ()):
+            say(f"warning: {warning}")
+        n_slots = n_trials or DEFAULT_N_TRIALS
+        redraws = redraws_of(spec, 0, n_slots)
+        make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
+        storage = open_storage(storage_url, wait_s=wait_s)
+        study_id = create_row(storage, name, spec.direction)
+        trial_s = tryout.trial_s(loaded, spec, data_dir, gpu)
     plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
     # Whoever planned first defined the study: another creator may have come in between.
     opened = open_study(storage, name, data_dir)
@@ -238,18 +235,6 @@ def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -
             f"study '{name}' has a timeout of {stored_s:g} s; it can be raised only",
             "drop --timeout, or give a longer one",
         )
-
-
-def _try_out(loaded: Loaded, spec: StudySpec) -> float | None:
-    """Push a few batches through the objective; return how long a trial may take, in s."""
-    trial_run = getattr(loaded.objective, "trial_run", None)
-    if trial_run is None:
-        try_fit(loaded.objective, loaded.dataset, spec.model or spec.objective)
-        return None
-    images_per_s = trial_run(loaded.dataset)
-    if not images_per_s:
-        return None
-    return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
 
 
 def create_row(storage: SlotStorage, name: str, direction: str) -> int:
