@@ -5,7 +5,7 @@ read, an empty cache, and as many cores as there are. Table (a): all call the sa
 only the harness differs. Table (b): each as its documentation advises, Keras's `fit` in float32,
 against `study run` as it comes. The clock has everything in it from the start of the command to its
 end. `holdout` is outside of it: the best configuration trained again and scored on other rows.
-With `--laps FILE` every lap is kept there as it ends, and the same command goes on from them.
+With `--kept FILE` the same command goes on from the laps that were run.
 
     python -m venv .venv-peers
     .venv-peers/bin/pip install -r requirements-peers.lock
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ import numpy as np
 import psutil
 
 from benchmarks.holdout import read_rows
+from benchmarks.kept import HELP, Kept
 from benchmarks.overhead import write_data
 from objectives.cnn import CNN_SPACE
 from objectives.kaggle import load_dataset
@@ -157,8 +159,8 @@ def write_job(way: str, seed: int, folder: Path, options: argparse.Namespace) ->
     return path
 
 
-def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> Lap:
-    """Run one peer once."""
+def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one peer once; return the attributes of its `Lap`."""
     with tempfile.TemporaryDirectory(prefix=f"race-{name}-", dir=options.folder) as made:
         folder = Path(made)
         job, log = write_job(way, seed, folder, options), folder / "log"
@@ -168,7 +170,7 @@ def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> Lap:
         values = {int(slot): value for slot, value in result_of(log).items()}
     slot = max(values, key=lambda one: (values[one], -one))
     held = holdout("same" if name == US else way, seed, slot, options)
-    return Lap(wall_s, cpu_s, peak_mib, values[slot], slot, len(values), held)
+    return asdict(Lap(wall_s, cpu_s, peak_mib, values[slot], slot, len(values), held))
 
 
 def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> float:
@@ -184,20 +186,14 @@ def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> floa
 
 
 def race(names: list[str], ways: list[str], options: argparse.Namespace) -> dict[str, Any]:
-    """Run the laps that are not there yet, seed by seed; return all, by way and peer."""
-    sizes = {"rows": options.rows, "trials": options.trials, "epochs": options.epochs}
-    kept = options.laps.read_text().splitlines() if options.laps and options.laps.exists() else []
-    there = {tuple(key): Lap(**lap) for *key, size, lap in map(json.loads, kept) if size == sizes}
+    """Run the laps that are not kept yet, seed by seed; return all, by way and peer."""
+    sizes = {key: getattr(options, key) for key in ("rows", "trials", "epochs", "no_augmentation")}
+    kept = Kept(options.kept, sizes)
     found: dict[str, dict[str, list[Lap]]] = {way: {name: [] for name in names} for way in ways}
     for seed in range(1, options.repeats + 1):
         for way, name in product(ways, names):
-            lap = there.get((way, name, seed)) or run_lap(name, way, seed, options)
-            found[way][name].append(lap)
-            line = json.dumps([way, name, seed, sizes, asdict(lap)])
-            print(line, flush=True)
-            if options.laps and (way, name, seed) not in there:
-                with options.laps.open("a") as file:
-                    file.write(f"{line}\n")
+            measure = partial(run_lap, name, way, seed, options)
+            found[way][name].append(Lap(**kept.get((way, name, seed), measure)))
     return found
 
 
@@ -260,7 +256,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="each draws other configurations")
     parser.add_argument("--peers", default=",".join(PEERS), help="some of the default")
     parser.add_argument("--ways", default=",".join(WAYS), help="same (a), own (b), or both")
-    parser.add_argument("--laps", type=Path, help="keep every lap there, and go on from it")
+    parser.add_argument("--kept", type=Path, help=HELP)
     parser.add_argument("--no-augmentation", action="store_true", help="for the peers in (b)")
     options = parser.parse_args()
     names, ways = options.peers.split(","), options.ways.split(",")

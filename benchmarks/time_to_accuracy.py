@@ -7,6 +7,8 @@ unchanged: float32, `model.fit` with its own validation split. Ours are points o
 space, by the objective that a search uses, without valid rows. `shifted` is what the average over
 five small shifts says, as a finalize uses it where it helps; that costs no training time.
 
+With `--kept FILE` the same command goes on from the trainings that are done.
+
     python benchmarks/time_to_accuracy.py --data DIR [--seeds 10]
 """
 
@@ -17,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.holdout import held_out
+from benchmarks.kept import HELP, Kept
 from objectives.base import FitOptions
 from objectives.cnn import CNN_SPACE, digits_cnn
 from objectives.kaggle import Dataset, Split, load_dataset
@@ -177,16 +181,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", choices=CONTENDERS, help="train one, print JSON")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help=HELP)
     given = parser.parse_args()
     if given.only:
         dataset, holdout = split(load_dataset(given.data))
         print(json.dumps(CONTENDERS[given.only].train(dataset, holdout, given.seed)))
         return
+    kept = Kept(given.kept, {"holdout": HOLDOUT_SEED, "threads": THREADS})
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for seed in range(given.seeds):
         for name in CONTENDERS:
-            found[name].append(run_child(given, name, seed))
-            print(f"seed {seed}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
+            measure = partial(run_child, given, name, seed)
+            found[name].append(kept.get((name, seed), measure))
     base_s = float(np.median([one["wall_s"] for one in found["convnet"]]))
     print("| training | median time | of the convnet's | accuracy, % (sd) | shifted, % (sd) | n |")
     print("|---|---|---|---|---|---|")
