@@ -40,6 +40,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.fixture
+def not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command starts without the framework, whatever other tests have loaded here."""
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+
+
 def printed(place: Place, code: str) -> Any:
     """Run Python code in the folder of a place; return what it printed."""
     command, folder = [sys.executable, "-c", code], place.folder
@@ -70,6 +76,7 @@ def test_network_that_does_not_work_is_one_line_and_plans_no_slot(place: Place) 
     assert "2 slots" in place.run(*words, "--space", "space.toml").err
 
 
+@pytest.mark.usefixtures("not_loaded")
 def test_its_process_ends_with_whatever_ends_the_creation() -> None:
     """Data with a fault, or Ctrl-C."""
     with pytest.raises(ZeroDivisionError), TryOut(Given(objective="digits-cnn")) as tryout:
@@ -85,6 +92,7 @@ def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
         time.sleep(POLL_S)
 
 
+@pytest.mark.usefixtures("not_loaded")
 def test_its_death_is_one_line(place: Place) -> None:
     """As that by the kernel, for memory."""
     objective = digits_cnn(FitOptions())
@@ -96,6 +104,7 @@ def test_its_death_is_one_line(place: Place) -> None:
             tryout.trial_s(loaded, spec, place.folder, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("not_loaded")
 def test_users_own_network_is_tried_out_where_its_file_is_loaded() -> None:
     """It has loaded the framework there."""
     assert TryOut(Given(model="mine.py:build")).process is None
