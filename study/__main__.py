@@ -21,6 +21,11 @@ def main() -> NoReturn:
     # One that replaced itself has held its signals back.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
+        if command == "worker":
+            from study.ready import await_orders, is_ready
+
+            if is_ready():
+                await_orders()
         from study.cli import main as run
 
         run()

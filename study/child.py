@@ -6,7 +6,6 @@ Decides what a worker is started with. When it is started again is decided in `l
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import BinaryIO
 from study.errors import StudyError
 from study.opening import OpenStudy
 from study.placing import Placing
+from study.ready import PROGRAM, Ready
 from study.workdir import WorkDir
 from study.workername import KEY, name_of, new_key
 
@@ -59,6 +59,9 @@ class Settings:
 class Child:
     """A worker process, which may be started several times.
 
+    Args:
+        ready: What becomes of it the first time, instead of a new process.
+
     Attributes:
         log: The file that has what it prints.
         n_deaths: Ends with an error since a worker of this run last ended a trial itself.
@@ -69,7 +72,14 @@ class Child:
         is_done: Whether it is not started again.
     """
 
-    def __init__(self, opened: OpenStudy, index: int, settings: Settings, stop_seen: str) -> None:
+    def __init__(
+        self,
+        opened: OpenStudy,
+        index: int,
+        settings: Settings,
+        stop_seen: str,
+        ready: Ready | None = None,
+    ) -> None:
         self.index = index
         self.log = settings.work.worker_log(index)
         self.n_deaths = self.n_barren = 0
@@ -78,6 +88,7 @@ class Child:
         self.start_at = 0.0
         self.is_done = False
         self._opened, self._settings, self._stop_seen = opened, settings, stop_seen
+        self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
         self._tail_from = 0
         self._shown_to: int | None = None
@@ -116,16 +127,13 @@ class Child:
         """Start the process."""
         opened, key = self._opened, new_key()
         environment = {
-            **os.environ,
             SUPERVISED: str(os.getpid()),
             STOP_SEEN: self._stop_seen,
             KEY: key,
             # By the environment, because a command line is readable by everybody on the machine.
             "STUDY_STORAGE": opened.storage.url,
         }
-        # -P: a study.py in the current folder must not be taken for this program.
-        command = [sys.executable, "-P", "-m", "study", "worker"]
-        command += ["--study", opened.name, *self._settings.arguments()]
+        command = [*PROGRAM, "worker", "--study", opened.name, *self._settings.arguments()]
         if opened.data_dir is not None:
             command += ["--data", str(opened.data_dir)]
         if opened.model is not None:
@@ -135,12 +143,14 @@ class Child:
         with self._open_log() as log:
             self._tail_from = log.tell()
             self._shown_to = self._tail_from if self._shown_to is None else self._shown_to
-            self._process = subprocess.Popen(
+            ready, self._ready = self._ready, None
+            made = ready and ready.become(command, environment, self.log)
+            self._process = made or subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env={**os.environ, **environment},
                 # A group of its own: Ctrl-C reaches the supervisor, which passes it on once.
                 start_new_session=True,
             )
@@ -173,11 +183,6 @@ class Child:
             log.seek(self._tail_from)
             lines = log.read().decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
-
-
-def how_it_ended(code: int) -> str:
-    """Return an exit code as a person reads it."""
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 class KernelKills:

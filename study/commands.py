@@ -6,9 +6,8 @@ TensorFlow, could be loaded.
 
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,6 +42,7 @@ from study.placing import Placing
 if TYPE_CHECKING:
     from study.child import Settings
     from study.opening import OpenStudy
+    from study.ready import Ready
     from study.spec import Given
 
 
@@ -75,7 +75,7 @@ def run_command(
     keep_to_cpu(placing)
     use_all_cores()
     view = View(quiet=quiet, verbose=verbose)
-    given = given_by(defining)
+    given, ready = given_by(defining), list["Ready"]()
     opened = create_or_resume(
         storage,
         study,
@@ -86,24 +86,19 @@ def run_command(
         wait_s=wait_s,
         finalizes=finalize,
         placing=placing,
+        ready=ready,
     )
-    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
-    ended = run_workers(opened, settings, view, finalizes=finalize)
+    told = (work_dir, recycle_after, drain_s, wait_s, placing)
+    settings = settings_for(opened, *told)
+    ended = run_workers(opened, settings, view, finalizes=finalize, ready=ready)
     if ended.was_asked:
         return ended.code
     if finalize:
         from study.finishing import finalize_after
 
-        settings_of = partial(
-            settings_for,
-            work_dir=work_dir,
-            recycle_after=recycle_after,
-            drain_s=drain_s,
-            wait_s=wait_s,
-            placing=placing,
-        )
-        how = {"out": out, "competition": competition, "quick": quick}
-        return finalize_after(opened, ended, view, budget_s, settings_of=settings_of, **how)
+        how: dict[str, Any] = {"out": out, "competition": competition, "quick": quick}
+        how["settings_of"] = lambda companion: settings_for(companion, *told)
+        return finalize_after(opened, ended, view, budget_s, **how)
     following = "trials" if opened.spec.data is None else "finalize"
     view.say(f"next: study {following} {_where(opened)}")
     return ended.code

@@ -40,6 +40,7 @@ from study.opening import (
 )
 from study.pinning import own_gpu, refuse_unseen
 from study.placing import Placing
+from study.ready import Ready
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
@@ -59,6 +60,7 @@ def create_or_resume(
     wait_s: float = 30.0,
     finalizes: bool = False,
     placing: Placing | None = None,
+    ready: list[Ready] | None = None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -69,6 +71,7 @@ def create_or_resume(
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
         placing: Where the study is to be worked on in this command; None: not here.
+        ready: Gets processes that have loaded the framework meanwhile and may become workers.
 
     Raises:
         StudyError: The study was created with something else than is given now, or cannot be
@@ -83,7 +86,8 @@ def create_or_resume(
         _refuse_finalize(existing.spec, finalizes)
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
-    with TryOut(given) as tryout:
+    n_slots = n_trials or DEFAULT_N_TRIALS
+    with TryOut(name, given, n_slots, None if ready is None else placing) as tryout:
         spec, loaded = define_study(name, data_dir, given)
         _refuse_finalize(spec, finalizes)
         gpu = None
@@ -92,16 +96,17 @@ def create_or_resume(
             gpu = own_gpu(spec, placing)
         for warning in getattr(loaded.dataset, "warnings", ()):
             say(f"warning: {warning}")
-        n_slots = n_trials or DEFAULT_N_TRIALS
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction)
         trial_s = tryout.trial_s(loaded, spec, data_dir, gpu)
-    plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
-    # Whoever planned first defined the study: another creator may have come in between.
-    opened = open_study(storage, name, data_dir)
-    refuse_difference(name, opened.spec, spec.to_json())
+        plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
+        # Whoever planned first defined the study: another creator may have come in between.
+        opened = open_study(storage, name, data_dir)
+        refuse_difference(name, opened.spec, spec.to_json())
+        if ready is not None:
+            ready += tryout.hand_over()
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
 

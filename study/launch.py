@@ -10,16 +10,17 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from storage import attrs
 from storage.errors import StorageError
 from storage.slots import Slots
 from study.atomic import make_folder
-from study.child import Child, KernelKills, Settings, how_it_ended
+from study.child import Child, KernelKills, Settings
 from study.logs import last_lines
 from study.opening import OpenStudy, Say
+from study.ready import Ready, how_it_ended
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Supervisor:
         stop_seen: Id of the newest stop order that is older than this run, or "none".
         say: Called with one line for what a user should know.
         verbose: Whether to say what the workers write to their logs, too.
+        ready: Processes that become workers when these are first started; more of them are ended.
 
     Attributes:
         last_words: Of the newest worker that died again and again without finishing a trial.
@@ -79,12 +81,16 @@ class Supervisor:
         say: Say,
         *,
         verbose: bool = False,
+        ready: Sequence[Ready] = (),
     ) -> None:
         make_folder(settings.work.root, "--work-dir")
         self._opened, self._say, self._verbose = opened, say, verbose
         self._work, self._drain_s = settings.work, settings.drain_s
         self._kill_at = math.inf
-        self._children = [Child(opened, i, settings, stop_seen) for i in range(n_workers)]
+        firsts = [*ready[:n_workers], *[None] * (n_workers - len(ready))]
+        self._children = [Child(opened, i, settings, stop_seen, r) for i, r in enumerate(firsts)]
+        for one in ready[n_workers:]:
+            one.end()
         self._kills = KernelKills()
         self._n_ended = 0
         self._draining = False

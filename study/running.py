@@ -8,6 +8,7 @@ worker leaves; the second ends all within two seconds.
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -24,6 +25,7 @@ from study.launch import PATIENCE_S, Look, Stop, Supervisor
 from study.opening import OpenStudy, keep_to_backend, read_spec
 from study.pace import eta_s
 from study.pinning import refuse_unseen, staff_of, why_taken
+from study.ready import Ready
 from study.seat import SeatFolder
 from study.signals import StopRequest
 from study.staff import Staff
@@ -69,12 +71,18 @@ class View:
 
 
 def run_workers(
-    opened: OpenStudy, settings: Settings, view: View, *, finalizes: bool = False
+    opened: OpenStudy,
+    settings: Settings,
+    view: View,
+    *,
+    finalizes: bool = False,
+    ready: Sequence[Ready] = (),
 ) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
 
     Args:
         finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
+        ready: Processes that may become its workers; none of them is left at the end.
 
     Returns:
         Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
@@ -84,9 +92,7 @@ def run_workers(
     """
     status = read_status(opened)
     if status.done:
-        view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
-        _say_end(status, view, shown=False)
-        return Ended(exit_code(status))
+        return _finished(opened, status, ready, view)
     n_open = status.n_slots - status.n_final
     keep_to_backend(opened.name, opened.spec)
     refuse_unseen(opened.spec, settings.placing)
@@ -97,7 +103,7 @@ def run_workers(
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
     supervisor = Supervisor(
-        opened, staff.n_workers, settings, stop_seen, watch.say, verbose=view.verbose
+        opened, staff.n_workers, settings, stop_seen, watch.say, verbose=view.verbose, ready=ready
     )
     stop = StopRequest(
         lambda: _end_late(supervisor, stop, settings.drain_s), lambda: _end_now(supervisor, stop)
@@ -119,14 +125,28 @@ def run_workers(
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, settings.work)
-    timeout_s = opened.spec.timeout_s
-    reserve_s = 0.0 if timeout_s is None else _reserve_s(timeout_s, last, finalizes)
-    is_over = timeout_s is not None and last.seen.used_s >= timeout_s - reserve_s
-    _say_end(last, view, shown=watch.is_live, is_over=is_over)
+    _say_end(last, view, shown=watch.is_live, is_over=_is_over(opened, last, finalizes))
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
     return Ended(exit_code(last) if last.done else 0, was_asked)
+
+
+def _finished(opened: OpenStudy, status: StudyStatus, ready: Sequence[Ready], view: View) -> Ended:
+    """Say that nothing is left to do, also for processes that wait for it."""
+    for one in ready:
+        one.end()
+    view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
+    _say_end(status, view, shown=False)
+    return Ended(exit_code(status))
+
+
+def _is_over(opened: OpenStudy, status: StudyStatus, finalizes: bool) -> bool:
+    """Whether the study's time is over."""
+    timeout_s = opened.spec.timeout_s
+    if timeout_s is None:
+        return False
+    return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
 
 
 def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:

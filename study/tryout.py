@@ -1,40 +1,53 @@
 """Whether a new study's objective works, seen in a few batches before its slots are planned.
 
-The default network gets a process of its own for that. Who creates a study or looks after workers
-needs the framework for nothing else: it takes seconds to load, which go by while the data are read,
-half a GB, and a part of a GPU, and nothing but the end of a process frees them.
+The default network gets a process of its own for that, and on a machine without GPUs as many as
+there will be workers, which they become. Who creates a study or looks after workers needs the
+framework for nothing else: it takes seconds to load, which go by while the data are read, half a
+GB, and a part of a GPU, and nothing but the end of a process frees them.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from objectives.cnn import KerasObjective
-from objectives.firstbatches import AT_ONCE, job_of, read_answer
+from objectives.firstbatches import job_of, read_answer
 from objectives.load import try_fit
-from study.child import how_it_ended
 from study.defining import DEFAULT_OBJECTIVE
-from study.errors import StudyError
-from study.gpu import VISIBLE, Gpu, ask_driver, gpus_of, seeing
+from study.gpu import VISIBLE, Gpu, seeing
 from study.opening import Loaded
+from study.placing import Placing
+from study.ready import AT_ONCE, WITH_A_JOB, Ready
 from study.spec import Given, StudySpec
+from study.staff import staff_for, this_machine
 
 
 class TryOut:
-    """Starts that process at once, if a study of such a command line needs it.
+    """Starts such processes at once, if a study of such a command line needs them.
 
     A file of the user's has loaded the framework here already, so it is tried out here. At the end
-    of the context the process is gone.
+    of the context the processes are gone, but for those that were handed over.
 
-    Attributes:
-        process: It; None where there is none.
+    Args:
+        name: Of the study.
+        n_slots: Of the study.
+        placing: Where it is to be worked on in this command; None: not here.
     """
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, name: str, given: Given, n_slots: int, placing: Placing | None) -> None:
+        self.ready: list[Ready] = []
+        self._stay = False
         is_built_in = given.model is None and given.objective in (None, DEFAULT_OBJECTIVE)
-        self.process = _start() if is_built_in and "keras" not in sys.modules else None
+        if not is_built_in or "keras" in sys.modules:
+            return
+        machine, threads = this_machine(), given.threads or 1
+        sizes: dict[str, Any] = {"threads": threads, "n_open": n_slots, "uses_gpus": True}
+        staff = staff_for(placing or Placing(), machine, **sizes)
+        self._stay = placing is not None and not staff.gpus
+        n = min(staff.n_workers, machine.cores) if self._stay else 1
+        how = WITH_A_JOB if staff.gpus else AT_ONCE
+        self.ready = [Ready(name, how) for _ in range(n)]
 
     def __enter__(self) -> Self:
         return self
@@ -45,9 +58,8 @@ class TryOut:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
+        for one in self.ready:
+            one.end()
 
     def trial_s(
         self, loaded: Loaded, spec: StudySpec, data_dir: Path | None, gpu: Gpu | None
@@ -61,10 +73,11 @@ class TryOut:
             ObjectiveError: It does not work.
             StudyError: The process died of it.
         """
-        process, objective = self.process, loaded.objective
-        if process is not None and data_dir is not None and isinstance(objective, KerasObjective):
+        objective = loaded.objective
+        if self.ready and data_dir is not None and isinstance(objective, KerasObjective):
             environment = {} if gpu is None else {VISIBLE: gpu.visible_as}
-            images_per_s = _ask(process, job_of(objective, data_dir, environment))
+            job = job_of(objective, data_dir, environment)
+            images_per_s: float | None = read_answer(self.ready[0].do(job))
         else:
             with seeing(gpu):
                 images_per_s = _try_here(loaded, spec)
@@ -72,22 +85,12 @@ class TryOut:
             return None
         return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
 
-
-def _start() -> subprocess.Popen[bytes]:
-    # -P: a study.py in the current folder must not be taken for this program.
-    command = [sys.executable, "-P", "-m", "objectives.firstbatches"]
-    if not gpus_of(ask_driver()):
-        command.append(AT_ONCE)
-    pipe = subprocess.PIPE
-    # A session of its own: who started it ends it, also on Ctrl-C.
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
-
-
-def _ask(process: subprocess.Popen[bytes], job: bytes) -> float | None:
-    said, _ = process.communicate(job)
-    if process.returncode:
-        raise StudyError(f"a first batch ended its process: {how_it_ended(process.returncode)}")
-    return read_answer(said)
+    def hand_over(self) -> list[Ready]:
+        """Return the processes that may become workers of the study."""
+        if not self._stay:
+            return []
+        handed, self.ready = self.ready, []
+        return handed
 
 
 def _try_here(loaded: Loaded, spec: StudySpec) -> float | None:

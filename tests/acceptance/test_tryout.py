@@ -1,4 +1,4 @@
-"""The first batches of the default network, which a process of their own trains."""
+"""The process in which the default network is tried out, and the worker that it becomes."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,8 @@ from objectives.base import FitOptions
 from objectives.cnn import digits_cnn
 from study.errors import StudyError
 from study.opening import Loaded
+from study.placing import Placing
+from study.ready import AT_ONCE, PROGRAM, Ready
 from study.spec import Given
 from study.tryout import TryOut
 from tests.acceptance.competition import SPACE, write_competition
@@ -33,11 +36,11 @@ print(json.dumps([told[attrs.TRIAL_S], [n for n in ("keras", "tensorflow") if n 
 """
 LEFT_ALONE = """
 import os, signal
-from study.spec import Given
-from study.tryout import TryOut
-print(TryOut(Given()).process.pid, flush=True)
+from study.ready import AT_ONCE, Ready
+print(Ready("s", AT_ONCE).process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+HERE = Placing(workers="2", cpu=True)
 
 
 @pytest.fixture
@@ -69,20 +72,32 @@ def test_network_that_does_not_work_is_one_line_and_plans_no_slot(place: Place) 
     (place.folder / "space.toml").write_text(SPACE)
     wild = SPACE.replace("low = 3e-3, high = 1e-2", "low = 1e30, high = 1e31")
     (place.folder / "wild.toml").write_text(wild)
-    words = ["create", "--data", "data", "--epochs", 1, "--n-trials", 2]
-    refused = place.run(*words, "--space", "wild.toml", code=1)
+    words = ["--data", "data", "--epochs", 1, "--n-trials", 2]
+    refused = place.run("run", *words, "--space", "wild.toml", code=1)
     assert refused.error.startswith("in a first batch, ")
     assert "'learning_rate': " in refused.error
-    assert "2 slots" in place.run(*words, "--space", "space.toml").err
+    assert "2 slots" in place.run("create", *words, "--space", "space.toml").err
 
 
 @pytest.mark.usefixtures("not_loaded")
-def test_its_process_ends_with_whatever_ends_the_creation() -> None:
+@pytest.mark.parametrize(("placing", "n"), [(None, 1), (HERE, 2)])
+def test_its_processes_end_with_whatever_ends_the_creation(placing: Placing | None, n: int) -> None:
     """Data with a fault, or Ctrl-C."""
-    with pytest.raises(ZeroDivisionError), TryOut(Given(objective="digits-cnn")) as tryout:
+    given = Given(objective="digits-cnn")
+    with pytest.raises(ZeroDivisionError), TryOut("s", given, 9, placing) as tryout:
         raise ZeroDivisionError
-    assert tryout.process is not None
-    assert tryout.process.returncode == -signal.SIGKILL
+    assert [one.process.returncode for one in tryout.ready] == [-signal.SIGKILL] * n
+
+
+@pytest.mark.usefixtures("not_loaded")
+def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None:
+    """There are as many as workers of a study that is worked on here, and no more than slots."""
+    for placing, n_slots, n in ((None, 9, 0), (HERE, 9, 2), (Placing(cpu=True), 1, 1)):
+        with TryOut("s", Given(), n_slots, placing) as tryout:
+            handed = tryout.hand_over()
+        assert [one.process.poll() for one in handed] == [None] * n
+        for one in handed:
+            one.end()
 
 
 def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
@@ -95,17 +110,34 @@ def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
 @pytest.mark.usefixtures("not_loaded")
 def test_its_death_is_one_line(place: Place) -> None:
     """As that by the kernel, for memory."""
-    objective = digits_cnn(FitOptions())
-    loaded, spec = Loaded(objective, SimpleNamespace()), SimpleNamespace()
-    with TryOut(Given()) as tryout:
-        assert tryout.process is not None
-        os.kill(tryout.process.pid, signal.SIGKILL)
+    loaded, spec = Loaded(digits_cnn(FitOptions()), SimpleNamespace()), SimpleNamespace()
+    with TryOut("s", Given(), 1, None) as tryout:
+        os.kill(tryout.ready[0].process.pid, signal.SIGKILL)
         with pytest.raises(StudyError, match="a first batch ended its process: signal SIGKILL"):
             tryout.trial_s(loaded, spec, place.folder, None)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("not_loaded")
+def test_it_becomes_what_its_command_says(tmp_path: Path) -> None:
+    """The rest of the command line, the variables and the log are those that it is told."""
+    log = tmp_path / "log"
+    command = [*PROGRAM, "worker", "--help"]
+    process = Ready("s", AT_ONCE).become(command, {"COLUMNS": "50", "NO_COLOR": "1"}, log)
+    assert process is not None
+    assert process.wait() == 0
+    lines = log.read_text("utf-8").splitlines()
+    assert any("study worker" in line for line in lines)
+    assert max(map(len, lines)) == 50
+
+
+def test_one_that_died_becomes_nothing(tmp_path: Path) -> None:
+    """A worker is started anew then."""
+    ready = Ready("s", AT_ONCE)
+    ready.process.kill()
+    ready.process.wait()
+    assert ready.become([*PROGRAM, "worker"], {}, tmp_path / "log") is None
+
+
 def test_users_own_network_is_tried_out_where_its_file_is_loaded() -> None:
     """It has loaded the framework there."""
-    assert TryOut(Given(model="mine.py:build")).process is None
-    assert TryOut(Given(objective="synthetic")).process is None
+    assert TryOut("s", Given(model="mine.py:build"), 9, HERE).ready == []
+    assert TryOut("s", Given(objective="synthetic"), 9, HERE).ready == []

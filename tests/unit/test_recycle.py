@@ -9,7 +9,8 @@ from typing import NoReturn
 import pytest
 
 from study import child, recycle
-from study.child import KernelKills, how_it_ended
+from study.child import KernelKills
+from study.ready import how_it_ended
 from study.recycle import Recycling, memory_bytes
 
 

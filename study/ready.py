@@ -1,0 +1,144 @@
+"""A process that loads the framework before it is known what it is to work on.
+
+It is started while a study is still being created, in time that would go by unused; tries out the
+first batches of the objective, if it is asked to; and becomes a worker when it is told the rest of
+its command line. Where nobody can tell it anything any more, it leaves.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from objectives.errors import ObjectiveError
+from study.errors import StudyError
+
+READY = "STUDY_READY"
+"""In its environment: whether to load the framework at once, or with the first job."""
+
+AT_ONCE, WITH_A_JOB = "at once", "with a job"
+PROGRAM = (sys.executable, "-P", "-m", "study")
+# -P: a study.py in the current folder must not be taken for this program.
+
+
+class Ready:
+    """Such a process, as whoever has started it sees it.
+
+    Args:
+        study: What it is to work on, for those who look at the processes of the machine.
+        how: `AT_ONCE`, or `WITH_A_JOB` where a job says what the framework may see.
+    """
+
+    def __init__(self, study: str, how: str) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [*PROGRAM, "worker", "--study", study],
+            stdin=pipe,
+            stdout=pipe,
+            env={**os.environ, READY: how},
+            # A session of its own: who started it ends it, also on Ctrl-C.
+            start_new_session=True,
+        )
+
+    def do(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return what `objectives.firstbatches.do` says of a job.
+
+        Raises:
+            StudyError: The process died of it.
+        """
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._tell({"job": job})
+        said = self.process.stdout.readline()
+        if not said:
+            how = how_it_ended(self.process.wait())
+            raise StudyError(f"a first batch ended its process: {how}")
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+    def become(
+        self, command: list[str], environment: dict[str, str], log: Path
+    ) -> subprocess.Popen[bytes] | None:
+        """Return the process, which from now on is what the command would have started.
+
+        Args:
+            command: Of a worker, as for `subprocess`.
+            environment: Variables beside those that it has.
+            log: The file that it prints to.
+
+        Returns:
+            None if it has died meanwhile.
+        """
+        try:
+            self._tell({"command": command, "environment": environment, "log": str(log)})
+        except BrokenPipeError:
+            self.end()
+            return None
+        self._close()
+        return self.process
+
+    def end(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def _close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def is_ready() -> bool:
+    """Whether this process was started to be told later what to do."""
+    return READY in os.environ
+
+
+def await_orders() -> None:
+    """Be such a process; return once it is a worker, with its own command line in place."""
+    from objectives.firstbatches import do, load_framework
+
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what else is printed is no answer
+    if os.environ.pop(READY) == AT_ONCE:
+        with contextlib.suppress(ObjectiveError):  # the job will find it as well
+            load_framework()
+    # Before a first training, which takes what is there for what stays.
+    importlib.import_module("study.working")
+    for line in sys.stdin.buffer:
+        order = json.loads(line)
+        if "job" not in order:
+            answers.close()
+            _become(order)
+            return
+        answers.write(json.dumps(do(order["job"])) + "\n")
+    os._exit(0)
+
+
+def _become(order: dict[str, Any]) -> None:
+    os.environ.update(order["environment"])
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for here, standard in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(here, standard)
+    os.close(log)
+    os.close(nothing)
+    # Also what a worker that replaces itself starts anew.
+    sys.orig_argv[:] = order["command"]
+    sys.argv[1:] = order["command"][len(PROGRAM) :]
+
+
+def how_it_ended(code: int) -> str:
+    """Return an exit code as a person reads it."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
