@@ -22,8 +22,8 @@ READY = "STUDY_READY"
 """In its environment: whether to load the framework at once, or with the first job."""
 
 AT_ONCE, WITH_A_JOB = "at once", "with a job"
-PROGRAM = (sys.executable, "-P", "-m", "study")
 # -P: a study.py in the current folder must not be taken for this program.
+PROGRAM = (sys.executable, "-P", "-m", "study")
 
 
 class Ready:

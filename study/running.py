@@ -93,10 +93,9 @@ def run_workers(
     status = read_status(opened)
     if status.done:
         return _finished(opened, status, ready, view)
-    n_open = status.n_slots - status.n_final
     keep_to_backend(opened.name, opened.spec)
     refuse_unseen(opened.spec, settings.placing)
-    staff = staff_of(opened.spec, settings.placing, n_open)
+    staff = staff_of(opened.spec, settings.placing, status.n_slots - status.n_final)
     _say_start(opened, status, staff, settings, view)
     settings = replace(settings, placing=settings.placing.of_one(staff.gpus, staff.per_gpu))
     look_for_marker(opened, settings.work, view.say)
@@ -125,7 +124,8 @@ def run_workers(
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, settings.work)
-    _say_end(last, view, shown=watch.is_live, is_over=_is_over(opened, last, finalizes))
+    is_over = _is_over(opened.spec.timeout_s, last, finalizes)
+    _say_end(last, view, shown=watch.is_live, is_over=is_over)
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
@@ -141,9 +141,8 @@ def _finished(opened: OpenStudy, status: StudyStatus, ready: Sequence[Ready], vi
     return Ended(exit_code(status))
 
 
-def _is_over(opened: OpenStudy, status: StudyStatus, finalizes: bool) -> bool:
-    """Whether the study's time is over."""
-    timeout_s = opened.spec.timeout_s
+def _is_over(timeout_s: float | None, status: StudyStatus, finalizes: bool) -> bool:
+    """Whether a study's time is over, but for what is the finalize's."""
     if timeout_s is None:
         return False
     return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
@@ -173,14 +172,13 @@ def _told_to_stop(
     """Return why the study's own state ends a run: a stop order, or its timeout."""
     if _stop_id(status) != stop_seen:
         return Stop("stopped", is_known=True)
-    used_s, timeout_s = status.seen.used_s, opened.spec.timeout_s
-    if timeout_s is None or used_s < timeout_s - _reserve_s(timeout_s, status, finalizes):
+    if not _is_over(opened.spec.timeout_s, status, finalizes):
         return None
     # It may have been raised since.
     timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
-    reserve_s = _reserve_s(timeout_s, status, finalizes)
-    if used_s < timeout_s - reserve_s:
+    if not _is_over(timeout_s, status, finalizes):
         return None
+    reserve_s = _reserve_s(timeout_s, status, finalizes)
     kept = f" but for {reserve_s:.0f} s, which are the finalize's" if finalizes else ""
     return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not finalizes)
 

@@ -15,7 +15,7 @@ from study.placing import AUTO, Placing
 CONTEXT_MB = 700
 """What a process takes of a card beside what its framework counts: context, libraries."""
 
-SUPERVISOR_MB = 1000  # it tries the objective out, and keeps a context
+SUPERVISOR_MB = 1000  # it tries a model of the user's out, and keeps a context
 LEAST_MB = 1024  # of a worker; less is no room for a batch and cuDNN's workspace
 AUTO_MB = 4096  # of a worker under `--workers-per-gpu auto`
 MOST_PER_GPU = 8  # under `auto`

@@ -41,9 +41,8 @@ class TryOut:
         is_built_in = given.model is None and given.objective in (None, DEFAULT_OBJECTIVE)
         if not is_built_in or "keras" in sys.modules:
             return
-        machine, threads = this_machine(), given.threads or 1
-        sizes: dict[str, Any] = {"threads": threads, "n_open": n_slots, "uses_gpus": True}
-        staff = staff_for(placing or Placing(), machine, **sizes)
+        machine, where, threads = this_machine(), placing or Placing(), given.threads or 1
+        staff = staff_for(where, machine, threads=threads, n_open=n_slots, uses_gpus=True)
         self._stay = placing is not None and not staff.gpus
         n = min(staff.n_workers, machine.cores) if self._stay else 1
         how = WITH_A_JOB if staff.gpus else AT_ONCE

@@ -3,12 +3,10 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -49,19 +47,10 @@ def not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "keras", raising=False)
 
 
-def printed(place: Place, code: str) -> Any:
-    """Run Python code in the folder of a place; return what it printed."""
-    command, folder = [sys.executable, "-c", code], place.folder
-    done = subprocess.run(
-        command, cwd=folder, env=place.environment, stdout=subprocess.PIPE, check=False
-    )
-    return json.loads(done.stdout)
-
-
 def test_who_creates_a_study_does_not_load_the_framework(place: Place) -> None:
     """And knows how long a trial may take."""
     write_competition(place.folder / "data")
-    trial_s, loaded = printed(place, CREATE)
+    trial_s, loaded = json.loads(place.run(python=("-c", CREATE)).out)
     assert trial_s > 0
     assert loaded == []
 
@@ -102,7 +91,7 @@ def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None
 
 def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
     """Who started it was killed."""
-    pid = printed(place, LEFT_ALONE)
+    pid = int(place.run(python=("-c", LEFT_ALONE), code=-signal.SIGKILL).out)
     while is_alive(pid):
         time.sleep(POLL_S)
 
