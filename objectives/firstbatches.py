@@ -13,6 +13,7 @@ from objectives.backend import on_tensorflow
 from objectives.base import FitOptions
 from objectives.cnn import KerasObjective, build_cnn
 from objectives.errors import ObjectiveError
+from objectives.lateimport import without_pandas
 from objectives.runtime import quiet_import
 from objectives.space import SearchSpace
 
@@ -59,5 +60,5 @@ def read_answer(answer: dict[str, Any]) -> float:
 def load_framework() -> None:
     """Import what can be imported before options or devices are known: TensorFlow."""
     if on_tensorflow():
-        with quiet_import():
+        with quiet_import(), without_pandas():
             import keras  # noqa: F401

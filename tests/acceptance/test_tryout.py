@@ -38,6 +38,14 @@ from study.ready import AT_ONCE, Ready
 print(Ready("s", AT_ONCE).process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+LOADED = """
+import sys
+from objectives.firstbatches import load_framework
+load_framework()
+print(sorted({"tensorflow", "pandas"} & set(sys.modules)))
+import pandas
+print(pandas.Series([7]).sum())
+"""
 HERE = Placing(workers="2", cpu=True)
 
 
@@ -66,6 +74,11 @@ def test_network_that_does_not_work_is_one_line_and_plans_no_slot(place: Place) 
     assert refused.error.startswith("in a first batch, ")
     assert "'learning_rate': " in refused.error
     assert "2 slots" in place.run("create", *words, "--space", "space.toml").err
+
+
+def test_pandas_is_not_loaded_with_the_framework(place: Place) -> None:
+    """It would take half a second and 30 MiB of each worker; who wants it there may have it."""
+    assert place.run(python=("-c", LOADED)).out.splitlines() == ["['tensorflow']", "7"]
 
 
 @pytest.mark.usefixtures("not_loaded")
