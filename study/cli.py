@@ -8,7 +8,8 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -27,6 +28,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        print(f"study {version('slot-study')}")
+    except PackageNotFoundError:  # run from its sources
+        print("study, not installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before any command; all of it is done by its callback."""
 
 
 def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:

@@ -1,13 +1,15 @@
 """How what a database's driver raised becomes a line for the user."""
 
 import sqlite3
+from importlib.metadata import version
 
 import pytest
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
 
 from storage.errors import StorageBrokenError, StorageUnavailableError
-from study.cli import as_storage_error, is_known
+from study.cli import app, as_storage_error, is_known
 
 GONE = OperationalError("COMMIT", {}, Exception("(2006) the server has gone away\nand more"))
 
@@ -43,3 +45,9 @@ def test_broken_database_comes_with_what_mends_it() -> None:
 def test_other_errors_stay_what_they_are(error: Exception) -> None:
     """A mistake of the program is not blamed on the database: it ends in its traceback."""
     assert as_storage_error(error) is None
+
+
+def test_version_is_that_of_the_package() -> None:
+    """And nothing else is said."""
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"study {version('slot-study')}\n")
