@@ -45,15 +45,18 @@ class Ready:
             start_new_session=True,
         )
 
-    def do(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Return what `objectives.firstbatches.do` says of a job.
+    def ask(self, job: dict[str, Any]) -> None:
+        """Let it do a job of `objectives.firstbatches`, and do not wait for that."""
+        with contextlib.suppress(BrokenPipeError):  # its answer will tell
+            self._tell({"job": job})
+
+    def answer(self) -> dict[str, Any]:
+        """Return what `objectives.firstbatches.do` says of the job that it was asked for.
 
         Raises:
             StudyError: The process died of it.
         """
         assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._tell({"job": job})
         said = self.process.stdout.readline()
         if not said:
             how = how_it_ended(self.process.wait())

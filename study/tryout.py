@@ -65,6 +65,9 @@ class TryOut:
     ) -> float | None:
         """Push a few batches through the objective; return how long a trial may take, in s.
 
+        All processes do so at once: they are as fast as they will be beside each other, and what a
+        process's first training takes longer is behind them when they become workers.
+
         Args:
             gpu: The one to do that on; None: whatever is visible.
 
@@ -76,7 +79,9 @@ class TryOut:
         if self.ready and data_dir is not None and isinstance(objective, KerasObjective):
             environment = {} if gpu is None else {VISIBLE: gpu.visible_as}
             job = job_of(objective, data_dir, environment)
-            images_per_s: float | None = read_answer(self.ready[0].do(job))
+            for one in self.ready:
+                one.ask(job)
+            images_per_s: float | None = min(read_answer(one.answer()) for one in self.ready)
         else:
             with seeing(gpu):
                 images_per_s = _try_here(loaded, spec)

@@ -110,13 +110,16 @@ def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
 
 
 @pytest.mark.usefixtures("not_loaded")
-def test_its_death_is_one_line(place: Place) -> None:
-    """As that by the kernel, for memory."""
-    loaded, spec = Loaded(digits_cnn(FitOptions()), SimpleNamespace()), SimpleNamespace()
-    with TryOut("s", Given(), 1, None) as tryout:
-        os.kill(tryout.ready[0].process.pid, signal.SIGKILL)
+@pytest.mark.parametrize("which", [0, 1])
+def test_death_of_one_is_one_line(place: Place, which: int) -> None:
+    """As that by the kernel, for memory; each of them tries the network out."""
+    write_competition(place.folder / "data")
+    objective = digits_cnn(FitOptions(epochs=1))
+    loaded, spec = Loaded(objective, SimpleNamespace()), SimpleNamespace()
+    with TryOut("s", Given(), 9, HERE) as tryout:
+        os.kill(tryout.ready[which].process.pid, signal.SIGKILL)
         with pytest.raises(StudyError, match="a first batch ended its process: signal SIGKILL"):
-            tryout.trial_s(loaded, spec, place.folder, None)  # type: ignore[arg-type]
+            tryout.trial_s(loaded, spec, place.folder / "data", None)  # type: ignore[arg-type]
 
 
 def test_it_becomes_what_its_command_says(tmp_path: Path) -> None:
