@@ -5,6 +5,7 @@ read, an empty cache, and as many cores as there are. Table (a): all call the sa
 only the harness differs. Table (b): each as its documentation advises, Keras's `fit` in float32,
 against `study run` as it comes. The clock has everything in it from the start of the command to its
 end. `holdout` is outside of it: the best configuration trained again and scored on other rows.
+A tool that ends with an error is started again, which its table counts (`broken`).
 With `--kept FILE` the same command goes on from the laps that were run.
 
     python -m venv .venv-peers
@@ -45,6 +46,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(__file__).with_suffix("")
 MARK = "RESULT "
 SAMPLE_S = 0.25
+TRIES = 5
 HELD_OUT = 8_000
 US = "study"
 PEERS = {
@@ -69,6 +71,7 @@ class Lap:
         slot: Its configuration.
         n_trials: Values that came out.
         holdout: Accuracy of that configuration, trained again, on rows that nobody has seen.
+        n_broken: Runs before this one that ended with an error; nothing else is known of them.
     """
 
     wall_s: float
@@ -78,6 +81,11 @@ class Lap:
     slot: int
     n_trials: int
     holdout: float
+    n_broken: int = 0
+
+
+class BrokenRunError(Exception):
+    """A peer's command ended with an error."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -108,7 +116,7 @@ def watched(command: list[str], env: dict[str, str], log: Path) -> tuple[float, 
             raise
     wall_s, after = time.monotonic() - started, os.times()
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-4000:]}")
+        raise BrokenRunError(f"{' '.join(command)} failed:\n{log.read_text()[-4000:]}")
     # Some processes are nobody's children in the end: those are known from the samples alone.
     waited_s = sum(after[2:4]) - sum(before[2:4])
     return wall_s, max(waited_s, sum(spent.values())), peak / 2**20
@@ -160,7 +168,17 @@ def write_job(way: str, seed: int, folder: Path, options: argparse.Namespace) ->
 
 
 def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one peer once; return the attributes of its `Lap`."""
+    """Run one peer until it comes through; return the attributes of its `Lap`."""
+    for n_broken in range(TRIES):
+        try:
+            return {**run_once(name, way, seed, options), "n_broken": n_broken}
+        except BrokenRunError as error:
+            print(error, file=sys.stderr, flush=True)
+    raise SystemExit(f"{name} broke {TRIES} times")
+
+
+def run_once(name: str, way: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one peer once; return the attributes of its `Lap` but for those of other runs."""
     with tempfile.TemporaryDirectory(prefix=f"race-{name}-", dir=options.folder) as made:
         folder = Path(made)
         job, log = write_job(way, seed, folder, options), folder / "log"
@@ -225,9 +243,10 @@ def print_table(way: str, laps: dict[str, list[Lap]]) -> None:
     """Print the medians of one way."""
     print(f"\n{WAYS[way]}\n")
     print(
-        "| tool | trials | wall | of `study run`'s | CPU | peak memory | best value | holdout | n |"
+        "| tool | trials | wall | of `study run`'s | CPU | peak memory | best value | holdout "
+        "| broken | n |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name, own in laps.items():
         median = {
             key: statistics.median(getattr(lap, key) for lap in own)
@@ -241,7 +260,7 @@ def print_table(way: str, laps: dict[str, list[Lap]]) -> None:
         print(
             f"| {PEERS[name][1]} | {median['n_trials']:.0f} | {median['wall_s']:.1f} s | {ratio} | "
             f"{median['cpu_s']:.0f} s | {median['peak_mib']:,.0f} MiB | {median['best']:.4f} | "
-            f"{median['holdout']:.4f} | {len(own)} |",
+            f"{median['holdout']:.4f} | {sum(lap.n_broken for lap in own)} | {len(own)} |",
             flush=True,
         )
 
