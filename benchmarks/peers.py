@@ -88,10 +88,12 @@ class BrokenRunError(Exception):
     """A peer's command ended with an error."""
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(way: str, folder: Path) -> dict[str, str]:
     """Return what every peer is started with: imports, and an empty cache."""
     paths = f"{ROOT}{os.pathsep}{SCRIPTS}"
     keras = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if way == "same":  # a peer may load TensorFlow before that training can choose its kernels
+        keras["TF_ENABLE_ONEDNN_OPTS"] = "1"
     return {**os.environ, **keras, "PYTHONPATH": paths, "STUDY_CACHE": str(folder / "cache")}
 
 
@@ -184,7 +186,7 @@ def run_once(name: str, way: str, seed: int, options: argparse.Namespace) -> dic
         job, log = write_job(way, seed, folder, options), folder / "log"
         further = [str(seed)] if name == US else []
         command = [sys.executable, str(SCRIPTS / PEERS[name][0]), str(job), *further]
-        wall_s, cpu_s, peak_mib = watched(command, environment(folder), log)
+        wall_s, cpu_s, peak_mib = watched(command, environment(way, folder), log)
         values = {int(slot): value for slot, value in result_of(log).items()}
     slot = max(values, key=lambda one: (values[one], -one))
     held = holdout("same" if name == US else way, seed, slot, options)
@@ -198,7 +200,7 @@ def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> floa
             folder = Path(made)
             job, log = write_job(way, seed, folder, options), folder / "log"
             command = [sys.executable, str(SCRIPTS / "retrain.py"), str(job), str(slot)]
-            watched(command, environment(folder), log)
+            watched(command, environment(way, folder), log)
             options.known[way, seed, slot] = float(result_of(log))
     return options.known[way, seed, slot]
 
