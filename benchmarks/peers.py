@@ -39,6 +39,7 @@ from benchmarks.kept import HELP, Kept
 from benchmarks.overhead import write_data
 from objectives.cnn import CNN_SPACE
 from objectives.kaggle import load_dataset
+from objectives.runtime import KERNELS
 from objectives.splits import VALID_SHARE
 from study.sampler import draw_params, training_seed
 
@@ -81,11 +82,11 @@ class Lap:
     slot: int
     n_trials: int
     holdout: float
-    n_broken: int = 0
+    n_broken: int
 
 
-class BrokenRunError(Exception):
-    """A peer's command ended with an error."""
+class BrokenRunError(SystemExit):
+    """A command ended with an error, which ends the race unless it is a peer's."""
 
 
 def environment(way: str, folder: Path) -> dict[str, str]:
@@ -93,7 +94,7 @@ def environment(way: str, folder: Path) -> dict[str, str]:
     paths = f"{ROOT}{os.pathsep}{SCRIPTS}"
     keras = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     if way == "same":  # a peer may load TensorFlow before that training can choose its kernels
-        keras["TF_ENABLE_ONEDNN_OPTS"] = "1"
+        keras |= KERNELS
     return {**os.environ, **keras, "PYTHONPATH": paths, "STUDY_CACHE": str(folder / "cache")}
 
 
@@ -173,24 +174,27 @@ def run_lap(name: str, way: str, seed: int, options: argparse.Namespace) -> dict
     """Run one peer until it comes through; return the attributes of its `Lap`."""
     for n_broken in range(TRIES):
         try:
-            return {**run_once(name, way, seed, options), "n_broken": n_broken}
+            measured, values = run_once(name, way, seed, options)
         except BrokenRunError as error:
             print(error, file=sys.stderr, flush=True)
+            continue
+        slot = max(values, key=lambda one: (values[one], -one))
+        held = holdout("same" if name == US else way, seed, slot, options)
+        return asdict(Lap(*measured, values[slot], slot, len(values), held, n_broken))
     raise SystemExit(f"{name} broke {TRIES} times")
 
 
-def run_once(name: str, way: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one peer once; return the attributes of its `Lap` but for those of other runs."""
+def run_once(
+    name: str, way: str, seed: int, options: argparse.Namespace
+) -> tuple[tuple[float, float, float], dict[int, float]]:
+    """Run one peer once; return what `watched` does, and the value of each slot."""
     with tempfile.TemporaryDirectory(prefix=f"race-{name}-", dir=options.folder) as made:
         folder = Path(made)
         job, log = write_job(way, seed, folder, options), folder / "log"
         further = [str(seed)] if name == US else []
         command = [sys.executable, str(SCRIPTS / PEERS[name][0]), str(job), *further]
-        wall_s, cpu_s, peak_mib = watched(command, environment(way, folder), log)
-        values = {int(slot): value for slot, value in result_of(log).items()}
-    slot = max(values, key=lambda one: (values[one], -one))
-    held = holdout("same" if name == US else way, seed, slot, options)
-    return asdict(Lap(wall_s, cpu_s, peak_mib, values[slot], slot, len(values), held))
+        measured = watched(command, environment(way, folder), log)
+        return measured, {int(slot): value for slot, value in result_of(log).items()}
 
 
 def holdout(way: str, seed: int, slot: int, options: argparse.Namespace) -> float:

@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 }
 # TensorFlow takes oneDNN's kernels by itself on the newest CPUs alone. With AVX2 they train about
 # 1.6 times as many images a second. Not a default: other kernels give other bits.
-_KERNELS = {"TF_ENABLE_ONEDNN_OPTS": "1"} if platform.machine() in ("x86_64", "AMD64") else {}
+KERNELS = {"TF_ENABLE_ONEDNN_OPTS": "1"} if platform.machine() in ("x86_64", "AMD64") else {}
 # Lines of absl's log of severity I and W, and the one that announces them.
 _NOISE = re.compile(
     rb"WARNING: All log messages before|[IW]\d{4} |\d{4}-\d\d-\d\d .{8,20}: [IW] |\s*$"
@@ -177,7 +177,7 @@ def quiet_import() -> Iterator[None]:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    os.environ.update(_KERNELS)
+    os.environ.update(KERNELS)
     # Importing Keras writes its settings: into our cache and not into the user's home.
     os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
     import_late()

@@ -8,7 +8,6 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -33,10 +32,10 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    try:
-        print(f"study {version('slot-study')}")
-    except PackageNotFoundError:  # run from its sources
-        print("study, not installed")
+    from study.environment import read_versions
+
+    found = read_versions().get("slot-study")
+    print(f"study {found}" if found else "study, not installed")  # as where sources are run
     raise typer.Exit
 
 

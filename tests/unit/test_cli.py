@@ -1,4 +1,4 @@
-"""How what a database's driver raised becomes a line for the user."""
+"""What the command line says by itself: its version, and what a database's driver raised."""
 
 import sqlite3
 from importlib.metadata import version
