@@ -42,7 +42,6 @@ from study.placing import Placing
 if TYPE_CHECKING:
     from study.child import Settings
     from study.opening import OpenStudy
-    from study.ready import Ready
     from study.spec import Given
 
 
@@ -69,27 +68,30 @@ def run_command(
     defining: Defining,
 ) -> int:
     """Check the data, create or resume the study, work on it here, show progress."""
-    from study.creating import create_or_resume
-    from study.running import View, run_workers
+    from study.crew import Crew
 
     keep_to_cpu(placing)
-    use_all_cores()
-    view = View(quiet=quiet, verbose=verbose)
-    given, ready = given_by(defining), list["Ready"]()
-    opened = create_or_resume(
-        storage,
-        study,
-        data,
-        defining.n_trials,
-        given,
-        view.say,
-        wait_s=wait_s,
-        finalizes=finalize,
-        placing=placing,
-        ready=ready,
-    )
-    told = (work_dir, recycle_after, drain_s, wait_s, placing)
-    settings = settings_for(opened, *told)
+    with Crew(study, defining, defining.n_trials, placing) as crew:
+        from study.creating import create_or_resume
+        from study.running import View, run_workers
+
+        use_all_cores()
+        view = View(quiet=quiet, verbose=verbose)
+        opened = create_or_resume(
+            storage,
+            study,
+            data,
+            defining.n_trials,
+            given_by(defining),
+            view.say,
+            wait_s=wait_s,
+            finalizes=finalize,
+            placing=placing,
+            crew=crew,
+        )
+        told = (work_dir, recycle_after, drain_s, wait_s, placing)
+        settings = settings_for(opened, *told)
+        ready = crew.hand_over()
     ended = run_workers(opened, settings, view, finalizes=finalize, ready=ready)
     if ended.was_asked:
         return ended.code
@@ -115,14 +117,23 @@ def create_command(
     defining: Defining,
 ) -> int:
     """Create the study with its slots, and start no worker."""
-    from study.creating import create_or_resume
-    from study.running import View
+    from study.crew import Crew
 
-    view = View(quiet=quiet)
-    given = given_by(defining)
-    opened = create_or_resume(
-        storage, study, data, defining.n_trials, given, view.say, wait_s=wait_s
-    )
+    with Crew(study, defining, defining.n_trials) as crew:
+        from study.creating import create_or_resume
+        from study.running import View
+
+        view = View(quiet=quiet)
+        opened = create_or_resume(
+            storage,
+            study,
+            data,
+            defining.n_trials,
+            given_by(defining),
+            view.say,
+            wait_s=wait_s,
+            crew=crew,
+        )
     view.say(f"next: study worker {_where(opened)}")
     return 0
 

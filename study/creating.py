@@ -10,6 +10,7 @@ import secrets
 import shlex
 import socket
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
+from objectives.backend import backend_name
 from objectives.base import FitOptions
 from objectives.space import SearchSpace
 from storage import attrs
@@ -25,6 +27,7 @@ from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import Registry
 from storage.slots import Slots
+from study.crew import DEFAULT_N_TRIALS, DEFAULT_OBJECTIVE, Crew
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
@@ -40,13 +43,10 @@ from study.opening import (
 )
 from study.pinning import own_gpu, refuse_unseen
 from study.placing import Placing
-from study.ready import Ready
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
-from study.tryout import TryOut
-
-DEFAULT_N_TRIALS = 30
+from study.tryout import expected_trial_s
 
 
 def create_or_resume(
@@ -60,7 +60,7 @@ def create_or_resume(
     wait_s: float = 30.0,
     finalizes: bool = False,
     placing: Placing | None = None,
-    ready: list[Ready] | None = None,
+    crew: Crew | None = None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -71,7 +71,7 @@ def create_or_resume(
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
         placing: Where the study is to be worked on in this command; None: not here.
-        ready: Gets processes that have loaded the framework meanwhile and may become workers.
+        crew: Processes that may become workers; where the study has none for them, they are ended.
 
     Raises:
         StudyError: The study was created with something else than is given now, or cannot be
@@ -84,10 +84,12 @@ def create_or_resume(
     existing = _existing(storage_url, name, wait_s)
     if existing is not None:
         _refuse_finalize(existing.spec, finalizes)
+        if crew is not None and not _has_use_for_crew(existing.spec):
+            crew.dismiss()
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
     n_slots = n_trials or DEFAULT_N_TRIALS
-    with TryOut(name, given, n_slots, None if ready is None else placing) as tryout:
+    with Crew(name, given, n_slots) if crew is None else nullcontext(crew) as crew:
         spec, loaded = define_study(name, data_dir, given)
         _refuse_finalize(spec, finalizes)
         gpu = None
@@ -100,15 +102,19 @@ def create_or_resume(
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction)
-        trial_s = tryout.trial_s(loaded, spec, data_dir, gpu)
+        trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
         opened = open_study(storage, name, data_dir)
         refuse_difference(name, opened.spec, spec.to_json())
-        if ready is not None:
-            ready += tryout.hand_over()
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
+
+
+def _has_use_for_crew(spec: StudySpec) -> bool:
+    """Whether the workers of a study that is there may be processes with the framework of here."""
+    is_built_in = spec.model is None and spec.objective == DEFAULT_OBJECTIVE
+    return is_built_in and spec.backend == backend_name()
 
 
 def plan_defined(

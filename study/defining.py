@@ -13,12 +13,12 @@ from objectives.backend import backend_name
 from objectives.base import FitOptions, Objective
 from objectives.load import load_objective, source_fingerprint
 from objectives.space import SearchSpace
+from study.crew import DEFAULT_OBJECTIVE
 from study.errors import StudyError
 from study.opening import Loaded, absolute, fingerprint_of, load_data
 from study.sampler import SpaceExhausted, plan_redraws
 from study.spec import Given, StudySpec, check_lease
 
-DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_EPOCHS = 10
 
 

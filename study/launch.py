@@ -150,8 +150,8 @@ class Supervisor:
         if (stop is not None or is_done) and not self._draining:
             if stop is not None:
                 self._say(f"{stop.why}: the epochs in progress end, their slots are released")
-                if not stop.is_known:
-                    self.send(signal.SIGTERM)
+            if stop is None or not stop.is_known:
+                self.send(signal.SIGTERM)  # where all is done, to those that wait for more
             self._draining = True
             self._kill_at = time.monotonic() + self._drain_s + PATIENCE_S
         if time.monotonic() > self._kill_at:  # frozen, or stuck in the kernel

@@ -1,8 +1,8 @@
 """A process that loads the framework before it is known what it is to work on.
 
-It is started while a study is still being created, in time that would go by unused; tries out the
-first batches of the objective, if it is asked to; and becomes a worker when it is told the rest of
-its command line. Where nobody can tell it anything any more, it leaves.
+It is started while a study is still being created or opened, in time that would go by unused; tries
+out the first batches of the objective, if it is asked to; and becomes a worker when it is told the
+rest of its command line. Where nobody can tell it anything any more, it leaves.
 """
 
 import contextlib
@@ -30,14 +30,15 @@ class Ready:
     """Such a process, as whoever has started it sees it.
 
     Args:
-        study: What it is to work on, for those who look at the processes of the machine.
+        study: What it is to work on, for those who look at the processes of the machine, if known.
         how: `AT_ONCE`, or `WITH_A_JOB` where a job says what the framework may see.
     """
 
-    def __init__(self, study: str, how: str) -> None:
+    def __init__(self, study: str | None, how: str) -> None:
         pipe = subprocess.PIPE
+        named = [] if study is None else ["--study", study]
         self.process = subprocess.Popen(
-            [*PROGRAM, "worker", "--study", study],
+            [*PROGRAM, "worker", *named],
             stdin=pipe,
             stdout=pipe,
             env={**os.environ, READY: how},

@@ -12,12 +12,13 @@ import pytest
 
 from objectives.base import FitOptions
 from objectives.cnn import digits_cnn
+from study.crew import Crew
 from study.errors import StudyError
 from study.opening import Loaded
 from study.placing import Placing
 from study.ready import AT_ONCE, PROGRAM, Ready
 from study.spec import Given
-from study.tryout import TryOut
+from study.tryout import expected_trial_s
 from tests.acceptance.competition import SPACE, write_competition
 from tests.acceptance.processes import POLL_S, Place, is_alive
 
@@ -85,18 +86,19 @@ def test_pandas_is_not_loaded_with_the_framework(place: Place) -> None:
 @pytest.mark.parametrize(("placing", "n"), [(None, 1), (HERE, 2)])
 def test_its_processes_end_with_whatever_ends_the_creation(placing: Placing | None, n: int) -> None:
     """Data with a fault, or Ctrl-C."""
-    given = Given(objective="digits-cnn")
-    with pytest.raises(ZeroDivisionError), TryOut("s", given, 9, placing) as tryout:
+    crew = Crew("s", Given(objective="digits-cnn"), 9, placing)
+    ready = list(crew.ready)
+    with pytest.raises(ZeroDivisionError), crew:
         raise ZeroDivisionError
-    assert [one.process.returncode for one in tryout.ready] == [-signal.SIGKILL] * n
+    assert [one.process.returncode for one in ready] == [-signal.SIGKILL] * n
 
 
 @pytest.mark.usefixtures("not_loaded")
 def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None:
     """There are as many as workers of a study that is worked on here, and no more than slots."""
     for placing, n_slots, n in ((None, 9, 0), (HERE, 9, 2), (Placing(cpu=True), 1, 1)):
-        with TryOut("s", Given(), n_slots, placing) as tryout:
-            handed = tryout.hand_over()
+        with Crew("s", Given(), n_slots, placing) as crew:
+            handed = crew.hand_over()
         assert [one.process.poll() for one in handed] == [None] * n
         for one in handed:
             one.end()
@@ -113,13 +115,14 @@ def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_death_of_one_is_one_line(place: Place, which: int) -> None:
     """As that by the kernel, for memory; each of them tries the network out."""
-    write_competition(place.folder / "data")
+    data = place.folder / "data"
+    write_competition(data)
     objective = digits_cnn(FitOptions(epochs=1))
     loaded, spec = Loaded(objective, SimpleNamespace()), SimpleNamespace()
-    with TryOut("s", Given(), 9, HERE) as tryout:
-        os.kill(tryout.ready[which].process.pid, signal.SIGKILL)
+    with Crew("s", Given(), 9, HERE) as crew:
+        os.kill(crew.ready[which].process.pid, signal.SIGKILL)
         with pytest.raises(StudyError, match="a first batch ended its process: signal SIGKILL"):
-            tryout.trial_s(loaded, spec, place.folder / "data", None)  # type: ignore[arg-type]
+            expected_trial_s(crew.ready, loaded, spec, data, None)  # type: ignore[arg-type]
 
 
 def test_it_becomes_what_its_command_says(tmp_path: Path) -> None:
@@ -144,5 +147,5 @@ def test_one_that_died_becomes_nothing(tmp_path: Path) -> None:
 
 def test_users_own_network_is_tried_out_where_its_file_is_loaded() -> None:
     """It has loaded the framework there."""
-    assert TryOut("s", Given(model="mine.py:build"), 9, HERE).ready == []
-    assert TryOut("s", Given(objective="synthetic"), 9, HERE).ready == []
+    assert Crew("s", Given(model="mine.py:build"), 9, HERE).ready == []
+    assert Crew("s", Given(objective="synthetic"), 9, HERE).ready == []

@@ -1,0 +1,87 @@
+"""Processes that load the framework while a study is created or opened, and become its workers.
+
+They are started before it is known whether the study is there already: what creating takes is
+imported meanwhile. So importing this file loads next to nothing. The default network alone gets
+them: a user's own file loads the framework where it is read.
+"""
+
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+from study.placing import Placing
+from study.ready import AT_ONCE, WITH_A_JOB, Ready
+from study.staff import staff_for, this_machine
+
+DEFAULT_OBJECTIVE = "digits-cnn"
+DEFAULT_N_TRIALS = 30
+
+
+class Asked(Protocol):
+    """What a command line says of a study, as far as a crew depends on it; None: nothing."""
+
+    @property
+    def objective(self) -> str | None: ...
+
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def threads(self) -> int | None: ...
+
+
+class Crew:
+    """On a machine without GPUs as many processes as there will be workers, else one.
+
+    At the end of the context they are gone, but for those that were handed over.
+
+    Args:
+        study: Its name, for those who look at the processes of the machine.
+        asked: Options of the command.
+        n_slots: Its budget; None: the default one.
+        placing: Where the study is to be worked on in this command; None: not here, and one process
+            is for trying its network out.
+
+    Attributes:
+        ready: Those of now; empty where the study has no use for them.
+    """
+
+    def __init__(
+        self, study: str | None, asked: Asked, n_slots: int | None, placing: Placing | None = None
+    ) -> None:
+        self.ready: list[Ready] = []
+        self._stay = False
+        is_built_in = asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)
+        if not is_built_in or "keras" in sys.modules:
+            return
+        machine, where, threads = this_machine(), placing or Placing(), asked.threads or 1
+        n_open = n_slots or DEFAULT_N_TRIALS
+        staff = staff_for(where, machine, threads=threads, n_open=n_open, uses_gpus=True)
+        self._stay = placing is not None and not staff.gpus
+        n = min(staff.n_workers, machine.cores) if self._stay else 1
+        how = WITH_A_JOB if staff.gpus else AT_ONCE
+        self.ready = [Ready(study, how) for _ in range(n)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """End them all."""
+        for one in self.ready:
+            one.end()
+        self.ready = []
+
+    def hand_over(self) -> list[Ready]:
+        """Return the processes that may become workers, which are now the caller's to end."""
+        if not self._stay:
+            return []
+        handed, self.ready = self.ready, []
+        return handed
