@@ -12,6 +12,7 @@ import pytest
 
 from objectives.base import FitOptions
 from objectives.cnn import digits_cnn
+from study.creating import create_or_resume
 from study.crew import Crew
 from study.errors import StudyError
 from study.opening import Loaded
@@ -102,6 +103,21 @@ def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None
         assert [one.process.poll() for one in handed] == [None] * n
         for one in handed:
             one.end()
+
+
+@pytest.mark.usefixtures("not_loaded")
+def test_they_work_on_a_study_that_is_there_if_it_is_for_them(place: Place) -> None:
+    """A command that goes on with a study does not know of its objective when it starts them."""
+    write_competition(place.folder / "data")
+    url, data = f"sqlite:///{place.folder / 'there.db'}", place.folder / "data"
+    given = {"ours": Given(epochs=1), "another": Given(objective="synthetic")}
+    for name, one in given.items():
+        folder = data if name == "ours" else None
+        create_or_resume(url, name, folder, 2, one, lambda line: None)
+    for name, n in (("ours", 2), ("another", 0)):
+        with Crew(name, Given(), None, HERE) as crew:
+            create_or_resume(url, name, None, None, Given(), lambda line: None, crew=crew)
+            assert len(crew.ready) == n
 
 
 def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:

@@ -1,5 +1,6 @@
 """Which workers a supervisor gives up; its processes are stood in for."""
 
+import signal
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,10 @@ class Dying:
         self.n_deaths = self.n_barren = self.n_ended = 0
         self.start_at, self.is_done, self.is_started = 0.0, False, False
         self.names: list[str] = []
+        self.heard: list[int] = []
+
+    def send(self, number: int) -> None:
+        self.heard.append(number)
 
     def start(self) -> None:
         self.is_started = True
@@ -95,3 +100,10 @@ def test_worker_is_given_up_sooner_where_nobody_finishes(tmp_path: Path) -> None
     (alone,), said = supervise(1, tmp_path)
     assert len(alone.names) == MOST_DEATHS
     assert f"worker 0 died {MOST_DEATHS} times without finishing a trial" in said[-1]
+
+
+@pytest.mark.usefixtures("quickly")
+def test_workers_that_wait_for_more_are_told_once_that_all_is_done(tmp_path: Path) -> None:
+    """They would ask the database by themselves, and the later the longer they have waited."""
+    children, _ = supervise(2, tmp_path)
+    assert [child.heard for child in children] == [[signal.SIGTERM]] * 2
