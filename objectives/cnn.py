@@ -65,7 +65,7 @@ CNN_SPACE: SearchSpace = parse_space(
 )
 
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
-_TRIAL_ROWS = 1024  # enough batches to tell the speed, and over in a second
+_TRIAL_ROWS = 512  # a few batches tell the speed, and are over in half a second
 _TRIAL_PREDICTIONS = 8
 
 
