@@ -20,6 +20,7 @@ from objectives.ensemble import Shift, averaged_model
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.export import predict_images, write_model
 from objectives.kaggle import Dataset, load_dataset
+from objectives.optimizer import TRAINING_DEFAULTS
 from objectives.runtime import detect_precision
 from objectives.space import SearchSpace, middle, parse_space
 from objectives.training import Build, Callbacks, fit_network
@@ -65,7 +66,7 @@ CNN_SPACE: SearchSpace = parse_space(
 )
 
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
-_TRIAL_ROWS = 512  # a few batches tell the speed, and are over in half a second
+_TRIAL_BATCHES = 6  # they tell the speed, but for the first, and are over in half a second
 _TRIAL_PREDICTIONS = 8
 
 
@@ -247,13 +248,14 @@ class KerasObjective:
         Raises:
             ModelError: Whatever the user's code raised, on one line with its file and line.
         """
-        some = replace(dataset.train, rows=dataset.train.rows[:_TRIAL_ROWS])
+        params = self.space.draw(middle)
+        n_rows = _TRIAL_BATCHES * int({**TRAINING_DEFAULTS, **params}["batch_size"])
+        some = replace(dataset.train, rows=dataset.train.rows[:n_rows])
         few = replace(some, rows=some.rows[:_TRIAL_PREDICTIONS])
         sample = replace(dataset, train=some, valid=few)
         once = KerasObjective(
             self.build, self.space, replace(self.fit_options, epochs=1), callbacks=self.callbacks
         )
-        params = self.space.draw(middle)
         try:
             fitted = once.fit(
                 params, sample, seed=0, report=lambda step, value: None, resume_dir=None

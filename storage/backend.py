@@ -6,6 +6,7 @@ the tables are made by `schema.py`, passing database errors are retried, heartbe
 """
 
 import functools
+import weakref
 from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
@@ -60,6 +61,11 @@ def on_conflict_replace(statement: Any, keys: Sequence[str], replaced: Sequence[
     )
 
 
+def _close(session: orm.scoped_session[orm.Session], engine: sa.Engine) -> None:
+    session.remove()
+    engine.dispose()
+
+
 class SlotBackend(RDBStorage):
     """An RDBStorage on our engine; see the module's docstring for what differs."""
 
@@ -83,6 +89,12 @@ class SlotBackend(RDBStorage):
         except BaseException:
             self.engine.dispose()
             raise
+        # Also at the end of the process: what SQLite has in its log goes into the file by that.
+        weakref.finalize(self, _close, self.scoped_session, self.engine)
+
+    def close(self) -> None:
+        """Give the connections back that nobody uses now."""
+        _close(self.scoped_session, self.engine)
 
     def __getstate__(self) -> dict[Any, Any]:
         state = self.__dict__.copy()

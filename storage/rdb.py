@@ -97,8 +97,7 @@ class SlotStorage(_CachedStorage):
 
     def close(self) -> None:
         """Give the connection back to the server."""
-        self._backend.scoped_session.remove()
-        self.engine.dispose()
+        self._backend.close()
 
     def __getattr__(self, name: str) -> Any:
         """`upgrade`, `get_current_version` and the like are the backend's."""

@@ -41,7 +41,7 @@ from study.opening import (
     study_names,
     with_code_at,
 )
-from study.pinning import own_gpu, refuse_unseen
+from study.pinning import own_gpu, refuse_unseen, staff_of
 from study.placing import Placing
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
@@ -84,8 +84,8 @@ def create_or_resume(
     existing = _existing(storage_url, name, wait_s)
     if existing is not None:
         _refuse_finalize(existing.spec, finalizes)
-        if crew is not None and not _has_use_for_crew(existing.spec):
-            crew.dismiss()
+        if crew is not None:
+            crew.keep(_crew_of(existing, n_trials, placing))
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
     n_slots = n_trials or DEFAULT_N_TRIALS
@@ -103,6 +103,7 @@ def create_or_resume(
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction)
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
+        crew.keep(len(crew.ready))
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
         opened = open_study(storage, name, data_dir)
@@ -111,10 +112,14 @@ def create_or_resume(
     return opened
 
 
-def _has_use_for_crew(spec: StudySpec) -> bool:
-    """Whether the workers of a study that is there may be processes with the framework of here."""
+def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
+    """Return how many workers of a study that is there may have loaded the framework of here."""
+    spec, status = opened.spec, read_status(opened)
     is_built_in = spec.model is None and spec.objective == DEFAULT_OBJECTIVE
-    return is_built_in and spec.backend == backend_name()
+    n_open = max(n_trials or 0, status.n_slots) - status.n_final
+    if placing is None or not is_built_in or spec.backend != backend_name() or not n_open:
+        return 0
+    return staff_of(spec, placing, n_open).n_workers
 
 
 def plan_defined(

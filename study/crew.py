@@ -9,6 +9,7 @@ import sys
 from types import TracebackType
 from typing import Protocol, Self
 
+from study.errors import StudyError
 from study.placing import Placing
 from study.ready import AT_ONCE, WITH_A_JOB, Ready
 from study.staff import staff_for, this_machine
@@ -33,7 +34,7 @@ class Asked(Protocol):
 class Crew:
     """On a machine without GPUs as many processes as there will be workers, else one.
 
-    At the end of the context they are gone, but for those that were handed over.
+    At the end of the context they are gone, but for those that have become workers.
 
     Args:
         study: Its name, for those who look at the processes of the machine.
@@ -56,7 +57,10 @@ class Crew:
             return
         machine, where, threads = this_machine(), placing or Placing(), asked.threads or 1
         n_open = n_slots or DEFAULT_N_TRIALS
-        staff = staff_for(where, machine, threads=threads, n_open=n_open, uses_gpus=True)
+        try:
+            staff = staff_for(where, machine, threads=threads, n_open=n_open, uses_gpus=True)
+        except StudyError:  # is said later, if it is true of the study
+            return
         self._stay = placing is not None and not staff.gpus
         n = min(staff.n_workers, machine.cores) if self._stay else 1
         how = WITH_A_JOB if staff.gpus else AT_ONCE
@@ -71,17 +75,11 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.dismiss()
+        self.keep(0)
 
-    def dismiss(self) -> None:
-        """End them all."""
-        for one in self.ready:
+    def keep(self, n: int) -> None:
+        """End all but `n` of those that may become workers."""
+        n_kept = n if self._stay else 0
+        for one in self.ready[n_kept:]:
             one.end()
-        self.ready = []
-
-    def hand_over(self) -> list[Ready]:
-        """Return the processes that may become workers, which are now the caller's to end."""
-        if not self._stay:
-            return []
-        handed, self.ready = self.ready, []
-        return handed
+        del self.ready[n_kept:]

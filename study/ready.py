@@ -37,6 +37,7 @@ class Ready:
     def __init__(self, study: str | None, how: str) -> None:
         pipe = subprocess.PIPE
         named = [] if study is None else ["--study", study]
+        self._is_worker = False
         self.process = subprocess.Popen(
             [*PROGRAM, "worker", *named],
             stdin=pipe,
@@ -84,10 +85,13 @@ class Ready:
             self.end()
             return None
         self._close()
+        self._is_worker = True
         return self.process
 
     def end(self) -> None:
-        """End the process."""
+        """End the process, unless it has become a worker; again changes nothing."""
+        if self._is_worker:
+            return
         self.process.kill()
         self.process.wait()
         self._close()

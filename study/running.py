@@ -82,7 +82,7 @@ def run_workers(
 
     Args:
         finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
-        ready: Processes that may become its workers; none of them is left at the end.
+        ready: Processes that may become its workers.
 
     Returns:
         Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
@@ -92,7 +92,7 @@ def run_workers(
     """
     status = read_status(opened)
     if status.done:
-        return _finished(opened, status, ready, view)
+        return _finished(opened, status, view)
     keep_to_backend(opened.name, opened.spec)
     refuse_unseen(opened.spec, settings.placing)
     staff = staff_of(opened.spec, settings.placing, status.n_slots - status.n_final)
@@ -132,10 +132,7 @@ def run_workers(
     return Ended(exit_code(last) if last.done else 0, was_asked)
 
 
-def _finished(opened: OpenStudy, status: StudyStatus, ready: Sequence[Ready], view: View) -> Ended:
-    """Say that nothing is left to do, also for processes that wait for it."""
-    for one in ready:
-        one.end()
+def _finished(opened: OpenStudy, status: StudyStatus, view: View) -> Ended:
     view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
     _say_end(status, view, shown=False)
     return Ended(exit_code(status))

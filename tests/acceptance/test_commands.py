@@ -203,6 +203,14 @@ def test_every_option_of_a_run_can_come_from_the_environment(place: Place, sqlit
     assert list((place.folder / "logs").glob("*/worker-*-0.log"))
 
 
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_study_is_one_file_once_its_commands_have_ended(place: Place, command: str) -> None:
+    """Whoever copies `study.db` alone has all of it: SQLite's log was written back."""
+    words = [command, "--n-trials", 2, *place.synthetic()]
+    place.run(*words, python=("-P", "-m", "study"))  # not forked: its end is what is looked at
+    assert [file.name for file in place.folder.glob("study.db*")] == ["study.db"]
+
+
 def test_timeout_ends_a_run_early_with_exit_0(place: Place) -> None:
     """The trial in progress is released; a raised timeout goes on."""
     options = ["--study", "s", "--n-trials", 50, "--timeout", "1s", "--workers", 1]

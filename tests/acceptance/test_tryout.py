@@ -99,10 +99,8 @@ def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None
     """There are as many as workers of a study that is worked on here, and no more than slots."""
     for placing, n_slots, n in ((None, 9, 0), (HERE, 9, 2), (Placing(cpu=True), 1, 1)):
         with Crew("s", Given(), n_slots, placing) as crew:
-            handed = crew.hand_over()
-        assert [one.process.poll() for one in handed] == [None] * n
-        for one in handed:
-            one.end()
+            crew.keep(9)
+            assert [one.process.poll() for one in crew.ready] == [None] * n
 
 
 @pytest.mark.usefixtures("not_loaded")
@@ -116,8 +114,11 @@ def test_they_work_on_a_study_that_is_there_if_it_is_for_them(place: Place) -> N
         create_or_resume(url, name, folder, 2, one, lambda line: None)
     for name, n in (("ours", 2), ("another", 0)):
         with Crew(name, Given(), None, HERE) as crew:
-            create_or_resume(url, name, None, None, Given(), lambda line: None, crew=crew)
-            assert len(crew.ready) == n
+            began = list(crew.ready)
+            how = {"placing": HERE, "crew": crew}
+            create_or_resume(url, name, None, None, Given(), lambda line: None, **how)
+            assert crew.ready == began[:n]
+            assert [one.process.poll() for one in began[n:]] == [-signal.SIGKILL] * (2 - n)
 
 
 def test_it_leaves_by_itself_once_nobody_asks_it_any_more(place: Place) -> None:
@@ -161,6 +162,7 @@ def test_one_that_died_becomes_nothing(tmp_path: Path) -> None:
     assert ready.become([*PROGRAM, "worker"], {}, tmp_path / "log") is None
 
 
+@pytest.mark.usefixtures("not_loaded")
 def test_users_own_network_is_tried_out_where_its_file_is_loaded() -> None:
     """It has loaded the framework there."""
     assert Crew("s", Given(model="mine.py:build"), 9, HERE).ready == []
