@@ -249,13 +249,12 @@ class KerasObjective:
             ModelError: Whatever the user's code raised, on one line with its file and line.
         """
         params = self.space.draw(middle)
-        n_rows = _TRIAL_BATCHES * int({**TRAINING_DEFAULTS, **params}["batch_size"])
-        some = replace(dataset.train, rows=dataset.train.rows[:n_rows])
+        n_rows = _TRIAL_BATCHES * params.get("batch_size", TRAINING_DEFAULTS["batch_size"])
+        some = replace(dataset.train, rows=dataset.train.rows[: int(n_rows)])
         few = replace(some, rows=some.rows[:_TRIAL_PREDICTIONS])
         sample = replace(dataset, train=some, valid=few)
-        once = KerasObjective(
-            self.build, self.space, replace(self.fit_options, epochs=1), callbacks=self.callbacks
-        )
+        options = replace(self.fit_options, epochs=1)
+        once = KerasObjective(self.build, self.space, options, callbacks=self.callbacks)
         try:
             fitted = once.fit(
                 params, sample, seed=0, report=lambda step, value: None, resume_dir=None
@@ -283,10 +282,8 @@ def digits_cnn(fit_options: FitOptions) -> KerasObjective:
 
 def _one_line(error: Exception, build: Build) -> str:
     """Return the exception's type, its first telling line, and where in the user's file it rose."""
-    lines = [
-        line.replace("\x1b[1m", "").replace("\x1b[0m", "").strip()
-        for line in str(error).splitlines()
-    ]
+    plain = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "")
+    lines = [line.strip() for line in plain.splitlines()]
     # Keras starts with where it was called from and what, in bold, two lines later.
     telling = [
         line

@@ -91,6 +91,7 @@ def run_command(
         )
         told = (work_dir, recycle_after, drain_s, wait_s, placing)
         settings = settings_for(opened, *told)
+        crew.keep(len(crew.ready))  # on GPUs one was for the try-out alone
         ended = run_workers(opened, settings, view, finalizes=finalize, ready=crew.ready)
     if ended.was_asked:
         return ended.code

@@ -103,7 +103,6 @@ def create_or_resume(
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction)
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
-        crew.keep(len(crew.ready))
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
         opened = open_study(storage, name, data_dir)
