@@ -186,12 +186,12 @@ def quiet_import() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         yield
         return
-    with _without_noise(), without_collections():
+    with _without_noise(), _without_collections():
         yield
 
 
 @contextlib.contextmanager
-def without_collections() -> Iterator[None]:
+def _without_collections() -> Iterator[None]:
     """Collect no garbage meanwhile, nor ever in what is made here: imports make next to none.
 
     While TensorFlow is imported, collecting takes a fifth of the time.

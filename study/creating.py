@@ -27,7 +27,7 @@ from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import Registry
 from storage.slots import Slots
-from study.crew import DEFAULT_N_TRIALS, DEFAULT_OBJECTIVE, Crew
+from study.crew import DEFAULT_N_TRIALS, Crew, is_for_default_network
 from study.defining import define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
@@ -113,12 +113,12 @@ def create_or_resume(
 
 def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
     """Return how many workers of a study that is there may have loaded the framework of here."""
-    spec, status = opened.spec, read_status(opened)
-    is_built_in = spec.model is None and spec.objective == DEFAULT_OBJECTIVE
-    n_open = max(n_trials or 0, status.n_slots) - status.n_final
-    if placing is None or not is_built_in or spec.backend != backend_name() or not n_open:
+    spec = opened.spec
+    if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
         return 0
-    return staff_of(spec, placing, n_open).n_workers
+    status = read_status(opened)
+    n_open = max(n_trials or 0, status.n_slots) - status.n_final
+    return staff_of(spec, placing, n_open).n_workers if n_open else 0
 
 
 def plan_defined(

@@ -31,6 +31,11 @@ class Asked(Protocol):
     def threads(self) -> int | None: ...
 
 
+def is_for_default_network(asked: Asked) -> bool:
+    """Whether a command line, or what a study was created with, names no network of its own."""
+    return asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)
+
+
 class Crew:
     """On a machine without GPUs as many processes as there will be workers, else one.
 
@@ -52,8 +57,7 @@ class Crew:
     ) -> None:
         self.ready: list[Ready] = []
         self._stay = False
-        is_built_in = asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)
-        if not is_built_in or "keras" in sys.modules:
+        if not is_for_default_network(asked) or "keras" in sys.modules:
             return
         machine, where, threads = this_machine(), placing or Placing(), asked.threads or 1
         n_open = n_slots or DEFAULT_N_TRIALS
