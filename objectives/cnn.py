@@ -29,7 +29,7 @@ from objectives.training import Build, Callbacks, fit_network
 CNN_SPACE: SearchSpace = parse_space(
     {
         "n_blocks": [1, 2, 3],
-        "filters_1": [16, 32],  # 24 are slower than 32 where oneDNN works in blocks of 16
+        "filters_1": [16, 32],  # in bfloat16 24 are slower than 32: blocks of 16 channels
         "filters_2": {"choices": [32, 48, 64], "when": {"n_blocks": [2, 3]}},
         "filters_3": {"choices": [64, 96, 128], "when": {"n_blocks": [3]}},
         "kernel": [3, 5],  # of the first convolution; all others have 3
