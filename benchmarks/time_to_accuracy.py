@@ -186,7 +186,9 @@ def main() -> None:
         dataset, holdout = split(load_dataset(given.data))
         print(json.dumps(CONTENDERS[given.only].train(dataset, holdout, given.seed)))
         return
-    kept = Kept(given.kept, {"holdout": HOLDOUT_SEED, "threads": THREADS})
+    trained = [QUICK, THOROUGH, [contender.name for contender in CONTENDERS.values()]]
+    sizes = {"holdout": HOLDOUT_SEED, "threads": THREADS, "trained": trained}
+    kept = Kept(given.kept, sizes)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     for seed in range(given.seeds):
         for name in CONTENDERS:
