@@ -5,13 +5,12 @@ how many rows a class needs. What a single label may look like is `csvcheck.py`'
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.csvcheck import cell_error, shown
+from objectives.csvcheck import Named, cell_error, shown
 from objectives.errors import DataError
 
 MIN_CLASSES = 2
@@ -19,7 +18,10 @@ MIN_ROWS_PER_CLASS = 5  # so that each of five folds can hold one
 
 
 def read_classes(
-    path: Path, column: str, labels: Sequence[int | str]
+    file: Named,
+    column: str,
+    labels: Sequence[int | str],
+    spelled: Mapping[int | str, str] | None = None,
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Return the classes as text, and of each row the index of its class.
 
@@ -28,39 +30,43 @@ def read_classes(
     classes, are numbers. That is a mistake more often than not.
 
     Args:
-        path, column: Where the labels stand; for messages.
+        file, column: Where the labels stand; for messages.
         labels: One a row, from `label_value`; not empty.
+        spelled: How a label is written where that is not `str` of it, such as `02` or `3.0`.
 
     Raises:
         DataError: Text among numbers, a single class, or a class with too few rows.
     """
     counts = Counter(labels)
-    ordered = _in_order(path, column, labels, counts)
+    ordered = _in_order(file, column, labels, counts)
     if len(counts) < MIN_CLASSES:
         text = f"every row holds {_named(labels[0])}; at least {MIN_CLASSES} classes are needed"
-        raise DataError(f"{path.name} column {column}: {text}")
+        raise DataError(f"{file.name} column {column}: {text}")
     rarest = min(ordered, key=counts.__getitem__)
     if counts[rarest] < MIN_ROWS_PER_CLASS:
         text = f"class {_named(rarest)} has rows: {counts[rarest]}; {MIN_ROWS_PER_CLASS} are "
-        raise cell_error(path, labels.index(rarest) + 1, column, text + "the fewest")
+        raise cell_error(file, labels.index(rarest) + 1, column, text + "the fewest")
     index = {label: n for n, label in enumerate(ordered)}
-    return tuple(map(str, ordered)), np.array([index[label] for label in labels], np.int64)
+    names = {label: str(label) for label in ordered} | dict(spelled or {})
+    return tuple(names[label] for label in ordered), np.array(
+        [index[label] for label in labels], np.int64
+    )
 
 
-def mixed_classes(path: Path, column: str, labels: Sequence[int | str]) -> list[str]:
+def mixed_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
     """Return a warning where some classes are numbers and others not; else nothing."""
     classes = set(labels)
     n_numbers = sum(isinstance(label, int) for label in classes)
     if n_numbers in (0, len(classes)):
         return []
     return [
-        f"{path.name} column {column}: {n_numbers} of {len(classes)} classes are numbers; all are "
+        f"{file.name} column {column}: {n_numbers} of {len(classes)} classes are numbers; all are "
         "taken as text"
     ]
 
 
 def _in_order(
-    path: Path, column: str, labels: Sequence[int | str], counts: Counter[int | str]
+    file: Named, column: str, labels: Sequence[int | str], counts: Counter[int | str]
 ) -> list[int | str]:
     numbers = [label for label in counts if isinstance(label, int)]
     words = [label for label in counts if isinstance(label, str)]
@@ -69,7 +75,7 @@ def _in_order(
     n_rows = sum(counts[number] for number in numbers)
     if 2 * len(numbers) > len(counts) or 2 * n_rows > len(labels):
         raise cell_error(
-            path,
+            file,
             labels.index(words[0]) + 1,
             column,
             f"{shown(words[0])} is not a number",

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.competition import Competition
-from objectives.csvcheck import unreadable
+from objectives.csvcheck import CsvFile, unreadable
 from objectives.errors import DataError
 
-FORMAT = 2  # raise it when the files of a folder, or what the checks let pass, change
-_ARRAYS = ("images", "labels", "test_images")
-_FACTS = ("classes", "test_ids", "id_column", "label_column", "fingerprint", "warnings")
+FORMAT = 3  # raise it when the files of a folder, or what the checks let pass, change
+_ARRAYS = ("images", "labels", "copies", "test_images")
+_TEXTS = ("classes", "test_ids", "facts", "warnings")
+_FACTS = (*_TEXTS, "id_column", "label_column", "fingerprint")
 _STALE_S = 24 * 3600.0  # an unfinished folder older than this was left by a killed process
 _BLOCK_BYTES = 1 << 20
 
@@ -43,20 +44,24 @@ def cache_root() -> Path:
         raise DataError("there is no home folder for the cache", "set STUDY_CACHE") from None
 
 
-def cache_key(files: Iterable[Path]) -> str:
+def cache_key(files: Iterable[CsvFile]) -> str:
     """Return the sha256 (hex) of the files' names and bytes and of the cache's format.
+
+    Of a member of an archive it is that of the archive.
 
     Raises:
         DataError: A file cannot be read.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
-    for path in files:
+    contents: dict[Path, str] = {}
+    for file in files:
         try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            if file.path not in contents:
+                with file.path.open("rb") as opened:
+                    contents[file.path] = hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError as error:
-            raise unreadable(path, error) from None
-        digest.update(f"\n{path.name} {content}".encode())
+            raise unreadable(file.path, error) from None
+        digest.update(f"\n{file.name} {contents[file.path]}".encode())
     return digest.hexdigest()
 
 
@@ -71,12 +76,11 @@ def fetch(key: str) -> Competition | None:
         checksums = facts.pop("crc32")
         if any(_crc32(folder / f"{name}.npy") != checksums[name] for name in _ARRAYS):
             return None
-        images, labels, test_images = (_mapped(folder / f"{name}.npy") for name in _ARRAYS)
+        arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
     except (OSError, ValueError, KeyError, EOFError):
         return None
-    for name in ("classes", "test_ids", "warnings"):
-        facts[name] = tuple(facts[name])
-    return Competition(images=images, labels=labels, test_images=test_images, **facts)
+    facts |= {name: tuple(facts[name]) for name in _TEXTS}
+    return Competition(**arrays, **facts)
 
 
 def store(key: str, competition: Competition) -> None:

@@ -1,12 +1,14 @@
 """The rows of one file, its columns being known: pixels, labels and ids.
 
 Decides what a row must hold beyond sound cells: ids that stand once, and no more classes than an
-image classifier is meant for. Which column is what is `competition.py`'s decision.
+image classifier is meant for. Which column is what is `columns.py`'s decision, what the range of
+the pixels means `pixelrange.py`'s.
 """
 
-from collections.abc import Callable
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,92 +16,205 @@ from numpy.typing import NDArray
 
 from objectives.csvcheck import (
     CellTable,
+    CsvFile,
+    Named,
     cell_error,
     id_value,
     label_value,
+    pixel_number,
     pixel_value,
-    read_rows,
     shown,
 )
+from objectives.csvform import Form, read_form, read_rows
 
 MAX_CLASSES = 100
+_LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of one file are; those that are neither `label` nor `identifier` are pixels.
+    """What the columns of one file are.
 
     Attributes:
-        header: Every name, in the file's order.
-        pixels: The pixels' names, in the file's order.
-        label: The label's name; None where the file has none.
+        form: How the file is written, every name included.
+        pixels: The pixels' names, row by row of the image.
+        order: Where each of `pixels` stands among the pixel columns of the file; None: in order.
+        label: The label's name; None where the file has none, or it is not to be read.
         identifier: The id's name; None where the file has none.
+        dropped: Names of the columns that are read past.
+        packed: The one column that holds all pixels of an image, where that is so.
     """
 
-    header: tuple[str, ...]
+    form: Form
     pixels: tuple[str, ...]
+    order: tuple[int, ...] | None = None
     label: str | None = None
     identifier: str | None = None
+    dropped: tuple[str, ...] = ()
+    packed: str | None = None
 
 
 @dataclass
 class ImageTable:
-    """The rows of one file; `labels` and `ids` are empty where it has no such column."""
+    """The rows of one file; `labels` and `ids` are empty where it has no such column.
 
-    pixels: bytearray = field(default_factory=bytearray)
+    Attributes:
+        pixels: Shape (n, pixels of an image), row by row of the image: uint8 where all are whole
+            numbers, else float32; 0..255 as they stand in the file.
+        labels: By value: integers, or text.
+        spelled: How each label is written in the file, the most frequent spelling.
+        n_spellings: Labels that are written in more than one way.
+        ids: As they stand in the file.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.float32]
     labels: list[int | str] = field(default_factory=list)
+    spelled: dict[int | str, str] = field(default_factory=dict)
+    n_spellings: dict[int | str, int] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
 
-    def images(self, side: int) -> NDArray[np.uint8]:
-        """Return the pixels as shape (n, side, side), without a copy."""
-        return np.frombuffer(self.pixels, np.uint8).reshape(-1, side, side)
+
+class _Pixels:
+    """Pixels of the rows so far: bytes while all are whole numbers, floats from then on."""
+
+    def __init__(self, file: CsvFile) -> None:
+        self._file = file
+        self._whole, self._floats = bytearray(), array("f")
+        self._is_whole = True
+        self._as_byte, self._as_float = CellTable(pixel_value), CellTable(pixel_number)
+
+    def add(self, row: int, cells: list[bytes], names: Sequence[str]) -> None:
+        """Take the pixels of one row.
+
+        Raises:
+            DataError: A cell is no pixel.
+        """
+        try:
+            if self._is_whole:  # one call in C for the whole row; 33 million cells go through here
+                self._whole += bytes(map(self._as_byte.__getitem__, cells))
+            else:
+                self._floats.extend(map(self._as_float.__getitem__, cells))
+        except ValueError:
+            for name, cell in zip(names, cells, strict=True):
+                _parsed(self._file, row, name, cell, self._as_float.__getitem__)
+            self._is_whole = False  # there was no other reason
+            self._floats.extend(self._whole)
+            self._whole.clear()
+            self._floats.extend(map(self._as_float.__getitem__, cells))
+
+    def table(self, n_pixels: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Return them in the shape (n, n_pixels), without a copy."""
+        if self._is_whole:
+            return np.frombuffer(self._whole, np.uint8).reshape(-1, n_pixels)
+        return np.frombuffer(self._floats, np.float32).reshape(-1, n_pixels)
 
 
-def read_table(path: Path, columns: Columns) -> ImageTable:
+def read_table(file: CsvFile, columns: Columns) -> ImageTable:
     """Read every row.
 
     Raises:
         DataError: The first fault, with its row and column.
     """
-    table, known_ids, classes = ImageTable(), dict[str, int](), set[int | str]()
-    pixel, label = CellTable(pixel_value), CellTable(label_value)
-    special = [name for name in (columns.label, columns.identifier) if name is not None]
-    places = {name: columns.header.index(name) for name in special}
-    from_right = sorted(special, key=lambda name: -places[name])  # pop moves what is right of it
-    for row, cells in read_rows(path, columns.header):
-        for name in from_right:
-            cell = cells.pop(places[name])
+    labels, ids, known_ids = list[int | str](), list[str](), dict[str, int]()
+    spellings, classes = Counter[tuple[int | str, bytes]](), set[int | str]()
+    pixels, label = _Pixels(file), CellTable(label_value)
+    places = _special_places(columns)
+    names = _pixel_names(columns, places)
+    for row, cells in read_rows(file, columns.form):
+        for place, name in places:  # from the right: a pop moves what is right of it
+            cell = cells.pop(place)
             if name == columns.label:
-                value = _parsed(path, row, name, cell, label.__getitem__)
-                table.labels.append(value)
+                value = _parsed(file, row, name, cell, label.__getitem__)
+                labels.append(value)
+                spellings[value, cell] += 1
                 classes.add(value)
                 if len(classes) > MAX_CLASSES:
                     text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
-                    raise cell_error(path, row, name, text)
-            else:
-                table.ids.append(_new_id(path, row, name, cell, known_ids))
-        try:  # one call in C for the whole row; 33 million cells go through here
-            table.pixels += bytes(map(pixel.__getitem__, cells))
-        except ValueError:
-            for name, cell in zip(columns.pixels, cells, strict=True):
-                _parsed(path, row, name, cell, pixel.__getitem__)
-            raise
-    return table
+                    raise cell_error(file, row, name, text)
+            elif name == columns.identifier:
+                ids.append(_new_id(file, row, name, cell, known_ids))
+        if columns.packed is not None:  # the one cell that is left
+            cells = _unpacked(file, row, columns.packed, cells[0], len(columns.pixels))
+        pixels.add(row, cells, names)
+    found = pixels.table(len(columns.pixels))
+    if columns.order is not None:
+        found = found[:, columns.order]
+    by_label = _by_label(spellings)
+    return ImageTable(
+        found,
+        labels,
+        spelled={value: max(texts, key=texts.__getitem__) for value, texts in by_label.items()},
+        n_spellings={value: len(texts) for value, texts in by_label.items() if len(texts) > 1},
+        ids=ids,
+    )
 
 
-def read_ids(path: Path, header: tuple[str, ...]) -> list[str]:
-    """Return the first column of a file, of which every value stands there once.
+def _by_label(spellings: Counter[tuple[int | str, bytes]]) -> dict[int | str, Counter[str]]:
+    """Return how often each label is written in which way, blanks around it aside."""
+    found: dict[int | str, Counter[str]] = {}
+    for (value, cell), n in spellings.items():
+        found.setdefault(value, Counter())[cell.decode().strip()] += n
+    return found
+
+
+def _special_places(columns: Columns) -> list[tuple[int, str]]:
+    """Return place and name of all columns that hold no pixels, from the right."""
+    names = columns.form.names
+    special = {*columns.dropped, columns.label, columns.identifier} - {None}
+    return [
+        (place, names[place]) for place in reversed(range(len(names))) if names[place] in special
+    ]
+
+
+def _pixel_names(columns: Columns, places: list[tuple[int, str]]) -> tuple[str, ...]:
+    """Return the pixels' names as they stand in the file."""
+    if columns.packed is not None:
+        return (columns.packed,) * len(columns.pixels)
+    special = {place for place, _ in places}
+    return tuple(name for n, name in enumerate(columns.form.names) if n not in special)
+
+
+def _unpacked(file: CsvFile, row: int, name: str, cell: bytes, n_pixels: int) -> list[bytes]:
+    """Return the pixels of an image that stand in one cell."""
+    cells = unpack_cell(cell)
+    if len(cells) != n_pixels:
+        why = "; NumPy has shortened it" if b"..." in cell else ""
+        text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
+        raise cell_error(file, row, name, text)
+    return cells
+
+
+def unpack_cell(cell: bytes) -> list[bytes]:
+    """Return the numbers of a cell such as `70 80 82` or `[70, 80, 82]`."""
+    return cell.translate(_LIST_MARKS).split()
+
+
+def read_ids(file: CsvFile, form: Form, place: int) -> list[str]:
+    """Return a column of a file, of which every value stands there once.
 
     Raises:
         DataError: The first fault, with its row and column.
     """
     known: dict[str, int] = {}
-    rows = read_rows(path, header)
-    return [_new_id(path, row, header[0], cells[0], known) for row, cells in rows]
+    name = form.names[place]
+    return [_new_id(file, row, name, cells[place], known) for row, cells in read_rows(file, form)]
 
 
-def read_labels(path: Path, header: tuple[str, str]) -> dict[str, int | str]:
+def read_labels_only(file: CsvFile, form: Form, column: str) -> list[int | str]:
+    """Return the labels of a column, by value.
+
+    Raises:
+        DataError: The first cell that is no label, with its row.
+    """
+    place, label = form.names.index(column), CellTable(label_value)
+    return [
+        _parsed(file, row, column, cells[place], label.__getitem__)
+        for row, cells in read_rows(file, form)
+    ]
+
+
+def read_labels(file: Named, header: tuple[str, str]) -> dict[str, int | str]:
     """Return the rows of a file of ids and labels, in its order; every id stands there once.
 
     Raises:
@@ -107,22 +222,22 @@ def read_labels(path: Path, header: tuple[str, str]) -> dict[str, int | str]:
     """
     known: dict[str, int] = {}
     labels: dict[str, int | str] = {}
-    for row, (cell, label) in read_rows(path, header):
-        name = _new_id(path, row, header[0], cell, known)
-        labels[name] = _parsed(path, row, header[1], label, label_value)
+    for row, (cell, label) in read_rows(file, read_form(file)):
+        name = _new_id(file, row, header[0], cell, known)
+        labels[name] = _parsed(file, row, header[1], label, label_value)
     return labels
 
 
-def _new_id(path: Path, row: int, column: str, cell: bytes, known: dict[str, int]) -> str:
-    value = _parsed(path, row, column, cell, id_value)
+def _new_id(file: Named, row: int, column: str, cell: bytes, known: dict[str, int]) -> str:
+    value = _parsed(file, row, column, cell, id_value)
     if known.setdefault(value, row) != row:
         text = f"{shown(value)} stands in row {known[value]} already"
-        raise cell_error(path, row, column, text)
+        raise cell_error(file, row, column, text)
     return value
 
 
-def _parsed(path: Path, row: int, column: str, cell: bytes, parse: Callable[[bytes], T]) -> T:
+def _parsed(file: Named, row: int, column: str, cell: bytes, parse: Callable[[bytes], T]) -> T:
     try:
         return parse(cell)
     except ValueError as reason:
-        raise cell_error(path, row, column, str(reason)) from None
+        raise cell_error(file, row, column, str(reason)) from None

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.competition import Competition, Files, find_files, read_competition
+from objectives.competition import Answers, Competition, read_answers, read_competition
 from objectives.csvcheck import unreadable
 from objectives.datacache import cache_key, fetch, store
+from objectives.datafolder import Files, find_files
 from objectives.errors import DataError
 from objectives.splits import check_folds, fold_rows, valid_rows
 
@@ -47,15 +48,18 @@ class Dataset:
     Attributes:
         images: uint8 of shape (m, side, side), 0..255, in train's order.
         labels: int64 of shape (m,), indexes into `classes`.
-        classes: The labels as text; integers in rising order, anything else sorted as text.
-        test_images: uint8 of shape (k, side, side), in test's order.
-        test_ids: The submission's k ids, in test's order.
+        classes: The labels as they are written; integers in rising order, anything else sorted as
+            text.
+        test_images: uint8 of shape (k, side, side), in the order of the submission.
+        test_ids: The submission's k ids, in its order.
         id_column: Name of the submission's first column.
         label_column: Name of the submission's second column.
         fingerprint: sha256 (hex) of all of the above; the same for plain and gzip files.
         train: What is learned from.
-        valid: What trials are scored on: 10 % of each class, at least one row.
-        warnings: What is odd in the files, one line each.
+        valid: What trials are scored on: 10 % of each class; see `splits.valid_rows`.
+        warnings: What is odd in the files, was dropped or assumed, one line each.
+        copies: int64 of shape (m,): of each row the first that has the same image; None: no two
+            are the same.
     """
 
     images: NDArray[np.uint8]
@@ -69,6 +73,7 @@ class Dataset:
     train: Split
     valid: Split
     warnings: tuple[str, ...] = ()
+    copies: NDArray[np.int64] | None = None
 
     @property
     def side(self) -> int:
@@ -95,10 +100,10 @@ class Dataset:
             split: >= 0; each deals the rows anew. See `splits.fold_rows`.
 
         Raises:
-            DataError: `n_folds` is below 2, or above the rows of the smallest class.
+            DataError: See `splits.check_folds`.
         """
-        check_folds(self.labels, self.classes, n_folds)
-        held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split)
+        check_folds(self.labels, self.classes, n_folds, self.copies)
+        held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
         valid = Split(self.images, self.labels, held_back)
         train = replace(valid, rows=_others(held_back, len(self.labels)))
         return replace(self, train=train, valid=valid)
@@ -109,23 +114,25 @@ class DataReport:
     """What `study check` prints.
 
     Attributes:
-        files: The paths read: train, test and, where there is one, sample_submission.
+        files: Names of the files read: train, test and, where there is one, the sample.
         n_train: Rows of train.
         n_test: Rows of test.
         side: Height and width of an image in pixels.
         class_counts: Rows of train by class, in the order of the classes.
         columns: The submission's two columns.
         fingerprint: The dataset's.
-        warnings: What is odd, one line each.
+        facts: What was understood of the files, one line each.
+        warnings: What is odd, was dropped or assumed, one line each.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     n_train: int
     n_test: int
     side: int
     class_counts: dict[str, int]
     columns: tuple[str, str]
     fingerprint: str
+    facts: list[str]
     warnings: list[str]
 
 
@@ -150,33 +157,45 @@ def check_data(data_dir: Path) -> DataReport:
     found = _load(files)
     counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
     return DataReport(
-        files=files.present(),
+        files=tuple(file.name for file in files.present()),
         n_train=len(found.labels),
         n_test=len(found.test_ids),
         side=int(found.images.shape[1]),
         class_counts=dict(zip(found.classes, counts, strict=True)),
         columns=(found.id_column, found.label_column),
         fingerprint=found.fingerprint,
+        facts=list(found.facts),
         warnings=list(found.warnings),
     )
+
+
+def load_answers(data_dir: Path) -> Answers | None:
+    """Return the labels that the test file itself has; None where it has none.
+
+    They are read from the file each time, and kept nowhere that a training could see them.
+
+    Raises:
+        DataError: As `load_dataset`.
+    """
+    return read_answers(find_files(data_dir))
 
 
 def _load(files: Files) -> Competition:
     key = cache_key(files.present())
     if found := fetch(key):
         return found
-    with _one_at_a_time(files.train):
+    with _one_at_a_time(files.train.path):
         if found := fetch(key):
             return found
         parsed = read_competition(files)
         if cache_key(files.present()) != key:
-            raise DataError(f"{files.train.parent}: the files changed while they were read")
+            raise DataError(f"{files.train.path.parent}: the files changed while they were read")
         store(key, parsed)
     return fetch(key) or parsed
 
 
 def _dataset(found: Competition) -> Dataset:
-    valid = valid_rows(found.labels, found.fingerprint)
+    valid = valid_rows(found.labels, found.fingerprint, found.copies)
     return Dataset(
         images=found.images,
         labels=found.labels,
@@ -189,6 +208,7 @@ def _dataset(found: Competition) -> Dataset:
         train=Split(found.images, found.labels, _others(valid, len(found.labels))),
         valid=Split(found.images, found.labels, valid),
         warnings=found.warnings,
+        copies=found.copies,
     )
 
 

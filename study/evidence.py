@@ -20,9 +20,10 @@ class Candidate:
         epochs: Passes over the rows in these trainings, at most.
         stop: The median of those whose weights they kept, where that is fewer; else 0.
         value: What the trial itself reported in the search.
-        n_right, n: Rows it got right of those it had not learned from, averaged over the splits.
+        n_right, n: Images it got right of those it had not learned from, averaged over the splits;
+            rows with the same image count once.
         low, high: 95 % Wilson interval of `accuracy`.
-        log_loss: Mean over these rows, in nats.
+        log_loss: Mean over these images, in nats.
         flop: Floating point operations of one of these trainings; None where not known.
         verdict: Why it was chosen or not, a few words.
     """

@@ -47,14 +47,15 @@ def expect(
         on_more_rows(said, chance, share, exponent)
         for exponent in (ROWS_EXPONENT, LEAST_EXPONENT, MOST_EXPONENT)
     )
-    n_known, n_test = len(labels), len(loaded.dataset.test_images)
+    n_test = len(loaded.dataset.test_images)
+    n_known = len(chosen.measured.right)  # images: copies are no further evidence
     low, high = predicted(least, n_known, n_test)[0], predicted(most, n_known, n_test)[1]
     value, measured = top
     luck = None
     n_searched = len(getattr(loaded.dataset, "train", ()))  # an objective's own data may not say
     if measured is not None and measured.is_accuracy and n_searched:
         # A trial learned from more rows than a fold's network, though not from all.
-        worth = on_more_rows(_mean(measured), chance, share * n_known / n_searched)
+        worth = on_more_rows(_mean(measured), chance, share * len(labels) / n_searched)
         luck = value - worth
     return Expected(score, low, high, n_test, luck)
 

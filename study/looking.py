@@ -166,6 +166,8 @@ def check_command(
     print(f"{report.side}x{report.side} pixels")
     print(f"{len(report.class_counts)} classes ({counts})")
     print(f"submission columns: {harmless(', '.join(report.columns))}")
+    for fact in report.facts:
+        print(harmless(fact))
     for warning in report.warnings:
         print(f"warning: {harmless(warning)}")
     return 0

@@ -30,7 +30,9 @@ class OutOfFold:
 
     Attributes:
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
-        measured: Right and loss, row by row.
+        measured: Right and loss, image by image: rows with the same image count once.
+        row_accuracy: The share of rows that are right, each of them counted, averaged over the
+            splits.
         flop: Floating point operations of one training; None where not known.
         stop: Epochs that a training on all rows runs, where not all of them; else 0.
         is_accuracy: Whether the objective's own value is the share of rows that are right.
@@ -41,6 +43,7 @@ class OutOfFold:
     key: Key
     probabilities: NDArray[np.float32]
     measured: Measured
+    row_accuracy: float
     flop: float | None = None
     stop: int = 0
     is_accuracy: bool = False
@@ -90,7 +93,7 @@ def gather(
     plain = _assembled(key, loaded, wanted, [one for one, _ in said], cost)
     sizes = [len(probabilities) for probabilities, _ in said]
     value = float(np.average([attempt.value or 0.0 for attempt in attempts], weights=sizes))
-    is_accuracy = abs(value - float(plain.measured.right.mean())) < SAME
+    is_accuracy = abs(value - plain.row_accuracy) < SAME
     plain = replace(plain, flop=flop, stop=stop_of(attempts, key[1]), is_accuracy=is_accuracy)
     shifted = [other for _, other in said if other is not None]
     if len(shifted) < len(said):
@@ -117,7 +120,25 @@ def _assembled(
         likelihood = probabilities[np.arange(len(rows)), labels[rows]].astype(np.float64)
         loss[rows] -= np.log(np.clip(likelihood, _FLOOR, 1.0))
     mean = (total / n_splits).astype(np.float32)
-    return OutOfFold(key, mean, Measured(key, right / n_splits, loss / n_splits, cost))
+    copies = getattr(dataset, "copies", None)  # an objective's own data may not say
+    right_by_image, loss_by_image = (_by_image(v / n_splits, copies) for v in (right, loss))
+    measured = Measured(key, right_by_image, loss_by_image, cost)
+    return OutOfFold(key, mean, measured, float(right.mean() / n_splits))
+
+
+def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """Return the mean over the rows of each image.
+
+    Args:
+        values: One a row, of shape (m,).
+        copies: Of each row the first with the same image; None: no two are the same.
+    """
+    if copies is None:
+        return values
+    n_rows = np.bincount(copies, minlength=len(values))
+    totals = np.bincount(copies, weights=values, minlength=len(values))
+    means: NDArray[np.float64] = totals[n_rows > 0] / n_rows[n_rows > 0]
+    return means
 
 
 def _flop(attempts: Sequence[Attempt]) -> float | None:

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from objectives.csvcheck import read_header, shown
+from objectives.csvcheck import shown
+from objectives.csvform import read_header
 from objectives.errors import DataError
 from objectives.imagetable import read_labels
 from study.errors import StudyError

@@ -29,8 +29,8 @@ class Measured:
 
     Attributes:
         key: (slot, epochs).
-        right: float of shape (m,): of each row, in which share of the splits it was right, 0..1.
-        loss: float of shape (m,): of each row, in nats.
+        right: float of shape (m,): of each image, in which share of the splits it was right, 0..1.
+        loss: float of shape (m,): of each image, in nats.
         cost: Of one training; any unit, the same for all.
     """
 

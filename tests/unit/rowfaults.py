@@ -49,7 +49,6 @@ ROW_FAULTS: dict[str, tuple[Change, str]] = {
         label("3.5"),
         "train.csv row 6, column label: '3.5' is not a whole number",
     ),
-    "label negative": (label("-1"), "train.csv row 6, column label: '-1' is negative"),
     "label NaN": (label("nan"), "train.csv row 6, column label: 'nan' is not a finite number"),
     "label huge": (
         label("9" * 30),
@@ -116,6 +115,6 @@ SAMPLE_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sample id not the test's": (
         columns("test.csv", lambda c: [{"100": "1", "101": "9", "102": "3"}.get(c[0], "id"), *c]),
-        "sample_submission.csv row 2, column ImageId: '2', but test.csv row 2, column id is '9'",
+        "sample_submission.csv row 2, column ImageId: '2' is no id of test.csv, column id",
     ),
 }

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from objectives import datacache
-from objectives.competition import Competition, Files, read_competition
+from objectives.competition import Competition, read_competition
+from objectives.datafolder import Files
 from objectives.errors import DataError
 from objectives.kaggle import check_data, load_dataset
 from tests.unit.competition import SIDE, edit, write
@@ -140,7 +141,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
 
     def changing(files: Files) -> Competition:
         found = read_competition(files)
-        edit(files.test, 1, ",".join("1" * SIDE**2))
+        edit(files.test.path, 1, ",".join("1" * SIDE**2))
         return found
 
     monkeypatch.setattr("objectives.kaggle.read_competition", changing)

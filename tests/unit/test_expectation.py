@@ -21,7 +21,8 @@ def found(n_wrong: int) -> OutOfFold:
     """A configuration that was wrong on so many rows."""
     right = (np.arange(N_ROWS) >= n_wrong).astype(float)
     nothing = np.zeros((N_ROWS, 3), np.float32)
-    return OutOfFold((0, 1), nothing, Measured((0, 1), right, 1 - right, 1.0), is_accuracy=True)
+    measured = Measured((0, 1), right, 1 - right, 1.0)
+    return OutOfFold((0, 1), nothing, measured, float(right.mean()), is_accuracy=True)
 
 
 def expected(n_wrong: int, value: float = 0.95, **dataset: Any) -> Expected:

@@ -112,8 +112,7 @@ def test_label_is_the_column_that_test_lacks(folder: Path) -> None:
 def test_report_counts(folder: Path) -> None:
     """`study check` is told files, rows, side and classes."""
     report = check_data(folder)
-    names = ["train.csv", "test.csv", "sample_submission.csv"]
-    assert [path.name for path in report.files] == names
+    assert report.files == ("train.csv", "test.csv", "sample_submission.csv")
     assert (report.n_train, report.n_test, report.side) == (N_TRAIN, N_TEST, SIDE)
     assert report.class_counts == {"0": 20, "5": 20, "10": 20}
     assert report.columns == ("ImageId", "answer")
@@ -130,6 +129,8 @@ def test_odd_rows_are_warned_of(folder: Path) -> None:
     edit(folder / "test.csv", 2, image)
     assert check_data(folder).warnings == [
         "train.csv row 9: every pixel has one value, as in 1 rows in all",
+        "train.csv: 1 of 60 images are equal to an earlier one; copies are never on two sides of a "
+        "split, and the expected score counts them once",
         "train.csv row 5: the image of row 3 with another label (5, not 0), as in 1 rows in all",
         "test.csv row 2: the image of train.csv row 3, as in 1 rows in all",
     ]

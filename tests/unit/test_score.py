@@ -111,7 +111,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, str]] = {
     ),
     "an index": (
         ",id,label\n0,1,3\n",
-        "submission.csv column 1: no name in the header",
+        "submission.csv: 3 columns (Unnamed: 0, id, label); an id and a label are expected",
     ),
     "semicolons": (
         ANSWERS.replace(",", ";"),

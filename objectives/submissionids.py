@@ -1,0 +1,157 @@
+"""Which id each test image has in the submission, and in which order the rows stand there.
+
+Decides how ids of the test file and of the sample submission belong together: by value, in any
+order. Where only one of them has ids, rows are taken in their order, and what was assumed is said.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.columns import is_index_name
+from objectives.csvcheck import NUMBER, CsvFile, cell_error, shown
+from objectives.csvform import no_names, read_form
+from objectives.errors import DataError
+from objectives.imagetable import Columns, ImageTable, read_ids
+
+_DEFAULT_HEADER = ("ImageId", "Label")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The sample submission: its ids in its order, and the names of its two columns."""
+
+    file: CsvFile
+    ids: list[str]
+    id_column: str
+    label_column: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SubmissionIds:
+    """The rows of the submission.
+
+    Attributes:
+        ids: In the order of the submission.
+        order: int64: of each row of the submission the row of the test file; None: the same.
+        header: Names of the id and of the label column.
+        text: Where the ids come from, for the user.
+        notes: What was assumed, one line each.
+    """
+
+    ids: tuple[str, ...]
+    order: NDArray[np.int64] | None
+    header: tuple[str, str]
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def read_sample(file: CsvFile) -> Sample:
+    """Read the sample submission.
+
+    Raises:
+        DataError: It has not two columns, an index that pandas wrote aside, or an id twice.
+    """
+    form = read_form(file)
+    if not form.has_header:
+        raise no_names(file)
+    places, notes = list(range(len(form.names))), list(form.notes)
+    if len(places) == 3 and is_index_name(form.names[0]):
+        del places[0]
+        notes.append(
+            f"{file.name} column {form.names[0]}: dropped, as it looks like the index of a pandas "
+            "table; to_csv(..., index=False) leaves it out"
+        )
+    if len(places) != 2:
+        names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
+        raise DataError(
+            f"{file.name}: {len(form.names)} columns ({names}); an id and a label are expected"
+        )
+    id_column, label_column = (form.names[place] for place in places)
+    ids = read_ids(file, form, places[0])
+    return Sample(file, ids, id_column, label_column, tuple(notes))
+
+
+def submission_ids(
+    file: CsvFile, columns: Columns, test: ImageTable, sample: Sample | None, label: str
+) -> SubmissionIds:
+    """Return the rows of the submission.
+
+    Args:
+        file, columns, test: The test file.
+        sample: None where there is none.
+        label: Name of train's label column.
+
+    Raises:
+        DataError: Test and sample have different numbers of rows, or different ids.
+    """
+    n_test = len(test.pixels)
+    if sample is None:
+        if columns.identifier is not None:
+            text = f"column {columns.identifier} of {file.name}"
+            return SubmissionIds(tuple(test.ids), None, (columns.identifier, label), text)
+        ids = tuple(str(n) for n in range(1, n_test + 1))
+        return SubmissionIds(ids, None, _DEFAULT_HEADER, f"counted from 1 to {n_test}")
+    header = (sample.id_column, sample.label_column)
+    where = f"column {sample.id_column} of {sample.file.name}"
+    if len(sample.ids) != n_test:
+        raise DataError(
+            f"{sample.file.name}: {len(sample.ids)} rows, where {file.name} has {n_test}"
+        )
+    if columns.identifier is None:
+        notes = () if _are_rising(sample.ids) else (_assumed(sample, file),)
+        return SubmissionIds(tuple(sample.ids), None, header, f"{where}, in its order", notes)
+    order = _matched(file, columns.identifier, test.ids, sample)
+    text = f"{where}, matched with column {columns.identifier} of {file.name}"
+    if order == list(range(n_test)):
+        return SubmissionIds(tuple(sample.ids), None, header, text)
+    return SubmissionIds(tuple(sample.ids), np.array(order, np.int64), header, text)
+
+
+def _matched(file: CsvFile, column: str, ids: Sequence[str], sample: Sample) -> list[int]:
+    """Return of each id of the sample the row of the test file that has it."""
+    rows = {name: row for row, name in enumerate(ids)}
+    wanted = sample.ids
+    if not set(wanted) <= set(rows):  # `1`, `01` and `1.0` are one id where all are numbers
+        by_value = {value: row for row, name in enumerate(ids) if (value := _value(name))}
+        values = [_value(name) for name in wanted]
+        if len(by_value) == len(ids) and set(values) <= set(by_value):
+            return [by_value[str(value)] for value in values]
+    for row, name in enumerate(wanted, 1):
+        if name not in rows:
+            text = f"{shown(name)} is no id of {file.name}, column {column}"
+            raise cell_error(sample.file, row, sample.id_column, text)
+    return [rows[name] for name in wanted]
+
+
+def _value(name: str) -> str | None:
+    """Return a number in one spelling; None of what is no number."""
+    if not NUMBER.fullmatch(name.encode()):
+        return None
+    return str(int(name)) if name.isdecimal() else repr(float(name)).removesuffix(".0")
+
+
+def _are_rising(ids: Sequence[str]) -> bool:
+    """Whether ids rise, numbers in them by their value."""
+    keys = [_by_value(name) for name in ids]
+    try:
+        return all(before < after for before, after in pairwise(keys))
+    except TypeError:  # a number where another has text
+        return False
+
+
+def _by_value(name: str) -> list[int | str]:
+    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _assumed(sample: Sample, file: CsvFile) -> str:
+    return (
+        f"{sample.file.name} column {sample.id_column}: the ids are in no rising order and "
+        f"{file.name} has none; its first row is taken for {shown(sample.ids[0])}, and so on in "
+        "the order of the rows"
+    )
