@@ -182,6 +182,11 @@ def score_command(
     from study.score import score
 
     found = score(file, answers)
+    if found.warnings:
+        from study.running import View  # a second to import, so only where there is one
+
+        for warning in found.warnings:
+            View().say(f"warning: {warning}")
     if as_json:
         _print_json(found.to_json())
     else:
