@@ -41,13 +41,13 @@ def copy_notes(
         a, b = tests[0]
         n_tests = len(images) - len(classes)
         lines.append(
-            f"{files[b]}: at {size} in grey the same test image as {files[a]} of train, as "
-            f"{len(tests)} of {n_tests} test images"
+            f"{files[b]}: at {size} in grey the same image as {files[a]}, which is in train, as "
+            f"{len(tests)} of {n_tests} test images are"
         )
     if twins:
         a, b = twins[0]
         lines.append(
             f"{files[b]}: at {size} in grey the same image as {files[a]}, but in class "
-            f"{shown(classes[b])}, not {shown(classes[a])}, as {len(twins)} of {len(classes)}"
+            f"{shown(classes[b])}, not {shown(classes[a])}, as {len(twins)} of {len(classes)} are"
         )
     return tuple(lines)

@@ -5,6 +5,7 @@ is said: every kind in one line, with the number and the first file. Which folde
 in `imagetree.py`.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ OTHER_IMAGES = frozenset(
     {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".ico", ".psd",
      ".ppm", ".pgm", ".pbm", ".dcm", ".dng", ".cr2", ".nef"}
 )  # fmt: skip
-TABLES = frozenset({".csv", ".tsv", ".gz"})
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SILENT = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
 SILENT_FOLDERS = frozenset({"__macosx", "@eadir", "lost+found", "$recycle.bin"})
 MOST_NAMED = 3
@@ -50,12 +51,14 @@ class Leftovers:
         if suffix in OTHER_IMAGES:
             self.formats.setdefault(suffix, []).append(path)
         else:
-            (self.tables if suffix in TABLES else self.others).append(path)
+            is_table = path.name.lower().endswith(TABLES)
+            (self.tables if is_table else self.others).append(path)
 
     def notes(self) -> tuple[str, ...]:
         """Return one line for each kind, and one for each folder that is not used."""
         lines = [
-            f"{path}: not used, {_images(n) if n else 'no images'} in it" for path, n in self.unused
+            f"{path}: not used, {counted_images(n) if n else 'no images'} in it"
+            for path, n in self.unused
         ]
         lines += _first_of(self.loose, "in no class folder, so not used", "image")
         for suffix, files in self.formats.items():
@@ -69,21 +72,26 @@ class Leftovers:
 
     def found(self) -> str:
         """Return what there is instead of images in class folders, in a few words; or nothing."""
-        parts = [_images(len(self.loose)) + " in no class folder"] if self.loose else []
+        parts = [counted_images(len(self.loose)) + " in no class folder"] if self.loose else []
         parts += [
             f"{len(files)} {suffix}, which cannot be read" for suffix, files in self.formats.items()
         ]
         return f"; found: {', '.join(parts)}" if parts else ""
 
 
-def listed(folder: Path) -> list[Path]:
-    """Return what is in a folder by name, numbers by value; hidden ones are nobody's images.
+def _listed(folder: Path, *, folders: bool) -> list[Path]:
+    """Return the folders in a folder, or its files; hidden ones are nobody's images.
 
     Raises:
         DataError: The folder cannot be read.
     """
     try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        with os.scandir(folder) as entries:
+            found = [
+                folder / entry.name
+                for entry in entries
+                if not entry.name.startswith(".") and entry.is_dir() == folders
+            ]
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be read: {error.strerror or error}", "name another folder"
@@ -98,23 +106,18 @@ def by_value(name: str) -> tuple[Any, ...]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders directly in a folder, without those that systems make."""
-    return [
-        path
-        for path in listed(folder)
-        if path.is_dir() and path.name.casefold() not in SILENT_FOLDERS
-    ]
+    """Return the folders directly in a folder by name, without those that systems make."""
+    found = _listed(folder, folders=True)
+    return [path for path in found if path.name.casefold() not in SILENT_FOLDERS]
 
 
 def files_in(folder: Path, left: Leftovers) -> list[Path]:
-    """Return the images directly in a folder; its other files go into `left`."""
+    """Return the images directly in a folder by name; its other files go into `left`."""
     images = []
-    for path in listed(folder):
-        if path.is_dir() or path.name.casefold() in SILENT:
-            continue
+    for path in _listed(folder, folders=False):
         if path.suffix.lower() in SUFFIXES:
             images.append(path)
-        else:
+        elif path.name.casefold() not in SILENT:
             left.add(path)
     return images
 
@@ -129,7 +132,7 @@ def images_in(folder: Path, left: Leftovers) -> list[Path]:
 
 def has_own_images(folder: Path) -> bool:
     """Return whether images lie directly in a folder."""
-    return bool(files_in(folder, Leftovers()))
+    return any(path.suffix.lower() in SUFFIXES for path in _listed(folder, folders=False))
 
 
 def has_images(folder: Path) -> bool:
@@ -144,7 +147,8 @@ def named(names: Iterable[object]) -> str:
     return ", ".join(some[:MOST_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
-def _images(n: int) -> str:
+def counted_images(n: int) -> str:
+    """Return `1 image`, `2 images`."""
     return f"{n} image" if n == 1 else f"{n} images"
 
 

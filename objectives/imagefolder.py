@@ -5,7 +5,11 @@ Which folder is what stands in `imagetree.py`, which files are images in `imagef
 are decoded in `imagebytes.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from objectives.runtime import quiet_import
 
 SEED, HELD_SHARE = 0, 0.2
 STRETCHED = "not square, so stretched"
+DAMAGED = "damaged in part, of which its decoder made what it could"
 
 Square = tuple[NDArray[np.uint8], tuple[str, ...]]
 """An image of the wanted size, and remarks."""
@@ -114,14 +119,16 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], tupl
     images = np.empty((len(files), side, side), np.uint8)
     bad: list[str] = []
     remarked: dict[str, list[Path]] = {}
-    for n, file in enumerate(files):
-        try:
-            images[n], remarks = decode(file.read_bytes())
-        except (OSError, ValueError) as error:
-            bad.append(f"{file}: {_reason(error)}")
-            continue
-        for remark in remarks:
-            remarked.setdefault(remark, []).append(file)
+    with _complaints() as complains:
+        for n, file in enumerate(files):
+            try:
+                images[n], remarks = decode(file.read_bytes())
+            except (OSError, ValueError) as error:
+                bad.append(f"{file}: {_reason(error)}")
+                complains()  # about this file, not about the next
+                continue
+            for remark in (*remarks, *((DAMAGED,) if complains() else ())):
+                remarked.setdefault(remark, []).append(file)
     if bad:
         more = f"; {len(bad) - 1} more cannot be read" if len(bad) > 1 else ""
         others = ", ".join(line.partition(": ")[0] for line in bad[1:MOST_NAMED])
@@ -150,6 +157,32 @@ def _decoder(side: int) -> Callable[[bytes], Square]:
             return np.clip(np.rint(grey), 0, 255).astype(np.uint8), remarks
 
     return decode
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether libjpeg has complained since it was last asked.
+
+    It writes to file descriptor 2 itself, without the file's name. Here each file has its line.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+
+        def complains() -> bool:
+            n = held.seek(0, os.SEEK_END)
+            held.seek(0)
+            said = held.read(n)
+            held.seek(0)
+            held.truncate()
+            return b"JPEG" in said
+
+        try:
+            yield complains
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _reason(error: Exception) -> str:

@@ -15,6 +15,7 @@ from objectives.errors import DataError
 from objectives.imagefiles import (
     SUFFIXES,
     Leftovers,
+    counted_images,
     files_in,
     folders_in,
     has_images,
@@ -232,12 +233,18 @@ def _no_classes(
 ) -> DataError:
     message = f"{root}: no folders with images in them ({', '.join(sorted(SUFFIXES))})"
     beside = [path.name for path, n in left.unused if n]
+    others = [path.name for path in folders_in(base) if path.name.casefold() in EXACT]
     hint = LAYOUT
     if beside and roles[TRAIN]:
         hint = (
             f"if '{roles[TRAIN][0].name}' is a class as {named(beside)}, give it another name; "
             "else sort its images into a folder a class"
         )
+    elif left.formats:
+        hint = "convert the images to .png"
+    elif others and not roles[TRAIN]:
+        message += f"; found: {named(others)}, but no folder '{TRAIN}'"
+        hint = f"put the labelled images into {base / TRAIN}/<class>/"
     return DataError(message + left.found(), hint)
 
 
@@ -274,7 +281,9 @@ def _class_notes(root: Path, classes: Mapping[str, Sequence[Path]]) -> list[str]
             notes.append(f"{root}: {shown(other)} and {shown(name)} are taken as two classes")
         if name.casefold() in EXACT and root.name.casefold() not in EXACT:
             notes.append(f"{root / name}: taken as a class of this name")
-    padded = [name for name in classes if name.isdecimal() and name != str(int(name))]
+    padded = [
+        name for name in classes if name.isascii() and name.isdecimal() and name != str(int(name))
+    ]
     if padded:
         first = padded[0]
         notes.append(f"{root}: class names are numbers, so folder '{first}' is class {int(first)}")
@@ -316,7 +325,7 @@ def _join(path: Path, classes: Mapping[str, list[Path]], left: Leftovers) -> str
             )
     if not n_images:
         return f"{path}: no images in class folders, so not used"
-    return f"{path}: its {n_images} labelled images join those of {TRAIN}"
+    return f"{path}: {counted_images(n_images)} with labels, which join those of {TRAIN}"
 
 
 def _tests(root: Path, classes: Sequence[str], left: Leftovers) -> list[Named]:
@@ -332,10 +341,10 @@ def _tests(root: Path, classes: Sequence[str], left: Leftovers) -> list[Named]:
     known = [path for path in below if _name(path) in classes]
     others = [path.name for path in below if path not in known]
     if known and (others or own):
-        rest = f"folder {named(others)} is none" if others else f"{own[0].name} is in no folder"
+        rest = f"not {named(others)}" if others else f"and {own[0].name} is in no folder"
         raise DataError(
-            f"{root}: {named(path.name for path in known)} are classes of {TRAIN}, but {rest}, so "
-            "only some answers are known",
+            f"{root}: of the folders in it {named(path.name for path in known)} are classes of "
+            f"{TRAIN}, {rest}, so only some answers are known",
             "put every image into a class folder; or, to predict them all, none",
         )
     folded = {name.casefold(): name for name in classes}
