@@ -47,7 +47,7 @@ class Leftovers:
 
     def add(self, path: Path) -> None:
         """Take in a file that is no image that can be read."""
-        suffix = path.suffix.lower()
+        suffix = _suffix(path.name)
         if suffix in OTHER_IMAGES:
             self.formats.setdefault(suffix, []).append(path)
         else:
@@ -79,16 +79,16 @@ class Leftovers:
         return f"; found: {', '.join(parts)}" if parts else ""
 
 
-def _listed(folder: Path, *, folders: bool) -> list[Path]:
-    """Return the folders in a folder, or its files; hidden ones are nobody's images.
+def _names(folder: Path, *, folders: bool) -> list[str]:
+    """Return the names of the folders in a folder, or of its files; hidden ones are nobody's.
 
     Raises:
         DataError: The folder cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
-            found = [
-                folder / entry.name
+            return [
+                entry.name
                 for entry in entries
                 if not entry.name.startswith(".") and entry.is_dir() == folders
             ]
@@ -96,7 +96,6 @@ def _listed(folder: Path, *, folders: bool) -> list[Path]:
         raise DataError(
             f"{folder}: cannot be read: {error.strerror or error}", "name another folder"
         ) from None
-    return sorted(found, key=lambda path: by_value(path.name))
 
 
 def by_value(name: str) -> tuple[Any, ...]:
@@ -107,18 +106,18 @@ def by_value(name: str) -> tuple[Any, ...]:
 
 def folders_in(folder: Path) -> list[Path]:
     """Return the folders directly in a folder by name, without those that systems make."""
-    found = _listed(folder, folders=True)
-    return [path for path in found if path.name.casefold() not in SILENT_FOLDERS]
+    names = sorted(_names(folder, folders=True), key=by_value)
+    return [folder / name for name in names if name.casefold() not in SILENT_FOLDERS]
 
 
 def files_in(folder: Path, left: Leftovers) -> list[Path]:
     """Return the images directly in a folder by name; its other files go into `left`."""
     images = []
-    for path in _listed(folder, folders=False):
-        if path.suffix.lower() in SUFFIXES:
-            images.append(path)
-        elif path.name.casefold() not in SILENT:
-            left.add(path)
+    for name in sorted(_names(folder, folders=False), key=by_value):
+        if _suffix(name) in SUFFIXES:
+            images.append(folder / name)
+        elif name.casefold() not in SILENT:
+            left.add(folder / name)
     return images
 
 
@@ -132,7 +131,7 @@ def images_in(folder: Path, left: Leftovers) -> list[Path]:
 
 def has_own_images(folder: Path) -> bool:
     """Return whether images lie directly in a folder."""
-    return any(path.suffix.lower() in SUFFIXES for path in _listed(folder, folders=False))
+    return any(_suffix(name) in SUFFIXES for name in _names(folder, folders=False))
 
 
 def has_images(folder: Path) -> bool:
@@ -145,6 +144,10 @@ def named(names: Iterable[object]) -> str:
     some = [str(name) for name in names]
     n_more = len(some) - MOST_NAMED
     return ", ".join(some[:MOST_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def counted_images(n: int) -> str:

@@ -7,6 +7,7 @@ are decoded in `imagebytes.py`.
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.csvcheck import shown
 from objectives.errors import DataError
 from objectives.imagebytes import decode_grey
 from objectives.imagecopies import copy_notes
@@ -25,6 +25,8 @@ from objectives.pictures import Pictures
 from objectives.runtime import quiet_import
 
 SEED, HELD_SHARE = 0, 0.2
+NO_ID = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Line ends and their like, and bytes of a file's name that are not UTF-8."""
 STRETCHED = "not square, so stretched"
 DAMAGED = "damaged in part, of which its decoder made what it could"
 
@@ -104,8 +106,8 @@ def _id(file: Path, root: Path, base: Path) -> str:
         DataError: A CSV file cannot hold it.
     """
     name = file.relative_to(root if file.is_relative_to(root) else base).as_posix()
-    if not name.isprintable():  # line ends, and bytes that are not UTF-8
-        raise DataError(f"{file.parent}: {shown(ascii(file.name))} cannot be an id", "rename it")
+    if NO_ID.search(name):
+        raise DataError(f"{file.parent}: {name!a} cannot be an id in a CSV file", "rename it")
     return name
 
 
