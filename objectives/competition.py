@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +64,12 @@ class Answers:
     """The labels that the test file itself has.
 
     Attributes:
+        path: Of the test file, or of the archive that holds it.
         header: Names of the id and of the label column, as a submission has them.
         labels: By id, in the order of the submission.
     """
 
+    path: Path
     header: tuple[str, str]
     labels: dict[str, int | str]
 
@@ -132,7 +135,8 @@ def read_answers(files: Files) -> Answers | None:
     labels = read_labels_only(files.test, resolved.test.form, resolved.answers)
     ids = submission_ids(files.test, resolved.test, test, sample, resolved.train.label or "")
     order = range(len(labels)) if ids.order is None else ids.order.tolist()
-    return Answers(ids.header, dict(zip(ids.ids, (labels[n] for n in order), strict=True)))
+    by_id = dict(zip(ids.ids, (labels[n] for n in order), strict=True))
+    return Answers(files.test.path, ids.header, by_id)
 
 
 def _fingerprint(facts: Sequence[object], *arrays: NDArray[np.generic]) -> str:

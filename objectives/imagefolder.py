@@ -1,73 +1,74 @@
 """A folder of class folders with image files in them, as arrays.
 
-Decides which folder is a class and which file an image, in which order they come, and how a file of
-any size and colour becomes a small grey square. TensorFlow decodes: PNG, JPEG, GIF and BMP.
+Decides what is learned from and what is predicted, and how a file of any size becomes a square.
+Which folder is what stands in `imagetree.py`, which files are images in `imagefiles.py`, how they
+are decoded in `imagebytes.py`.
 """
 
+import contextlib
+import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objectives.errors import DataError
+from objectives.imagebytes import decode_grey
+from objectives.imagecopies import copy_notes
+from objectives.imagefiles import MOST_NAMED
+from objectives.imagetree import TEST, ImageTree, Named, read_tree
 from objectives.pictures import Pictures
 from objectives.runtime import quiet_import
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
-TRAIN, TEST = "train", "test"
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
-WHITE = 255.0
-MOST_NAMED = 3
 SEED, HELD_SHARE = 0, 0.2
+NO_ID = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Line ends and their like, and bytes of a file's name that are not UTF-8."""
+STRETCHED = "not square, so stretched"
+DAMAGED = "damaged in part, of which its decoder made what it could"
 
-Named = tuple[str | None, Path]
-"""A class, where it is known, and an image of it."""
+Square = tuple[NDArray[np.uint8], tuple[str, ...]]
+"""An image of the wanted size, and remarks."""
 
 
 def read_image_folder(folder: Path, side: int) -> Pictures:
     """Return the images below `folder`, grey and square.
 
     Either `folder/train/<class>/*`, or `folder/<class>/*`; and what is to be predicted in
-    `folder/test/*`. Without that, a fifth of each class is held back, the same each time, and
-    its labels are the answers. Classes and files come by name, numbers in names by their value.
+    `folder/test/*`, or, with labels that are the answers, in `folder/test/<class>/*`. Without that,
+    a fifth of each class is held back, the same each time, and its labels are the answers. Images
+    of `folder/valid/<class>/*` join those of train. Classes and files come by name, numbers in
+    names by their value.
 
     Args:
         side: Height and width that every image gets, in pixels. One that is not square is
             stretched.
 
     Raises:
-        DataError: No classes or no images, or a file that is no image; it is named.
+        DataError: No classes or no images, folders whose meaning is unclear, or a file that is no
+            image; it is named.
     """
-    has_train = (folder / TRAIN).is_dir()
-    root = folder / TRAIN if has_train else folder
-    folders = [path for path in _listed(root) if path.is_dir() and path != folder / TEST]
-    classes = {path.name: files for path in folders if (files := _images_in(path))}
-    if not classes:
-        raise DataError(
-            f"{root}: no folders with images in them ({', '.join(sorted(SUFFIXES))})",
-            "a folder a class: FOLDER/cat/1.png, or FOLDER/train/cat/1.png and FOLDER/test/2.png",
-        )
-    if (folder / TEST).is_dir():
-        tests: list[Named] = [(None, file) for file in _images_in(folder / TEST)]
-        if not tests:
-            raise DataError(f"{folder / TEST}: no images in it", f"remove {folder / TEST}")
-        trains: list[Named] = [(name, file) for name, files in classes.items() for file in files]
-        return _pictures(trains, tests, folder / TEST, side, ())
-    trains, held = _hold_back(classes)
+    tree = read_tree(folder)
+    trains: list[Named] = [(name, file) for name, files in tree.classes.items() for file in files]
+    if tree.test_root is not None:
+        return _pictures(tree, trains, tree.tests, tree.test_root, side, ())
+    trains, held = _hold_back(tree.classes)
+    if not held:
+        raise DataError(f"{tree.root}: one image a class, and no test images", "add images")
     note = f"{folder}: no folder '{TEST}' in it, so {len(held)} labelled images are the test images"
-    return _pictures(trains, held, root, side, (note,))
+    return _pictures(tree, trains, held, tree.root, side, (note,))
 
 
 def _hold_back(classes: Mapping[str, Sequence[Path]]) -> tuple[list[Named], list[Named]]:
-    """Return what stays and what is held back: of each class a fifth, at least one image."""
+    """Return what stays and what is held back: of each class a fifth, at least one of several."""
     stays: list[Named] = []
     held: list[Named] = []
     generator = np.random.Generator(np.random.Philox(SEED))
     for name, files in classes.items():
-        n_held = max(1, round(len(files) * HELD_SHARE))
+        n_held = max(1, round(len(files) * HELD_SHARE)) if len(files) > 1 else 0
         chosen = set(generator.permutation(len(files))[:n_held].tolist())
         for n, file in enumerate(files):
             (held if n in chosen else stays).append((name, file))
@@ -75,6 +76,7 @@ def _hold_back(classes: Mapping[str, Sequence[Path]]) -> tuple[list[Named], list
 
 
 def _pictures(
+    tree: ImageTree,
     trains: Sequence[Named],
     tests: Sequence[Named],
     test_root: Path,
@@ -83,114 +85,107 @@ def _pictures(
 ) -> Pictures:
     """Read the files; an id is a file's path below `test_root`."""
     files = [file for _, file in [*trains, *tests]]
-    images, stretched = _read_all(files, side)
+    ids = [_id(file, test_root, tree.base) for _, file in tests]
+    images, remarks = _read_all(files, side)
+    labels = [str(name) for name, _ in trains]
     answers = [name for name, _ in tests if name is not None]
     return Pictures(
         images[: len(trains)],
-        [str(name) for name, _ in trains],
+        labels,
         images[len(trains) :],
-        [file.relative_to(test_root).as_posix() for _, file in tests],
+        ids,
         answers or None,
-        notes + _notes(stretched, len(images)),
+        (*notes, *tree.notes, *remarks, *copy_notes(images, labels, files)),
     )
 
 
-def _listed(folder: Path) -> list[Path]:
-    """Return what is in a folder by name, numbers by value; hidden ones are nobody's images."""
-    try:
-        found = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be read: {error.strerror or error}", "name another folder"
-        ) from None
-    return sorted(found, key=lambda path: _by_value(path.name))
+def _id(file: Path, root: Path, base: Path) -> str:
+    """Return a test image's id: its path below `root`; of one that is held back of valid, `base`.
+
+    Raises:
+        DataError: A CSV file cannot hold it.
+    """
+    name = file.relative_to(root if file.is_relative_to(root) else base).as_posix()
+    if NO_ID.search(name):
+        raise DataError(f"{file.parent}: {name!a} cannot be an id in a CSV file", "rename it")
+    return name
 
 
-def _by_value(name: str) -> tuple[Any, ...]:
-    parts = re.split(r"([0-9]+)", name)
-    return ([int(part) if n % 2 else part for n, part in enumerate(parts)], name)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Return the image files below a folder, those of the folder itself and of those in it."""
-    found: list[Path] = []
-    for path in _listed(folder):
-        if path.is_dir():
-            found += _images_in(path)
-        elif path.suffix.lower() in SUFFIXES:
-            found.append(path)
-    return found
-
-
-def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list[Path]]:
-    """Return the images, and the files that had to be stretched.
+def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return the images, and one line for each kind of remark.
 
     Raises:
         DataError: Files cannot be read; the first few are named.
     """
     decode = _decoder(side)
     images = np.empty((len(files), side, side), np.uint8)
-    stretched, bad = [], []
-    for n, file in enumerate(files):
-        try:
-            images[n], is_square = decode(file.read_bytes())
-        except (OSError, ValueError) as error:
-            bad.append(f"{file}: {_reason(error)}")
-            continue
-        if not is_square:
-            stretched.append(file)
+    bad: list[str] = []
+    remarked: dict[str, list[Path]] = {}
+    with _complaints() as complains:
+        for n, file in enumerate(files):
+            try:
+                images[n], remarks = decode(file.read_bytes())
+            except (OSError, ValueError) as error:
+                bad.append(f"{file}: {_reason(error)}")
+                complains()  # about this file, not about the next
+                continue
+            for remark in (*remarks, *((DAMAGED,) if complains() else ())):
+                remarked.setdefault(remark, []).append(file)
     if bad:
         more = f"; {len(bad) - 1} more cannot be read" if len(bad) > 1 else ""
         others = ", ".join(line.partition(": ")[0] for line in bad[1:MOST_NAMED])
         raise DataError(
             f"{bad[0]}{more}{f' ({others})' if others else ''}", "mend or remove the files"
         )
-    return images, stretched
+    return images, tuple(
+        f"{found[0]}: {remark}, as {len(found)} of {len(files)} images"
+        for remark, found in remarked.items()
+    )
 
 
-def _decoder(side: int) -> Callable[[bytes], tuple[NDArray[np.uint8], bool]]:
-    """Return what makes a square of grey from the bytes of a file, and says whether it was one."""
+def _decoder(side: int) -> Callable[[bytes], Square]:
+    """Return what makes a square of grey from the bytes of a file, with remarks."""
     with quiet_import():
         import tensorflow as tf
 
-    def decode(content: bytes) -> tuple[NDArray[np.uint8], bool]:
+    def decode(content: bytes) -> Square:
         with tf.device("CPU"):
-            try:
-                found = tf.io.decode_image(content, expand_animations=False).numpy()
-            except tf.errors.InvalidArgumentError:
-                raise ValueError("no PNG, JPEG, GIF or BMP image, or damaged") from None
-            grey = _grey(found.astype(np.float32))
+            grey, remarks = decode_grey(content, tf)
             height, width = grey.shape
             if (height, width) != (side, side):
                 resized = tf.image.resize(grey[..., None], (side, side), antialias=True)
                 grey = resized.numpy()[..., 0]
-            return np.clip(np.rint(grey), 0, 255).astype(np.uint8), height == width
+            remarks += () if height == width else (STRETCHED,)
+            return np.clip(np.rint(grey), 0, 255).astype(np.uint8), remarks
 
     return decode
 
 
-def _grey(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return brightness, 0..255, of shape (height, width); what is transparent lies on white.
+@contextlib.contextmanager
+def _complaints() -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether libjpeg has complained since it was last asked.
 
-    Args:
-        image: Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
+    It writes to file descriptor 2 itself, without the file's name. Here each file has its line.
     """
-    channels = image.shape[-1]
-    colours = image[..., :3] if channels >= 3 else image[..., :1]
-    weights = np.array(LUMINANCE if channels >= 3 else (1.0,), np.float32)
-    grey: NDArray[np.float32] = colours @ weights
-    if channels in (2, 4):
-        alpha = image[..., -1] / np.float32(255)
-        grey = grey * alpha + np.float32(WHITE) * (1 - alpha)
-    return grey
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+
+        def complains() -> bool:
+            n = held.seek(0, os.SEEK_END)
+            held.seek(0)
+            said = held.read(n)
+            held.seek(0)
+            held.truncate()
+            return b"JPEG" in said
+
+        try:
+            yield complains
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
-
-
-def _notes(stretched: Sequence[Path], n_images: int) -> tuple[str, ...]:
-    if not stretched:
-        return ()
-    n = len(stretched)
-    return (f"{stretched[0]}: not square, so stretched, as {n} of {n_images} images",)

@@ -1,14 +1,21 @@
 """Images with labels and images without, as whoever finds them hands them to whoever writes them.
 
-Decides nothing but the form. Where they come from stands in `digits.py` and `imagefolder.py`; what
-a sound set is, in the data room, which reads the files again before anything is trained.
+Decides the form alone, and whether there are too few of a class. Where they come from stands in
+`digits.py` and `imagefolder.py`; what a sound set is, in the data room, which reads the files again
+before anything is trained.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from objectives.classes import MIN_CLASSES, MIN_ROWS_PER_CLASS
+from objectives.csvcheck import shown
+from objectives.imagefiles import named
+from objectives.imagetable import MAX_CLASSES
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +42,21 @@ class Pictures:
     def side(self) -> int:
         """Height and width of an image in pixels."""
         return int(self.images.shape[1])
+
+    def class_notes(self) -> tuple[str, ...]:
+        """Return what of the classes the data room will refuse, one line each."""
+        counts = Counter(self.labels)
+        few = [name for name, n in counts.items() if n < MIN_ROWS_PER_CLASS]
+        notes = []
+        if few:
+            others = f"; {len(few)} classes lack some: {named(few)}" if len(few) > 1 else ""
+            notes.append(
+                f"class {shown(few[0])} has labelled images: {counts[few[0]]}; a study needs "
+                f"{MIN_ROWS_PER_CLASS} of each class{others}"
+            )
+        if not MIN_CLASSES <= len(counts) <= MAX_CLASSES:
+            notes.append(f"classes: {len(counts)}; a study takes {MIN_CLASSES} to {MAX_CLASSES}")
+        return tuple(notes)
 
 
 def counted_ids(n: int) -> list[str]:

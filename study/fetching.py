@@ -59,7 +59,7 @@ def fetch_command(
 
 def from_images_command(
     folder: Annotated[
-        Path, typer.Argument(help="FOLDER/<class>/*.png, or FOLDER/train/<class>/* and FOLDER/test")
+        Path, typer.Argument(help="FOLDER/<class>/*, or FOLDER/train/<class>/* and FOLDER/test")
     ],
     data: Annotated[
         Path, typer.Option("--data", envvar="STUDY_DATA", help="Folder for the CSV files")
@@ -114,7 +114,7 @@ def _write(
     place = folder.resolve()
     answers = answers or place.with_name(f"{place.name}-answers.csv")
     written = write_pictures(pictures, folder, answers, overwrite=overwrite)
-    for note in pictures.notes:
+    for note in (*pictures.notes, *pictures.class_notes()):
         say(f"warning: {note}")
     n_train, n_test, side = len(pictures.images), len(pictures.test_images), pictures.side
     where = f"{'written to' if written else 'there already, in'} {folder}"

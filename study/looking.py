@@ -176,14 +176,26 @@ def check_command(
 def score_command(
     file: Annotated[Path, typer.Argument(help="Submission: a CSV file with an id and a label")],
     answers: Annotated[
-        Path, typer.Option("--answers", envvar="STUDY_ANSWERS", help="CSV file of the true labels")
-    ],
+        Path | None,
+        typer.Option("--answers", envvar="STUDY_ANSWERS", help="CSV file of the true labels"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", envvar="STUDY_DATA", help="Instead: data folder whose test file has labels"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Score a submission against a file of answers."""
-    from study.score import score
+    """Score a submission against a file of answers, or the labels of the test file."""
+    from study.score import answers_of, score
 
-    found = score(file, answers)
+    found = score(file, answers or answers_of(data))
+    if found.warnings:
+        from study.running import View  # a second to import, so only where there is one
+
+        for warning in found.warnings:
+            View().say(f"warning: {warning}")
     if as_json:
         _print_json(found.to_json())
     else:

@@ -30,3 +30,22 @@ def test_score_is_a_line_or_json_and_a_bad_file_one_line(place: Place) -> None:
     assert missing.error == "none.csv: cannot be read: No such file or directory (none.csv)"
     place.run("score", "submission.csv", code=2)
     assert sorted(place.folder.iterdir()) == before
+
+
+def test_solution_file_and_a_sample_as_answers_are_said(place: Place) -> None:
+    """Public and Private stand on lines and in the JSON; a warning stays off stdout."""
+    rows = [f"{n},{n % 10}" for n in range(1, 41)]
+    (place.folder / "submission.csv").write_text("\n".join(["ImageId,Label", *rows]) + "\n")
+    solution = [f"{row},{'Public' if n % 4 else 'Private'}" for n, row in enumerate(rows)]
+    (place.folder / "solution.csv").write_text("\n".join(["ImageId,Label,Usage", *solution]) + "\n")
+    done = place.run("score", "submission.csv", "--answers", "solution.csv")
+    assert [line.split(";")[0] for line in done.out.splitlines()] == [
+        "1.00000 (40 of 40", "Public: 1.00000 (30 of 30", "Private: 1.00000 (10 of 10"
+    ]  # fmt: skip
+    said = place.json("score", "submission.csv", "--answers", "solution.csv")
+    assert (said["n"], said["public"]["n"], said["private"]["n"]) == (40, 30, 10)
+    sample = [f"{n},0" for n in range(1, 41)]
+    (place.folder / "sample.csv").write_text("\n".join(["ImageId,Label", *sample]) + "\n")
+    done = place.run("score", "submission.csv", "--answers", "sample.csv")
+    assert done.out.startswith("0.10000 (4 of 40")
+    assert done.err.startswith("warning: sample.csv: all 40 labels are '0'; if it is a sample")

@@ -1,5 +1,7 @@
 """`study from-images`: sound files from folders of images of any size and colour, in one order."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,189 @@ def test_folder_without_classes_is_refused(
         read_image_folder(folder_of(tmp_path / "x", files), 4)
     with pytest.raises(DataError, match=r"nowhere: cannot be read: No such file"):
         read_image_folder(tmp_path / "nowhere", 4)
+
+
+def png(values: Any, depth: int, kind: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG of one row; `values` are its bytes, `kind` its colour type."""
+    width = len(values) * 8 // (depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind])
+    header = struct.pack(">IIBBBBB", width, 1, depth, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"\0" + bytes(values)))]
+    packed = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in [*parts, (b"IEND", b"")]
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def bmp(bits: int, palette: bytes, pixel: bytes, packing: int = 0) -> bytes:
+    """Return a BMP of one pixel."""
+    start = 54 + len(palette)
+    head = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, bits, packing, 4, 0, 0, len(palette) // 4, 0)
+    body = head + palette + pixel.ljust(4, b"\0")
+    return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, start) + body
+
+
+def gif(n_pictures: int, is_transparent: bool) -> bytes:
+    """Return a GIF of one pixel, of the colour 200."""
+    control = bytes([0x21, 0xF9, 4, is_transparent, 0, 0, 1, 0])
+    picture = bytes([0x2C, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x44, 1, 0])
+    head = b"GIF89a" + bytes([1, 0, 1, 0, 0x80, 0, 0, 200, 200, 200, 0, 0, 0])
+    return head + (control + picture) * n_pictures + b";"
+
+
+def turned(orientation: int) -> bytes:
+    """Return a JPEG with EXIF, white above black before it is turned."""
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:8] = 255
+    entry = struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0)
+    body = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
+    plain = encode(image, "jpeg")
+    return plain[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + plain[2:]
+
+
+KINDS = {
+    "16 bits": (png([0x80, 0x40], 16, 0), 128),
+    "16 bits and alpha": (png([0, 0, 0x80, 0], 16, 4), 127),
+    "palette": (png([1], 8, 3, (b"PLTE", bytes([9, 9, 9, 200, 0, 0]))), 60),
+    "palette with a hole": (png([0], 8, 3, (b"PLTE", bytes(3)), (b"tRNS", b"\0")), 255),
+    "grey that is transparent": (png([0], 8, 0, (b"tRNS", bytes(2))), 255),
+    "another grey than that": (png([7], 8, 0, (b"tRNS", bytes(2))), 7),
+    "RGB that is transparent": (png([1, 2, 3], 8, 2, (b"tRNS", bytes([0, 1, 0, 2, 0, 3]))), 255),
+    "BMP with a palette": (bmp(8, bytes([9, 9, 9, 0, 0, 0, 200, 0]), b"\1"), 60),
+    "BMP of 24 bits": (bmp(24, b"", bytes([0, 0, 200])), 60),
+    "BMP of 32 bits without alpha": (bmp(32, b"", bytes([0, 0, 200, 0])), 60),
+}
+
+
+def test_every_kind_of_file_has_the_right_brightness(tmp_path: Path) -> None:
+    """Depths, palettes and transparency, where TensorFlow alone gives other values or none."""
+    files = {f"train/a/{n}.png": content for n, (content, _) in enumerate(KINDS.values())}
+    files |= {"train/b/1.png": encode(flat(9)), "test/1.png": encode(flat(8))}
+    found = read_image_folder(folder_of(tmp_path / "x", files), 2)
+    values = [int(image[0, 0]) for image in found.images[: len(KINDS)]]
+    assert dict(zip(KINDS, values, strict=True)) == {name: value for name, (_, value) in
+                                                     KINDS.items()}  # fmt: skip
+
+
+def test_photos_stand_upright(tmp_path: Path) -> None:
+    """All eight orientations of EXIF; where the white half comes to lie."""
+    files = {f"train/a/{n}.jpg": turned(n) for n in range(1, 9)}
+    files |= {"train/b/1.png": encode(flat(9)), "test/1.png": encode(flat(8))}
+    images = read_image_folder(folder_of(tmp_path / "x", files), 16).images[:8].astype(int)
+    halves = {"top": np.s_[:8], "bottom": np.s_[8:], "left": np.s_[:, :8], "right": np.s_[:, 8:]}
+    lies = [max(halves, key=lambda half: image[halves[half]].mean()) for image in images]
+    assert lies == ["top", "top", "bottom", "bottom", "left", "right", "right", "left"]
+
+
+def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Pictures of an animation, transparency of a GIF, few bits of 16; and damage that decodes."""
+    jpeg = encode(flat([90, 90, 90]), "jpeg")
+    at = jpeg.index(b"\xff\xdb")
+    files = {
+        "train/a/1.gif": gif(1, False),
+        "train/a/2.gif": gif(3, False),
+        "train/a/3.gif": gif(1, True),
+        "train/a/4.png": png([0x0F, 0xFF], 16, 0),
+        "train/a/5.jpg": jpeg[:at] + bytes(4) + jpeg[at:],
+        "train/b/1.png": encode(flat(9)),
+        "test/1.png": encode(flat(8)),
+    }
+    found = read_image_folder(folder_of(tmp_path / "x", files), 8)
+    a = f"{tmp_path}/x/train/a"
+    assert found.notes == (
+        f"{a}/2.gif: animated, so its first picture is taken, as 1 of 7 images",
+        f"{a}/3.gif: has transparent parts, which become black; convert it to .png for white, as 1 "
+        "of 7 images",
+        f"{a}/4.png: 16 bits a pixel, but no value above 4095, so nearly black, as 1 of 7 images",
+        f"{a}/5.jpg: damaged in part, of which its decoder made what it could, as 1 of 7 images",
+    )
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (bmp(4, bytes(8), b"\0"), "a BMP of an old or packed kind; convert it to .png"),
+        (bmp(8, bytes(8), b"\0", 1), "a BMP of an old or packed kind; convert it to .png"),
+        (bmp(8, bytes(8), b"\0")[:40], "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (bmp(8, bytes(8), b"\7"), "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (b"BM", "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (b"\x89PNG\r\n\x1a\n", "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (gif(1, False)[:8], "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (b"\xff\xd8\xff\xe1", "no PNG, JPEG, GIF or BMP image, or damaged"),
+    ],
+)
+def test_broken_file_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes, reason: str
+) -> None:
+    """What a decoder prints by itself is not another one."""
+    files = {"a/1.png": content, "b/1.png": encode(flat(9)), "b/2.png": encode(flat(8))}
+    with pytest.raises(DataError) as caught:
+        read_image_folder(folder_of(tmp_path / "x", files), 4)
+    assert str(caught.value) == f"{tmp_path}/x/a/1.png: {reason}"
+    assert capfd.readouterr().err == ""
+
+
+def test_answers_are_those_of_the_test_folders(tmp_path: Path, cache: None) -> None:
+    """Valid joins train and no test image does; names with commas and quotes stay whole."""
+    names = ["1 of 'x'", 'Größe, "x"']
+    files = {f"{part}/{name}/{n}.png": encode_png(np.full((4, 4), k * 50 + m * 25 + n, np.uint8))
+             for k, part in enumerate(("train", "val", "test")) for m, name in enumerate(names)
+             for n in range(6)}  # fmt: skip
+    root = folder_of(tmp_path / "x", files)
+    from_images_command(root, data=tmp_path / "csv", side=4)
+    assert check_data(tmp_path / "csv").class_counts == dict.fromkeys(names, 12)
+    sample = (tmp_path / "csv/sample_submission.csv").read_text().splitlines()
+    answers = (tmp_path / "csv-answers.csv").read_text().splitlines()
+    assert answers[1] == "1 of 'x'/0.png,1 of 'x'"
+    assert answers[12] == '"Größe, ""x""/5.png","Größe, ""x"""'
+    assert len(sample) == len(answers) == 13
+
+
+def test_copies_are_named(tmp_path: Path) -> None:
+    """Between train and test, and between classes; not those of one class."""
+    files = {f"train/a/{n}.png": encode(flat(n)) for n in (1, 2, 3)}
+    files |= {"train/a/4.png": encode(flat(3)), "train/b/1.png": encode(flat(2)),
+              "test/1.png": encode(flat(9)), "test/2.png": encode(flat([1, 1, 1]))}  # fmt: skip
+    root = folder_of(tmp_path / "x", files)
+    assert read_image_folder(root, 8).notes == (
+        f"{root}/test/2.png: at 8x8 in grey the same image as {root}/train/a/1.png, which is in "
+        "train, as 1 of 2 test images are",
+        f"{root}/train/b/1.png: at 8x8 in grey the same image as {root}/train/a/2.png, but in "
+        "class 'b', not 'a', as 1 of 5 are",
+    )
+
+
+def test_classes_that_a_study_refuses_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too few images of a class, and a single class, before a study is made of them."""
+    files = {f"train/a/{n}.png": encode(flat(n)) for n in range(4)}
+    root = folder_of(tmp_path / "x", files | {"test/1.png": encode(flat(9))})
+    from_images_command(root, data=tmp_path / "csv", side=4)
+    said = capsys.readouterr().err
+    assert "warning: class 'a' has labelled images: 4; a study needs 5 of each class\n" in said
+    assert "warning: classes: 1; a study takes 2 to 100\n" in said
+
+
+def test_images_held_back_of_valid_have_ids_of_their_own(tmp_path: Path) -> None:
+    """Two files of one name in train and in valid do not get one id; a single image stays."""
+    parts = enumerate(("train", "val"))
+    files = {f"{part}/a/{n}.png": encode(flat(10 * k + n)) for k, part in parts for n in range(8)}
+    files["train/b/1.png"] = encode(flat(99))
+    found = read_image_folder(folder_of(tmp_path / "x", files), 4)
+    assert (len(found.test_ids), len(set(found.test_ids))) == (3, 3)
+    assert {name.removeprefix("val/").split("/")[0] for name in found.test_ids} == {"a"}
+    assert list(found.labels).count("b") == 1
+    with pytest.raises(DataError, match="one image a class, and no test images"):
+        read_image_folder(folder_of(tmp_path / "y", {"a/1.png": b"", "b/1.png": b""}), 4)
+
+
+def test_file_name_that_no_csv_holds_is_refused(tmp_path: Path) -> None:
+    """A line end in it would end the row; the narrow blank of macOS is no fault."""
+    files = {"train/a/1.png": encode(flat(1)), "test/1 \u202fPM.png": encode(flat(2))}
+    root = folder_of(tmp_path / "x", files)
+    assert read_image_folder(root, 4).test_ids == ["1 \u202fPM.png"]
+    folder_of(root, {"test/a\nb.png": encode(flat(3))})
+    with pytest.raises(DataError, match=r"x/test: 'a\\nb\.png' cannot be an id"):
+        read_image_folder(root, 4)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from study.score import Score, ScoreError, score, wilson
+from study.score import Score, ScoreError, answers_of, score, wilson
+from tests.unit.forms import ANSWERS as TRUE_LABELS
+from tests.unit.forms import FORMS
 
 ANSWERS = "id,label\n1,3\n2,7\n3,7\n4,3\n"
 
@@ -204,3 +206,107 @@ def test_many_labels_are_cut_in_the_hint(tmp_path: Path) -> None:
     with pytest.raises(ScoreError) as caught:
         rated(tmp_path, answers.replace("99,99", "99,100"), answers)
     assert caught.value.hint == "its labels are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 90 more"
+
+
+SOLUTION = "id,label,Usage\n1,3,Public\n2,7,Private\n3,,Ignored\n4,7,Private\n"
+
+
+def test_solution_file_gives_public_and_private_apart(tmp_path: Path) -> None:
+    """The whole is that of both; what is ignored counts nowhere and needs no label."""
+    found = rated(tmp_path, "id,label\n4,3\n3,9\n2,7\n1,3\n", SOLUTION)
+    assert (found.n_right, found.n, found.n_ignored) == (2, 3, 1)
+    assert found.parts == (("Public", Score(1, 1)), ("Private", Score(1, 2)))
+    said = found.to_json()
+    assert said["public"] == Score(1, 1).to_json()
+    assert said["private"] == Score(1, 2).to_json()
+    assert (said["score"], said["n_ignored"]) == (2 / 3, 1)
+    lines = found.to_line().splitlines()
+    assert [line.split(": ")[0] for line in lines[1:]] == ["Public", "Private", "Ignored"]
+    assert lines[3] == "Ignored: 1 row, left out of the score"
+
+
+def test_part_without_rows_is_said_and_null(tmp_path: Path) -> None:
+    """A solution that has Public rows alone is scored; its spelling of them does not matter."""
+    found = rated(tmp_path, ANSWERS, "id,label,usage\n1,3,PUBLIC\n2,7,public\n3,7,Public\n"
+                  "4,3,Public\n")  # fmt: skip
+    assert found.to_json()["private"] is None
+    assert found.to_line().splitlines()[2] == "Private: no rows"
+    assert rated(tmp_path, "id,label\n1,3\n2,7\n4,7\n", SOLUTION).n == 3  # ignored ids may lack
+
+
+SOLUTIONS = {
+    "unknown usage": ("1,3,Pubic\n", "answers.csv row 1, column Usage: 'Pubic' is none of Public, "
+                      "Private, Ignored"),
+    "no usage": ("1,3,\n", "answers.csv row 1, column Usage: '' is none of Public, Private, "
+                 "Ignored"),
+    "all ignored": ("1,3,Ignored\n", "answers.csv column Usage: every row is Ignored; none can be "
+                    "scored"),
+    "id twice": ("1,3,Public\n1,3,Ignored\n", "answers.csv row 2, column id: '1' stands in row 1 "
+                 "already"),
+    "no label": ("1,,Public\n", "answers.csv row 1, column label: the label is missing"),
+    "id missing": ("0,,Ignored\n1,3,Public\n9,3,Public\n2,7,Public\n3,7,Public\n4,3,Public\n",
+                   "submission.csv: no row has the id '9' of answers.csv row 3; 1 of 5 ids are "
+                   "missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "message"), SOLUTIONS.values(), ids=list(SOLUTIONS))
+def test_malformed_solution_is_one_line(tmp_path: Path, rows: str, message: str) -> None:
+    """With the row of the file, ignored ones counted."""
+    with pytest.raises(ScoreError) as caught:
+        rated(tmp_path, ANSWERS, "id,label,Usage\n" + rows)
+    assert str(caught.value) == message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "answers", "message", "hint"),
+    [
+        ("id,label\n1.0,3\n", ANSWERS, "'1.0' is no id of answers.csv", "write 1: with pandas"),
+        ("id,0,1,2\n1,0,0,1\n", ANSWERS, r"4 columns \(id, 0, 1, 2\)", "class with the highest"),
+        ("id,label\n1,0.4\n", ANSWERS, "'0.4' is not a whole number", "not probabilities"),
+        ("id,label,p\n1,3,1\n", ANSWERS, r"3 columns \(id, label, p\)", "keep the two columns"),
+        (ANSWERS, "label,id\n3,1\n", "are label and id; the id is expected first", "put id before"),
+        (ANSWERS, "id,Usage,label\n1,Public,3\n", r"3 columns \(id, Usage, label\)", "id first"),
+    ],
+)
+def test_what_people_hand_in_by_mistake_has_its_own_hint(
+    tmp_path: Path, given: str, answers: str, message: str, hint: str
+) -> None:
+    """The hint says what to write instead."""
+    with pytest.raises(ScoreError, match=message) as caught:
+        rated(tmp_path, given, answers)
+    assert hint in str(caught.value.hint)
+
+
+def test_names_of_columns_may_differ_in_capitals(tmp_path: Path) -> None:
+    """ImageId is imageid."""
+    assert rated(tmp_path, ANSWERS.replace("id,label", "Id,LABEL")) == Score(4, 4)
+
+
+def test_answers_of_one_label_are_scored_with_a_warning(tmp_path: Path) -> None:
+    """They look like a sample_submission; real answers have no warning."""
+    found = rated(tmp_path, ANSWERS, "id,label\n1,0\n2,0\n3,0\n4,0\n")
+    assert (found.n_right, found.n) == (0, 4)
+    assert found.warnings == (
+        "answers.csv: all 4 labels are '0'; if it is a sample_submission, it does not hold the "
+        "true labels, and the score means nothing",
+    )
+    assert rated(tmp_path, ANSWERS).warnings == ()
+    assert rated(tmp_path, "id,label\n1,3\n", "id,label\n1,3\n").warnings == ()
+
+
+def test_labels_of_the_test_file_are_answers(tmp_path: Path) -> None:
+    """A data folder whose test file has labels needs no file of answers."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    for folder, form in ((data, "labelled test"), (other, "Kaggle's")):
+        folder.mkdir()
+        FORMS[form][0](folder)
+    rows = [f"{n},{label if n > 2 else (label + 1) % 4}" for n, label in enumerate(TRUE_LABELS, 1)]
+    submission = tmp_path / "submission.csv"
+    submission.write_text("\n".join(["ImageId,Label", *rows, ""]))
+    assert (score(submission, answers_of(data)).n_right, len(TRUE_LABELS)) == (6, 8)
+    with pytest.raises(ScoreError, match=r"the test file in .*other has no labels"):
+        answers_of(other)
+    with pytest.raises(ScoreError, match="which answers"):
+        answers_of(None)
