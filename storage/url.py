@@ -54,7 +54,7 @@ def parse_url(text: str) -> URL:
     backend = BACKENDS.get(base)
     if backend is None:
         raise StorageError(
-            f"storage '{redact(given)}' names the database {base}, which is not supported",
+            f"storage '{redact(given)}' is of the database {base}, which is not supported",
             f"use SQLite, PostgreSQL or MySQL/MariaDB: {EXAMPLES}",
         )
     _refuse_driver(given, backend, base, driver)
@@ -154,7 +154,8 @@ def _mysql_options() -> frozenset[str]:
     from pymysql.connections import Connection
 
     known = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
-    return known | {"ssl_check_hostname"}  # which SQLAlchemy puts into `ssl`
+    # SQLAlchemy puts these into PyMySQL's `ssl`.
+    return known | {"ssl_capath", "ssl_cipher", "ssl_check_hostname"}
 
 
 def shown(url: URL) -> str:

@@ -50,7 +50,7 @@ def test_driver_that_is_not_known_is_refused() -> None:
             r"'postgresql://me:\*\*\*@host:port/name' is not",
         ),
         ("postgresql://me:s3cret", r"'postgresql://me:\*\*\*' is not a database URL"),
-        ("oracle://me:s3cret@host/name", "names the database oracle, which is not supported"),
+        ("oracle://me:s3cret@host/name", "is of the database oracle, which is not supported"),
         ("postgresql:///me:s3cret@host/name", "three slashes before its user"),
         ("sqlite+pysqlcipher://:s3cret@/study.db", "names the driver pysqlcipher"),
         ("postgresql://me:s3cret@host/name?colour=1", "psycopg does not know: colour"),
