@@ -22,6 +22,7 @@ from storage import attrs
 from storage.backend import HEARTBEATS, MOST_IDS_A_QUERY, TRIALS
 from storage.dialect import is_passing
 from storage.errors import StorageError, StorageUnavailableError
+from storage.password import redact
 from storage.rdb import SlotStorage
 from storage.rows import (
     PARAMS,
@@ -33,7 +34,6 @@ from storage.rows import (
     VALUES,
 )
 from storage.transaction import write
-from storage.url import redact
 
 ROWS_A_BATCH = 2_000
 MOST_NAMES_SHOWN = 20

@@ -19,6 +19,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+from storage.remedy import tell_remedy
+
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
 SHORTEST_CONNECT_TIMEOUT_S = 2
@@ -45,25 +47,6 @@ PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "5330
 # lost during query, aborted by peer
 PASSING_MYSQL_CODES = (0, 1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
 
-SPACE = "make space on its disk, then the same command"
-WRITABLE = "make its file and folder writable, then the same command"
-DAMAGED = "restore it from a backup, or name another --storage"
-# What is wrong with a database itself, by what SQLite says, by SQLSTATE and by MySQL's codes.
-BROKEN_TEXTS = {
-    "database or disk is full": SPACE,
-    "disk i/o error": SPACE,
-    "readonly database": WRITABLE,
-    "unable to open database file": WRITABLE,
-    "file is not a database": "name another --storage",
-    "disk image is malformed": DAMAGED,
-}
-BROKEN_CODES: dict[str | int, str] = {
-    **{"53100": SPACE, "58030": SPACE, "XX001": DAMAGED, "XX002": DAMAGED},
-    **{"25006": "name the server that takes writes"},
-    **{1021: SPACE, 1026: SPACE, 1114: SPACE},
-    **{1290: "name the server that takes writes", 1836: "name the server that takes writes"},
-}
-
 
 def make_engine(url: URL) -> Engine:
     """Return an engine with one pooled connection, sessions in UTC, READ COMMITTED on MySQL."""
@@ -78,6 +61,8 @@ def make_engine(url: URL) -> Engine:
             # The URL's own options stay (a search_path); of two alike the last one holds.
             "options": f"{held} {url.query.get('options', '')} -c timezone=UTC",
             "application_name": "study",
+            # Also in a database of another encoding: psycopg would return bytes from SQL_ASCII.
+            "client_encoding": "utf8",
         }
     else:
         options["isolation_level"] = "READ COMMITTED"
@@ -89,6 +74,7 @@ def make_engine(url: URL) -> Engine:
         event.listen(engine, "connect", _set_sqlite_pragmas)
     else:
         event.listen(engine, "do_connect", _connect_in_time)
+        event.listen(engine, "handle_error", tell_remedy)
     return engine
 
 
@@ -201,26 +187,10 @@ def is_passing(error: BaseException) -> bool:
     if sqlstate is not None:
         return sqlstate in PASSING_SQLSTATES or sqlstate.startswith("08")
     if type(original).__module__.startswith("psycopg"):
-        # A connection that failed before the server spoke has no SQLSTATE.
-        refused = any(word in text for word in ("password", "does not exist", "authentication"))
+        # A connection that failed has no SQLSTATE; what a person has to mend does not pass.
+        refused = getattr(original, "remedy", None) is not None or any(
+            word in text for word in ("password", "does not exist", "authentication")
+        )
         return isinstance(error, OperationalError | InterfaceError) and not refused
     code = original.args[0] if original is not None and original.args else None
     return code in PASSING_MYSQL_CODES  # 0: the connection was closed
-
-
-def first_line(error: Any) -> str:
-    """Return what the driver said in a `DBAPIError`, on one line."""
-    said = str(error.orig).strip()
-    return said.splitlines()[0] if said else repr(error.orig)
-
-
-def how_to_mend(error: BaseException | None) -> str | None:
-    """Return what mends a database that is broken in itself, whoever asks it; else None."""
-    if not isinstance(error, DBAPIError):
-        return None
-    original: Any = error.orig
-    if type(original).__module__ == "sqlite3":
-        text = str(original).lower()
-        return next((hint for said, hint in BROKEN_TEXTS.items() if said in text), None)
-    code = getattr(original, "sqlstate", None) or next(iter(getattr(original, "args", ())), None)
-    return BROKEN_CODES.get(code) if isinstance(code, str | int) else None

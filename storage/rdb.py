@@ -6,7 +6,9 @@ our backend, so that `optuna.storages.get_storage` need not wrap it a second tim
 """
 
 import logging
+import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,16 +20,19 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
-from storage.backend import TRIALS, SlotBackend
-from storage.dialect import first_line, how_to_mend, is_passing
+from storage.backend import RETRY_S, TRIALS, SlotBackend
+from storage.dialect import is_passing
 from storage.errors import (
     StorageBrokenError,
     StorageError,
     StorageMissingError,
     StorageUnavailableError,
 )
+from storage.password import redact, to_encode
+from storage.remedy import LOGIN, first_line, how_to_mend
+from storage.sqlitepath import sqlite_url
 from storage.transaction import retry
-from storage.url import parse_url, redact, sqlite_path
+from storage.url import parse_url, sqlite_path
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +100,30 @@ class SlotStorage(_CachedStorage):
             return False
         return True
 
+    def refuse_unheld(self, *names: str) -> None:
+        """Refuse names that the database's encoding does not have, before one is written.
+
+        Attributes are JSON in ASCII, so that names are the only text that may not fit. A server
+        of MySQL finds it out only when it writes.
+
+        Raises:
+            StorageError: Which name it is.
+        """
+
+        def ask(name: str) -> None:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(sa.literal(name)))
+
+        for name in names:
+            try:
+                if not name.isascii():
+                    retry(partial(ask, name), wait_s=RETRY_S)
+            except StorageBrokenError as error:
+                raise StorageError(
+                    f"this database cannot hold the name '{name}': {first_line(error.__cause__)}",
+                    f"{error.hint}; or another name",
+                ) from error
+
     def close(self) -> None:
         """Give the connection back to the server."""
         self._backend.close()
@@ -130,10 +159,13 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
         _check_path(path, create=create)
     try:
         return SlotStorage(SlotBackend(url, create=create, wait_s=wait_s))
-    except ImportError as error:
+    except (TypeError, ValueError, AttributeError, LookupError, OSError) as error:
+        if not _is_of_driver(error):
+            raise
         raise StorageError(
-            f"the driver of storage {redact(url)} is not installed: {error}"
-        ) from None
+            f"cannot use storage {redact(url)}: its driver refuses an option of the URL: {error}",
+            "check the options behind the ? of the URL",
+        ) from error
     except StorageBrokenError as error:
         raise _explain(url, error.__cause__, wait_s) from error
     except SQLAlchemyError as error:
@@ -143,24 +175,41 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
 def _check_path(path: Path, *, create: bool) -> None:
     if not path.parent.is_dir():
         raise StorageError(
-            f"the folder {path.parent} of storage sqlite:///{path} does not exist",
-            f"mkdir -p {path.parent}",
+            f"the folder {path.parent} of storage {sqlite_url(str(path))} does not exist",
+            f"mkdir -p {shlex.quote(str(path.parent))}",
+        )
+    if path.is_dir():
+        raise StorageError(
+            f"storage {sqlite_url(str(path))} is a folder", sqlite_url(str(path / "study.db"))
         )
     if not create and not path.is_file():
         raise StorageMissingError(
-            f"there is no storage at sqlite:///{path}",
+            f"there is no storage at {sqlite_url(str(path))}",
             "study run --data DIR   (or name another --storage)",
         )
+
+
+def _is_of_driver(error: Exception) -> bool:
+    """Whether a driver raised it while it read its options, and none of our own code."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
+    return module.partition(".")[0] in ("pymysql", "psycopg", "sqlalchemy", "ssl")
 
 
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:
     is_drivers = isinstance(error, DBAPIError)
     reason = first_line(error) if is_drivers else str(error).strip().partition("\n")[0]
+    encoded = to_encode(url)
     if is_passing(error):
+        hint = "start the database, or name another --storage"
         return StorageUnavailableError(
             f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",
-            "start the database, or name another --storage",
+            hint if encoded is None else f"{hint}; {encoded}",
         )
     said = f"cannot use storage {redact(url)}: {reason}"
-    hint = how_to_mend(error)
-    return StorageError(said) if hint is None else StorageBrokenError(said, hint)
+    mended = how_to_mend(error)
+    if mended == LOGIN and encoded is not None:
+        mended = f"check user and password of the URL, and {encoded}"
+    return StorageError(said) if mended is None else StorageBrokenError(said, mended)

@@ -5,6 +5,8 @@ the lowest WAITING trial be found without reading the others. Alembic is not loa
 is not ours is refused by name and left to `optuna storage upgrade`.
 """
 
+import re
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,10 +16,12 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Engine
 
 from storage.errors import StorageError, StorageMissingError, UnsupportedDatabaseError
+from storage.sqlitepath import sqlite_url
 from storage.transaction import retry, write
-from storage.url import redact
+from storage.url import shown
 
 REVISION = "v3.2.0.a"
+OPTUNA_REVISION = re.compile(r"v\d+\.\d+\.\d+\.\w+")
 BOOTSTRAP_LOCK = 0x736C6F74  # "slot": the key of the advisory lock that serializes creators
 LEAST_VERSIONS = {
     "sqlite": ("SQLite", (3, 24)),  # upserts
@@ -44,13 +48,16 @@ def ensure_schema(engine: Engine, *, create: bool, wait_s: float) -> None:
 
     Raises:
         StorageMissingError: There are no tables and `create` is False.
-        UnsupportedDatabaseError: The server is too old, or the schema is another revision.
+        UnsupportedDatabaseError: The server is too old, the schema is another revision, or the
+            database is another program's.
     """
     revision = retry(lambda: _read_revision(engine), wait_s=wait_s)
     _refuse_old_server(engine)
+    if revision is None:
+        retry(lambda: _refuse_foreign_tables(engine), wait_s=wait_s)
     if revision is None and not create:
         raise StorageMissingError(
-            f"storage {redact(engine.url.render_as_string(hide_password=True))} holds no studies",
+            f"storage {shown(engine.url)} holds no studies",
             "study run --data DIR   (or name another --storage)",
         )
     if create and (revision is None or not _has_claim_index(engine)):
@@ -66,12 +73,56 @@ def ensure_schema(engine: Engine, *, create: bool, wait_s: float) -> None:
 def _read_revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
         try:
-            row = connection.execute(sa.select(ALEMBIC_VERSION.c.version_num)).one_or_none()
+            query = sa.select(ALEMBIC_VERSION.c.version_num)
+            revisions = [str(revision) for revision in connection.execute(query).scalars()]
         except (sa.exc.ProgrammingError, sa.exc.OperationalError) as error:
             if _is_missing_table(error):
                 return None
+            if _is_missing_column(error):
+                raise _foreign(engine, "a table alembic_version that is not Alembic's") from None
             raise
-        return None if row is None else str(row[0])
+    if len(revisions) > 1 or not all(map(OPTUNA_REVISION.fullmatch, revisions)):
+        raise _foreign(engine, f"alembic_version {', '.join(map(repr, revisions))}")
+    return revisions[0] if revisions else None
+
+
+def _refuse_foreign_tables(engine: Engine) -> None:
+    """Refuse what has a table of ours by name alone: its rows would stand among ours."""
+    with engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        names = {*inspector.get_table_names(), *inspector.get_view_names()}
+        for table in models.BaseModel.metadata.sorted_tables:
+            if table.name not in names:
+                continue
+            found = {column["name"] for column in inspector.get_columns(table.name)}
+            if not found.issuperset(table.c.keys()):
+                raise _foreign(engine, f"a table {table.name} with other columns")
+    if ALEMBIC_VERSION.name in names and models.StudyModel.__tablename__ not in names:
+        raise _foreign(engine, "an empty table alembic_version")
+
+
+def _foreign(engine: Engine, what: str) -> UnsupportedDatabaseError:
+    """Return the error of a database that another program uses, with one of our own to make."""
+    url = engine.url
+    name = "studies" if url.database != "studies" else "studies2"
+    if engine.dialect.name == "sqlite":
+        path = Path(url.database or "").with_name(f"{name}.db")
+        hint = f"another file: --storage {sqlite_url(str(path))}"
+    else:
+        other = shown(url.set(database=name))
+        hint = f"CREATE DATABASE {name}, and its name in the URL: --storage {other}"
+    return UnsupportedDatabaseError(
+        f"storage {shown(url)} is the database of another program: it has {what}", hint
+    )
+
+
+def _is_missing_column(error: sa.exc.DBAPIError) -> bool:
+    original: Any = error.orig
+    return (
+        "no such column" in str(original)
+        or getattr(original, "sqlstate", None) == "42703"
+        or (bool(original.args) and original.args[0] == 1054)
+    )
 
 
 def _is_missing_table(error: sa.exc.DBAPIError) -> bool:

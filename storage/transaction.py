@@ -12,8 +12,9 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from storage.dialect import begin_write, connecting_until, first_line, how_to_mend, is_passing
+from storage.dialect import begin_write, connecting_until, is_passing
 from storage.errors import StorageBrokenError, StorageUnavailableError
+from storage.remedy import first_line, how_to_mend
 
 T = TypeVar("T")
 

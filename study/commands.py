@@ -236,7 +236,7 @@ def add_command(
 
 
 def _where(opened: "OpenStudy") -> str:
-    from storage.url import redact
+    from storage.password import redact
 
     shown = redact(opened.storage.url)
     # A URL with a password is not printed, and without it would not work.

@@ -9,7 +9,7 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +101,7 @@ def create_or_resume(
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
-        study_id = create_row(storage, name, spec.direction)
+        study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
@@ -252,13 +252,15 @@ def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -
         )
 
 
-def create_row(storage: SlotStorage, name: str, direction: str) -> int:
+def create_row(storage: SlotStorage, name: str, direction: str, params: Sequence[str] = ()) -> int:
     """Make a study's row, or return the id of the one that an earlier try has left.
 
     Raises:
+        StorageError: The database cannot hold the name, or that of one of `params`.
         StudyError: The name is another study's, or was begun with another direction.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
+    storage.refuse_unheld(name, *params)
     try:
         return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:

@@ -86,8 +86,8 @@ FILES = {
     ),
     "a folder": (
         ".",
-        "cannot use storage {url}: unable to open database file",
-        "make its file and folder writable, then the same command",
+        "storage sqlite:///{folder} is a folder",
+        "sqlite:///{folder}/study.db",
     ),
 }
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from tests.databases import PostgresServer
 from tests.integration.planned import new_slots, planned
-from tests.integration.refused import CREATE, LIMIT_S, SECRET, error_of
+from tests.integration.refused import CREATE, LIMIT_S, SECRET, STATUS, command, error_of
 
 pytestmark = pytest.mark.usefixtures("engines")  # closes those of the commands
 
@@ -138,6 +138,75 @@ def test_wrong_password_of_postgresql_is_refused_at_once(needy: str) -> None:
     assert time.monotonic() - started < LIMIT_S
     assert error.startswith("cannot use storage postgresql+psycopg://needy_")
     assert "password authentication failed" in error
+
+
+def test_refused_password_says_what_it_should_have_encoded(needy: str) -> None:
+    """Such a URL is read without doubt, but perhaps not as it was meant."""
+    given = needy.replace(SECRET, f"{SECRET}/a#b")
+    error, hint = error_of(*CREATE, url=given)
+    assert "password authentication failed" in error
+    assert hint.endswith("and write / as %2F, # as %23 in its user and password")
+    _, hint = error_of(*CREATE, url=shown(needy, password="wrong"))
+    assert hint.startswith("check user and password of the URL; @ : / # ? and % are written %40")
+
+
+def test_url_without_a_password_says_where_one_goes(needy: str) -> None:
+    """Into the URL, or into the environment."""
+    error, hint = error_of(*CREATE, url=needy.replace(f":{SECRET}", ""))
+    assert "no password supplied" in error
+    assert hint == "postgresql://user:password@host/name, or the variable PGPASSWORD"
+
+
+def test_database_that_does_not_exist(postgres_url: str) -> None:
+    """The statement that makes it, at once, with a name that must be quoted too."""
+    for name, quoted in (("nowhere", "nowhere"), ("No where", '"No where"')):
+        url = shown(postgres_url, database=name)
+        error, hint = error_of("create", "--objective", "synthetic", "--wait", "60s", url=url)
+        assert f'database "{name}" does not exist' in error
+        assert hint == f"CREATE DATABASE {quoted}, or another name in the URL"
+
+
+def test_role_that_does_not_exist(postgres_url: str) -> None:
+    """The statement that makes it."""
+    error, hint = error_of(*CREATE, url=shown(postgres_url, username="nobody_here"))
+    assert 'role "nobody_here" does not exist' in error
+    assert hint == "CREATE ROLE nobody_here LOGIN PASSWORD '...', or another user"
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "asyncpg", "pg8000"])
+def test_url_of_another_driver_works(postgres_url: str, driver: str) -> None:
+    """The database is the same, whichever driver the URL is for."""
+    url = postgres_url.replace("+psycopg", f"+{driver}")
+    done = command(*CREATE, url=url)
+    assert done.exit_code == 0, done.output
+    assert command(*STATUS, url=postgres_url).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "hint"),
+    [
+        ("sslmode=require", "leave sslmode out of the URL"),
+        ("sslmode=colour", "check the port and the options of the URL"),
+        ("connect_timeout=soon", "check the port and the options of the URL"),
+        ("options=-ccolour%3D1", "check options= in the URL"),
+    ],
+)
+def test_option_that_the_server_or_driver_refuses(
+    postgres_url: str, option: str, hint: str
+) -> None:
+    """Not waited for: it does not pass."""
+    error, said = error_of("create", "--wait", "60s", url=f"{postgres_url}?{option}")
+    assert error.startswith("cannot use storage postgresql+psycopg://")
+    assert said == hint
+
+
+@pytest.mark.parametrize("option", ["charset=none", "connect_timeout=soon", "ssl_ca=/nowhere/ca"])
+def test_option_that_pymysql_refuses(option: str) -> None:
+    """PyMySQL raises what it meets; no server is asked."""
+    url = f"mysql://me:{SECRET}@127.0.0.1:1/name?{option}"
+    error, hint = error_of(*CREATE, url=url)
+    assert f"?{option}: its driver refuses an option of the URL: " in error
+    assert hint == "check the options behind the ? of the URL"
 
 
 def test_server_with_too_many_clients_is_waited_for(needy: str) -> None:

@@ -64,7 +64,6 @@ LASTING: dict[str, BaseException] = {
     "unique": wrapped(psycopg.errors.UniqueViolation(), IntegrityError),
     "mixed types": wrapped(psycopg.DataError("cannot dump lists of mixed types"), DataError),
     "wrong password": wrapped(psycopg.OperationalError("password authentication failed")),
-    "access denied": wrapped(pymysql.OperationalError(1045, "Access denied")),
     "ours": ValueError("database is locked"),
 }
 BROKEN: dict[str, tuple[Exception, str]] = {
@@ -73,6 +72,7 @@ BROKEN: dict[str, tuple[Exception, str]] = {
     "full, MySQL": (pymysql.OperationalError(1114, "The table is full"), "make space"),
     "read-only": (sqlite3.OperationalError("attempt to write a readonly database"), "writable"),
     "damaged": (sqlite3.DatabaseError("database disk image is malformed"), "a backup"),
+    "access denied": (pymysql.OperationalError(1045, "Access denied"), "user and password"),
     "standby": (psycopg.errors.ReadOnlySqlTransaction("cannot execute"), "takes writes"),
 }
 
