@@ -6,20 +6,44 @@ imported before a command runs) and its promise that a known failure is one line
 
 import functools
 import logging
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from study import commands, fetching, finishing, looking, serving, steering
 from study.harmless import harmless_lines
 
 KNOWN_FAILURE = 1
 ROOMS = ("study", "storage", "objectives")
+_URL = re.compile(r"[^\s'\"()]*(?:://|@)[^\s'\"()]*")
+
+
+class _Commands(TyperGroup):
+    """The commands; a URL that stands in the wrong place is named without its password."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            message = getattr(error, "message", None)  # of a usage error
+            if isinstance(message, str):
+                error.message = _URL.sub(_redacted, message)  # type: ignore[attr-defined]
+            raise
+
+
+def _redacted(word: re.Match[str]) -> str:
+    from storage.password import redact
+
+    return redact(word[0])
+
 
 app = typer.Typer(
     name="study",
+    cls=_Commands,
     help="Randomized search over a Keras CNN, shared by any number of workers: from labelled "
     "images in CSV files to submission.csv. Every option has an environment variable.",
     no_args_is_help=True,

@@ -51,3 +51,20 @@ def test_version_is_that_of_the_package() -> None:
     """And nothing else is said."""
     said = CliRunner().invoke(app, ["--version"])
     assert (said.exit_code, said.output) == (0, f"study {version('slot-study')}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "postgresql://ana:secret@127.0.0.1/db"],
+        ["postgresql://ana:sec@ret@127.0.0.1/db"],
+        ["run", "ana:secret@127.0.0.1/db", "mysql://u:secret@h/b"],
+    ],
+)
+def test_url_in_the_wrong_place_shows_no_password(words: list[str]) -> None:
+    """The usage error names the word, but nothing of the password in it."""
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 2
+    assert "***" in said.output
+    assert "sec" not in said.output.replace("seconds", "")
+    assert "ret" not in said.output
