@@ -14,6 +14,7 @@ from objectives.csvcheck import Named, cell_error, shown
 from objectives.errors import DataError
 
 MIN_CLASSES = 2
+_MISSING = frozenset({"na", "n/a", "null", "none", "-", "?", "missing"})
 MIN_ROWS_PER_CLASS = 5  # so that each of five folds can hold one
 
 
@@ -53,15 +54,21 @@ def read_classes(
     )
 
 
-def mixed_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
-    """Return a warning where some classes are numbers and others not; else nothing."""
+def odd_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
+    """Return warnings: some classes are numbers and others not, or one may be a missing value."""
     classes = set(labels)
     n_numbers = sum(isinstance(label, int) for label in classes)
+    missing = sorted(str(label) for label in classes if str(label).lower() in _MISSING)
+    found = [
+        f"{file.name} column {column}: {name} is taken for a class; is it a missing value?"
+        for name in missing
+    ]
     if n_numbers in (0, len(classes)):
-        return []
+        return found
     return [
+        *found,
         f"{file.name} column {column}: {n_numbers} of {len(classes)} classes are numbers; all are "
-        "taken as text"
+        "taken as text",
     ]
 
 

@@ -8,24 +8,33 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 
-from objectives.csvcheck import NUMBER, CsvFile, label_value, shown
+from objectives.csvcheck import NUMBER, CsvFile, column_error, label_value, shown, unpack_cell
 from objectives.csvform import Form, read_form, read_rows
 from objectives.errors import DataError
-from objectives.imagetable import MAX_CLASSES, Columns, unpack_cell
+from objectives.imagetable import MAX_CLASSES, Columns
+from objectives.pixelnames import (
+    NAMES_HINT,
+    find_pixels,
+    is_square,
+    kind_of,
+    largest_group,
+    numbers_of,
+)
 
 ID_NAMES = frozenset({"id", "imageid", "image_id"})
 LABEL_NAMES = frozenset(
     {"label", "labels", "target", "targets", "class", "classes", "class_label", "category",
      "character", "letter", "digit", "emotion", "species", "y"}
 )  # fmt: skip
-_INDEX = re.compile(r"(?i)unnamed: ?[0-9]+(\.[0-9]+)*|index|level_0")
+_LIKE_AN_ID = re.compile(r"(?i).*(id|image|img|file|name|index|key|row|number|no\b).*")
+_INDEX = re.compile(r"(?i)unnamed: ?[0-9]+(\.[0-9]+)*|index|level_0|x|\.\.\.1|row[._]?names?")
 _USAGE = "usage"
-_DIGITS = re.compile(r"[0-9]+")
 _FEWEST_PACKED = 4  # numbers in one cell that are an image and no label
 _FEWEST_OF_CLASS = 5
+_BRIGHTEST = 255
+_MOST_OF_ONE = 0.9  # of the rows: a pixel at the border is nearly always black
 _FLAGS = {b"0": 0, b"0.0": 0, b"false": 0, b"1": 1, b"1.0": 1, b"true": 1}
 
 
@@ -35,296 +44,315 @@ class Resolved:
 
     Attributes:
         train, test: Columns of the two files; the test's never have a label.
+        label_name: What the submission calls the label where no sample says it.
         answers: Name of a label column that test has as well; None: it has none.
         notes: What was dropped and what was assumed, one line each.
     """
 
     train: Columns
     test: Columns
+    label_name: str
     answers: str | None
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Part:
-    """One file with its columns sorted into pixels and others."""
+    """One file, its columns sorted into pixels, others, and dropped ones.
+
+    Attributes:
+        pixels: Names, row by row of the image.
+        packed: The one column with all pixels, where that is so; `pixels` are then made up.
+        others: All that is neither a pixel nor dropped, in the file's order.
+        has_names: Whether the names say what a column is; else it was told by its place.
+        label: The label's column, where it was found by its place.
+    """
 
     file: CsvFile
     form: Form
-    pixels: tuple[str, ...]
-    order: tuple[int, ...] | None
-    packed: str | None
-    others: tuple[str, ...]
-    dropped: tuple[str, ...]
-    notes: tuple[str, ...]
+    pixels: tuple[str, ...] = ()
+    packed: str | None = None
+    others: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    has_names: bool = True
+    label: str | None = None
+
+    def cell(self, name: str) -> bytes:
+        """Return a cell of the first row; nothing where it has none."""
+        place = self.form.names.index(name)
+        return self.form.sample[place].strip() if place < len(self.form.sample) else b""
+
+    def drop(self, name: str, why: str) -> None:
+        """Take a column from the others, and say so."""
+        if name in self.others:
+            self.others.remove(name)
+        self.dropped.append(name)
+        self.notes.append(f"{self.file.name} column {name}: dropped; {why}")
 
     def columns(self, *, label: str | None, identifier: str | None, answers: str | None) -> Columns:
-        dropped = self.dropped if answers is None else (*self.dropped, answers)
-        return Columns(self.form, self.pixels, self.order, label, identifier, dropped, self.packed)
+        dropped = (*self.dropped, *([answers] if answers else []))
+        order = None
+        if self.packed is None:
+            in_file = [name for name in self.form.names if name in set(self.pixels)]
+            place = {name: n for n, name in enumerate(in_file)}
+            places = tuple(place[name] for name in self.pixels)
+            order = None if places == tuple(range(len(places))) else places
+        return Columns(self.form, self.pixels, order, label, identifier, dropped, self.packed)
 
 
-def resolve_columns(train: CsvFile, test: CsvFile, id_column: str | None) -> Resolved:
+def resolve_columns(
+    train: CsvFile, test: CsvFile, id_column: str | None, sample_ids: Sequence[str] = ()
+) -> Resolved:
     """Say what the columns of train and test are.
 
     Args:
         id_column: The first column of the sample submission; None where there is no sample.
+        sample_ids: Its values.
 
     Raises:
         DataError: The pixels are incomplete or no square, no column can be the label, several can,
-            or a column is none of these.
+            or a column of test is none of these.
     """
-    known = _sorted(train, _named(train, read_form(train)), id_column)
-    asked = _sorted(test, _named_test(test, read_form(test), known), id_column)
+    known = _part(train, id_column, ())
+    asked = _part(test, id_column, sample_ids, is_test=True)
+    _name_train(known)
+    _name_test(asked, known)
     _refuse_one_hot(known, asked)
-    label = _label_of(known, asked)
-    answers = _same_name(label, asked.others)
+    label = known.label or _label_of(known, asked)
     _check_same_pixels(known, asked)
-    asked_others = [name for name in asked.others if name != answers]
-    if len(asked_others) > 1:
-        text = f"neither a pixel nor the id, which is {asked_others[0]}"
-        raise _column_error(test, asked_others[1], text)
+    answers = _answers_of(asked, label, id_column)
+    identifier = _identifier_of(asked, answers, id_column)
     rest = [name for name in known.others if name != label]
-    ids = [name for name in rest if name in asked_others or name.lower() in ID_NAMES][:1]
+    own_ids = [name for name in rest if name == identifier or name.lower() in ID_NAMES]
     for name in rest:
-        if name not in ids:
-            raise _column_error(train, name, f"neither a pixel nor the label, {label}")
+        if name not in own_ids[:1]:
+            known.drop(name, f"it is neither a pixel nor the label, {label}")
     notes = [*known.notes, *asked.notes]
     if answers is not None:
         notes.append(
             f"{test.name} column {answers}: labels; no training sees them, `study score` can "
             "compare with them"
         )
+    own_id = next(iter(own_ids), None)
     return Resolved(
-        known.columns(label=label, identifier=next(iter(ids), None), answers=None),
-        asked.columns(label=None, identifier=next(iter(asked_others), None), answers=answers),
+        known.columns(label=label, identifier=own_id, answers=None),
+        asked.columns(label=None, identifier=identifier, answers=answers),
+        label if known.has_names else "Label",
         answers,
         tuple(notes),
     )
 
 
 def is_index_name(name: str) -> bool:
-    """Whether a column is called as pandas calls the index that it writes along."""
+    """Whether a column is called as pandas or R call the index that they write along."""
     return _INDEX.fullmatch(name) is not None
 
 
-def _column_error(file: CsvFile, column: str, text: str, hint: str | None = None) -> DataError:
-    return DataError(f"{file.name} column {column}: {text}", hint)
+def _part(
+    file: CsvFile, id_column: str | None, sample_ids: Sequence[str], *, is_test: bool = False
+) -> _Part:
+    """Return a file without the columns that are of no use by their names."""
+    form = read_form(file)
+    part = _Part(file, form, others=list(form.names), notes=list(form.notes))
+    for name in form.names:
+        if is_index_name(name) and name.lower() != (id_column or "").lower():
+            _drop_index(part, name, sample_ids)
+        elif name.lower() == _USAGE:
+            _drop_usage(part, name, is_test=is_test)
+    return part
 
 
-def _named(file: CsvFile, form: Form) -> Form:
-    """Return a train file's form with names, where it has numbers or none.
-
-    The label is the first column or the last: the one whose values look like classes.
-    """
-    n_pixels = len(form.names) - 1
-    if not _are_numbers(form) or not _is_square(n_pixels) or _packed_place(form) is not None:
-        return form
-    likely = [place for place in (0, n_pixels) if _looks_like_labels(file, form, place)]
-    if len(likely) != 1:
-        which = "both the first and the last column" if likely else "neither the first nor the last"
-        raise DataError(
-            f"{file.name}: no column is called the label, and {which} "
-            f"{'look like labels' if likely else 'column looks like labels'}",
-            hint="write a first line with the names: label,pixel0,pixel1,...",
+def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
+    """Drop an index of pandas; a column of its name with other values stays."""
+    values = _values(part, name)
+    if not any(values):
+        part.drop(name, "it is empty")
+        return
+    if not all(value.isdecimal() for value in values):
+        return
+    if sample_ids and values != list(sample_ids) and set(values) == set(sample_ids):
+        raise column_error(
+            part.file,
+            name,
+            "it looks like the index of a table, and holds the ids of the sample submission in "
+            "another order",
+            "call it as the sample calls the id if it is the id; else leave it out",
         )
-    names = [f"pixel{n}" for n in range(n_pixels)]
-    names.insert(likely[0], "label")
-    where = "first" if likely[0] == 0 else "last"
-    why = "no header" if not form.has_header else "numbers for names"
-    note = f"{file.name}: {why}; the {where} column is taken for the label"
-    return replace(form, names=tuple(names), notes=(*form.notes, note))
+    part.drop(
+        name,
+        "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out",
+    )
 
 
-def _named_test(file: CsvFile, form: Form, train: _Part) -> Form:
-    """Return a test file's form with names, where it has none of its own."""
-    n_columns = len(form.names)
-    if form.has_header and n_columns == len(train.pixels):
-        return form
-    if not _are_numbers(form) or _packed_place(form) is not None:
-        return form
-    if n_columns == len(train.pixels):
-        names = tuple(f"pixel{n}" for n in range(n_columns))
-        note = f"{file.name}: no header; all columns are taken for pixels"
-    elif n_columns == len(train.form.names) and train.packed is None:
-        names = train.form.names
-        note = f"{file.name}: no header of its own; its columns are taken for those of train"
-    else:
-        return form
-    return replace(form, names=names, notes=(*form.notes, note))
+def _values(part: _Part, name: str) -> list[str]:
+    place = part.form.names.index(name)
+    rows = read_rows(part.file, part.form)
+    return [cells[place].decode("utf-8", "replace").strip() for _, cells in rows]
 
 
-def _are_numbers(form: Form) -> bool:
-    return all(NUMBER.fullmatch(name.encode()) for name in form.names)
-
-
-def _is_square(n: int) -> bool:
-    return n > 0 and math.isqrt(n) ** 2 == n
-
-
-def _looks_like_labels(file: CsvFile, form: Form, place: int) -> bool:
-    counts = Counter[int | str]()
-    for _, cells in read_rows(file, form):
-        try:
-            counts[label_value(cells[place])] += 1
-        except ValueError:
-            return False
-        if len(counts) > MAX_CLASSES:
-            return False
-    return len(counts) > 1 and min(counts.values()) >= _FEWEST_OF_CLASS
-
-
-def _sorted(file: CsvFile, form: Form, id_column: str | None) -> _Part:
-    """Sort the columns of a file into pixels, those to be dropped, and others."""
-    notes = list(form.notes)
-    dropped = [name for name in form.names if is_index_name(name) and name != id_column]
-    for name in dropped:
-        notes.append(
-            f"{file.name} column {name}: dropped, as it looks like the index of a pandas table; "
-            "to_csv(..., index=False) leaves it out"
-        )
-    usage = [name for name in form.names if name.lower() == _USAGE]
-    for name in usage:
-        notes.append(f"{file.name} column {name}: dropped; {_one_usage(file, form, name)}")
-    dropped += usage
-    left = [name for name in form.names if name not in dropped]
-    packed = _packed_place(form)
-    if packed is not None and len(left) <= _FEWEST_PACKED:
-        return _packed_part(file, form, form.names[packed], left, (dropped, notes))
-    pixels, is_sorted = _pixel_names(file, left)
-    order = None
-    if not is_sorted:
-        in_file = [name for name in left if name in set(pixels)]
-        place = {name: n for n, name in enumerate(in_file)}
-        order = tuple(place[name] for name in pixels)
-        notes.append(f"{file.name}: the pixel columns are placed by their numbers")
-    others = tuple(name for name in left if name not in set(pixels))
-    return _Part(file, form, pixels, order, None, others, tuple(dropped), tuple(notes))
-
-
-def _one_usage(file: CsvFile, form: Form, name: str) -> str:
-    """Return what a column `Usage` says of all rows.
+def _drop_usage(part: _Part, name: str, *, is_test: bool) -> None:
+    """Drop a column that says what a row is for.
 
     Raises:
         DataError: It tells train from test rows in one file.
     """
-    place = form.names.index(name)
-    counts = Counter(cells[place].strip() for _, cells in read_rows(file, form))
-    if len(counts) == 1:
-        return f"every row says {shown(next(iter(counts)))}"
-    said = ", ".join(f"{value.decode(errors='replace')}: {n}" for value, n in counts.items())
-    raise _column_error(
-        file,
-        name,
-        f"the rows are of several kinds ({said})",
-        "write those to learn from into train.csv and those to predict into test.csv",
-    )
-
-
-def _packed_place(form: Form) -> int | None:
-    """Return the place of the one column whose cells hold many numbers each."""
-    found = [n for n, cell in enumerate(form.sample) if len(unpack_cell(cell)) >= _FEWEST_PACKED]
-    is_list = [n for n in found if all(map(NUMBER.fullmatch, unpack_cell(form.sample[n])))]
-    return is_list[0] if len(is_list) == 1 else None
-
-
-def _packed_part(
-    file: CsvFile, form: Form, packed: str, left: Sequence[str], said: tuple[list[str], list[str]]
-) -> _Part:
-    n_pixels = len(unpack_cell(form.sample[form.names.index(packed)]))
-    if not _is_square(n_pixels):
-        raise _column_error(file, packed, f"{n_pixels} numbers in a cell make no square image")
-    dropped, notes = said
-    notes.append(f"{file.name} column {packed}: each cell holds the {n_pixels} pixels of an image")
-    pixels = tuple(f"pixel{n}" for n in range(n_pixels))
-    others = tuple(name for name in left if name != packed)
-    if not form.has_header and len(others) == 1:
-        names = tuple("label" if name == others[0] else name for name in form.names)
-        form, others = replace(form, names=names), ("label",)
-    return _Part(file, form, pixels, None, packed, others, tuple(dropped), tuple(notes))
-
-
-def _pixel_names(file: CsvFile, names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
-    """Return the pixels' names in the order of the image, and whether they stand in it.
-
-    They are the largest group of names that differ in one number, or in two: row and column.
-
-    Raises:
-        DataError: There is no such group, or numbers are missing in it.
-    """
-    groups: dict[str, dict[tuple[int, ...], str]] = {}
-    for name in names:
-        numbers = _numbers_of(name)
-        if len(numbers) not in (1, 2):
-            continue
-        group = groups.setdefault(_DIGITS.sub("#", name), {})
-        if numbers in group:
-            text = f"has the number of {group[numbers]}"
-            raise _column_error(file, name, text)
-        group[numbers] = name
-    if not groups:
-        first = f"the first column is {shown(names[0])}" if names else "there is no column"
-        raise DataError(
-            f"{file.name}: no pixel columns; pixel0, pixel1, ... are expected, and {first}",
-            hint="number them: pixel0, pixel1, ..., or 1x1, 1x2, ... by row and column",
+    counts = Counter(_values(part, name))
+    said = ", ".join(f"{value}: {n}" for value, n in counts.items())
+    if len(counts) > 1 and not is_test:
+        raise column_error(
+            part.file,
+            name,
+            f"the rows are of several kinds ({said})",
+            "write those to learn from into train.csv and those to predict into test.csv",
         )
-    sizes = sorted(map(len, groups.values()), reverse=True)
-    if len(sizes) > 1 and sizes[0] == sizes[1] and sizes[0] >= _FEWEST_PACKED:
-        one, other = (next(iter(g.values())) for g in groups.values() if len(g) == sizes[0])
-        raise DataError(
-            f"{file.name}: the columns like {one} or those like {other} could be the pixels",
-            hint="keep one kind of them",
-        )
-    group = max(groups.values(), key=len)
-    _check_numbers(file, group)
-    if not _is_square(len(group)):
-        first, last = group[min(group)], group[max(group)]
-        raise DataError(
-            f"{file.name}: {len(group)} pixel columns, {first} to {last}, make no square image"
-        )
-    in_order = sorted(group)
-    return tuple(group[numbers] for numbers in in_order), in_order == list(group)
+    part.drop(name, f"the rows say {said}")
 
 
-def _check_numbers(file: CsvFile, group: dict[tuple[int, ...], str]) -> None:
-    """Refuse pixels whose numbers have gaps, or begin with another than 0 or 1."""
-    if len(min(group)) == 2:
-        _check_grid(file, group)
+def _name_train(part: _Part) -> None:
+    """Find the pixels of train, by place where it has no names."""
+    if _take_packed(part):
+        if not part.form.has_header and len(part.others) == 1:
+            part.label, part.has_names = part.others[0], False
+            part.notes.append(f"{part.file.name}: no header; the other column is the label")
         return
-    numbers = sorted(group)
-    first = group[numbers[0]]
-    if numbers[0][0] > 1:
-        ones = [_DIGITS.sub(number, first) for number in "01"]
-        raise _column_error(file, first, f"the first pixel should be {ones[0]} or {ones[1]}")
-    for (before,), (after,) in pairwise(numbers):
-        if after != before + 1:
-            missing = _DIGITS.sub(str(before + 1), group[(after,)])
-            raise _column_error(file, group[(after,)], f"{missing} is missing before it")
-
-
-def _check_grid(file: CsvFile, group: dict[tuple[int, ...], str]) -> None:
-    rows, columns = ({numbers[n] for numbers in group} for n in (0, 1))
-    for row in range(min(rows), max(rows) + 1):
-        for column in range(min(columns), max(columns) + 1):
-            if (row, column) not in group:
-                raise DataError(
-                    f"{file.name}: the pixel columns go from {group[min(group)]} to "
-                    f"{group[max(group)]}, but that of row {row}, column {column} is missing"
-                )
-    if len(rows) != len(columns):
+    names = _in_number_order(part)
+    n_pixels = len(names) - 1
+    if not _are_numbers(names) or is_square(len(names)) or not is_square(n_pixels):
+        _take_named(part)
+        return
+    ends = (names[0], names[-1])
+    kinds = [_kind_of_label(part, name) for name in ends]
+    if sorted(kinds) != [0, 2]:
         raise DataError(
-            f"{file.name}: images of {len(rows)} rows and {len(columns)} columns are no squares"
+            f"{part.file.name}: no column is called the label, and whether it is the first or the "
+            "last is not clear from the values",
+            hint=NAMES_HINT,
         )
+    part.label, part.has_names = ends[kinds.index(2)], False
+    part.pixels = tuple(name for name in names if name != part.label)
+    part.others = [part.label]
+    where = "first" if part.label == names[0] else "last"
+    why = "numbers for names" if part.form.has_header else "no header"
+    part.notes.append(f"{part.file.name}: {why}; the {where} column is taken for the label")
+
+
+def _name_test(part: _Part, train: _Part) -> None:
+    """Find the pixels of test, by place where it has no names."""
+    if _take_packed(part):
+        return
+    names = _in_number_order(part)
+    if not _are_numbers(names) or (part.form.has_header and is_square(len(names))):
+        _take_named(part)
+        return
+    part.has_names = False
+    if len(names) == len(train.pixels):
+        part.pixels, part.others = tuple(names), []
+        part.notes.append(f"{part.file.name}: no header; all columns are taken for pixels")
+        return
+    is_like_train = train.label is not None and len(names) == len(train.pixels) + 1
+    label = None
+    if is_like_train:
+        at_start = train.form.names.index(str(train.label)) < len(train.form.names) // 2
+        label = names[0] if at_start else names[-1]
+    if label is None or not _holds_labels_of(part, label, train):
+        raise DataError(
+            f"{part.file.name}: {len(names)} columns without names, where {len(train.pixels)} "
+            "pixels are expected; what the others are is not clear",
+            hint="write a first line with the names, such as id,pixel0,pixel1,...",
+        )
+    part.label = label
+    part.pixels = tuple(name for name in names if name != label)
+    part.others = [label]
+
+
+def _in_number_order(part: _Part) -> list[str]:
+    """Return the columns that are left, those with numbers for names by their number."""
+    if part.form.has_header and _are_numbers(part.others):
+        return sorted(part.others, key=float)
+    return list(part.others)
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(NUMBER.fullmatch(name.encode()) for name in names)
+
+
+def _take_named(part: _Part) -> None:
+    part.pixels = find_pixels(part.file, part.others)
+    in_file = [name for name in part.others if name in set(part.pixels)]
+    if in_file != list(part.pixels):
+        part.notes.append(f"{part.file.name}: the pixel columns are placed by their numbers")
+    part.others = [name for name in part.others if name not in set(part.pixels)]
+
+
+def _take_packed(part: _Part) -> bool:
+    """Find the one column whose cells hold all pixels of an image; return whether there is one."""
+    if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
+        return False
+    sizes = {name: _n_listed(part.cell(name)) for name in part.others}
+    packed = max(sizes, key=sizes.__getitem__, default=None)
+    if packed is None or sizes[packed] < _FEWEST_PACKED:
+        return False
+    n_pixels = sizes[packed]
+    if part.cell(packed).replace(b" ", b"").startswith(b"[[["):
+        raise column_error(part.file, packed, "several values a pixel: only grey images are taken")
+    if not is_square(n_pixels):
+        text = f"{n_pixels} numbers in a cell make no square image"
+        raise column_error(part.file, packed, text)
+    part.notes.append(
+        f"{part.file.name} column {packed}: each cell holds the {n_pixels} pixels of an image"
+    )
+    part.packed, part.pixels = packed, tuple(f"pixel{n}" for n in range(n_pixels))
+    part.others.remove(packed)
+    return True
+
+
+def _n_listed(cell: bytes) -> int:
+    """Return how many numbers a cell lists; 0 where anything else is in it."""
+    words = unpack_cell(cell)
+    return len(words) if all(map(NUMBER.fullmatch, words)) else 0
+
+
+def _kind_of_label(part: _Part, name: str) -> int:
+    """Return 2 for values that are classes, 1 for values that may be, 0 for others.
+
+    Classes are text, or all numbers from 0 or 1 up to a last one, and each has its rows.
+    """
+    counts = Counter[int | str]()
+    place = part.form.names.index(name)
+    for _, cells in read_rows(part.file, part.form):
+        try:
+            counts[label_value(cells[place])] += 1
+        except ValueError:
+            return 0
+    n_classes = len(counts)
+    if n_classes < 2:
+        return 0
+    numbers = {value for value in counts if isinstance(value, int)}
+    is_row = numbers in (set(range(n_classes)), set(range(1, n_classes + 1)))
+    is_row = is_row and _BRIGHTEST not in numbers  # as in a pixel that has every value
+    has_rows = min(counts.values()) >= _FEWEST_OF_CLASS and n_classes <= MAX_CLASSES
+    if has_rows and (not numbers or is_row):
+        return 2
+    is_varied = counts.most_common(1)[0][1] <= _MOST_OF_ONE * counts.total()
+    return 1 if is_row or (is_varied and n_classes <= MAX_CLASSES) else 0
+
+
+def _holds_labels_of(part: _Part, name: str, train: _Part) -> bool:
+    """Whether a column holds several of train's labels and nothing else."""
+    values = set(_values(part, name))
+    return len(values) > 1 and values <= set(_values(train, str(train.label)))
 
 
 def _refuse_one_hot(train: _Part, test: _Part) -> None:
     """Refuse labels that are one column a class, by name and with the line that mends it."""
-    found = [name for name in train.others if name not in test.others or _DIGITS.search(name)]
+    found = [name for name in train.others if name not in test.others or numbers_of(name)]
     if len(found) < 2 or any(name.lower() in LABEL_NAMES for name in found):
         return
-    cells = [train.form.sample[train.form.names.index(name)].strip().lower() for name in found]
-    if sorted(_FLAGS.get(cell, 2) for cell in cells) != [0] * (len(cells) - 1) + [1]:
+    flags = sorted(_FLAGS.get(train.cell(name).lower(), 2) for name in found)
+    if flags != [0] * (len(found) - 1) + [1]:
         return
-    raise _column_error(
+    raise column_error(
         train.file,
         found[0],
         f"the first of {len(found)} columns of one-hot labels, up to {found[-1]}; one column "
@@ -334,26 +362,22 @@ def _refuse_one_hot(train: _Part, test: _Part) -> None:
 
 
 def _label_of(train: _Part, test: _Part) -> str:
-    others = train.others
-    if "label" in others:
-        return "label"
-    lacking = [
-        name
-        for name in others
-        if _same_name(name, test.others) is None and name.lower() not in ID_NAMES
-    ]
-    if len(lacking) > 1:
-        named = [name for name in lacking if name.lower() in LABEL_NAMES]
-        if len(named) == 1:
-            return named[0]
-        text = f"it or {lacking[0]} could be the label; {test.file.name} has neither"
-        raise _column_error(train.file, lacking[1], text, "call the right one 'label'")
-    if lacking:
+    """Return the label's column, by its name or because test lacks it alone."""
+    others = [name for name in train.others if name.lower() not in ID_NAMES]
+    named = [name for name in others if name.lower() in LABEL_NAMES]
+    if len(named) == 1:
+        return named[0]
+    lacking = [name for name in others if _same_name(name, test.others) is None]
+    if len(lacking) == 1 and not named:
         return lacking[0]
-    shared = [name for name in others if name.lower() not in ID_NAMES]
-    likely = [name for name in shared if name.lower() in LABEL_NAMES]
-    if len(likely) == 1 or (len(shared) == 1 and _is_class(train, shared[0])):
-        return (likely or shared)[0]
+    likely = [name for name in lacking if name in named] or lacking or named
+    if len(likely) > 1:
+        text = f"it or {likely[0]} could be the label; {test.file.name} has neither"
+        raise column_error(train.file, likely[1], text, "call the right one 'label'")
+    if likely:
+        return likely[0]
+    if len(others) == 1 and _kind_of_label(train, others[0]):
+        return others[0]
     raise DataError(
         f"{train.file.name}: no label column; none is called 'label', and {test.file.name} lacks "
         "none of its columns",
@@ -361,8 +385,34 @@ def _label_of(train: _Part, test: _Part) -> str:
     )
 
 
-def _is_class(part: _Part, name: str) -> bool:
-    return _looks_like_labels(part.file, part.form, part.form.names.index(name))
+def _answers_of(test: _Part, label: str, id_column: str | None) -> str | None:
+    """Return test's own label column; None where it has none."""
+    if test.label is not None:
+        return test.label
+    same = _same_name(label, test.others)
+    if same is not None and same != id_column:
+        return same
+    named = [name for name in test.others if name.lower() in LABEL_NAMES and name != id_column]
+    return named[0] if len(named) == 1 else None
+
+
+def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> str | None:
+    """Return test's id column; None where it has none. What is neither is dropped."""
+    left = [name for name in test.others if name != answers]
+    if not left:
+        return None
+    said = [name for name in left if name.lower() == (id_column or "").lower()]
+    named = said or [name for name in left if name.lower() in ID_NAMES]
+    if not named and len(left) > 1:
+        text = f"it or {left[0]} could be the id, and neither is called so"
+        raise column_error(test.file, left[1], text, "call the right one 'id'")
+    found = (named or left)[0]
+    for name in left:
+        if name != found:
+            test.drop(name, f"it is neither a pixel nor the id, {found}")
+    if not named and _LIKE_AN_ID.fullmatch(found) is None:
+        test.notes.append(f"{test.file.name} column {found}: taken for the id of the images")
+    return found
 
 
 def _same_name(name: str, names: Sequence[str]) -> str | None:
@@ -380,12 +430,10 @@ def _check_same_pixels(train: _Part, test: _Part) -> None:
             f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
             f"{train.file.name} has {n_train} ({side}x{side})"
         )
+    if n_train == 1:
+        raise DataError(f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image")
     first, test_first = train.pixels[0], test.pixels[0]
-    is_one_kind = _DIGITS.sub("#", first) == _DIGITS.sub("#", test_first)
-    if is_one_kind and _numbers_of(first) != _numbers_of(test_first):
-        raise _column_error(test.file, test_first, f"{train.file.name} starts with {first}")
-
-
-def _numbers_of(name: str) -> tuple[int, ...]:
-    """Return the numbers in a name, zero-padded or not."""
-    return tuple(map(int, _DIGITS.findall(name)))
+    if not (train.has_names and test.has_names) or train.packed or test.packed:
+        return
+    if kind_of(first) == kind_of(test_first) and numbers_of(first) != numbers_of(test_first):
+        raise column_error(test.file, test_first, f"{train.file.name} starts with {shown(first)}")

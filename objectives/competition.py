@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.classes import mixed_classes, read_classes
+from objectives.classes import MIN_ROWS_PER_CLASS, odd_classes, read_classes
 from objectives.columns import Resolved, resolve_columns
 from objectives.copies import first_copies, image_digests, n_different
 from objectives.csvcheck import CsvFile, cell_error
 from objectives.datafolder import Files
+from objectives.errors import DataError
 from objectives.imagetable import ImageTable, read_labels_only, read_table
 from objectives.pixelrange import Scaled, scale_pixels
-from objectives.submissionids import SubmissionIds, read_sample, submission_ids
+from objectives.submissionids import Sample, SubmissionIds, read_sample, submission_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +82,13 @@ def read_competition(files: Files) -> Competition:
         DataError: The first fault, on one line.
     """
     sample = None if files.sample is None else read_sample(files.sample)
-    resolved = resolve_columns(files.train, files.test, sample.id_column if sample else None)
+    resolved = _resolved(files, sample)
     train = read_table(files.train, resolved.train)
     label = resolved.train.label or ""
     classes, labels = read_classes(files.train, label, train.labels, train.spelled)
     test = read_table(files.test, resolved.test)
     pixels = scale_pixels((files.train, files.test), (resolved.train, resolved.test), (train, test))
-    ids = submission_ids(files.test, resolved.test, test, sample, label)
+    ids = submission_ids(files.test, resolved.test, test, sample, resolved.label_name)
     side = math.isqrt(pixels.train.shape[1])
     images = pixels.train.reshape(-1, side, side)
     test_images = pixels.test.reshape(-1, side, side)
@@ -98,11 +99,14 @@ def read_competition(files: Files) -> Competition:
         *pixels.notes,
         *(sample.notes if sample else ()),
         *ids.notes,
+        *_unread(files),
+        *_answered(files, resolved, train),
         *_spellings(files.train, label, train),
-        *mixed_classes(files.train, label, train.labels),
+        *odd_classes(files.train, label, train.labels),
         *_constant(files, images, test_images),
         *_copied(files, copies, train.labels),
         *_leaked(files, digests, test_digests),
+        *_of_few_images(files, classes, labels, copies),
     ]
     if ids.order is not None:
         test_images = test_images[ids.order]
@@ -128,15 +132,21 @@ def read_answers(files: Files) -> Answers | None:
         DataError: The first fault, on one line.
     """
     sample = None if files.sample is None else read_sample(files.sample)
-    resolved = resolve_columns(files.train, files.test, sample.id_column if sample else None)
+    resolved = _resolved(files, sample)
     if resolved.answers is None:
         return None
     test = read_table(files.test, resolved.test)
     labels = read_labels_only(files.test, resolved.test.form, resolved.answers)
-    ids = submission_ids(files.test, resolved.test, test, sample, resolved.train.label or "")
+    ids = submission_ids(files.test, resolved.test, test, sample, resolved.label_name)
     order = range(len(labels)) if ids.order is None else ids.order.tolist()
     by_id = dict(zip(ids.ids, (labels[n] for n in order), strict=True))
     return Answers(files.test.path, ids.header, by_id)
+
+
+def _resolved(files: Files, sample: Sample | None) -> Resolved:
+    if sample is None:
+        return resolve_columns(files.train, files.test, None)
+    return resolve_columns(files.train, files.test, sample.id_column, sample.ids)
 
 
 def _fingerprint(facts: Sequence[object], *arrays: NDArray[np.generic]) -> str:
@@ -174,8 +184,39 @@ def _facts(
 
 def _dropped(files: Files, resolved: Resolved) -> str:
     both = ((files.train, resolved.train), (files.test, resolved.test))
-    found = [f"{name} of {file.name}" for file, columns in both for name in columns.dropped]
+    found = [
+        f"{name} of {file.name}"
+        for file, columns in both
+        for name in columns.dropped
+        if columns is resolved.train or name != resolved.answers
+    ]
     return f"column {', '.join(found)}" if found else "nothing"
+
+
+def _unread(files: Files) -> list[str]:
+    """Name a file that may be the sample, but is not called so."""
+    if files.sample is not None:
+        return []
+    return [
+        f"{name} is not read; if it is the sample, call it sample_submission.csv"
+        for name in files.unread
+        if "submission" in name.lower()
+    ]
+
+
+def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
+    """Warn of labels in test that are no answers; they are looked at for nothing else."""
+    if resolved.answers is None:
+        return []
+    where = f"{files.test.name} column {resolved.answers}"
+    try:
+        labels = set(read_labels_only(files.test, resolved.test.form, resolved.answers))
+    except DataError as error:
+        return [f"{where}: `study score` cannot use it: {error}"]
+    strange = labels - set(train.labels)
+    if strange:
+        return [f"{where}: {min(map(str, strange))} is no label of {files.train.name}"]
+    return [f"{where}: every row has one label, so it holds no answers"] if len(labels) == 1 else []
 
 
 def _spellings(file: CsvFile, label: str, table: ImageTable) -> list[str]:
@@ -230,6 +271,23 @@ def _copied(files: Files, copies: NDArray[np.int64], labels: Sequence[int | str]
             f"({labels[row]}, not {labels[other]}), as in {len(differing)} rows in all"
         )
     return found
+
+
+def _of_few_images(
+    files: Files, classes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]
+) -> list[str]:
+    """Name the classes whose rows show fewer images than a class needs rows."""
+    different = np.unique(copies)
+    counts = np.bincount(labels[different], minlength=len(classes))
+    few = [
+        f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < MIN_ROWS_PER_CLASS
+    ]
+    if not few:
+        return []
+    return [
+        f"{files.train.name}: different images of class {', '.join(few)}: a fold may hold all of "
+        "them, and nothing to learn the class from"
+    ]
 
 
 def _leaked(files: Files, digests: list[bytes], test_digests: list[bytes]) -> list[str]:

@@ -29,7 +29,10 @@ _MAX_SHOWN = 40
 _MAX_LABEL = 2**53  # beyond it a float no longer tells neighbours apart
 _MOST_SPELLINGS = 1 << 20  # of a column that are remembered: continuous floats have no end
 _NOT_A_NUMBER = "is not a number"
-_MOST_PIXEL = 255
+_MOST_PIXEL = 255.0
+_ROUNDING = 1e-4  # below 0 and above 255: what is left of a computation
+_FLAGS = {b"true": 1.0, b"false": 0.0}
+_LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 T = TypeVar("T")
 
 
@@ -43,9 +46,10 @@ class CsvFile:
     @property
     def name(self) -> str:
         """What messages call it."""
-        if self.member is None:
-            return self.path.name
-        return f"{self.member.rpartition('/')[2]} in {self.path.name}"
+        name = self.path.name
+        if self.member is not None:
+            name = f"{self.member.rpartition('/')[2]} in {name}"
+        return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 Named = Path | CsvFile
@@ -77,6 +81,11 @@ def cell_error(file: Named, row: int, column: str, text: str, hint: str | None =
     return DataError(f"{file.name} row {row}, column {column}: {text}", hint)
 
 
+def column_error(file: Named, column: str, text: str, hint: str | None = None) -> DataError:
+    """Return the error for a whole column."""
+    return DataError(f"{file.name} column {column}: {text}", hint)
+
+
 def pixel_value(cell: bytes) -> int:
     """Return a whole pixel, 0..255; ValueError says what is wrong with it otherwise."""
     value = pixel_number(cell)
@@ -87,12 +96,15 @@ def pixel_value(cell: bytes) -> int:
 
 def pixel_number(cell: bytes) -> float:
     """Return a pixel, 0..255, also a fraction; ValueError says what is wrong with it otherwise."""
+    word = cell.strip().lower()
+    if word in _FLAGS:
+        return _FLAGS[word]
     value = _number(cell, "the cell is empty")
-    if value < 0:
+    if value < -_ROUNDING:
         raise ValueError(f"{shown(cell)} is negative")
-    if value > _MOST_PIXEL:
+    if value > _MOST_PIXEL + _ROUNDING:
         raise ValueError(f"{shown(cell)} is more than 255")
-    return value
+    return min(max(value, 0.0), _MOST_PIXEL)
 
 
 def label_value(cell: bytes) -> int | str:
@@ -126,6 +138,11 @@ def id_value(cell: bytes) -> str:
         raise ValueError(f"{shown(cell)} is not UTF-8") from None
 
 
+def unpack_cell(cell: bytes) -> list[bytes]:
+    """Return the numbers of a cell such as `70 80 82` or `[70, 80, 82]`."""
+    return cell.translate(_LIST_MARKS).split()
+
+
 class CellTable(dict[bytes, T]):
     """From a cell as written to its value; each spelling is checked once."""
 
@@ -147,6 +164,19 @@ def _number(cell: bytes, when_empty: str) -> float:
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{shown(cell)} {_no_number(text)}")
     return float(text)
+
+
+def mend_pixel(reason: str) -> str | None:
+    """Return a hint for a cell that is no pixel, by what is wrong with it."""
+    if "negative" in reason:
+        return "pixels are 0 to 255 or 0 to 1: bring the values from before they were standardized"
+    if "more than 255" in reason:
+        return "bring the pixels into 0 to 255; those of 16 bits are divided by 257"
+    if "," in reason and "not a number" in reason:
+        return "export with decimal points, not commas"
+    if "finite" in reason or "empty" in reason:
+        return "fill the cell, or leave the row out"
+    return "save it as UTF-8" if "UTF-8" in reason else None
 
 
 def _no_number(text: bytes) -> str:

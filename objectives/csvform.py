@@ -19,6 +19,7 @@ from objectives.csvcheck import (
     read_lines,
     shown,
     split_line,
+    unpack_cell,
 )
 from objectives.errors import DataError
 
@@ -40,6 +41,8 @@ _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
 _COMMENT_SIGNS = (b"#", b"%")
 _MOST_COMMENTS = 1000  # lines; more of them are no header
 _DELIMITERS = (b",", b";", b"\t", b"|")
+_SEPARATOR = re.compile(rb"(?i)sep=.")  # Excel's own first line
+_WHOLE = re.compile(r"([0-9]+)\.0+")
 _FEWEST_NUMBER_NAMES = 4  # columns called 0, 1, 2, ...: fewer may be a row of numbers
 _REPEATED = re.compile(r"(.+)\.([0-9]+)")
 INDEX_NAME = "Unnamed: 0"
@@ -57,7 +60,8 @@ class Form:
         n_cells: Cells of each line; those beyond `names` are blank.
         has_header: Whether the names stand in the file.
         first_row: The cells of a first row that stands in the place of the header, repaired.
-        sample: The cells of the first row, for whoever looks at one.
+        sample: The cells of the first row, for whoever looks at one; perhaps fewer than names.
+        has_nameless_first: Whether the first column has a name of pandas' making alone.
         notes: What was made of the file's form, for the user; one line each.
     """
 
@@ -68,6 +72,7 @@ class Form:
     has_header: bool = True
     first_row: tuple[bytes, ...] | None = None
     sample: tuple[bytes, ...] = ()
+    has_nameless_first: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -80,8 +85,8 @@ def read_form(named: Named) -> Form:
     """
     file = as_file(named)
     comments, head, row = _first_lines(file)
-    notes, n_before = [], len(comments) + 1
-    if comments:
+    notes, n_before = list[str](), len(comments) + 1
+    if any(not _SEPARATOR.fullmatch(line) for line in comments):
         behind_sign = comments[-1].lstrip(b"#% ")
         if not head.strip() or _is_header_of(behind_sign, head):
             head, row, n_before = behind_sign, head, len(comments)
@@ -141,10 +146,11 @@ def read_rows(named: Named, form: Form) -> Iterator[tuple[int, list[bytes]]]:
     file, names, delimiter = as_file(named), form.names, form.delimiter
     n_names, row, blank = len(names), 0, 0
     n_first = 0 if form.first_row is None else 1
+    blanks = b" \t\r\n" + (delimiter or b"")  # as a spreadsheet ends a table
     if form.first_row is not None:
         yield 1, list(form.first_row)
     for row, line in enumerate(islice(read_lines(file), form.n_before, None), n_first + 1):
-        if line.isspace():
+        if not line.strip(blanks):
             blank = blank or row
             continue
         if blank:
@@ -166,7 +172,7 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
     comments: list[bytes] = []
     try:
         head = next(lines, b"")
-        while head.lstrip().startswith(_COMMENT_SIGNS) and len(comments) < _MOST_COMMENTS:
+        while _is_comment(head) and len(comments) < _MOST_COMMENTS:
             comments.append(head.strip())
             head = next(lines, b"")
         row = next((line for line in lines if line.strip()), None)
@@ -188,17 +194,28 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
     return comments, head, None if row is None else row.rstrip(b"\r\n")
 
 
+def _is_comment(line: bytes) -> bool:
+    """Whether a line before the header is none of the table; Excel's `sep=;` is one of them."""
+    text = line.strip()
+    return text.startswith(_COMMENT_SIGNS) or _SEPARATOR.fullmatch(text) is not None
+
+
 def _is_header_of(names: bytes, row: bytes) -> bool:
     """Whether a line behind a comment sign names the columns of the row below it."""
     delimiter = _delimiter_of(names, row)
     found, cells = names.split(delimiter), row.split(delimiter)
-    return len(found) == len(cells) > 1 and any(map(_is_number, cells))
+    is_row = all(map(_is_number, found)) and not _are_number_names([n.decode() for n in found])
+    return len(found) == len(cells) > 1 and any(map(_is_number, cells)) and not is_row
 
 
 def _delimiter_of(head: bytes, row: bytes | None) -> bytes | None:
-    for mark in _DELIMITERS:
-        if mark in head:
-            return mark
+    """Return what separates the cells: it stands in both lines, and makes the most cells."""
+    below = head if row is None else row
+    counts = {mark: head.count(mark) for mark in _DELIMITERS}
+    likely = [mark for mark in _DELIMITERS if 0 < counts[mark] <= below.count(mark)]
+    likely = likely or [mark for mark in _DELIMITERS if counts[mark]]
+    if likely:  # of equal ones a comma comes last: it may stand in decimal numbers
+        return max(likely, key=lambda mark: (counts[mark], mark != b","))
     n_words = len(head.split())
     if n_words > 1 and (row is None or len(row.split()) == n_words):
         return None
@@ -236,6 +253,7 @@ def _name(file: CsvFile, number: int, cell: bytes) -> str:
 
 def _with_names(file: CsvFile, form: Form, cells: Sequence[bytes]) -> Form:
     """Return the form with names in the place of numbers, which are a row and no header."""
+    form = replace(form, names=_without_fractions(form.names))
     numbers = [n for n, name in enumerate(form.names) if _is_number(name.encode())]
     values = _unrepeated(form.names)
     is_all = len(numbers) == len(form.names)
@@ -249,7 +267,16 @@ def _with_names(file: CsvFile, form: Form, cells: Sequence[bytes]) -> Form:
     first = form.names[0] or (INDEX_NAME if INDEX_NAME not in form.names else f"{INDEX_NAME}.1")
     names = (first, *form.names[1:])
     _check_names(file, names)
-    return replace(form, names=names)
+    return replace(form, names=names, has_nameless_first=not form.names[0])
+
+
+def _without_fractions(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names such as `0.0` and `1.0` as `0` and `1`, where all numbers are of that kind."""
+    matches = [_WHOLE.fullmatch(name) for name in names]
+    whole = tuple(match[1] if match else name for match, name in zip(matches, names, strict=True))
+    numbers = [name for name in whole if _is_number(name.encode())]
+    is_named = len(set(numbers)) == len(numbers) == sum(match is not None for match in matches)
+    return whole if numbers and is_named else names
 
 
 def _headless(form: Form, first_row: tuple[bytes, ...]) -> Form:
@@ -288,7 +315,10 @@ def _unrepeated(names: Sequence[str]) -> tuple[str | None, ...] | None:
         n_times[base] = n_times.get(base, 0) + 1
         values.append(base if _is_number(base.encode()) else None)
     n_numbers = len(names) - values.count(None)
-    is_by_pandas = n_repeated > 0 and len(set(names)) == len(names)
+    # `0.1` may be a pixel as well as a second `0`, but not where the others are whole.
+    is_whole = all(value is None or value.isdecimal() for value in values)
+    is_unclear = not is_whole and all(map(_is_number, map(str.encode, names)))
+    is_by_pandas = n_repeated > 0 and len(set(names)) == len(names) and not is_unclear
     return tuple(values) if is_by_pandas and 2 * n_numbers > len(names) else None
 
 
@@ -304,8 +334,8 @@ def _are_number_names(names: Sequence[str]) -> bool:
 
 
 def _is_list(name: str) -> bool:
-    words = name.split()
-    return len(words) >= _FEWEST_NUMBER_NAMES and all(_is_number(w.encode()) for w in words)
+    words = unpack_cell(name.encode())
+    return len(words) >= _FEWEST_NUMBER_NAMES and all(map(_is_number, words))
 
 
 def _check_names(file: CsvFile, names: Sequence[str]) -> None:

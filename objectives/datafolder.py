@@ -4,7 +4,9 @@ Decides it by their names, in the spellings that people publish, as they lie the
 inside a `.zip`. Several candidates are named and refused, unless their content is the same.
 """
 
+import os
 import re
+import shlex
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,7 +17,9 @@ from pathlib import Path
 from objectives.csvcheck import CsvFile, unreadable
 from objectives.errors import DataError
 
-_SAMPLE = ("samplesubmission", "samplesubmit", "submissionsample", "examplesubmission")
+_SAMPLE = (
+    "samplesubmission", "samplesubmit", "submissionsample", "examplesubmission", "submissionformat"
+)  # fmt: skip
 _WORDS = {"train": ("train", "training"), "test": ("test", "testing")}
 _NO_IMAGES = frozenset({"label", "labels", "answer", "answers", "solution", "submission", "sample"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
@@ -55,18 +59,19 @@ def find_files(data_dir: Path) -> Files:
             raise DataError(f"{data_dir}: no such folder", HINT)
         if not data_dir.is_dir():
             raise DataError(f"{data_dir}: a file, where a folder should be", HINT)
+        broken = list[DataError]()
         found = [
             file
             for path in sorted(data_dir.iterdir())
             if not path.name.startswith(".")
-            for file in _csv_files(path)
+            for file in _csv_files(path, broken)
         ]
         train, test = (_one_of(data_dir, found, role) for role in ("train", "test"))
         sample = _one_of(data_dir, found, "sample")
+        if train is None or test is None:
+            raise broken[0] if broken else _missing(data_dir, train)
     except OSError as error:
         raise DataError(f"{data_dir}: cannot be read: {error.strerror or error}") from None
-    if train is None or test is None:
-        raise _missing(data_dir, train)
     used = {(file.path, file.member) for file in (train, test, sample) if file}
     used_stems = {_stem(file) for file in (train, test, sample) if file}
     unread = [
@@ -77,19 +82,23 @@ def find_files(data_dir: Path) -> Files:
     return Files(train, test, sample, tuple(unread))
 
 
-def _csv_files(path: Path) -> Iterator[CsvFile]:
-    """Yield the file itself where it is a CSV by its name, or the CSVs inside an archive."""
+def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
+    """Yield the file itself where it is a CSV by its name, or the CSVs inside an archive.
+
+    An archive that cannot be read is no matter where the files lie beside it.
+    """
     yield from _named_csv(path)
     if path.name.lower().endswith(".zip") and path.is_file():
         try:
             with zipfile.ZipFile(path) as archive:
                 members = archive.namelist()
         except zipfile.BadZipFile as error:
-            raise DataError(
-                f"{path.name}: the zip data is broken ({error})", hint="download the file again"
-            ) from None
+            text = f"{CsvFile(path).name}: the zip data is broken ({error})"
+            broken.append(DataError(text, hint="download the file again"))
+            return
         for member in members:
-            if member.lower().endswith(".csv") and "__macosx" not in member.lower():
+            name = member.rpartition("/")[2]
+            if name.lower().endswith(".csv") and not name.startswith("."):
                 yield CsvFile(path, member)
 
 
@@ -120,9 +129,8 @@ def _is_loosely(stem: str, role: str) -> bool:
     words = set(_words(stem))
     if role == "sample" or words & _NO_IMAGES:
         return False
-    return any(words & set(_WORDS[one]) for one in [role]) and not any(
-        words & set(_WORDS[other]) for other in _WORDS if other != role
-    )
+    other = "test" if role == "train" else "train"
+    return bool(words & set(_WORDS[role])) and not words & set(_WORDS[other])
 
 
 def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
@@ -139,7 +147,7 @@ def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
         if len(files) > 1:
             files = _without_copies(files)
         if len(files) > 1:
-            names = ", ".join(file.name for file in files[:_MOST_NAMED])
+            names = ", ".join(_place(file) for file in files[:_MOST_NAMED])
             both = "are both there" if len(files) == 2 else "are all there"
             raise DataError(
                 f"{data_dir}: {names} {both}, and which one counts is unclear",
@@ -148,6 +156,11 @@ def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
         if files:
             return files[0]
     return None
+
+
+def _place(file: CsvFile) -> str:
+    """Return what tells a file from others of its name: the folders inside its archive."""
+    return file.name if file.member is None else f"{file.member} in {file.path.name}"
 
 
 def _refuse_other_kind(path: Path) -> None:
@@ -195,22 +208,28 @@ def _missing(data_dir: Path, train: CsvFile | None) -> DataError:
     return DataError(f"{text}{some or 'no files'}{more}", _hint_for(there, train))
 
 
+def _can_be_listed(path: Path) -> bool:
+    return path.is_dir() and os.access(path, os.R_OK | os.X_OK)
+
+
 def _hint_for(there: list[Path], train: CsvFile | None) -> str:
-    for folder in filter(Path.is_dir, there):
+    for folder in filter(_can_be_listed, there):
         if any(
             _is_exactly(_stem(file), "train")
             for path in folder.iterdir()
             for file in _named_csv(path)
         ):
-            return f"--data {folder}"
+            return f"--data {shlex.quote(str(folder))}"
         some = islice(folder.rglob("*"), _MOST_LOOKED_AT)
         if any(path.suffix.lower() in _PICTURES for path in some):
-            return f"study from-images {folder.parent} --data OTHER_DIR   (makes the CSV files)"
+            images = shlex.quote(str(folder.parent))
+            return f"study from-images {images} --data OTHER_DIR   (makes the CSV files)"
     if any("idx" in path.name and "ubyte" in path.name for path in there):
         return "study fetch mnist --data DIR   (the same digits as CSV files)"
     if train is not None:
         return "put the images to predict into test.csv, with the same pixel columns"
     csv_files = [path.name for path in there if _named_csv(path)]
-    if len(csv_files) == 1:
-        return f"call {csv_files[0]} train.csv, and the file with the images to predict test.csv"
+    likely = [name for name in csv_files if "train" in name.lower()] or csv_files
+    if len(likely) == 1 and not _is_exactly(likely[0].partition(".")[0], "test"):
+        return f"call {likely[0]} train.csv, and the file with the images to predict test.csv"
     return HINT

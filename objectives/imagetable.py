@@ -21,14 +21,15 @@ from objectives.csvcheck import (
     cell_error,
     id_value,
     label_value,
+    mend_pixel,
     pixel_number,
     pixel_value,
     shown,
+    unpack_cell,
 )
 from objectives.csvform import Form, read_form, read_rows
 
 MAX_CLASSES = 100
-_LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 T = TypeVar("T")
 
 
@@ -117,6 +118,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
         DataError: The first fault, with its row and column.
     """
     labels, ids, known_ids = list[int | str](), list[str](), dict[str, int]()
+    written = list[bytes]()
     spellings, classes = Counter[tuple[int | str, bytes]](), set[int | str]()
     pixels, label = _Pixels(file), CellTable(label_value)
     places = _special_places(columns)
@@ -127,6 +129,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
             if name == columns.label:
                 value = _parsed(file, row, name, cell, label.__getitem__)
                 labels.append(value)
+                written.append(cell)
                 spellings[value, cell] += 1
                 classes.add(value)
                 if len(classes) > MAX_CLASSES:
@@ -140,6 +143,9 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
     found = pixels.table(len(columns.pixels))
     if columns.order is not None:
         found = found[:, columns.order]
+    if any(isinstance(value, str) for value in classes):  # `0e1` and `00` are text among text
+        labels = list(map(_as_text, labels, written))
+        spellings = Counter(zip(labels, written, strict=True))
     by_label = _by_label(spellings)
     return ImageTable(
         found,
@@ -148,6 +154,12 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
         n_spellings={value: len(texts) for value, texts in by_label.items() if len(texts) > 1},
         ids=ids,
     )
+
+
+def _as_text(value: int | str, cell: bytes) -> int | str:
+    """Return a label where others are text: a number stays one in its plain form alone."""
+    text = cell.decode().strip()
+    return value if str(value) == text else text
 
 
 def _by_label(spellings: Counter[tuple[int | str, bytes]]) -> dict[int | str, Counter[str]]:
@@ -183,11 +195,6 @@ def _unpacked(file: CsvFile, row: int, name: str, cell: bytes, n_pixels: int) ->
         text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
         raise cell_error(file, row, name, text)
     return cells
-
-
-def unpack_cell(cell: bytes) -> list[bytes]:
-    """Return the numbers of a cell such as `70 80 82` or `[70, 80, 82]`."""
-    return cell.translate(_LIST_MARKS).split()
 
 
 def read_ids(file: CsvFile, form: Form, place: int) -> list[str]:
@@ -240,4 +247,5 @@ def _parsed(file: Named, row: int, column: str, cell: bytes, parse: Callable[[by
     try:
         return parse(cell)
     except ValueError as reason:
-        raise cell_error(file, row, column, str(reason)) from None
+        hint = mend_pixel(str(reason)) if parse is not id_value else None
+        raise cell_error(file, row, column, str(reason), hint) from None

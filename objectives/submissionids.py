@@ -18,17 +18,23 @@ from objectives.csvform import no_names, read_form
 from objectives.errors import DataError
 from objectives.imagetable import Columns, ImageTable, read_ids
 
+_LONGEST_NUMBER = 30  # digits; longer ids are compared as text
 _DEFAULT_HEADER = ("ImageId", "Label")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The sample submission: its ids in its order, and the names of its two columns."""
+    """The sample submission: its ids in its order, and its two columns.
+
+    Attributes:
+        id_column: The name of the id column.
+        header: Both names as they are written: that of the id may be missing.
+    """
 
     file: CsvFile
     ids: list[str]
     id_column: str
-    label_column: str
+    header: tuple[str, str]
     notes: tuple[str, ...]
 
 
@@ -61,12 +67,12 @@ def read_sample(file: CsvFile) -> Sample:
     if not form.has_header:
         raise no_names(file)
     places, notes = list(range(len(form.names))), list(form.notes)
-    if len(places) == 3 and is_index_name(form.names[0]):
-        del places[0]
-        notes.append(
-            f"{file.name} column {form.names[0]}: dropped, as it looks like the index of a pandas "
-            "table; to_csv(..., index=False) leaves it out"
-        )
+    if len(places) == 3:
+        for place, why in ((0, "it looks like the index of a table"), (2, "it is no label")):
+            name = form.names[place]
+            if len(places) == 3 and (is_index_name(name) if place == 0 else name == "Usage"):
+                places.remove(place)
+                notes.append(f"{file.name} column {name}: dropped; {why}")
     if len(places) != 2:
         names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
         raise DataError(
@@ -74,7 +80,8 @@ def read_sample(file: CsvFile) -> Sample:
         )
     id_column, label_column = (form.names[place] for place in places)
     ids = read_ids(file, form, places[0])
-    return Sample(file, ids, id_column, label_column, tuple(notes))
+    written = "" if form.has_nameless_first and places[0] == 0 else id_column
+    return Sample(file, ids, id_column, (written, label_column), tuple(notes))
 
 
 def submission_ids(
@@ -97,7 +104,7 @@ def submission_ids(
             return SubmissionIds(tuple(test.ids), None, (columns.identifier, label), text)
         ids = tuple(str(n) for n in range(1, n_test + 1))
         return SubmissionIds(ids, None, _DEFAULT_HEADER, f"counted from 1 to {n_test}")
-    header = (sample.id_column, sample.label_column)
+    header = sample.header
     where = f"column {sample.id_column} of {sample.file.name}"
     if len(sample.ids) != n_test:
         raise DataError(
@@ -131,7 +138,7 @@ def _matched(file: CsvFile, column: str, ids: Sequence[str], sample: Sample) -> 
 
 def _value(name: str) -> str | None:
     """Return a number in one spelling; None of what is no number."""
-    if not NUMBER.fullmatch(name.encode()):
+    if len(name) > _LONGEST_NUMBER or not NUMBER.fullmatch(name.encode()):
         return None
     return str(int(name)) if name.isdecimal() else repr(float(name)).removesuffix(".0")
 
@@ -146,7 +153,8 @@ def _are_rising(ids: Sequence[str]) -> bool:
 
 
 def _by_value(name: str) -> list[int | str]:
-    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"([0-9]+)", name))]
+    parts = re.split(rf"([0-9]{{1,{_LONGEST_NUMBER}}})", name)
+    return [int(part) if n % 2 else part for n, part in enumerate(parts)]
 
 
 def _assumed(sample: Sample, file: CsvFile) -> str:

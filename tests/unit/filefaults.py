@@ -6,6 +6,7 @@ Each change is made to the sound files of `changes.py`; the whole line must come
 import gzip
 
 from tests.unit.changes import (
+    TEST,
     TRAIN,
     Change,
     as_folder,
@@ -86,7 +87,7 @@ FILE_FAULTS: dict[str, tuple[Change, str]] = {
         "truncated data",
     ),
     "zip that is broken": (
-        whole("train.csv.zip", b"PK\x03\x04abc"),
+        both(removed("train.csv"), whole("train.csv.zip", b"PK\x03\x04abc")),
         "train.csv.zip: the zip data is broken (File is not a zip file)",
     ),
     "two train files": (
@@ -130,13 +131,16 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "no header, two likely labels": (
         whole("train.csv", [f"{n % 2},1,2,3,4,5,6,7,8,{n % 2}" for n in range(10)]),
-        "train.csv: no column is called the label, and both the first and the last column look "
-        "like labels",
+        "train.csv: no column is called the label, and whether it is the first or the last is not "
+        "clear from the values",
     ),
-    "no header, no likely label": (
-        whole("train.csv", [f"{n},1,2,3,{n + 7}" for n in range(10)]),
-        "train.csv: no column is called the label, and neither the first nor the last column "
-        "looks like labels",
+    "columns without names that may be ids": (
+        both(
+            whole("train.csv", [f"{n % 2},{n},{n},{n},255" for n in range(10)]),
+            whole("test.csv", [f"{n},{line}" for n, line in enumerate(TEST[1:], 100)]),
+        ),
+        "test.csv: 5 columns without names, where 4 pixels are expected; what the others are is "
+        "not clear",
     ),
     "nameless column": (
         columns("train.csv", lambda cells: [cells[0], "", *cells[1:]]),
@@ -164,8 +168,25 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
         "train.csv: the pixel columns go from 1x1 to 3x2, but that of row 2, column 2 is missing",
     ),
     "a grid that is no square": (
-        whole("train.csv", ["label,1x1,1x2", "1,1,2"]),
-        "train.csv: images of 1 rows and 2 columns are no squares",
+        whole("train.csv", ["label,1x1,1x2,1x3,2x1,2x2,2x3", "1,1,2,3,4,5,6"]),
+        "train.csv: images of 2 rows and 3 columns are no squares",
+    ),
+    "a pixel in a channel": (
+        whole("train.csv", ["label,r1c1k1,r1c2k1,r2c1k1,r2c2k2", "1,1,2,3,4"]),
+        "train.csv: the names of the pixel columns, r1c1k1 to r2c2k2, have more than a row and a "
+        "column",
+    ),
+    "three columns a pixel": (
+        whole("train.csv", ["label," + ",".join(f"{c}{n}" for c in "rgb" for n in range(4))]),
+        "train.csv: 3 columns a pixel (r0, g0, b0, ...), as of colour images",
+    ),
+    "an image of one pixel": (
+        both(whole("train.csv", ["label,pixel0", "1,2"]), whole("test.csv", ["pixel0", "1"])),
+        "train.csv: one pixel column, pixel0, is no image",
+    ),
+    "a cell of colours": (
+        whole("train.csv", ["label,pixels", '1,"[[[1, 2, 3, 4], [1, 2, 3, 4]]]"']),
+        "train.csv column pixels: several values a pixel: only grey images are taken",
     ),
     "a cell of numbers that are no square": (
         whole("train.csv", ["label,pixels", *["1,1 2 3 4 5"] * 9]),
@@ -192,13 +213,9 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
         whole("train.csv", ["digit,target,pixel0,pixel1,pixel2,pixel3", "1,1,1,2,3,4"]),
         "train.csv column target: it or digit could be the label; test.csv has neither",
     ),
-    "strange column": (
-        columns("train.csv", lambda cells: [*cells, "source"]),
-        "train.csv column source: neither a pixel nor the label, label",
-    ),
-    "strange column in test": (
-        columns("test.csv", lambda cells: ["id", *cells, "source"]),
-        "test.csv column source: neither a pixel nor the id, which is id",
+    "two columns that may be the id": (
+        columns("test.csv", lambda cells: ["one", *cells, "other"]),
+        "test.csv column other: it or one could be the id, and neither is called so",
     ),
     "no pixels": (
         line("train.csv", 0, "label,a,b,c,d"),
@@ -223,6 +240,6 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "other names": (
         line("test.csv", 0, "pixel1,pixel2,pixel3,pixel4"),
-        "test.csv column pixel1: train.csv starts with pixel0",
+        "test.csv column pixel1: train.csv starts with 'pixel0'",
     ),
 }

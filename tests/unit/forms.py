@@ -114,7 +114,7 @@ def _with_index(name: str) -> Form:
             csv_text([name, *PIXELS], test),
         )
 
-    return write, (f"column {name or 'Unnamed: 0'}: dropped, as it looks like the index",)
+    return write, (f"column {name or 'Unnamed: 0'}: dropped; it looks like the index",)
 
 
 def _packed(form: Callable[[Sequence[object]], str]) -> Form:
@@ -181,6 +181,9 @@ def _trailing_in_rows_alone(text: str) -> str:
     return "\n".join([header, *(f"{row}," for row in rows)]) + "\n"
 
 
+_BY_TEXT_17, _BY_TEXT_16 = (sorted(map(str, range(n))) for n in (17, 16))
+_BY_COLUMN = [f"col{column}_row{row}" for row in range(4) for column in range(4)]
+
 FORMS: dict[str, Form] = {
     "Kaggle's": (plain, ()),
     "1x1": named([f"{r}x{c}" for r in range(1, 5) for c in range(1, 5)]),
@@ -214,6 +217,55 @@ FORMS: dict[str, Form] = {
     "nameless index": _with_index(""),
     "Unnamed: 0": _with_index("Unnamed: 0"),
     "index": _with_index("index"),
+    "R's row names": _with_index("X"),
+    "array of pandas": (
+        lambda folder: put(
+            folder,
+            csv_text(["", *map(str, range(17))], [[n, *row] for n, row in enumerate(TRAIN_ROWS)]),
+            csv_text(["", *map(str, range(16))], [[n, *row] for n, row in enumerate(TEST_ROWS)]),
+        ),
+        (
+            "train.csv column Unnamed: 0: dropped",
+            "train.csv: numbers for names; the first column is taken for the label",
+        ),
+    ),
+    "numbers sorted as text": (
+        lambda folder: put(
+            folder,
+            csv_text(_BY_TEXT_17, [[row[int(n)] for n in _BY_TEXT_17] for row in TRAIN_ROWS]),
+            csv_text(_BY_TEXT_16, [[row[int(n)] for n in _BY_TEXT_16] for row in TEST_ROWS]),
+        ),
+        ("train.csv: numbers for names; the first column is taken for the label",),
+    ),
+    "floats for names": named([f"{n}.0" for n in range(16)], last=True),
+    "column before row": (
+        lambda folder: put(
+            folder,
+            csv_text(["label", *_BY_COLUMN], TRAIN_ROWS),
+            csv_text(_BY_COLUMN, TEST_ROWS),
+        ),
+        (),
+    ),
+    "a list in a cell, no header": (
+        lambda folder: put(
+            folder,
+            csv_text(None, [[row[0], str(row[1:])] for row in TRAIN_ROWS]),
+            csv_text(None, [[str(row)] for row in TEST_ROWS]),
+        ),
+        ("train.csv: no header; the other column is the label",),
+    ),
+    "Excel's separator": _rewritten(
+        lambda text: "sep=;\n" + text.replace(",", ";"), "columns are separated by ';'"
+    ),
+    "a commented row, no header": (
+        lambda folder: put(
+            folder,
+            "#" + csv_text(None, TRAIN_ROWS[5:6]) + csv_text(None, TRAIN_ROWS),
+            csv_text(None, TEST_ROWS),
+        ),
+        ("train.csv: 1 comment line is skipped", "the first column is taken for the label"),
+    ),
+    "a last line of commas": _rewritten(lambda text: text + ",,,\n"),
     "pixels in a cell": _packed(lambda pixels: " ".join(map(str, pixels))),
     "a list in a cell": _packed(lambda pixels: str(list(pixels))),
     "labelled test": _labelled_test("label"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from objectives.classes import mixed_classes, read_classes
+from objectives.classes import odd_classes, read_classes
 from objectives.csvcheck import label_value
 from objectives.errors import DataError
 from objectives.kaggle import check_data, load_dataset
@@ -90,11 +90,11 @@ def test_class_with_few_rows_is_named_at_its_first() -> None:
     assert str(caught.value) == message
 
 
-def test_mixed_classes_are_warned_of() -> None:
+def test_odd_classes_are_warned_of() -> None:
     """Letters and digits may be what was meant; `study check` says what was made of it."""
-    assert mixed_classes(TRAIN_CSV, "label", [1, 2, 1]) == []
-    assert mixed_classes(TRAIN_CSV, "label", ["a", "b"]) == []
-    assert mixed_classes(TRAIN_CSV, "label", ["a", "b", 1, "a"]) == [
+    assert odd_classes(TRAIN_CSV, "label", [1, 2, 1]) == []
+    assert odd_classes(TRAIN_CSV, "label", ["a", "b"]) == []
+    assert odd_classes(TRAIN_CSV, "label", ["a", "b", 1, "a"]) == [
         "train.csv column label: 1 of 3 classes are numbers; all are taken as text"
     ]
 
@@ -160,7 +160,10 @@ def test_same_image_with_other_text_is_warned_of(tmp_path: Path, cache: Path) ->
     lines = (folder / "train.csv").read_text().splitlines()
     lines[2] = "dog," + lines[1].partition(",")[2]
     (folder / "train.csv").write_text(text(lines))
-    assert check_data(folder).warnings == [
+    warnings = [
+        line for line in check_data(folder).warnings if "image of" in line or "equal" in line
+    ]
+    assert warnings == [
         "train.csv: 1 of 10 images are equal to an earlier one; copies are never on two sides of a "
         "split, and the expected score counts them once",
         "train.csv row 2: the image of row 1 with another label (dog, not cat), as in 1 rows in "

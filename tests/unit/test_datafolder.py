@@ -73,7 +73,7 @@ def test_copies_of_one_file_are_one_candidate(tmp_path: Path) -> None:
     assert [file.name for file in find_files(tmp_path).present()] == ["train.csv", "test.csv"]
     assert find_files(tmp_path).unread == ()
     (tmp_path / "train.csv").write_text("label,pixel0\n")
-    with pytest.raises(DataError, match=r"train\.csv, train\.csv in all\.zip are both there"):
+    with pytest.raises(DataError, match=r"train\.csv, data/train\.csv in all\.zip are both there"):
         find_files(tmp_path)
 
 

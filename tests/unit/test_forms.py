@@ -132,7 +132,7 @@ def test_usage_of_one_kind_is_dropped(tmp_path: Path, cache: Path) -> None:
     rows = [[*row, "Training"] for row in TRAIN_ROWS]
     put(tmp_path, csv_text([*TRAIN_HEADER, "Usage"], rows), csv_text(PIXELS, TEST_ROWS))
     assert load_dataset(tmp_path).warnings == (
-        "train.csv column Usage: dropped; every row says 'Training'",
+        "train.csv column Usage: dropped; the rows say Training: 40",
     )
 
 
@@ -154,3 +154,153 @@ def test_cell_with_another_number_of_pixels_is_refused(
     with pytest.raises(DataError) as refused:
         load_dataset(tmp_path)
     assert str(refused.value) == f"train.csv row 7, column pixels: {text}"
+
+
+def written(tmp_path: Path, train: str, test: str, **more: str) -> Path:
+    """Write a train and a test file, and perhaps others by their stem."""
+    put(tmp_path, train, test)
+    for stem, content in more.items():
+        (tmp_path / f"{stem}.csv").write_text(content)
+    return tmp_path
+
+
+TRAIN, TEST = csv_text(TRAIN_HEADER, TRAIN_ROWS), csv_text(PIXELS, TEST_ROWS)
+WITH_ID = csv_text(None, [[n + 100, *row] for n, row in enumerate(TEST_ROWS)])
+SAMPLE_TURNED = csv_text(["id", "label"], [[107 - n, 0] for n in range(N_TEST)])
+LABEL_LAST = csv_text(None, [[*row, n % 4] for n, row in enumerate(TEST_ROWS)])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "more"),
+    [
+        (TRAIN, WITH_ID, {"sample_submission": SAMPLE_TURNED}),
+        (csv_text(None, TRAIN_ROWS), WITH_ID, {}),
+        (TRAIN, LABEL_LAST, {}),
+        (csv_text(None, TRAIN_ROWS), LABEL_LAST, {}),
+    ],
+    ids=["id first", "id first, both headless", "label last", "label last, both headless"],
+)
+def test_column_without_a_name_that_may_be_anything_is_refused(
+    tmp_path: Path, cache: Path, train: str, test: str, more: dict[str, str]
+) -> None:
+    """An id is never taken for a label, nor a pixel for either."""
+    with pytest.raises(DataError, match=r"^test\.csv: 17 columns without names, where 16 pixels"):
+        load_dataset(written(tmp_path, train, test, **more))
+
+
+def test_labels_of_a_headless_test_file_are_answers_where_train_is_alike(
+    tmp_path: Path, cache: Path
+) -> None:
+    """The column in the place of train's label holds train's labels and nothing else."""
+    test = csv_text(None, [[n, *row] for n, row in zip(ANSWERS, TEST_ROWS, strict=True)])
+    found = load_answers(written(tmp_path, csv_text(None, TRAIN_ROWS), test))
+    assert found is not None
+    assert list(found.labels.values()) == ANSWERS
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[*([n % 4 for n in range(36)]), *[9] * 4], [n % 120 for n in range(600)]],
+    ids=["a rare class", "120 classes"],
+)
+def test_corner_pixel_is_never_the_label(tmp_path: Path, cache: Path, labels: list[int]) -> None:
+    """Where the first column nearly looks like labels, and the last one does, none is taken."""
+    rows = [[label, *TRAIN_ROWS[n % 40][1:-1], n % 2] for n, label in enumerate(labels)]
+    with pytest.raises(DataError, match="whether it is the first or the last is not clear"):
+        load_dataset(written(tmp_path, csv_text(None, rows), csv_text(None, TEST_ROWS)))
+
+
+@pytest.mark.parametrize(
+    ("values", "sample", "expected"),
+    [
+        (range(8), "ImageId", [str(n) for n in range(1, 9)]),
+        ([f"{n}.png" for n in "hgfedcba"], None, [f"{n}.png" for n in "hgfedcba"]),
+        ([8, 7, 6, 5, 4, 3, 2, 1], "Index", [str(n) for n in range(1, 9)]),
+        ([8, 7, 6, 5, 4, 3, 2, 1], "ImageId", None),
+    ],
+    ids=["counted", "file names", "named in the sample", "the sample's ids, otherwise named"],
+)
+def test_index_is_told_from_an_id_by_its_values(
+    tmp_path: Path,
+    cache: Path,
+    values: list[object],
+    sample: str | None,
+    expected: list[str] | None,
+) -> None:
+    """What cannot be told is refused."""
+    test = csv_text(["index", *PIXELS], [[v, *r] for v, r in zip(values, TEST_ROWS, strict=True)])
+    more = {}
+    if sample is not None:
+        more["sample_submission"] = csv_text([sample, "Label"], [[n, 0] for n in range(1, 9)])
+    written(tmp_path, TRAIN, test, **more)
+    if expected is None:
+        with pytest.raises(DataError, match="holds the ids of the sample submission in another"):
+            load_dataset(tmp_path)
+        return
+    dataset = load_dataset(tmp_path)
+    assert list(dataset.test_ids) == expected
+    is_turned = sample == "Index"
+    rows = TEST_IMAGES[::-1] if is_turned else TEST_IMAGES
+    assert dataset.test_images.reshape(N_TEST, -1).tolist() == rows.tolist()
+
+
+def test_what_train_alone_has_is_dropped_and_said(tmp_path: Path, cache: Path) -> None:
+    """A fold, a writer: neither a pixel nor the label, and of no use for test."""
+    rows = [[f"w{n}", *row] for n, row in enumerate(TRAIN_ROWS)]
+    written(tmp_path, csv_text(["writer", *TRAIN_HEADER], rows), TEST)
+    assert load_dataset(tmp_path).warnings == (
+        "train.csv column writer: dropped; it is neither a pixel nor the label, label",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["?"] * 8, "? is no label of train.csv"),
+        ([""] * 8, "`study score` cannot use it"),
+        ([2] * 8, "every row has one label, so it holds no answers"),
+    ],
+)
+def test_labels_of_test_that_are_no_answers_are_said(
+    tmp_path: Path, cache: Path, labels: list[object], said: str
+) -> None:
+    """A column that was left for the labels to come."""
+    test = csv_text(TRAIN_HEADER, [[v, *r] for v, r in zip(labels, TEST_ROWS, strict=True)])
+    assert said in "\n".join(load_dataset(written(tmp_path, TRAIN, test)).warnings)
+
+
+def test_numbers_among_text_stay_as_they_are_written(tmp_path: Path, cache: Path) -> None:
+    """`0e1` and `0e2` are two codes, not the number 0."""
+    codes = ["0e1", "0e2", "aa", "NA"]
+    rows = [[codes[int(str(row[0]))], *row[1:]] for row in TRAIN_ROWS]
+    dataset = load_dataset(written(tmp_path, csv_text(TRAIN_HEADER, rows), TEST))
+    assert dataset.classes == ("0e1", "0e2", "NA", "aa")
+    assert dataset.warnings == (
+        "train.csv column label: NA is taken for a class; is it a missing value?",
+    )
+
+
+def test_file_that_may_be_the_sample_is_named(tmp_path: Path, cache: Path) -> None:
+    """Its ids would be others than those that are counted."""
+    written(tmp_path, TRAIN, TEST, submission="id,label\n0,1\n")
+    assert load_dataset(tmp_path).warnings == (
+        "submission.csv is not read; if it is the sample, call it sample_submission.csv",
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("emotion,pixels\n1,2,3 4 5 6\n", TEST),
+        (csv_text([*PIXELS, "what", "source"], [row[1:] for row in TRAIN_ROWS]), TEST),
+        (csv_text(["label", *PIXELS[:-1], f"pixel{'9' * 5000}"], TRAIN_ROWS), TEST),
+    ],
+    ids=["row names", "short rows", "a long number"],
+)
+def test_malformed_first_lines_are_one_line(
+    tmp_path: Path, cache: Path, train: str, test: str
+) -> None:
+    """The first row is looked at before it is known to be whole."""
+    with pytest.raises(DataError) as refused:
+        load_dataset(written(tmp_path, train, test))
+    assert len(str(refused.value).splitlines()) == 1

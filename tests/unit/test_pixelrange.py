@@ -119,3 +119,49 @@ def test_range_stands_in_the_facts(tmp_path: Path, cache: Path) -> None:
     """`study check` says it also where it is the usual one."""
     report = check_data(write(tmp_path, in_range(255), in_range(255)))
     assert "pixels: columns pixel0 to pixel15, 0 to 255" in report.facts
+
+
+def changed(rows: int, top: float) -> Change:
+    """Return pixels of 0 to 255 of which so many rows were divided, to end at `top`."""
+
+    def change(images: np.ndarray) -> list[list[str]]:
+        scaled = images.astype(float)
+        scaled[:rows] *= top / 255
+        return [[f"{x:.4f}" if n < rows else f"{x:g}" for x in row] for n, row in enumerate(scaled)]
+
+    return change
+
+
+def test_rows_of_another_range_in_one_file_are_refused(tmp_path: Path, cache: Path) -> None:
+    """They would be black images."""
+    with pytest.raises(DataError, match=r"^train\.csv row 1: its pixels are 0 to 1, as in 5 rows"):
+        load_dataset(write(tmp_path, changed(5, 1), in_range(255)))
+
+
+def test_few_test_images_of_another_range_are_refused(tmp_path: Path, cache: Path) -> None:
+    """However few they are."""
+    few = lambda images: in_range(1, "%.4f")(images[:2])  # noqa: E731
+    with pytest.raises(DataError, match="the files have two scales"):
+        load_dataset(write(tmp_path, in_range(255), few))
+
+
+@pytest.mark.parametrize(
+    ("outlier", "is_taken"), [("1.0000001", True), ("1.0005", True), ("2", False)]
+)
+def test_what_a_computation_leaves_above_1_is_1(
+    tmp_path: Path, cache: Path, outlier: str, is_taken: bool
+) -> None:
+    """What is more than that is named with its place."""
+
+    def change(images: np.ndarray) -> list[list[str]]:
+        rows = in_range(1, "%.6g")(images)
+        rows[3][5] = outlier
+        return rows
+
+    if is_taken:
+        dataset = load_dataset(write(tmp_path, change, in_range(1, "%.6g")))
+        assert dataset.images.max() == 255
+        assert dataset.images.reshape(len(IMAGES), -1)[4:].tolist() == IMAGES[4:].tolist()
+        return
+    with pytest.raises(DataError, match=r"^train\.csv row 4, column pixel5: 2 is above 1"):
+        load_dataset(write(tmp_path, change, in_range(1, "%.6g")))
