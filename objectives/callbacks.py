@@ -6,6 +6,7 @@ network's own `test_step`, as in `fit`; what a trial is worth, `scoring.py` deci
 """
 
 import contextlib
+import difflib
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,7 +14,6 @@ from typing import Any
 
 from objectives.errors import ModelError
 from objectives.kaggle import Dataset
-from objectives.source import guess
 from objectives.step import Test, test_step
 
 _log = logging.getLogger(__name__)
@@ -220,11 +220,11 @@ class Listeners:
             ):
                 _log.warning("callback %s watches %r, which is not in the logs", name, watched)
                 continue
-            close = guess(watched, names)
+            close = difflib.get_close_matches(watched, names, n=1)
             there = ", ".join(sorted(names))
             raise ModelError(
                 f"callback {name} watches {watched!r}, and the logs have {there}",
-                hint=f"{close or 'name one of these'}, or give compile a metric of that name",
+                hint=f"monitor={close[0]!r}" if close else "give compile a metric of that name",
             )
 
 
