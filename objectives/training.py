@@ -95,16 +95,25 @@ def fit_network(
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except Exception as error:
-        if type(error).__name__ == "TBNotInstalledError":
-            why = "a callback writes for TensorBoard, which is not installed"
-            raise ModelError(why, hint="install tensorboard where study runs") from error
-        if not is_undeterministic(error):
+        known = _known(error)
+        if known is None:
             raise
-        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
-        hint = "--no-deterministic, which gives up the promise of the same bits"
-        raise ModelError(why, hint=hint) from error
+        raise known from error
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _known(error: Exception) -> ModelError | None:
+    """Return what the user can do about an error of the framework's; None where that is unknown."""
+    if type(error).__name__ == "TBNotInstalledError":
+        why = "a callback writes for TensorBoard, which is not installed"
+        return ModelError(why, hint="install tensorboard where study runs")
+    if is_undeterministic(error):
+        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
+        return ModelError(
+            why, hint="--no-deterministic, which gives up the promise of the same bits"
+        )
+    return None
 
 
 class _Training:
@@ -198,7 +207,7 @@ class _Training:
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
         if self._callbacks:  # one may have put the weights of the best epoch back
-            done.accuracy, done.loss = self._score(averaged=False)
+            done.accuracy, done.loss = self._score()
         else:  # no epoch has filled the twin, where the last one was taken over
             self._fill_twin()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
@@ -245,13 +254,9 @@ class _Training:
             return traced_step(network, self._batch_size, self._dataset.side, n_classes, moves)
         return portable_step(network, n_classes, self._n_steps, moves)
 
-    def _score(self, *, averaged: bool = True) -> tuple[float | None, float]:
-        """Return valid accuracy and log loss of the float32 twin with the weights of now.
-
-        Args:
-            averaged: See `_fill_twin`.
-        """
-        self._fill_twin(averaged=averaged)
+    def _score(self) -> tuple[float | None, float]:
+        """Return valid accuracy and log loss of the float32 twin with the weights of now."""
+        self._fill_twin()
         if not len(self._dataset.valid.rows):
             return None, math.nan
         accuracy, loss = self._scorer.score()
@@ -259,11 +264,8 @@ class _Training:
             raise DivergedError(f"the valid loss became {loss}")
         return accuracy, loss
 
-    def _fill_twin(self, *, averaged: bool = True) -> None:
+    def _fill_twin(self) -> None:
         """Give the twin the weights of the network, or what `use_ema` averages of them.
-
-        Args:
-            averaged: False where the network has the averages already, or what a callback put back.
 
         Raises:
             DivergedError: They are not finite.
@@ -271,5 +273,5 @@ class _Training:
         values = self._network.get_weights()
         refuse_unfinite_weights(self._network.weights, values, self._epoch)
         self._twin.set_weights(values)
-        if averaged:  # they are scored and kept; training goes on from its own
-            self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
+        # With `use_ema` the averages are what is scored and kept; training goes on from its own.
+        self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)

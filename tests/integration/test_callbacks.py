@@ -283,33 +283,6 @@ def test_a_callback_may_end_the_training_within_an_epoch() -> None:
     assert result.value is not None
 
 
-def test_what_is_put_back_is_kept_with_averaged_weights_too() -> None:
-    """EarlyStopping's best weights, and not the averages of the last step over them."""
-    import keras
-
-    best: list[Any] = []
-
-    def build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
-        network = build_linear(params, shape, n_classes)
-        optimizer = keras.optimizers.Adam(0.1, use_ema=True, ema_momentum=0.9)
-        network.compile(optimizer, "categorical_crossentropy")
-        return network
-
-    def made() -> list[Any]:
-        watch = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: epoch or best.extend(watch.model.get_weights())
-        )
-        stopping = keras.callbacks.EarlyStopping(
-            "loss", min_delta=1e9, patience=2, restore_best_weights=True
-        )
-        return [watch, stopping]
-
-    result = trained(made, build=build)
-    assert result.info["kept_epochs"] == 1
-    for kept, wanted in zip(result.model.get_weights(), best, strict=True):
-        np.testing.assert_array_equal(kept, wanted)
-
-
 def test_an_early_end_closes_what_callbacks_have_open() -> None:
     """A training that became NaN ends their runs too."""
     import keras
