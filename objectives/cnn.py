@@ -4,7 +4,6 @@ Decides what is tuned for images. How a network is trained, `training.py` decide
 read, `kaggle.py`. Importing this file loads neither Keras nor TensorFlow.
 """
 
-import contextlib
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from objectives.cost import default_epochs
 from objectives.ensemble import Shift, averaged_model
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.export import predict_images, write_model
+from objectives.finite import refuse_unfinite_predictions
 from objectives.kaggle import Dataset, load_dataset
 from objectives.optimizer import TRAINING_DEFAULTS
 from objectives.runtime import detect_precision
@@ -68,6 +68,12 @@ CNN_SPACE: SearchSpace = parse_space(
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
 _TRIAL_BATCHES = 6  # they tell the speed, but for the first, and are over in half a second
 _TRIAL_PREDICTIONS = 8
+
+_PLACES = (
+    "Exception encountered", "in user code", "Graph execution error", "Detected at node", 'File "',
+    "<stack traces unavailable>", "Stack trace for op definition",
+)  # fmt: skip
+"""How lines start that say where an error rose and not what it was."""
 
 
 def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
@@ -209,8 +215,12 @@ class KerasObjective:
         )
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side)."""
-        return predict_images(fitted.model, images)
+        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side).
+
+        Raises:
+            DivergedError: The model says NaN or infinity of an image.
+        """
+        return refuse_unfinite_predictions(predict_images(fitted.model, images))
 
     def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
         """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
@@ -281,19 +291,31 @@ def digits_cnn(fit_options: FitOptions) -> KerasObjective:
 
 
 def _one_line(error: Exception, build: Build) -> str:
-    """Return the exception's type, its first telling line, and where in the user's file it rose."""
-    plain = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "")
-    lines = [line.strip() for line in plain.splitlines()]
-    # Keras starts with where it was called from and what, in bold, two lines later.
-    telling = [
-        line
-        for line in lines
-        if line and not line.startswith(("Exception encountered", "in user code"))
-    ]
-    text = f"{type(error).__name__}: {telling[0] if telling else 'no message'}"
-    with contextlib.suppress(AttributeError):
-        user_file = build.__code__.co_filename
+    """Return the exception's type and first telling sentence, and the place in the user's file."""
+    text = f"{type(error).__name__}: {_first_sentence(str(error)) or 'no message'}"
+    function = getattr(build, "func", build)  # of a functools.partial
+    code = getattr(function, "__code__", None) or getattr(type(build).__call__, "__code__", None)
+    if code is not None:
+        user_file = code.co_filename
         rows = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == user_file]
         if rows:
             text += f" ({Path(user_file).name}, line {rows[-1].lineno}, in {rows[-1].name})"
     return text
+
+
+def _first_sentence(message: str) -> str:
+    """Return the first telling sentence of a message that may be many lines, on one line.
+
+    Keras starts with where it was called from, and TensorFlow with the place in its graph. A
+    sentence may go on in the next line; it ends with a full stop, or before an empty line.
+    """
+    plain = message.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    found = ""
+    for line in map(str.strip, plain.splitlines()):
+        if line.startswith(_PLACES):
+            continue
+        if line:
+            found = f"{found} {line}".strip()
+        if found and not found.endswith(":") and (not line or line.endswith((".", "!", "?"))):
+            break
+    return found

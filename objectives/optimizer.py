@@ -11,6 +11,7 @@ import numpy as np
 
 from objectives.backend import compiles
 from objectives.errors import ModelError
+from objectives.targets import refuse_other_metrics, wants_indexes
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
@@ -45,7 +46,7 @@ def compile_network(
         n_steps: Batches of the whole training, which the schedules span.
 
     Raises:
-        ModelError: An unknown optimizer or schedule.
+        ModelError: An unknown optimizer or schedule, or a loss or metric that labels do not fit.
     """
     import keras
 
@@ -61,17 +62,11 @@ def compile_network(
     # and never frees those graphs (measured: 16 MB a trial).
     network.optimizer.build(network.trainable_variables)
     images, outputs = np.zeros((1, *shape), np.float32), np.eye(1, n_classes, dtype=np.float32)
-    targets = np.zeros(1, np.int64) if wants_indexes(network) else outputs
-    network.compute_metrics(*map(keras.ops.convert_to_tensor, (images, targets, outputs)))
-
-
-def wants_indexes(network: Any) -> bool:
-    """Return whether the compiled loss takes class indexes (a sparse one) and not one-hot rows."""
-    loss = network.loss
-    while isinstance(loss, list | tuple | dict) and len(loss) == 1:
-        loss = next(iter(loss.values() if isinstance(loss, dict) else loss))
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    return name.lower().startswith("sparse")
+    sparse = wants_indexes(network, n_classes)
+    refuse_other_metrics(network, sparse=sparse)
+    targets = np.zeros(1, np.int64) if sparse else outputs
+    tensors = map(keras.ops.convert_to_tensor, (images, targets, outputs))
+    network.compute_metrics(*tensors, sample_weight=None)
 
 
 def make_optimizer(settings: Mapping[str, Any], n_steps: int) -> Any:

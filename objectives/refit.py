@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.base import Fitted, Objective, Report
+from objectives.errors import DivergedError
+from objectives.finite import refuse_unfinite_predictions
 from objectives.space import SearchSpace, parse_space
 
 ALL_ROWS = 0
@@ -78,6 +80,9 @@ class Refit:
         Returns:
             Held out a fold: its value on the fold, with the predictions of it in `kept`. On all
             rows: accuracy on a few of its own rows, which shows that it learned, and no more.
+
+        Raises:
+            DivergedError: The network is not finite, or says NaN of one of these rows.
         """
         objective = self._make(int(params["epochs"]), int(params.get("stop", 0)) or None)
         config = self._params_of(int(params["candidate"]))
@@ -89,7 +94,7 @@ class Refit:
         held_out = dataset.for_fold(fold, n_folds, int(params["split"]))
         fitted = objective.fit(config, held_out, **how)
         images = held_out.valid.images[held_out.valid.rows]
-        plain = objective.predict(fitted, images)
+        plain = refuse_unfinite_predictions(objective.predict(fitted, images))
         return replace(fitted, kept=pack(plain, _shifted(objective, fitted, images)))
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -108,13 +113,17 @@ def _shifted(
     if not can_average(objective):
         return None
     averaged = objective.combine([fitted], SHIFTS)
-    return np.asarray(objective.predict(averaged, images), np.float32)
+    try:
+        said = objective.predict(averaged, images)
+        return refuse_unfinite_predictions(np.asarray(said, np.float32))
+    except DivergedError:  # a moved image may be an empty one: then none are moved
+        return None
 
 
 def _own_accuracy(objective: Objective, fitted: Fitted, dataset: Any) -> float:
     rows = slice(0, _MOST_CHECKED)
-    said = np.argmax(objective.predict(fitted, dataset.images[rows]), axis=1)
-    return float((said == dataset.labels[rows]).mean())
+    said = refuse_unfinite_predictions(objective.predict(fitted, dataset.images[rows]))
+    return float((np.argmax(said, axis=1) == dataset.labels[rows]).mean())
 
 
 def pack(plain: NDArray[np.float32], shifted: NDArray[np.float32] | None) -> bytes:

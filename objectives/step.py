@@ -1,21 +1,28 @@
 """One batch of a training, as something to call: TensorFlow's graph, or what Keras has elsewhere.
 
-Decides how a batch of raw images becomes an update of the network. On TensorFlow all of it is one
-graph, whose bits are promised. On JAX and PyTorch the images are moved beside the network's own
-step, with the same draws for each batch; no bits are promised there, and no checkpoints are kept.
+Decides how a batch of raw images becomes an update of the network, and how it is tested for
+callbacks. On TensorFlow all of it is one graph, whose bits are promised. On JAX and PyTorch the
+images are moved beside the network's own step, with the same draws for each batch; no bits are
+promised there, and no checkpoints are kept.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objectives.augment import Augmentation, augmented, transforms
-from objectives.optimizer import wants_indexes
+from objectives.backend import on_tensorflow
+from objectives.errors import ModelError
+from objectives.targets import wants_indexes
 
 Step = Callable[[NDArray[np.uint8], NDArray[np.int64], np.int64, np.int64], Mapping[str, Any]]
-"""Called with images, labels, seed and number of the batch; returns Keras's running means."""
+"""Called with images, labels, seed and number of the batch; returns what Keras's step returns."""
+
+Test = Callable[[NDArray[np.uint8], NDArray[np.int64]], Mapping[str, Any]]
+"""Called with images and labels; returns what Keras's `test_step` returns."""
 
 
 def traced_step(
@@ -24,7 +31,7 @@ def traced_step(
     """Return the graph of one batch: scale, augment, forward, backward, update."""
     import tensorflow as tf
 
-    sparse = wants_indexes(network)
+    sparse = wants_indexes(network, n_classes)
     images = tf.TensorSpec((batch_size, side, side), tf.uint8)
     labels = tf.TensorSpec((batch_size,), tf.int64)
     number = tf.TensorSpec((), tf.int64)
@@ -39,7 +46,9 @@ def traced_step(
         # by a custom gradient. TensorFlow registers that for good, and the graph with it (8 MB
         # a trial); a merge call leaves the context, and there is but one replica to sum over.
         replica = tf.distribute.get_replica_context()
-        return replica.merge_call(lambda _, data: network.train_step(data), ((floats, targets),))
+        return _refuse_no_logs(
+            replica.merge_call(lambda _, data: network.train_step(data), ((floats, targets),))
+        )
 
     return step
 
@@ -48,17 +57,16 @@ def portable_step(network: Any, n_classes: int, n_steps: int, augmentation: Augm
     """Return the same for any backend of Keras, by its `train_on_batch`.
 
     Args:
-        n_steps: Batches of an epoch: the means start anew with the first of them.
+        n_steps: Batches of an epoch: the metrics start anew with the first of them.
     """
     import keras
 
-    sparse = wants_indexes(network)
-    means: dict[str, float] = {}
+    sparse = wants_indexes(network, n_classes)
 
     def step(
         images: NDArray[np.uint8], labels: NDArray[np.int64], seed: np.int64, number: np.int64
     ) -> Mapping[str, Any]:
-        floats: Any = images.astype(np.float32)[..., np.newaxis] * np.float32(1 / 255)
+        floats: Any = _floats(images)
         if augmentation.active:
             generator = np.random.Generator(np.random.Philox(key=[int(seed), int(number)]))
             draws = generator.uniform(-1.0, 1.0, (5, len(images))).astype(np.float32)
@@ -68,12 +76,63 @@ def portable_step(network: Any, n_classes: int, n_steps: int, augmentation: Augm
                 floats, table, interpolation="bilinear", fill_mode="constant",
                 data_format="channels_last",
             )  # fmt: skip
-        targets = labels if sparse else np.eye(n_classes, dtype=np.float32)[labels]
-        n_before = int(number) % n_steps
-        for name, value in network.train_on_batch(floats, targets, return_dict=True).items():
-            # It forgets the batches before; all of them are of one size.
-            before = means.get(name, 0.0) if n_before else 0.0
-            means[name] = before + (float(value) - before) / (n_before + 1)
-        return {name: np.asarray(mean) for name, mean in means.items()}
+        targets = _targets(labels, n_classes, sparse)
+        if not int(number) % n_steps:
+            network.reset_metrics()
+        with _metrics_kept(network):
+            return _refuse_no_logs(network.train_on_batch(floats, targets, return_dict=True))
 
     return step
+
+
+def test_step(network: Any, side: int, n_classes: int) -> Test:
+    """Return what tests one batch of any size, with the network's own `test_step`."""
+    sparse = wants_indexes(network, n_classes)
+    if not on_tensorflow():
+
+        def portable(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Mapping[str, Any]:
+            targets = _targets(labels, n_classes, sparse)
+            with _metrics_kept(network):
+                found = network.test_on_batch(_floats(images), targets, return_dict=True)
+            return _refuse_no_logs(found)
+
+        return portable
+
+    import tensorflow as tf
+
+    specs = [tf.TensorSpec((None, side, side), tf.uint8), tf.TensorSpec((None,), tf.int64)]
+
+    @tf.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
+    def traced(images: Any, labels: Any) -> Any:
+        floats = tf.cast(images, tf.float32)[..., tf.newaxis] * (1 / 255)
+        targets = labels if sparse else tf.one_hot(labels, n_classes)
+        return _refuse_no_logs(network.test_step((floats, targets)))
+
+    return traced  # type: ignore[no-any-return]
+
+
+def _floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return images.astype(np.float32)[..., np.newaxis] * np.float32(1 / 255)
+
+
+def _targets(labels: NDArray[np.int64], n_classes: int, sparse: bool) -> NDArray[Any]:
+    return labels if sparse else np.eye(n_classes, dtype=np.float32)[labels]
+
+
+def _refuse_no_logs(found: Any) -> Mapping[str, Any]:
+    if isinstance(found, Mapping):
+        return found
+    raise ModelError(
+        f"the model's own step returned {type(found).__name__}, not a dict of names and values",
+        hint="return {metric.name: metric.result() for metric in self.metrics}",
+    )
+
+
+@contextlib.contextmanager
+def _metrics_kept(network: Any) -> Iterator[None]:
+    """Let `train_on_batch` add a batch to the metrics, which it sets to nothing before each."""
+    network.reset_metrics = lambda: None
+    try:
+        yield
+    finally:
+        del network.reset_metrics

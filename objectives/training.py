@@ -9,7 +9,7 @@ importing it loads no TensorFlow.
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,16 @@ from objectives.augment import Augmentation
 from objectives.backend import on_tensorflow
 from objectives.base import FitOptions, Fitted, Report
 from objectives.batchnorm import fuse_batch_norms
+from objectives.building import Build as Build
+from objectives.building import build_network, only_output, refuse_policy
+from objectives.callbacks import Listeners, as_callbacks
 from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
 from objectives.durations import Durations
 from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.export import serving_model
+from objectives.finite import LossWatch, refuse_unfinite_weights
 from objectives.kaggle import Dataset
 from objectives.keptgraph import last_or_new
 from objectives.optimizer import TRAINING_DEFAULTS, compile_network
@@ -33,8 +37,8 @@ from objectives.scoring import Scorer
 from objectives.step import portable_step, traced_step
 from objectives.trainstate import TrainingState, undisturbed
 
-Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
-Callbacks = Callable[[Mapping[str, Any]], Sequence[Any]]
+Callbacks = Callable[[Mapping[str, Any]], Any]
+"""Returns Keras callbacks for one training: a list, one of them, or None."""
 
 
 def fit_network(
@@ -62,7 +66,7 @@ def fit_network(
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
         report: Called after each epoch with (epoch from 0, value by `options.metric` or None).
         options: Epochs, precision, threads, determinism.
-        callbacks: Called with the params, returns Keras callbacks.
+        callbacks: Called with the params, returns Keras callbacks; see `callbacks.as_callbacks`.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
         pure: See `cnn.KerasObjective`.
 
@@ -75,8 +79,8 @@ def fit_network(
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
-        DivergedError: The loss became NaN or infinite.
-        ModelError: `build` breaks its contract, or an op has no deterministic kernel.
+        DivergedError: The loss or a weight became NaN or infinite.
+        ModelError: `build` or `callbacks` breaks its contract; an op has no deterministic kernel.
         Pruned, LeaseLost: From `report`.
     """
     with (durations := Durations()).of("import"):
@@ -84,19 +88,32 @@ def fit_network(
         import keras
 
     policy = keras.config.dtype_policy()
+    refuse_policy(policy.name, options.precision, "the file of build")
     try:
         with durations.of("build"):
             training = _Training(build, params, dataset, seed, options, callbacks, durations, pure)
             checkpoints = training.checkpoints(params, options, resume_dir)
         return training.run(undisturbed(report), checkpoints)
     except Exception as error:
-        if not is_undeterministic(error):
+        known = _known(error)
+        if known is None:
             raise
-        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
-        hint = "--no-deterministic, which gives up the promise of the same bits"
-        raise ModelError(why, hint=hint) from error
+        raise known from error
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _known(error: Exception) -> ModelError | None:
+    """Return what the user can do about an error of the framework's; None where that is unknown."""
+    if type(error).__name__ == "TBNotInstalledError":
+        why = "a callback writes for TensorBoard, which is not installed"
+        return ModelError(why, hint="install tensorboard where study runs")
+    if is_undeterministic(error):
+        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
+        return ModelError(
+            why, hint="--no-deterministic, which gives up the promise of the same bits"
+        )
+    return None
 
 
 class _Training:
@@ -121,14 +138,13 @@ class _Training:
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
         self._stop_after = options.stop_after or options.epochs
         self._metric, self._durations = options.metric, durations
+        self._epoch = options.epochs - 1  # the last one that was trained
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
         self._n_steps = math.ceil(n_rows / self._batch_size)
 
         keras.utils.set_random_seed(seed % 2**32)
-        mixed = options.precision == "bfloat16"
-        keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
-        network = build_network(build, params, dataset)
+        network = build_network(build, params, dataset, options.precision)
         if on_tensorflow():
             fuse_batch_norms(network)
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
@@ -141,14 +157,13 @@ class _Training:
             made_of if pure and not callbacks and on_tensorflow() else None,
             lambda network: self._made_step(network, moves),
         )
-        made = list(callbacks(params)) if callbacks else []
-        self._callbacks = keras.callbacks.CallbackList(
-            made, model=self._network, epochs=options.epochs, steps=self._n_steps, verbose=0
+        made = as_callbacks(callbacks(params)) if callbacks else []
+        self._callbacks = Listeners(
+            made, self._network, dataset, self._batch_size, options.epochs, self._n_steps
         )
-        keras.config.set_dtype_policy("float32")
         self._twin = build_network(build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
-        self._serving = serving_model(self._twin, dataset.side)
+        self._serving = serving_model(lambda image: only_output(self._twin(image)), dataset.side)
         self._scorer = Scorer(self._serving, dataset.valid, durations)
         self.state = TrainingState(self._network, self._twin, self._step, self._callbacks.callbacks)
 
@@ -163,7 +178,7 @@ class _Training:
 
     def run(self, report: Report, checkpoints: Checkpoints) -> Fitted:
         """Train the epochs that are left, unless a callback stops early, and return the outcome."""
-        self._callbacks.on_train_begin()
+        self._callbacks.train_begin()
         with self._durations.of("checkpoint"):
             done = checkpoints.take_up()
         n_resumed = len(done.values)
@@ -172,10 +187,7 @@ class _Training:
                 report(epoch, value)
             for epoch in range(self._n_epochs if done.stopped else n_resumed, self._n_epochs):
                 logs = self._run_epoch(epoch, done)
-                done.accuracy, done.loss = self._score()
-                if done.accuracy is not None:
-                    logs |= {"val_accuracy": done.accuracy, "val_loss": done.loss}
-                self._callbacks.on_epoch_end(epoch, logs)
+                done.accuracy, done.loss = self._callbacks.epoch_end(epoch, logs, self._score)
                 done.values.append(self._value(done))
                 stops = epoch + 1 == self._stop_after
                 done.stopped = stops or bool(self._network.stop_training)
@@ -185,18 +197,19 @@ class _Training:
                     report(epoch, done.values[-1])
                 if done.stopped:
                     break
-        except (Pruned, LeaseLost):
+        except (Pruned, LeaseLost, DivergedError):
             # The user's loggers close their runs; what they raise must not hide the decision.
             with contextlib.suppress(Exception):
-                self._callbacks.on_train_end()
+                self._callbacks.train_end()
             raise
-        self._callbacks.on_train_end()
+        self._callbacks.train_end()
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        self._fill_twin()  # no epoch has, where the last one was taken over
-        if self._callbacks.callbacks:  # one may have put the weights of the best epoch back
+        if self._callbacks:  # one may have put the weights of the best epoch back
             done.accuracy, done.loss = self._score()
+        else:  # no epoch has filled the twin, where the last one was taken over
+            self._fill_twin()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
         if (n_kept := self.state.restored_epochs()) is not None:
             info["kept_epochs"] = float(n_kept)
@@ -212,26 +225,27 @@ class _Training:
             return done.accuracy
         return done.loss
 
-    def _run_epoch(self, epoch: int, done: Progress) -> dict[str, float]:
-        """Train one epoch and return Keras's running means over it."""
+    def _run_epoch(self, epoch: int, done: Progress) -> Mapping[str, Any]:
+        """Train one epoch and return what the step of its last batch returned."""
+        self._epoch = epoch
         self._network.reset_metrics()
-        self._callbacks.on_epoch_begin(epoch)
+        self._callbacks.epoch_begin(epoch)
         train, size = self._dataset.train, self._batch_size
         order = train.rows[epoch_order(len(train.rows), self._seed, epoch, self._n_steps * size)]
         seed = np.int64(self._seed % 2**63)
-        logs: dict[str, float] = {}
+        watch, logs = LossWatch(epoch), {}
         for number in range(self._n_steps):
             rows = order[number * size : (number + 1) * size]
             images, labels = train.images[rows], train.labels[rows]
-            self._callbacks.on_train_batch_begin(number)
+            self._callbacks.batch_begin(number)
             started = time.perf_counter()
-            result = self._step(images, labels, seed, np.int64(epoch * self._n_steps + number))
-            logs = {name: float(value) for name, value in result.items() if not value.shape}
+            logs = self._step(images, labels, seed, np.int64(epoch * self._n_steps + number))
             done.add_step(time.perf_counter() - started)
-            loss = logs.get("loss", 0.0)
-            if not math.isfinite(loss):
-                raise DivergedError(f"the loss became {loss} in epoch {epoch}, batch {number}")
-            self._callbacks.on_train_batch_end(number, logs)
+            is_last = self._callbacks.batch_end(number, logs)
+            watch.add(logs)
+            if is_last:
+                break
+        watch.read()
         return logs
 
     def _made_step(self, network: Any, moves: Augmentation) -> Any:
@@ -251,28 +265,13 @@ class _Training:
         return accuracy, loss
 
     def _fill_twin(self) -> None:
-        self._twin.set_weights(self._network.get_weights())
+        """Give the twin the weights of the network, or what `use_ema` averages of them.
+
+        Raises:
+            DivergedError: They are not finite.
+        """
+        values = self._network.get_weights()
+        refuse_unfinite_weights(self._network.weights, values, self._epoch)
+        self._twin.set_weights(values)
         # With `use_ema` the averages are what is scored and kept; training goes on from its own.
         self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
-
-
-def build_network(build: Build, params: Mapping[str, Any], dataset: Dataset) -> Any:
-    """Call `build` and check what it returns.
-
-    Raises:
-        ModelError: Not a Keras model, or its output is not (n, n_classes).
-    """
-    import keras
-
-    shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
-    network = build(params, shape, n_classes)
-    if not isinstance(network, keras.Model):
-        raise ModelError(f"build returned {network!r:.60}, not a keras.Model")
-    output = getattr(network(keras.Input(shape)), "shape", None)  # also gives it its weights
-    if output != (None, n_classes):
-        found = f"of shape {output}" if output else "more than one tensor"
-        raise ModelError(
-            f"the model's output is {found}, not probabilities of shape (None, {n_classes})",
-            hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
-        )
-    return network

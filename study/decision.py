@@ -49,6 +49,10 @@ class Ending:
     n_lost: int = 0
 
 
+class UntrainableError(StudyError):
+    """No network on all rows could be trained of the chosen configuration."""
+
+
 class Decider:
     """Decides for one search.
 
@@ -96,7 +100,7 @@ class Decider:
             settled: Those that are final, with or without a value.
 
         Raises:
-            StudyError: Not one candidate could be trained.
+            UntrainableError: Not one network could be trained on all rows.
         """
         stage = self._open_stage(finished, settled)
         if stage is not None:
@@ -125,7 +129,7 @@ class Decider:
         trained = tuple(training for training in ending.members if training in finished)
         if not trained:
             name = shlex.quote(self._companion.opened.name)
-            raise StudyError(
+            raise UntrainableError(
                 "the chosen configuration could not be trained on all rows",
                 f"study trials --study {name}   (shows why; study retry --failed --study {name})",
             )

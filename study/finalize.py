@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from objectives.errors import DivergedError
+from objectives.refit import ALL_ROWS
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import StopOrder
 from study.atomic import make_folder
 from study.child import Settings
 from study.companion import Companion, Training, companion_of, n_units
-from study.decision import Decider, Ending, Stage
+from study.decision import Decider, Ending, Stage, UntrainableError
 from study.effort import QUICK, Effort, effort_for
 from study.errors import StudyError
 from study.evidence import Evidence
@@ -130,6 +132,10 @@ def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) 
     return replace(effort, top_k=min(effort.top_k, n_complete))
 
 
+class UnpredictableError(StudyError):
+    """The networks of an ending give no submission."""
+
+
 class _Finalize:
     """One finalize on its way."""
 
@@ -162,7 +168,7 @@ class _Finalize:
         while isinstance(stage, Stage):
             finished, settled = self._companion.look()
             if first.members[0] in settled:
-                stage = self._decider.next(finished, settled)
+                stage = self._next(finished, settled)
             if isinstance(stage, Ending):
                 break
             if not is_planned:
@@ -176,6 +182,31 @@ class _Finalize:
                 self._say("stopped; the same command goes on from here")
                 return code
         return self._end(stage, finished)
+
+    def _next(self, finished: Mapping[Training, Attempt], settled: set[Training]) -> Stage | Ending:
+        """Decide; where nothing could be trained on all rows, say what the first training said."""
+        try:
+            return self._decider.next(finished, settled)
+        except UntrainableError as error:
+            engine, study_id = (
+                self._companion.opened.storage.engine,
+                self._companion.opened.study_id,
+            )
+            failed = [
+                attempt.user_attrs
+                for attempt in newest_by_slot(
+                    read_attempts(engine, study_id, details=True)
+                ).values()
+                if attempt.params.get("fold") == ALL_ROWS and attrs.ERROR in attempt.user_attrs
+            ]
+            if not failed:
+                raise
+            # The same params and seed would come to the same NaN: trying again is no advice.
+            is_final = all(one.get(attrs.REASON) == attrs.Reason.INFEASIBLE for one in failed)
+            name = shlex.quote(self._companion.opened.name)
+            why = (str(failed[0][attrs.ERROR].get("message")).splitlines() or [""])[0]
+            hint = f"study trials --study {name}   (shows each of them)" if is_final else error.hint
+            raise StudyError(f"{error}: {why}", hint) from error
 
     def _train(self, stage: Stage) -> int | None:
         """Train a stage; return the exit code where it was stopped."""
@@ -203,8 +234,12 @@ class _Finalize:
             self._say("Ctrl-C at any time: the newest submission stays, the same command goes on")
 
     def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
-        if first.members[0] in finished:
+        if first.members[0] not in finished:
+            return
+        try:
             self._write(first, finished)
+        except UnpredictableError as error:  # another network may do better
+            self._say(f"warning: {error}")
 
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
         if ending.n_lost:
@@ -242,7 +277,11 @@ class _Finalize:
         }
 
     def _write(self, ending: Ending, finished: Mapping[Training, Attempt]) -> bool:
-        """Write the outputs, unless they are there; return whether it did."""
+        """Write the outputs, unless they are there; return whether it did.
+
+        Raises:
+            UnpredictableError: A network is not finite, or says NaN of a test image.
+        """
         members = [finished[training] for training in ending.members]
         identity = {
             **self._facts(ending),
@@ -259,8 +298,14 @@ class _Finalize:
             return False
         with seeing(own_gpu(self._search.spec, self._settings.placing)):
             refit = load(self._companion.opened)
-            fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
-            self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
+            try:
+                fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
+                self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
+            except DivergedError as error:
+                raise UnpredictableError(
+                    f"no submission from trial {identity['trial']}: {error}",
+                    "mend the model for such images, and search again under another --study name",
+                ) from error
         self._say(f"{submission} ready: {len(self._loaded.dataset.test_ids)} rows")
         return True
 
