@@ -46,7 +46,7 @@ from study.placing import Placing
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
-from study.tryout import expected_trial_s
+from study.tryout import expected_trial_s, warnings_of
 
 
 def create_or_resume(
@@ -103,6 +103,8 @@ def create_or_resume(
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction)
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
+        for warning in warnings_of(loaded):
+            say(f"warning: {warning}")
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
         opened = open_study(storage, name, data_dir)
