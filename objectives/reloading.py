@@ -58,7 +58,7 @@ def needs_of(path: Path) -> Needs:
             own = isinstance(module, str) and module.partition(".")[0] != "keras"
             if name == "__lambda__":
                 has_lambda = True
-            elif name == "function" and module != "builtins":
+            elif name == "function":  # Keras writes its own ones as text
                 names.add(str(item.get("config")))
             elif name and own and module != "builtins":
                 names.add(str(item.get("registered_name") or name))
@@ -110,7 +110,8 @@ def check_loading(
             again = _predicted(loaded, images)
     except Exception as error:
         raise ModelError(
-            f"it cannot be loaded again: {type(error).__name__}: {_said(error)}", _hint_of(needs)
+            f"it cannot be loaded again: {type(error).__name__}: {_said(error)}",
+            _hint_of(needs, error),
         ) from error
     before = _predicted(model, images)
     # A model that draws numbers when it predicts never says the same twice.
@@ -126,12 +127,14 @@ def _said(error: Exception) -> str:
     return one_line(str(error)) or "no message"
 
 
-def _hint_of(needs: Needs) -> str:
+def _hint_of(needs: Needs, error: Exception) -> str:
     if needs.has_lambda:
         return (
-            "a lambda in a Lambda layer may use its argument alone once it is loaded; name a "
-            "function at the top of the file in its place"
+            "once it is loaded, a lambda knows its argument alone: put a function with a name, at "
+            "the top of the file, in its place"
         )
+    if "function identifier" in str(error):  # a lambda that is no layer's leaves no trace
+        return "put a function with a name, at the top of the file, in the place of a lambda"
     return "let get_config() of each layer of your own return all arguments of its __init__"
 
 

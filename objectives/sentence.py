@@ -16,6 +16,7 @@ _TAIL = re.compile(
     r"(?:Full object config:|Arguments received by|Example:|config=\{|Received: config=).*", re.S
 )
 _WRAPPED = re.compile(r"(?:Exception|Error) encountered:\s+")
+_DUMP = re.compile(r"\{[^{}]{80,}\}")
 _FRAME = re.compile(r"(?:in user code:|Exception encountered when calling|File \")")
 
 
@@ -32,7 +33,7 @@ def one_line(text: str) -> str:
     plain = _COLOURS.sub("", text)
     # "Error when deserializing class 'A' using config={...}. Exception encountered: ..."
     *_, told = _WRAPPED.split(plain)
-    whole = _TAIL.sub("", told if told.strip() else plain)
+    whole = _DUMP.sub("{...}", _TAIL.sub("", told if told.strip() else plain))
     paragraphs = [_first_sentences(part) for part in re.split(r"\n\s*\n", whole)]
     return _whole_sentences(next(filter(None, paragraphs), ""))
 

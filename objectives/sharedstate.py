@@ -27,19 +27,33 @@ def refuse_shared(first: Any, second: Any, build: Callable[..., Any]) -> None:
         ModelError: Names what is shared, and the line that makes it where that is known.
     """
     if first is second:
-        raise _refusal("the model", [first], build)
+        raise _refusal("the model", first, build)
     kept = {id(layer) for layer in _layers(first)}
     # The same layer without state, such as Flatten, does no harm.
     for layer in _layers(second):
         if id(layer) in kept and layer.variables:
-            raise _refusal(f"the layer '{layer.name}'", [layer], build)
+            raise _refusal(f"the layer '{layer.name}'", layer, build)
     optimizer = getattr(second, "optimizer", None)
     if optimizer is not None and optimizer is getattr(first, "optimizer", None):
-        raise _refusal("the optimizer", [optimizer], build)
+        raise _refusal("the optimizer", optimizer, build)
     own = {id(variable) for variable in first.variables}
     for variable in second.variables:
         if id(variable) in own:
-            raise _refusal(f"the variable '{variable.name}'", [variable], build)
+            raise _refusal(f"the variable '{variable.name}'", variable, build)
+
+
+def refuse_layers_of_file(build: Callable[..., Any]) -> None:
+    """Refuse a layer that is made while the file of `build` is imported, where there is one.
+
+    Raises:
+        ModelError: Names it, with its line.
+    """
+    import keras
+
+    for name, value in list(_globals_of(build).items()):
+        layer = _find(value, lambda one: isinstance(one, keras.Layer), _DEEPEST)
+        if layer is not None:
+            raise _refusal(f"the layer '{layer.name}'", layer, build, name)
 
 
 def _layers(network: Any) -> Iterator[Any]:
@@ -47,30 +61,39 @@ def _layers(network: Any) -> Iterator[Any]:
     yield from network._flatten_layers(include_self=False, recursive=True)
 
 
-def _refusal(what: str, shared: list[Any], build: Callable[..., Any]) -> ModelError:
-    function = inspect.unwrap(build)
-    names = getattr(function, "__globals__", {})
-    file = getattr(getattr(function, "__code__", None), "co_filename", "")
-    named = next((n for n, v in names.items() if _holds(v, shared[0], _DEEPEST)), None)
+def _globals_of(build: Callable[..., Any]) -> dict[str, Any]:
+    return getattr(inspect.unwrap(build), "__globals__", {})
+
+
+def _refusal(
+    what: str, shared: Any, build: Callable[..., Any], name: str | None = None
+) -> ModelError:
+    names = _globals_of(build)
+    if name is None:
+        holding = (n for n, v in names.items() if _find(v, lambda one: one is shared, _DEEPEST))
+        name = next(holding, None)
+    file = getattr(getattr(inspect.unwrap(build), "__code__", None), "co_filename", "")
     place = Path(file).name if file else "build"
     made = "made once and not anew in each call of build"
-    if named is not None:
-        line = _line_of(file, named)
+    if name is not None:
+        line = _line_of(file, name)
         place += f":{line}" if line else ""
-        made = f"part of '{named}', which is made while the file is imported"
+        part = "" if names[name] is shared else "part of "
+        made = f"{part}'{name}', which is made while the file is imported"
     return ModelError(
-        f"{place}: two networks of build share {what}: it is {made}",
+        f"{place}: the networks of build share {what}: it is {made}",
         "move it into build, so that each call makes its own",
     )
 
 
-def _holds(value: Any, wanted: Any, depth: int) -> bool:
-    """Whether a value is the wanted thing, or a container or model that has it in it."""
-    if value is wanted:
-        return True
-    if depth == 0 or isinstance(value, type(inspect)):
-        return False
-    return any(_holds(part, wanted, depth - 1) for part in _parts(value))
+def _find(value: Any, is_meant: Callable[[Any], bool], depth: int) -> Any:
+    """Return what is meant, from a value or from within a container, class or model; else None."""
+    if is_meant(value):
+        return value
+    if depth == 0 or inspect.ismodule(value):
+        return None
+    found = (_find(part, is_meant, depth - 1) for part in _parts(value))
+    return next((one for one in found if one is not None), None)
 
 
 def _parts(value: Any) -> Iterable[Any]:

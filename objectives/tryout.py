@@ -19,7 +19,7 @@ from objectives.export import write_model
 from objectives.notedparams import NotedParams
 from objectives.reloading import check_loading, namespace_of
 from objectives.scaledtwice import scaled_twice
-from objectives.sharedstate import refuse_shared
+from objectives.sharedstate import refuse_layers_of_file, refuse_shared
 from objectives.space import SearchSpace, middle
 from objectives.unread import draw_where_active, refuse_known, unread, warning_of
 
@@ -47,7 +47,13 @@ class Watched:
         """Call the user's `build`, and compare what it returns with what it returned before."""
         import keras
 
-        network = self.original(NotedParams(params, self.read), image_shape, n_classes)
+        try:
+            network = self.original(NotedParams(params, self.read), image_shape, n_classes)
+        except ValueError as error:
+            # Before each training Keras counts names anew, but for those of older layers.
+            if "names should be unique" in str(error):
+                refuse_layers_of_file(self.original)
+            raise
         if isinstance(network, keras.Model):
             if self.networks:
                 refuse_shared(self.networks[-1], network, self.original)
@@ -122,7 +128,7 @@ def _about_saving(
         return None
     parts = [f"your {name}" for name in (*needs.custom, *needs.registered)]
     parts += ["safe_mode=False for its Python lambda"] if needs.has_lambda else []
-    return f"model.keras will load with {' and '.join(parts)} alone; the model card will say how"
+    return f"model.keras will need {' and '.join(parts)} to load; the model card will say how"
 
 
 def _draw(generator: random.Random) -> Callable[[str, BaseDistribution], Any]:

@@ -94,12 +94,13 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
 
 def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str | None:
     """Return one line about params that nothing reads; None where there are none."""
-    shown = []
+    shown, why = [], ""
     for name in names:
         plain = _MEANT.get(re.sub(r"[^a-z0-9]", "", name.lower()), name)
         close = difflib.get_close_matches(name, {*read, *TRAINING_DEFAULTS} - {name}, n=1)
         if compiled and plain in OF_THE_OPTIMIZER:
-            shown.append(f"'{name}' (build compiles the model, so its own optimizer decides)")
+            shown.append(f"'{name}'")
+            why = " (build compiles the model, so its own optimizer and loss decide)"
         elif close:
             shown.append(f"'{name}' (did you mean {close[0]}?)")
         else:
@@ -109,7 +110,7 @@ def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str |
     one = len(shown) == 1
     return (
         f"neither build nor callbacks nor training reads the param{'' if one else 's'} "
-        f"{', '.join(shown)} of the search space: drop {'it' if one else 'them'}, or read "
+        f"{', '.join(shown)} of the search space{why}: drop {'it' if one else 'them'}, or read "
         f"{'it' if one else 'them'} in build"
     )
 
