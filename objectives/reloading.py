@@ -4,7 +4,6 @@ A user's model may hold classes and functions of the user's, and Python lambdas.
 from the file which of them it needs, and tries the loading with what the user's code has.
 """
 
-import inspect
 import json
 import warnings
 import zipfile
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from objectives.errors import ModelError
 from objectives.sentence import one_line
+from objectives.source import function_of
 
 LAMBDA = "Lambda"
 """Stands among the needs of a file for a Python lambda, which loads with `safe_mode=False`."""
@@ -70,7 +70,7 @@ def needs_of(path: Path) -> Needs:
 
 def namespace_of(build: Any) -> Mapping[str, Any]:
     """Return the names at the top level of the file that `build` stands in."""
-    found: Mapping[str, Any] = getattr(inspect.unwrap(build), "__globals__", {})
+    found: Mapping[str, Any] = getattr(function_of(build), "__globals__", {})
     return found
 
 
@@ -98,7 +98,7 @@ def check_loading(
     if missing:
         raise ModelError(
             f"it needs {', '.join(missing)}, which is no name at the top of the model's file",
-            "define classes and functions of layers at the top of the file, not inside build",
+            "define or import what layers use at the top of the file, not inside build",
         )
     custom = {name: namespace[name] for name in needs.custom}
     try:

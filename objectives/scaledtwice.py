@@ -56,6 +56,8 @@ def scaled_twice(network: Any, side: int) -> str | None:
         return None
     makers = [look for look in looks[:wrong] if not _is_wrong(look.got) and _is_wrong(look.gave)]
     found = looks[wrong]
+    if makers and _normalizes(makers[-1].layer):  # such as UnitNormalization: it is meant so
+        return None
     if makers:
         layer = makers[-1].layer
         who = f"the layer '{layer.name}' ({type(layer).__name__}) makes them {_range(found.got)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.errors import ModelError
+from objectives.source import function_of
 
 _DEEPEST = 3  # containers within containers in which a thing is looked for
 
@@ -62,7 +63,7 @@ def _layers(network: Any) -> Iterator[Any]:
 
 
 def _globals_of(build: Callable[..., Any]) -> dict[str, Any]:
-    return getattr(inspect.unwrap(build), "__globals__", {})
+    return getattr(function_of(build), "__globals__", {})
 
 
 def _refusal(
@@ -72,7 +73,7 @@ def _refusal(
     if name is None:
         holding = (n for n, v in names.items() if _find(v, lambda one: one is shared, _DEEPEST))
         name = next(holding, None)
-    file = getattr(getattr(inspect.unwrap(build), "__code__", None), "co_filename", "")
+    file = getattr(getattr(function_of(build), "__code__", None), "co_filename", "")
     place = Path(file).name if file else "build"
     made = "made once and not anew in each call of build"
     if name is not None:

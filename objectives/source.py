@@ -8,9 +8,11 @@ import __future__
 
 import ast
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -44,6 +46,19 @@ def import_target(target: str, after: After | None = None) -> ModuleType:
     if after is not None:
         after(target)
     return module
+
+
+def function_of(called: Any) -> Any:
+    """Return the function that runs where something of the user's is called.
+
+    That is what a decorator, a `functools.partial` or an object with `__call__` is around.
+    """
+    while isinstance(called, functools.partial):
+        called = called.func
+    called = inspect.unwrap(called)
+    if hasattr(called, "__code__") or not callable(called):
+        return called
+    return type(called).__call__
 
 
 def source_bytes(target: str) -> bytes:

@@ -6,7 +6,6 @@ function of the user's files mentions its name, in a branch that the try-out did
 
 import ast
 import difflib
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Set
@@ -18,6 +17,7 @@ from optuna.distributions import BaseDistribution
 
 from objectives.errors import ModelError
 from objectives.optimizer import TRAINING_DEFAULTS
+from objectives.source import function_of
 from objectives.space import SearchSpace
 
 OF_THE_OPTIMIZER = frozenset(
@@ -120,7 +120,7 @@ def mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
 
     Those are the file of `build` and what was imported from beside it. An f-string is a pattern.
     """
-    code = getattr(inspect.unwrap(build), "__code__", None)
+    code = getattr(function_of(build), "__code__", None)
     if code is None:
         return []
     found = []
