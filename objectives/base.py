@@ -76,6 +76,7 @@ class Objective(Protocol):
 
     Optional members, used where they are there: `export(fitted, path)` writes a model that takes
     raw uint8 images and returns the names of custom classes that loading needs;
+    `check_export(fitted, path, images)` refuses such a file if it does not load as it was;
     `combine(fitted, shifts)` returns one `Fitted` that predicts the mean of several, over the image
     moved by each (down, right) of `shifts` in pixels, and that `predict` and `export` take;
     `trial_run(dataset)` pushes a batch or a few through, before slots are planned, and may return

@@ -21,9 +21,12 @@ from objectives.export import predict_images, write_model
 from objectives.finite import refuse_unfinite_predictions
 from objectives.kaggle import Dataset, load_dataset
 from objectives.optimizer import TRAINING_DEFAULTS
+from objectives.reloading import check_loading, namespace_of
 from objectives.runtime import detect_precision
+from objectives.sentence import one_line
 from objectives.space import SearchSpace, middle, parse_space
 from objectives.training import Build, Callbacks, fit_network
+from objectives.tryout import Watched, look_at
 
 # Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
 CNN_SPACE: SearchSpace = parse_space(
@@ -68,12 +71,6 @@ CNN_SPACE: SearchSpace = parse_space(
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
 _TRIAL_BATCHES = 6  # they tell the speed, but for the first, and are over in half a second
 _TRIAL_PREDICTIONS = 8
-
-_PLACES = (
-    "Exception encountered", "in user code", "Graph execution error", "Detected at node", 'File "',
-    "<stack traces unavailable>", "Stack trace for op definition",
-)  # fmt: skip
-"""How lines start that say where an error rose and not what it was."""
 
 
 def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
@@ -162,6 +159,7 @@ class KerasObjective:
         self.fit_options = fit_options
         self.callbacks = callbacks
         self.pure = pure
+        self.warnings: list[str] = []
         self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
     def default_epochs(self, dataset: Dataset) -> int:
@@ -226,9 +224,26 @@ class KerasObjective:
         """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
 
         Returns:
-            Names of the user's own classes that loading needs as `custom_objects`; mostly none.
+            What loading needs, as `reloading.Needs.names`; mostly nothing.
+
+        Raises:
+            ModelError: The model cannot be saved.
         """
         return write_model(fitted.model, path)
+
+    def check_export(self, fitted: Fitted, path: Path, images: NDArray[np.uint8]) -> None:
+        """Load a file of `export` with what the user's file has, and compare what it predicts.
+
+        Args:
+            fitted: As for `export`.
+            path: The file.
+            images: A few raw ones, uint8 (n, side, side).
+
+        Raises:
+            ModelError: It cannot be loaded, or predicts something else.
+        """
+        if self.build is not build_cnn:
+            check_loading(path, fitted.model, namespace_of(self.build), images)
 
     def combine(self, fitted: Sequence[Fitted], shifts: Sequence[Shift]) -> Fitted:
         """Return the mean of several trainings, and of what each says of the image moved a little.
@@ -252,19 +267,26 @@ class KerasObjective:
     def trial_run(self, dataset: Dataset) -> float:
         """Train a few batches with middling params and predict a few images.
 
+        What is worth a warning then is in `warnings`, a line each.
+
         Returns:
             Images trained a second, the first batch left out: what a trial may be expected to do.
 
         Raises:
-            ModelError: Whatever the user's code raised, on one line with its file and line.
+            ModelError: Two networks share state, or a param is to have another name; or whatever
+                the user's code raised, on one line with its file and line.
         """
+        # The default network is known, and is tried out each time that somebody waits for a study.
+        watched = None if self.build is build_cnn else Watched(self.build, self.callbacks)
         params = self.space.draw(middle)
         n_rows = _TRIAL_BATCHES * params.get("batch_size", TRAINING_DEFAULTS["batch_size"])
         some = replace(dataset.train, rows=dataset.train.rows[: int(n_rows)])
         few = replace(some, rows=some.rows[:_TRIAL_PREDICTIONS])
         sample = replace(dataset, train=some, valid=few)
         options = replace(self.fit_options, epochs=1)
-        once = KerasObjective(self.build, self.space, options, callbacks=self.callbacks)
+        build = self.build if watched is None else watched.build
+        callbacks = None if self.callbacks is None or watched is None else watched.callbacks
+        once = KerasObjective(build, self.space, options, callbacks=callbacks)
         try:
             fitted = once.fit(
                 params, sample, seed=0, report=lambda step, value: None, resume_dir=None
@@ -282,6 +304,9 @@ class KerasObjective:
                 f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
                 hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
             )
+        if watched is not None:
+            images = few.images[few.rows]
+            self.warnings = look_at(watched, self.space, fitted.model, images, dataset.n_classes)
         return fitted.info["images_per_s"]
 
 
@@ -292,7 +317,7 @@ def digits_cnn(fit_options: FitOptions) -> KerasObjective:
 
 def _one_line(error: Exception, build: Build) -> str:
     """Return the exception's type and first telling sentence, and the place in the user's file."""
-    text = f"{type(error).__name__}: {_first_sentence(str(error)) or 'no message'}"
+    text = f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
     function = getattr(build, "func", build)  # of a functools.partial
     code = getattr(function, "__code__", None) or getattr(type(build).__call__, "__code__", None)
     if code is not None:
@@ -301,21 +326,3 @@ def _one_line(error: Exception, build: Build) -> str:
         if rows:
             text += f" ({Path(user_file).name}, line {rows[-1].lineno}, in {rows[-1].name})"
     return text
-
-
-def _first_sentence(message: str) -> str:
-    """Return the first telling sentence of a message that may be many lines, on one line.
-
-    Keras starts with where it was called from, and TensorFlow with the place in its graph. A
-    sentence may go on in the next line; it ends with a full stop, or before an empty line.
-    """
-    plain = message.replace("\x1b[1m", "").replace("\x1b[0m", "")
-    found = ""
-    for line in map(str.strip, plain.splitlines()):
-        if line.startswith(_PLACES):
-            continue
-        if line:
-            found = f"{found} {line}".strip()
-        if found and not found.endswith(":") and (not line or line.endswith((".", "!", "?"))):
-            break
-    return found

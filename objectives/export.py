@@ -6,9 +6,8 @@ that a file trained in bfloat16 gives the same labels on a machine without it.
 """
 
 import contextlib
-import json
 import os
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 
 from objectives.backend import compiles
 from objectives.errors import ModelError
+from objectives.reloading import needs_of
+from objectives.sentence import one_line
 
 PREDICT_BATCH = 256
 
@@ -70,8 +71,8 @@ def write_model(model: Any, path: Path) -> tuple[str, ...]:
         path: Ends in ".keras".
 
     Returns:
-        What loading the file needs beyond Keras and TensorFlow: the names of the user's own
-        classes, to be given as `custom_objects`; empty for built-in layers.
+        What loading the file needs beyond Keras and TensorFlow, as `reloading.Needs.names`; empty
+        for built-in layers.
 
     Raises:
         ModelError: The user's model holds something that Keras cannot write.
@@ -79,40 +80,22 @@ def write_model(model: Any, path: Path) -> tuple[str, ...]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.keras")
     try:
         try:
-            model.save(temporary)
-        except (NotImplementedError, TypeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+            with warnings.catch_warnings():  # a lambda's, which the model card tells better
+                warnings.simplefilter("ignore")
+                model.save(temporary)
+        except OSError:  # the disk is full, say
+            raise
+        except Exception as error:  # of the user's get_config, whatever it is
             raise ModelError(
-                f"the model cannot be saved: {reason}",
-                hint="give each layer of your own a get_config(), and use no Lambda layers",
+                f"the model cannot be saved: {one_line(str(error)) or type(error).__name__}",
+                hint="give each layer and model of your own a get_config() that returns plain "
+                "numbers and text",
             ) from error
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        needs = custom_classes(temporary)
+        needs = needs_of(temporary).names
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
     return needs
-
-
-def custom_classes(path: Path) -> tuple[str, ...]:
-    """Return the names of the classes and functions in a `.keras` file that Keras does not bring.
-
-    A Lambda layer is one of them: Keras loads it in `safe_mode=False` only.
-    """
-    with zipfile.ZipFile(path) as archive:
-        found: list[Any] = [json.loads(archive.read("config.json"))]
-    names = set()
-    while found:
-        item = found.pop()
-        if isinstance(item, dict):
-            found += item.values()
-            name, module = item.get("class_name"), item.get("module")
-            if name == "function":
-                names.add(str(item.get("config")))
-            elif name == "Lambda" or (name and module and module.partition(".")[0] != "keras"):
-                names.add(str(name))
-        elif isinstance(item, list):
-            found += item
-    return tuple(sorted(names))

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from objectives.base import FitOptions, Fitted, Objective
 from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
+from objectives.runtime import tensorflow_computes
 from objectives.source import attribute, blaming, guess, import_target, source_bytes
 from objectives.space import SearchSpace, middle, parse_space
 
@@ -141,11 +143,11 @@ def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str
     _refuse_missing(target, attr, "--model")
     _check_options(model, options, ())
     with blaming(target):
-        module = import_target(target)
+        module = _import_model(target)
         build = attribute(module, target, attr)
     if not callable(build):
         raise ModelError(f"{model} is {_kind(build)}, not a function that builds a model")
-    _check_call(model, build, "params", "image_shape", "n_classes")
+    _check_build(model, build)
     table = getattr(module, "SPACE", None)
     if not isinstance(table, Mapping):
         what = "has no SPACE" if table is None else f"SPACE is {_kind(table)}, not a dict"
@@ -160,6 +162,47 @@ def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str
     from objectives.cnn import KerasObjective
 
     return KerasObjective(build, space, fit_options, callbacks=callbacks)
+
+
+def _import_model(target: str) -> ModuleType:
+    """Import a model's file, and refuse one that makes TensorFlow compute meanwhile.
+
+    The threads of a trial can be set before that alone. What such a statement makes would also be
+    one and the same thing for all trainings of a process.
+    """
+    computed = tensorflow_computes()
+
+    def refuse_state(place: str) -> None:
+        if not computed and tensorflow_computes():
+            raise ModelError(
+                f"{place}: TensorFlow begins to compute while the file is imported: a layer, an "
+                "optimizer or a tensor is made here once, for all trainings",
+                "move it into build, so that each call makes its own; a constant may be NumPy's",
+            )
+
+    return import_target(target, refuse_state)
+
+
+def _check_build(model: str, build: Any) -> None:
+    """Refuse a `build` that cannot be called with params, image_shape and n_classes.
+
+    Raises:
+        ModelError: Says what it takes; for KerasTuner's and Optuna's forms also how to change it.
+    """
+    names = ("params", "image_shape", "n_classes")
+    try:
+        _check_call(model, build, *names)
+    except ModelError as error:
+        own = [name for name in inspect.signature(build).parameters if name != "self"]
+        hint = None
+        if own in (["hp"], ["trial"]):
+            call = {"hp": "hp.Int('units', 16, 64)", "trial": "trial.suggest_int('units', 16, 64)"}
+            hint = (
+                "def build(params, image_shape, n_classes), with "
+                f'params["units"] instead of {call[own[0]]}, and '
+                'SPACE = {"units": {"low": 16, "high": 64}} beside it'
+            )
+        raise ModelError(f"{error}; it takes ({', '.join(own)})", hint) from None
 
 
 def _make(

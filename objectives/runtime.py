@@ -158,6 +158,16 @@ def start_tensorflow(options: FitOptions) -> None:
         tf.config.list_logical_devices()  # starts the devices, which prints too
 
 
+def tensorflow_computes() -> bool:
+    """Whether TensorFlow has begun to compute in this process: no threads can be set after that.
+
+    Imports nothing. Where TensorFlow keeps this elsewhere, the answer is no, and `_set_threads`
+    finds out.
+    """
+    module = sys.modules.get("tensorflow.python.eager.context")
+    return bool(getattr(getattr(module, "_context", None), "_initialized", False))
+
+
 def _bound_memory(config: Any) -> None:
     """Keep this process to its part of the GPU, where it has one; `config` is `tf.config`."""
     limit = os.environ.get(GPU_MEMORY)
@@ -226,7 +236,8 @@ def _set_threads(n_threads: int) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(_ops_at_once)
     except RuntimeError as error:
         raise ModelError(
-            f"TensorFlow already runs in this process, and not with --threads {n_threads}"
+            f"TensorFlow already runs in this process, and not with --threads {n_threads}",
+            "make tensors, layers and optimizers inside functions, not while a file is imported",
         ) from error
 
 

@@ -4,14 +4,19 @@ A target is "FILE.py" or "package.module". This file decides how it is imported 
 it becomes one line with the place in it; what the names in it must be is `load.py`'s part.
 """
 
+import __future__
+
+import ast
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
@@ -19,15 +24,41 @@ from typing import Any
 
 from objectives.errors import ModelError, ObjectiveError
 from objectives.runtime import quiet_import
+from objectives.sentence import one_line
+
+After = Callable[[str], None]
+"""Called with the place of each statement of a file once it has run, as "FILE.py:LINE"."""
 
 
-def import_target(target: str) -> ModuleType:
+def import_target(target: str, after: After | None = None) -> ModuleType:
     """Return the module that a target names; what its code raises passes through.
+
+    Args:
+        target: "FILE.py" or "package.module".
+        after: Called after each statement of a file, and with the name of a module at its end.
 
     Raises:
         ModelError: There is no such file or module.
     """
-    return _import_file(target) if target.endswith(".py") else _import_dotted(target)
+    if target.endswith(".py"):
+        return _import_file(target, after)
+    module = _import_dotted(target)
+    if after is not None:
+        after(target)
+    return module
+
+
+def function_of(called: Any) -> Any:
+    """Return the function that runs where something of the user's is called.
+
+    That is what a decorator, a `functools.partial` or an object with `__call__` is around.
+    """
+    while isinstance(called, functools.partial):
+        called = called.func
+    called = inspect.unwrap(called)
+    if hasattr(called, "__code__") or not callable(called):
+        return called
+    return type(called).__call__
 
 
 def source_bytes(target: str) -> bytes:
@@ -72,7 +103,7 @@ def blaming(target: str) -> Iterator[None]:
             place = target if error.filename == path else error.filename
             raise ModelError(f"{place}:{error.lineno}: syntax error: {error.msg}") from error
         place = _place(error, target, path)
-        text = (str(error).splitlines() or [""])[0]
+        text = one_line(str(error))
         hint = None
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"install {error.name} where study runs"
@@ -98,7 +129,7 @@ def guess(name: str, names: Iterable[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def _import_file(target: str) -> ModuleType:
+def _import_file(target: str, after: After | None) -> ModuleType:
     """Run a file of the user's as a module of its own, named after its path.
 
     It is compiled here and not by the import system, which would leave a `__pycache__` beside it
@@ -115,11 +146,29 @@ def _import_file(target: str) -> ModuleType:
     sys.modules[name] = module
     try:
         with _folder_on_path(path.parent), quiet_import():
-            exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
+            _run(source, str(path), module, target, after)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _run(source: bytes, path: str, module: ModuleType, target: str, after: After | None) -> None:
+    """Run the source in a module; statement by statement where somebody looks in between."""
+    whole = compile(source, path, "exec", dont_inherit=True)
+    if after is None:
+        exec(whole, module.__dict__)
+        return
+    tree = ast.parse(source, path)
+    module.__doc__ = ast.get_docstring(tree, clean=False)
+    for node in tree.body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue  # on its own it would become the module's docstring
+        alone = ast.Module([node], type_ignores=[])
+        # What a `from __future__` says holds for all statements.
+        flags = whole.co_flags & __future__.annotations.compiler_flag
+        exec(compile(alone, path, "exec", flags, dont_inherit=True), module.__dict__)
+        after(f"{target}:{node.lineno}")
 
 
 def _import_dotted(target: str) -> ModuleType:

@@ -16,6 +16,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from objectives.errors import SpaceError
+from objectives.space_python import written_form
 from objectives.space_toml import (
     OutsideError,
     accept,
@@ -256,7 +257,9 @@ def _condition(
                     f"search space, {name}: `when` needs {parent}, which must stand before {name}"
                 )
             raise _unknown(parent, names, f"search space, {name}: `when` names ")
-        values = list(given) if isinstance(given, list | tuple) else [given]
+        given = list(given) if isinstance(given, range) else given
+        form = written_form(f"{name}, `when` {parent}", given)
+        values = form if isinstance(form, list) else [form]
         if not values:
             raise SpaceError(f"search space, {name}: `when` gives no value for {parent}")
         exact = [accept_exact(f"search space, {name}: `when` {parent}", found, v) for v in values]

@@ -3,6 +3,7 @@
     name = 128                                  fixed
     name = [16, 32, 64]                         choices
     name = { low = 1e-4, high = 1e-2, log = true }
+    name = [{ none = true }, "l2"]              None is one of the choices
 
 The same forms hold in Python SPACE dicts, in TOML and in JSON. This file decides what each key
 means and which values are legal; how entries depend on each other is `space.py`'s part.
@@ -26,6 +27,7 @@ from optuna.distributions import (
 )
 
 from objectives.errors import SpaceError
+from objectives.space_python import written_form, written_value
 
 RANGE_KEYS = ("low", "high", "log", "step", "type")
 KEYS = (*RANGE_KEYS, "choices", "when")
@@ -55,11 +57,16 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 def parse_distribution(name: str, form: Any) -> BaseDistribution:
     """Return the distribution that a scalar, a list or a table stands for.
 
+    Args:
+        name: Of the entry, for messages.
+        form: A written form, or what stands for one in Python; see `space_python.py`.
+
     Raises:
         SpaceError: Empty or impossible range, empty or repeated choices, unknown keys, wrong types.
     """
+    form = written_form(name, form)
     if not isinstance(form, Mapping):
-        return _choices(name, form if isinstance(form, list | tuple) else [form])
+        return _choices(name, form if isinstance(form, list) else [form])
     _check_keys(name, form)
     if "choices" in form:
         return _choices(name, form["choices"])
@@ -77,6 +84,7 @@ def override_distribution(name: str, base: BaseDistribution, form: Any) -> BaseD
     Raises:
         SpaceError: As `parse_distribution`.
     """
+    form = written_form(name, form)
     if not isinstance(form, Mapping) or "choices" in form:
         return parse_distribution(name, form)
     _check_keys(name, form)
@@ -133,6 +141,7 @@ def accept(what: str, distribution: BaseDistribution, value: Any) -> Any:
     Raises:
         OutsideError: The distribution cannot draw it; the message starts with `what`.
     """
+    value = written_value(what, value) if isinstance(value, Mapping) else value
     if isinstance(distribution, CategoricalDistribution):
         for choice in distribution.choices:
             # 1 stands for 1.0, but True does not stand for 1
@@ -204,8 +213,6 @@ def _choices(name: str, choices: Any) -> CategoricalDistribution:
     if not choices:
         raise _error(name, "the list of choices is empty")
     for index, choice in enumerate(choices):
-        if not _is_scalar(choice):
-            raise _error(name, f"a choice is a str, bool or finite number, not {choice!r}")
         # Optuna finds a choice by ==, so that 1, 1.0 and True would be one and the same.
         if choice in choices[:index]:
             earlier = choices[list(choices).index(choice)]
@@ -280,6 +287,8 @@ def _retyped(value: Any, kind: Any) -> Any:
 
 
 def _toml(value: Any, key: bool = False) -> str:
+    if value is None:
+        return "{ none = true }"  # TOML has no null
     if isinstance(value, Mapping):
         inner = ", ".join(
             f"{_toml(name, key=True)} = {_toml(item)}" for name, item in value.items()

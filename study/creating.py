@@ -9,7 +9,7 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +46,7 @@ from study.placing import Placing
 from study.spec import Given, StudySpec, check_name, refuse_difference
 from study.status import read_status
 from study.suggesting import make_sampler
-from study.tryout import expected_trial_s
+from study.tryout import expected_trial_s, warnings_of
 
 
 def create_or_resume(
@@ -96,19 +96,24 @@ def create_or_resume(
         if placing is not None:
             refuse_unseen(spec, placing)
             gpu = own_gpu(spec, placing)
-        for warning in getattr(loaded.dataset, "warnings", ()):
-            say(f"warning: {warning}")
+        _warn(say, getattr(loaded.dataset, "warnings", ()))
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
         study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
+        _warn(say, warnings_of(loaded))
         plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
         # Whoever planned first defined the study: another creator may have come in between.
         opened = open_study(storage, name, data_dir)
         refuse_difference(name, opened.spec, spec.to_json())
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
+
+
+def _warn(say: Say, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        say(f"warning: {warning}")
 
 
 def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:

@@ -1,10 +1,13 @@
 """`model_card.md`: what a person should know of the model before they use or submit it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from objectives.reloading import LAMBDA
 from study.evidence import Evidence, shown_epochs
 from study.selection import LEAST_EXPONENT, MOST_EXPONENT, ROWS_EXPONENT
+from study.usage import loading_lines
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -24,7 +27,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         _params(facts),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
         f"## To Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
-        *([_use(dataset)] if "model.keras" in facts["outputs"] else []),
+        *_use(dataset, facts),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -170,14 +173,31 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|")
 
 
-def _use(dataset: Any) -> str:
+def _use(dataset: Any, facts: Mapping[str, Any]) -> list[str]:
+    """Return the section on `model.keras`: how it is used, or why it is not there."""
+    exported = facts.get("model_keras") or {}
+    if "model.keras" not in facts["outputs"]:
+        why_not = exported.get("why_not")
+        return [f"## Use\n\n`model.keras` was not written: {why_not}."] if why_not else []
     side, n_classes = dataset.side, dataset.n_classes
-    return f"""## Use
+    needs, load = exported.get("needs", ()), exported.get("load") or loading_lines((), "", Path())
+    lines = "\n".join(f"    {line}" for line in (*load, "probabilities = model.predict(images)"))
+    return [
+        f"""## Use
 
 `model.keras` takes raw uint8 images of shape (n, {side}, {side}) and gives
 probabilities of shape (n, {n_classes}); the columns are the classes
-{", ".join(dataset.classes)}.
+{", ".join(dataset.classes)}.{_trust(needs)}
 
-    import keras
-    model = keras.models.load_model("model.keras")
-    probabilities = model.predict(images)"""
+{lines}"""
+    ]
+
+
+def _trust(needs: Sequence[str]) -> str:
+    """Return what a person should know before they load a model that needs more than Keras."""
+    said = []
+    if any(name != LAMBDA for name in needs):
+        said.append("It needs the file that built it, which these lines run.")
+    if LAMBDA in needs:
+        said.append("It holds a Python lambda: `safe_mode=False` runs that, on this Python alone.")
+    return f"\n{' '.join(said)} The lines are for this folder:" if said else ""

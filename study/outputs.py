@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from objectives.base import Fitted
+from objectives.errors import ObjectiveError
+from objectives.finite import refuse_unfinite_predictions
 from objectives.refit import SHIFTS, can_average
+from objectives.sentence import one_line
 from study.atomic import atomic_path, write_text
 from study.decision import Ending
 from study.environment import read_versions
@@ -27,6 +31,24 @@ from study.opening import Loaded, OpenStudy, Say
 from study.report.reproduce import finalize_command_of, run_command_of, shown
 from study.report.snapshot import read_snapshot
 from study.submission import kaggle_line, write_submission
+from study.usage import loading_lines
+
+_N_CHECKED = 8  # images on which a written model is compared with the one in memory
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of `model.keras`.
+
+    Attributes:
+        needs: What loading takes beyond Keras, as its objective's `export` says.
+        load: The lines of Python that load it; empty where it was left out.
+        why_not: Why it was left out; None where it is there.
+    """
+
+    needs: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
+    why_not: str | None = None
 
 
 class Outputs:
@@ -37,7 +59,9 @@ class Outputs:
     ) -> None:
         self.submission, self.report = out / "submission.csv", out / "report.html"
         self.card = out / "model_card.md"
+        self._model = out / "model.keras"
         self._out, self._search, self._say = out, search, say
+        self._said: set[str] = set()
         self._competition = competition
 
     def origin(self) -> dict[str, Any]:
@@ -93,14 +117,17 @@ class Outputs:
             if model is not None
             else np.mean([objective.predict(one, dataset.test_images) for one in fitted], axis=0)
         )
+        refuse_unfinite_predictions(probabilities)
         labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
         write_submission(
             self.submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
             dataset.classes,
         )  # fmt: skip
-        paths = [self.submission, *self._export(objective, model)]
+        exported = self._export(objective, model, dataset)
+        paths = [self.submission] if exported.why_not else [self.submission, self._model]
         facts: dict[str, Any] = {
             **identity,
+            "model_keras": asdict(exported),
             "classes": list(dataset.classes),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
@@ -127,17 +154,40 @@ class Outputs:
         facts = self.manifest() or None
         write_report(self._search, self.report, evidence, loaded.dataset, facts)
 
-    def _export(self, objective: Any, model: Fitted | None) -> list[Path]:
+    def _export(self, objective: Any, model: Fitted | None, dataset: Any) -> Exported:
+        """Write `model.keras`; where it cannot be had, leave none and say why, once."""
         export = getattr(objective, "export", None)
         if export is None or model is None:
-            self._say("this objective exports no model: model.keras is not written")
-            return []
-        path = self._out / "model.keras"
-        with atomic_path(path) as aside:
-            custom = export(model, aside)
-        if custom:
-            self._say(f"model.keras needs these classes of yours to load: {', '.join(custom)}")
-        return [path]
+            return self._left_out("this objective exports no model")
+        check = getattr(objective, "check_export", None)
+        try:
+            with atomic_path(self._model) as aside:
+                needs = tuple(export(model, aside) or ())
+                if check is not None:
+                    check(model, aside, dataset.test_images[:_N_CHECKED])
+        except OSError:  # the disk is full, say: nothing else can be written either
+            raise
+        except ObjectiveError as error:
+            return self._left_out(str(error), error.hint)
+        except Exception as error:  # of the user's export
+            return self._left_out(f"{type(error).__name__}: {one_line(str(error))}")
+        search = self._search
+        lines = loading_lines(needs, search.model or search.objective, self._out)
+        if needs:
+            self._say_once(f"model.keras needs more than Keras to load: {self.card} has the lines")
+        return Exported(needs, tuple(lines))
+
+    def _left_out(self, why: str, hint: str | None = None) -> Exported:
+        self._model.unlink(missing_ok=True)  # one of an earlier submission would be taken for it
+        mend = f"; {hint}" if hint else ""
+        why_not = f"{why.rstrip('.')}{mend}"
+        self._say_once(f"model.keras is not written: {why_not}")
+        return Exported(why_not=why_not)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
 
 
 def _averaged(objective: Any, fitted: Sequence[Fitted], *, shifted: bool) -> Fitted | None:

@@ -50,6 +50,12 @@ def expected_trial_s(
     return float(spec.epochs * len(loaded.dataset.train) / images_per_s)
 
 
+def warnings_of(loaded: Loaded) -> list[str]:
+    """Return what the try-out would have the user know of a model of theirs, a line each."""
+    objective = loaded.objective
+    return objective.warnings if isinstance(objective, KerasObjective) else []
+
+
 def _try_here(loaded: Loaded, spec: StudySpec) -> float | None:
     trial_run: Any = getattr(loaded.objective, "trial_run", None)
     if trial_run is None:

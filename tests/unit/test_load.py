@@ -1,5 +1,6 @@
 """From a reference to an objective: both doors, what each is made with, and fingerprints."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,49 @@ def test_wrong_model_is_refused(text: str, message: str) -> None:
     with pytest.raises(ObjectiveError, match=message) as caught:
         load(model="net.py:build")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        ("build(hp)", 'params["units"] instead of hp.Int('),
+        ("build(trial)", 'params["units"] instead of trial.suggest_int('),
+    ],
+)
+def test_build_of_another_tuner_comes_with_what_to_change(head: str, hint: str) -> None:
+    """KerasTuner's and Optuna's forms are known."""
+    write("net.py", f"SPACE = {{'a': 1}}\ndef {head}: ...\n")
+    with pytest.raises(ModelError, match=r"must take \(params, image_shape, n_classes\)") as caught:
+        load(model="net.py:build")
+    assert caught.value.hint is not None
+    assert hint in caught.value.hint
+
+
+def test_model_that_computes_on_import_is_refused_with_the_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Threads can be set before that alone; the statement that starts it is named."""
+    monkeypatch.setattr("objectives.load.tensorflow_computes", lambda: "begun" in sys.modules)
+    begin = "sys.modules[\n    'begun'] = None"
+    write(
+        "net.py", f'"""A net."""\nfrom __future__ import annotations\nimport sys\n{begin}\n{MODEL}'
+    )
+    monkeypatch.delitem(sys.modules, "begun", raising=False)
+    with pytest.raises(ModelError, match=r"^net\.py:4: TensorFlow begins to compute") as caught:
+        load(model="net.py:build")
+    assert caught.value.hint is not None
+    load(model="net.py:build")  # it computes already: whatever began it, this file did not
+    del sys.modules["begun"]
+
+
+def test_model_file_is_run_as_a_whole_module() -> None:
+    """Statement by statement, with its docstring and what it takes from the future."""
+    future = "from __future__ import annotations"
+    text = f'"""A net."""\n{future}\n{MODEL}\ndef later(x: Nothing): ...\n"text"\n'
+    build = load(model=f"{write('net.py', text)}:build").build
+    module = sys.modules[build.__module__]
+    assert module.__doc__ == "A net."
+    assert build.__globals__ is vars(module)
 
 
 def test_model_takes_no_options() -> None:

@@ -1,5 +1,6 @@
 """A user's file is imported like any module, and an error in it is one line that says where."""
 
+import functools
 import pickle
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from objectives.errors import ModelError
+from objectives.source import function_of
 from tests.unit.loaded import OBJECTIVE, load, write
 
 pytestmark = pytest.mark.usefixtures("own_path")
@@ -104,3 +106,22 @@ def test_error_inside_a_dotted_module_names_its_line() -> None:
     write("pkg_b/inner.py", "\nimport no_such_thing\n")
     with pytest.raises(ModelError, match=r"inner\.py:2: ModuleNotFoundError: .*'no_such_thing'"):
         load("pkg_b.inner:Mine")
+
+
+def test_function_behind_what_is_called_is_found() -> None:
+    """Behind a decorator, a partial and an object."""
+
+    def plain(a: int) -> int:
+        return a
+
+    class Called:
+        def __call__(self) -> None:
+            return None
+
+    @functools.wraps(plain)
+    def wrapped(*args: int) -> int:
+        return plain(*args)
+
+    assert function_of(functools.partial(wrapped, 1)) is plain
+    assert function_of(Called()) is Called.__call__
+    assert function_of(3) == 3

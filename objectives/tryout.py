@@ -1,0 +1,140 @@
+"""What the first batches of a user's `build` show, beside that it trains.
+
+Decides what is refused then and what is a warning: state that trainings would share, params that
+nothing reads, images that are scaled twice, and what of `model.keras` there will be.
+"""
+
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from objectives.errors import ModelError
+from objectives.export import write_model
+from objectives.notedparams import NotedParams
+from objectives.reloading import check_loading, namespace_of
+from objectives.scaledtwice import scaled_twice
+from objectives.sharedstate import refuse_layers_of_file, refuse_shared
+from objectives.space import SearchSpace, middle
+from objectives.unread import draw_where_active, refuse_known, unread, warning_of
+
+_N_DRAWS = 4  # further ones, before a param is said to be read by nobody
+
+
+class Watched:
+    """A user's `build` and callbacks, with what was seen of them.
+
+    Attributes:
+        original: The user's `build`.
+        networks: What `build` has returned, in order.
+        read: Names of params that either has asked for.
+        compiled: Whether `build` has compiled a network.
+    """
+
+    def __init__(self, build: Callable[..., Any], callbacks: Callable[..., Any] | None) -> None:
+        """Keep both; the methods of the same names take their places."""
+        self.original, self._callbacks = build, callbacks
+        self.networks: list[Any] = []
+        self.read: set[str] = set()
+        self.compiled = False
+
+    def build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
+        """Call the user's `build`, and compare what it returns with what it returned before."""
+        import keras
+
+        try:
+            network = self.original(NotedParams(params, self.read), image_shape, n_classes)
+        except ValueError as error:
+            # Before each training Keras counts names anew, but for those of older layers.
+            if "names should be unique" in str(error):
+                refuse_layers_of_file(self.original)
+            raise
+        if isinstance(network, keras.Model):
+            if self.networks:
+                refuse_shared(self.networks[-1], network, self.original)
+            self.networks.append(network)
+            self.compiled = self.compiled or bool(network.compiled)
+        return network
+
+    def callbacks(self, params: Mapping[str, Any]) -> Any:
+        """Call the user's `callbacks`, where there are any."""
+        return [] if self._callbacks is None else self._callbacks(NotedParams(params, self.read))
+
+    def unread(self, space: SearchSpace, image_shape: Any, n_classes: int) -> list[str]:
+        """Return the params that nothing reads, once a few more configurations were built."""
+        names = self._unread(space)
+        generator = random.Random(0)
+        for number in range(_N_DRAWS if names else 0):
+            wanted = names[number % len(names)]
+            params = draw_where_active(space, wanted, _draw(generator) if number else middle)
+            try:
+                self.original(NotedParams(params, self.read), image_shape, n_classes)
+                self.callbacks(params)
+            except Exception:  # what it would have read is not known
+                return []
+            names = self._unread(space)
+            if not names:
+                break
+        return names
+
+    def _unread(self, space: SearchSpace) -> list[str]:
+        return unread(space, self.read, self.original, compiled=self.compiled)
+
+
+def look_at(
+    watched: Watched, space: SearchSpace, model: Any, images: NDArray[np.uint8], n_classes: int
+) -> list[str]:
+    """Return warnings about a model that has trained a few batches.
+
+    Args:
+        watched: Has built it.
+        space: That of the study.
+        model: The serving model; it is of no use afterwards.
+        images: A few raw ones.
+        n_classes: Width of the output.
+
+    Raises:
+        ModelError: A param is to have another name.
+    """
+    side = images.shape[1]
+    names = watched.unread(space, (side, side, 1), n_classes)
+    refuse_known(names, space, compiled=watched.compiled)
+    found = [
+        warning_of(names, watched.read, compiled=watched.compiled),
+        _about_saving(model, namespace_of(watched.original), images),
+        scaled_twice(watched.networks[-1], side) if watched.networks else None,
+    ]
+    return [warning for warning in found if warning is not None]
+
+
+def _about_saving(
+    model: Any, namespace: Mapping[str, Any], images: NDArray[np.uint8]
+) -> str | None:
+    """Return one line about what `model.keras` will be; None where Keras alone loads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            write_model(model, path)
+            needs = check_loading(path, model, namespace, images)
+        except ModelError as error:
+            why = str(error).rstrip(".")
+            return f"finalize will write all but model.keras: {why}; {error.hint}"
+    if not needs.names:
+        return None
+    parts = [f"your {name}" for name in (*needs.custom, *needs.registered)]
+    parts += ["safe_mode=False for its Python lambda"] if needs.has_lambda else []
+    return f"model.keras will need {' and '.join(parts)} to load; the model card will say how"
+
+
+def _draw(generator: random.Random) -> Callable[[str, BaseDistribution], Any]:
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            return generator.choice(distribution.choices)
+        return middle(name, distribution)
+
+    return suggest

@@ -1,0 +1,306 @@
+"""What a few batches of a user's model show before its slots are planned."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from objectives.base import FitOptions
+from objectives.cnn import KerasObjective, digits_cnn
+from objectives.errors import ModelError
+from objectives.load import load_objective
+from objectives.runtime import start_framework
+from objectives.scaledtwice import scaled_twice
+from study.usage import loading_lines
+from tests.integration.trainings import OPTIONS, fitted, objective_of, tiny_dataset
+
+# Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+NET = """
+import keras
+from keras import layers, ops
+
+SPACE = {space}
+
+{top}
+
+def build(params, image_shape, n_classes):
+    images = keras.Input(image_shape)
+    x = images
+    {line}
+    x = layers.Dense(params["units"], activation="relu")(layers.Flatten()(x))
+    return keras.Model(images, layers.Dense(n_classes, activation="softmax")(x))
+"""
+SCALE = """
+class Scale(layers.Layer):
+    def __init__(self, factor{default}, **others):
+        super().__init__(**others)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return {{**super().get_config(), {config}}}
+"""
+GOOD = SCALE.format(default="", config='"factor": self.factor')
+PREDICTING = """
+import json, os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.chdir({folder!r})
+{lines}
+import numpy
+images = numpy.load("images.npy")
+numpy.save("found.npy", model.predict(images, verbose=0))
+"""
+
+
+@pytest.fixture(autouse=True)
+def started() -> None:
+    """The framework has its threads, as files of these tests may make it compute."""
+    start_framework(OPTIONS)
+
+
+@pytest.fixture
+def tried(tmp_path: Path, own_modules: None) -> Callable[..., KerasObjective]:
+    """A function that tries out a network with a line of its own."""
+
+    def try_out(
+        line: str = "",
+        top: str = "",
+        space: str = '{"units": [4, 8]}',
+        options: FitOptions = OPTIONS,
+    ) -> KerasObjective:
+        file = tmp_path / "net.py"
+        file.write_text(NET.format(line=line, top=top, space=space))
+        objective = load_objective(
+            "digits-cnn",
+            fit_options=options,
+            options={},
+            model=f"{file}:build",
+            space_overrides=None,
+        )
+        assert isinstance(objective, KerasObjective)
+        objective.trial_run(tiny_dataset())
+        return objective
+
+    return try_out
+
+
+@pytest.fixture
+def own_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file adds to the path and to the modules is gone after the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith("user_"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "x = x - 0.5",
+        "x = (x - 0.13) / 0.31",
+        "x = layers.Rescaling(255)(x)",
+        "x = layers.Rescaling(1 / 255)(layers.Rescaling(255)(x))",
+        "x = layers.BatchNormalization()(layers.Conv2D(2, 3)(x))",
+        "x = layers.Normalization(mean=0.5 / 255, variance=1e-6)(layers.Rescaling(1 / 255)(x))",
+        "x = layers.GlobalAveragePooling2D()(x)",
+        "x = layers.LSTM(4)(layers.Reshape(image_shape[:2])(x))",
+    ],
+)
+def test_nothing_is_said_of_a_network_without_a_fault(
+    tried: Callable[..., KerasObjective], line: str
+) -> None:
+    """A warning that is not true would be the last that is read."""
+    assert tried(line).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("x = layers.Rescaling(1 / 255)(x)", "(Rescaling) makes them 0 to 0.00"),
+        ("x = layers.Rescaling(1 / 127.5, offset=-1)(x)", "(Rescaling) makes them -1 to -0.99"),
+        ("x = keras.Sequential([layers.Rescaling(1 / 255)])(x)", "(Rescaling) makes them"),
+        ("x = x / 255.0", "they are 0 to 0.00"),
+        ("x = x * 1.0 - 117.0", "they are -117 to -116"),
+        ("x = layers.BatchNormalization()(x / 255.0)", "they are 0 to 0.00"),
+    ],
+)
+def test_images_that_are_scaled_again_are_a_warning(
+    tried: Callable[..., KerasObjective], line: str, named: str
+) -> None:
+    """At any depth, by a layer or between the layers."""
+    (warning,) = tried(line).warnings
+    assert named in warning
+    assert "scaled twice" in warning
+    assert "\n" not in warning
+
+
+def test_network_that_cannot_be_looked_at_is_not_judged() -> None:
+    """What it raises is no matter of the images' scale."""
+
+    class Odd:
+        def _flatten_layers(self, **_: Any) -> list[Any]:
+            raise ZeroDivisionError
+
+    assert scaled_twice(Odd(), 8) is None
+
+
+@pytest.mark.parametrize(
+    ("top", "line", "what"),
+    [
+        ("hidden = layers.Dense(4)", "x = hidden(x)", r"net\.py:7: .* is 'hidden', which"),
+        ("STEM = [layers.Conv2D(2, 3)]", "x = STEM[0](x)", r"net\.py:7: .* part of 'STEM', which"),
+        (
+            "core = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3)])",
+            "x = core(x)",
+            r"net\.py:7: .* is 'core', which",
+        ),
+        (
+            "class A:\n    enc = layers.Dense(4)",
+            "x = A.enc(x)",
+            r"net\.py:7: .* part of 'A', which",
+        ),
+        (
+            "import functools\n@functools.cache\ndef core():\n    return layers.Dense(4)",
+            "x = core()(x)",
+            r"net\.py: .* not anew in each call",
+        ),
+    ],
+)
+def test_state_that_two_networks_share_is_refused(
+    tried: Callable[..., KerasObjective], top: str, line: str, what: str
+) -> None:
+    """With the line that makes it."""
+    with pytest.raises(ModelError, match=what) as caught:
+        tried(line, top)
+    assert caught.value.hint == "move it into build, so that each call makes its own"
+
+
+def test_shared_model_and_optimizer_are_refused() -> None:
+    """Though Keras would train with them."""
+    import keras
+
+    adam = keras.optimizers.Adam()
+    same = keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
+    )
+
+    def one_model(params: Mapping[str, Any], shape: Any, n_classes: int) -> Any:
+        return same
+
+    def one_optimizer(params: Mapping[str, Any], shape: Any, n_classes: int) -> Any:
+        network = keras.models.clone_model(same)
+        network.compile(adam, "categorical_crossentropy")
+        return network
+
+    for build, what in ((one_model, "the model"), (one_optimizer, "the optimizer")):
+        with pytest.raises(ModelError, match=f"share {what}: it is made once"):
+            objective_of(build).trial_run(tiny_dataset())
+
+
+def test_stateless_layer_and_loss_may_be_shared(tried: Callable[..., KerasObjective]) -> None:
+    """They keep nothing of a training."""
+    assert tried("x = flat(x)", "flat = layers.Flatten(name='flat')").warnings == []
+
+
+def test_unread_params_are_found(tried: Callable[..., KerasObjective]) -> None:
+    """Known ones are refused, and others a warning; conditional ones are drawn first."""
+    with pytest.raises(ModelError, match=r"'lr' .training reads it as learning_rate"):
+        tried(space='{"units": [4], "lr": [0.1]}')
+    (warning,) = tried(space='{"units": [4], "foo": [1, 2]}').warnings
+    assert "the param 'foo' of" in warning
+    conditional = '{"units": [4], "k": [1, 2], "w": {"choices": [1, 2], "when": {"k": 1}}}'
+    assert tried("x = x * params.get('w', 1)", space=conditional).warnings == []
+
+
+def test_param_that_a_callback_reads_is_read(tried: Callable[..., KerasObjective]) -> None:
+    """It goes through the same params."""
+    top = "def callbacks(params):\n    return [keras.callbacks.EarlyStopping(patience=params[KEY])]"
+    space = '{"units": [4], "patience": [1, 2]}\nKEY = "patience"'
+    assert tried(top=top, space=space).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("top", "line", "why"),
+    [
+        (SCALE.format(default="", config=""), "x = Scale(2.0)(x)", "missing 1 required"),
+        (SCALE.format(default="=1.0", config=""), "x = Scale(0.1)(x)", "predicts something else"),
+        (SCALE.format(default="", config='"a": self.no'), "x = Scale(2.0)(x)", "no attribute 'no'"),
+        ("", "x = layers.Lambda(lambda t: ops.flip(t, 1))(x)", "a lambda knows its argument alone"),
+        (
+            "",
+            "class Own(layers.Layer):\n        def call(self, x):\n            return x\n"
+            "    x = Own()(x)",
+            "needs Own, which is no name at the top",
+        ),
+        ("", "x = layers.Dense(4, activation=lambda t: t * 2)(x)", "in the place of a lambda"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a .lambda.:UserWarning")
+def test_what_cannot_be_saved_and_loaded_is_a_warning(
+    tried: Callable[..., KerasObjective], top: str, line: str, why: str
+) -> None:
+    """The search may go on: all but one file is written at its end."""
+    (warning,) = tried(line, top).warnings
+    assert warning.startswith("finalize will write all but model.keras: ")
+    assert why in warning
+    assert "\n" not in warning
+
+
+@pytest.mark.parametrize(
+    ("top", "line", "needs"),
+    [
+        (
+            f"{GOOD}\ndef half(t):\n    return ops.multiply(t, 0.5)",
+            "x = layers.Lambda(half)(Scale(0.5)(x))",
+            ("Scale", "half"),
+        ),
+        (
+            f"@keras.saving.register_keras_serializable('mine'){GOOD}",
+            "x = layers.Lambda(lambda t: t * 0.5)(Scale(0.5)(x))",
+            ("mine>Scale", "Lambda"),
+        ),
+    ],
+)
+def test_lines_of_the_card_load_the_file_elsewhere(
+    tried: Callable[..., KerasObjective],
+    tmp_path: Path,
+    top: str,
+    line: str,
+    needs: tuple[str, ...],
+) -> None:
+    """In a process that knows nothing of this program."""
+    objective, dataset = tried(line, top), tiny_dataset()
+    (warning,) = objective.warnings
+    assert warning.startswith("model.keras will need ")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    result = fitted(objective, {"units": 4})
+    assert objective.export(result, folder / "model.keras") == needs
+    objective.check_export(result, folder / "model.keras", dataset.test_images[:4])
+    np.save(folder / "images.npy", dataset.test_images)
+    lines = "\n".join(loading_lines(needs, f"{tmp_path / 'net.py'}:build", folder))
+    code = PREDICTING.format(folder=str(folder), lines=lines)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    expected = objective.predict(result, dataset.test_images)
+    np.testing.assert_allclose(np.load(folder / "found.npy"), expected, atol=1e-5)
+
+
+def test_default_network_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is known, and somebody waits."""
+    monkeypatch.setattr("objectives.cnn.look_at", None)
+    monkeypatch.setattr("objectives.cnn.Watched", None)
+    assert digits_cnn(OPTIONS).trial_run(tiny_dataset()) > 0
