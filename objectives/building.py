@@ -12,6 +12,7 @@ from typing import Any
 
 from objectives.errors import ModelError
 from objectives.kaggle import Dataset
+from objectives.source import function_of
 
 Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
 
@@ -136,7 +137,7 @@ def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build)
 
 
 def _place(build: Build) -> str:
-    code = getattr(build, "__code__", None)
+    code = getattr(function_of(build), "__code__", None)
     if code is None:
         return ""
     return f" ({Path(code.co_filename).name}, line {code.co_firstlineno}, in {code.co_name})"

@@ -24,6 +24,7 @@ from objectives.optimizer import TRAINING_DEFAULTS
 from objectives.reloading import check_loading, namespace_of
 from objectives.runtime import detect_precision
 from objectives.sentence import one_line
+from objectives.source import function_of
 from objectives.space import SearchSpace, middle, parse_space
 from objectives.training import Build, Callbacks, fit_network
 from objectives.tryout import Watched, look_at
@@ -318,8 +319,7 @@ def digits_cnn(fit_options: FitOptions) -> KerasObjective:
 def _one_line(error: Exception, build: Build) -> str:
     """Return the exception's type and first telling sentence, and the place in the user's file."""
     text = f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
-    function = getattr(build, "func", build)  # of a functools.partial
-    code = getattr(function, "__code__", None) or getattr(type(build).__call__, "__code__", None)
+    code = getattr(function_of(build), "__code__", None)
     if code is not None:
         user_file = code.co_filename
         rows = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == user_file]

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import re
 import sys
 import traceback
@@ -53,9 +52,8 @@ def function_of(called: Any) -> Any:
 
     That is what a decorator, a `functools.partial` or an object with `__call__` is around.
     """
-    while isinstance(called, functools.partial):
-        called = called.func
-    called = inspect.unwrap(called)
+    while isinstance(called, functools.partial) or hasattr(called, "__wrapped__"):
+        called = called.func if isinstance(called, functools.partial) else called.__wrapped__
     if hasattr(called, "__code__") or not callable(called):
         return called
     return type(called).__call__

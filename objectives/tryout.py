@@ -4,6 +4,7 @@ Decides what is refused then and what is a warning: state that trainings would s
 nothing reads, images that are scaled twice, and what of `model.keras` there will be.
 """
 
+import functools
 import random
 import tempfile
 from collections.abc import Callable, Mapping
@@ -37,13 +38,19 @@ class Watched:
     """
 
     def __init__(self, build: Callable[..., Any], callbacks: Callable[..., Any] | None) -> None:
-        """Keep both; the methods of the same names take their places."""
+        """Keep both; the attributes of the same names take their places."""
         self.original, self._callbacks = build, callbacks
+
+        @functools.wraps(build)  # so that messages name the user's function
+        def watched(params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
+            return self._build(params, image_shape, n_classes)
+
+        self.build: Callable[..., Any] = watched
         self.networks: list[Any] = []
         self.read: set[str] = set()
         self.compiled = False
 
-    def build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
+    def _build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
         """Call the user's `build`, and compare what it returns with what it returned before."""
         import keras
 

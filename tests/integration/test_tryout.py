@@ -15,6 +15,7 @@ from objectives.errors import ModelError
 from objectives.load import load_objective
 from objectives.runtime import start_framework
 from objectives.scaledtwice import scaled_twice
+from objectives.space import parse_space
 from study.usage import loading_lines
 from tests.integration.trainings import OPTIONS, fitted, objective_of, tiny_dataset
 
@@ -304,3 +305,17 @@ def test_default_network_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("objectives.cnn.look_at", None)
     monkeypatch.setattr("objectives.cnn.Watched", None)
     assert digits_cnn(OPTIONS).trial_run(tiny_dataset()) > 0
+
+
+def test_mistake_in_the_input_names_the_users_function() -> None:
+    """Not the function that stands in its place while it is tried out."""
+
+    def build(params: Any, image_shape: Any, n_classes: int) -> Any:
+        import keras
+
+        flat = keras.Input((64,))
+        return keras.Model(flat, keras.layers.Dense(n_classes, activation="softmax")(flat))
+
+    objective = KerasObjective(build, parse_space({"units": [8]}), FitOptions(epochs=1))
+    with pytest.raises(ModelError, match=r"test_tryout\.py, line \d+, in build\)$"):
+        objective.trial_run(tiny_dataset())
