@@ -19,6 +19,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+from storage.forked import withhold_connections
+
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
 SHORTEST_CONNECT_TIMEOUT_S = 2
@@ -89,6 +91,7 @@ def make_engine(url: URL) -> Engine:
         event.listen(engine, "connect", _set_sqlite_pragmas)
     else:
         event.listen(engine, "do_connect", _connect_in_time)
+    withhold_connections(engine)
     return engine
 
 
