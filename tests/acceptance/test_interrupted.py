@@ -13,6 +13,8 @@ from tests.acceptance.competition import hash_of, write_competition
 from tests.acceptance.processes import Place, Running, is_alive
 from tests.acceptance.synthetic import look, rows_of
 
+pytestmark = pytest.mark.trains
+
 N_SLOTS = 3
 MODEL = """
 import time

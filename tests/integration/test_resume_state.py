@@ -15,7 +15,10 @@ from tests.integration.resuming import OPTIONS, Callbacks, Stop, died, files, fi
 from tests.integration.trainings import build_linear
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 def moody() -> list[Any]:
