@@ -19,6 +19,7 @@ from typing import Any
 
 from objectives.errors import ModelError, ObjectiveError
 from objectives.runtime import quiet_import
+from objectives.spawned import share
 
 
 def import_target(target: str) -> ModuleType:
@@ -119,6 +120,7 @@ def _import_file(target: str) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    share(name, str(path), str(path.parent))
     return module
 
 
