@@ -87,7 +87,11 @@ def test_killed_in_its_folds_it_goes_on_to_the_same_bytes(calm: Place) -> None:
     calm.run(*command(calm, "killed", "--workers", 2))
     assert outputs(calm, "killed") == outputs(calm, "calm")
     rows = refits(calm, "killed")
-    assert {row["reason"] for row in rows if row["state"] == "FAIL"} <= {"lost", "crashed"}
+    assert {row["reason"] for row in rows if row["state"] == "FAIL"} <= {
+        "lost",
+        "crashed",
+        "released",
+    }  # a worker that is killed late has seen its supervisor go
     assert 0 < n_done < len(on_folds(calm, "killed", "COMPLETE")) == N_FOLDS
 
 

@@ -29,6 +29,7 @@ N_TRIALS = 4
 LABELS = """
 import csv, sys
 import keras, tensorflow as tf
+import numpy as np
 model = keras.models.load_model(sys.argv[1])
 pixels = np.array(list(csv.reader(open(sys.argv[2])))[1:], dtype=np.uint8)
 side = int(round(pixels.shape[1] ** 0.5))
