@@ -1,6 +1,7 @@
 """What a process that an objective forks has of ours: no signals, no locks, no connections."""
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from storage.rdb import SlotStorage, open_storage
 from study import device
 from study.attemptlog import AttemptLog
 from study.device import DeviceLock
-from study.forks import close_withheld, withhold
+from study.forks import close_withheld, end_forks, withhold
 from study.gpu import Gpu
 from study.seat import Holder, SeatFolder
 from study.signals import StopRequest
@@ -293,3 +294,23 @@ def test_report_of_a_child_is_refused() -> None:
         "report was called in a process that fit has started; "
         "return the value to the process that fit was called in, and report it there"
     )
+
+
+def test_processes_that_an_objective_has_left_end_with_us() -> None:
+    """Python ends daemons and waits for others; a process that must end now ends both."""
+    context = multiprocessing.get_context("fork")
+    daemon = context.Process(target=signal.pause, daemon=True)
+    other = context.Process(target=signal.pause)
+    for process in (daemon, other):
+        process.start()
+    try:
+        end_forks(daemons_only=True)
+        daemon.join(LIMIT_S)
+        assert daemon.exitcode == -signal.SIGTERM
+        assert other.is_alive()
+        end_forks(daemons_only=False)
+        other.join(LIMIT_S)
+        assert other.exitcode == -signal.SIGTERM
+    finally:
+        other.kill()
+        other.join()
