@@ -46,10 +46,11 @@ def forked(code: Callable[[], Any]) -> Any:
     return json.loads(said)
 
 
-def left_behind() -> int:
-    """Fork a process that does nothing; return its id."""
+def left_behind(begins: Callable[[], Any] = lambda: None) -> int:
+    """Fork a process that does nothing more than to begin; return its id."""
     pid = os.fork()
     if pid == 0:
+        begins()
         while True:
             signal.pause()
     return pid
@@ -66,9 +67,13 @@ def child() -> Iterator[Callable[[], int]]:
     with ExitStack() as stack:
 
         def fork() -> int:
-            pid = left_behind()
+            reader, writer = os.pipe()
+            pid = left_behind(lambda: os.write(writer, b"."))
             stack.callback(ended, pid)
             stack.callback(os.kill, pid, signal.SIGKILL)
+            assert os.read(reader, 1) == b"."  # from here on it has let go of what is ours
+            os.close(reader)
+            os.close(writer)
             return pid
 
         yield fork
