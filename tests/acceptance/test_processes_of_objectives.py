@@ -59,7 +59,7 @@ from multiprocessing import Pool
 
 import keras
 
-SPACE = {"units": [4]}
+SPACE = {"units": [4, 8]}
 
 
 def n_units(units):
