@@ -11,8 +11,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.exceptions import TrialPruned
 
+from objectives.errors import Pruned
 from objectives.space import SearchSpace
+
+PRUNED = (Pruned, TrialPruned)
+"""What ends a trial as pruned: `report` raises the first, and a `fit` of its own accord either."""
 
 
 class Report(Protocol):

@@ -15,8 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from objectives.base import FitOptions, Fitted, Objective
+from objectives.base import PRUNED, FitOptions, Fitted, Objective
 from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
+from objectives.fitprocess import FitProcess
 from objectives.runtime import tensorflow_computes
 from objectives.source import attribute, blaming, guess, import_target, source_bytes
 from objectives.space import SearchSpace, middle, parse_space
@@ -90,13 +91,16 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         ModelError: What the user's code raised, on one line, or what it returned is no `Fitted`.
     """
 
+    here = FitProcess()
+
     def report(step: int, value: float | None) -> None:
+        here.refuse_child()
         if value is not None:
             float(value)
         raise Pruned
 
     params = objective.space.draw(middle)
-    with blaming(shown.rpartition(":")[0]), suppress(Pruned, DivergedError):
+    with blaming(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
         fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
         as_fitted(fitted, f"{shown}: fit")
 

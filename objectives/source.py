@@ -24,6 +24,7 @@ from typing import Any
 from objectives.errors import ModelError, ObjectiveError
 from objectives.runtime import quiet_import
 from objectives.sentence import one_line
+from objectives.spawned import share
 
 After = Callable[[str], None]
 """Called with the place of each statement of a file once it has run, as "FILE.py:LINE"."""
@@ -148,6 +149,7 @@ def _import_file(target: str, after: After | None) -> ModuleType:
     except BaseException:
         del sys.modules[name]
         raise
+    share(name, str(path), str(path.parent))
     return module
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+from storage.forked import withhold_connections
 from storage.remedy import tell_remedy
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
@@ -75,6 +76,7 @@ def make_engine(url: URL) -> Engine:
     else:
         event.listen(engine, "do_connect", _connect_in_time)
         event.listen(engine, "handle_error", tell_remedy)
+    withhold_connections(engine)
     return engine
 
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from study.forks import close_withheld, withhold
+
 
 class AttemptLog:
     """Holds stdout and stderr of this process from `__enter__` to `__exit__`.
@@ -32,8 +34,9 @@ class AttemptLog:
             return self
         _flush()
         self._kept = [(number, os.dup(number)) for number in (1, 2)]
-        for number, _ in self._kept:
+        for number, kept in self._kept:
             os.dup2(handle, number)
+            withhold(kept)  # whoever reads what this process prints waits for its end alone
         os.close(handle)
         return self
 
@@ -50,7 +53,7 @@ class AttemptLog:
         _flush()
         for number, kept in self._kept:
             os.dup2(kept, number)
-            os.close(kept)
+            close_withheld(kept)
         self._kept = []
 
     def write(self, line: str) -> None:

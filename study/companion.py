@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from optuna.trial import TrialState
 
 from objectives.base import Fitted
+from objectives.fitprocess import FitProcess
 from objectives.refit import ALL_ROWS, REFIT_SPACE
 from storage import attrs
 from storage.given import read_fixed_params
@@ -130,13 +131,14 @@ class Companion:
         Its last checkpoint has it; where that is on another machine it is trained again, to the
         same bits on the same kind of machine.
         """
-        return loaded.objective.fit(
-            attempt.params,
-            loaded.dataset,
-            seed=int(attempt.user_attrs[attrs.SEED]),
-            report=lambda step, value: None,
-            resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
-        )
+        with FitProcess():
+            return loaded.objective.fit(
+                attempt.params,
+                loaded.dataset,
+                seed=int(attempt.user_attrs[attrs.SEED]),
+                report=lambda step, value: None,
+                resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
+            )
 
 
 def companion_of(search: OpenStudy) -> OpenStudy | None:

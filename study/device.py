@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from study.environment import read_environment
+from study.forks import close_withheld, withhold
 from study.seat import kept_seat
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.002, 0.2
@@ -49,7 +50,7 @@ class DeviceLock:
             self._lock("", fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH)
             if not self._alone:
                 self._handles.remove(gate)
-                os.close(gate)
+                close_withheld(gate)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -62,12 +63,13 @@ class DeviceLock:
         trace: TracebackType | None,
     ) -> None:
         for handle in self._handles:
-            os.close(handle)
+            close_withheld(handle)
         self._handles = []
 
     def _lock(self, suffix: str, how: int) -> int:
         handle = os.open(f"{self._path}{suffix}", os.O_RDWR | os.O_CREAT, 0o600)
         self._handles.append(handle)
+        withhold(handle)
         pause_s = SHORTEST_POLL_S
         while True:
             try:

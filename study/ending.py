@@ -8,6 +8,7 @@ import os
 import threading
 from typing import NoReturn
 
+from study.forks import end_forks
 from study.presence import Presence
 from study.recycle import replace_process
 from study.signals import StopRequest
@@ -56,6 +57,7 @@ class Ending:
         giving = threading.Thread(target=self._give_back, daemon=True)
         giving.start()
         giving.join(GIVE_BACK_S)
+        end_forks(daemons_only=False)
         os._exit(INTERRUPTED if self.stop.by_interrupt else 0)
 
     def _give_back(self) -> None:

@@ -46,7 +46,8 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
     ]
     if expected.luck is not None:
         said = f"the best trial said {value:.4f}"
-        luck = f"; {expected.luck:.4f} of that is luck" if expected.luck > 0 else ""
+        shown = f"{expected.luck:.4f}"  # a perfect score may have some left by rounding
+        luck = f"; {shown} of that is luck" if float(shown) > 0 else ""
         lines.append(said + luck)
     return lines
 

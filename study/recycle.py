@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from study.forks import end_forks
+from study.seat import kept_seat
+
 MOST_GROWTH_BYTES = 1 << 30
 HELD_BACK = (signal.SIGTERM, signal.SIGINT)
 HEARD_S = 0.05
@@ -63,6 +66,10 @@ def replace_process(unless: Callable[[], bool], leave: Callable[[], NoReturn]) -
     time.sleep(HEARD_S)  # what came before is still on its way to whoever listens
     if unless():
         leave()
+    end_forks(daemons_only=True)
+    seat = kept_seat()
+    if seat is not None:
+        seat.hand_on()
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

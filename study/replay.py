@@ -12,7 +12,9 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from objectives.base import PRUNED
 from objectives.errors import DivergedError, ObjectiveError, Pruned
+from objectives.fitprocess import FitProcess
 from objectives.load import as_fitted
 from storage import attrs
 from storage.reading import Attempt
@@ -113,7 +115,10 @@ def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
     to_its_end = trial.state == TrialState.COMPLETE or _is_infeasible(trial)
     last = max(trial.reports, default=-1)
 
+    here = FitProcess()
+
     def report(step: int, value: float | None) -> None:
+        here.refuse_child()
         if value is not None:
             outcome.reports[int(step)] = float(value)
         if not to_its_end and step >= last:
@@ -121,10 +126,12 @@ def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
 
     seed = int(trial.user_attrs[attrs.SEED])
     try:
-        fitted = as_fitted(
-            loaded.objective.fit(params, loaded.dataset, seed=seed, report=report, resume_dir=None)
-        )
-    except Pruned:
+        with here:
+            found = loaded.objective.fit(
+                params, loaded.dataset, seed=seed, report=report, resume_dir=None
+            )
+        fitted = as_fitted(found)
+    except PRUNED:
         return outcome
     except DivergedError:
         outcome.diverged = True

@@ -20,6 +20,7 @@ from study.checkpoints import look_for_marker, resumable, tidy
 from study.child import Settings
 from study.ending import INTERRUPTED
 from study.errors import StudyError
+from study.forks import withhold
 from study.harmless import harmless_lines
 from study.launch import PATIENCE_S, Look, Stop, Supervisor
 from study.opening import OpenStudy, keep_to_backend, read_spec
@@ -67,7 +68,9 @@ class View:
 
     def hold_stderr(self) -> None:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""
-        self.console.file = os.fdopen(os.dup(2), "w", buffering=1)
+        handle = os.dup(2)
+        withhold(handle)
+        self.console.file = os.fdopen(handle, "w", buffering=1)
 
 
 def run_workers(

@@ -83,7 +83,7 @@ class Score:
 
 
 def wilson(n_right: float, n: float) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a proportion (Wilson 1927), within 0..1.
+    """Return the 95 % Wilson interval of a proportion (Wilson 1927), within 0..1 and around it.
 
     Args:
         n_right: 0 <= n_right <= n; a mean over several splits need not be whole.
@@ -97,7 +97,8 @@ def wilson(n_right: float, n: float) -> tuple[float, float]:
     p, z2 = n_right / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # With none right or all, the proportion is an end of the interval, but for rounding.
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
 def score(submission: Path, answers: Path | Answers) -> Score:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from study.errors import StudyError
+from study.forks import withhold
 from study.gpu import Gpu
 
 DEFAULT_FOLDER = Path("/tmp/slot-study-gpus")  # not of TMPDIR, which may be each user's own
@@ -32,7 +33,7 @@ class Seat:
     Attributes:
         uuid: Of its GPU.
         number: Of the seat on it, from 0.
-        handle: File descriptor with the lock; survives `exec`.
+        handle: File descriptor with the lock; survives `exec` after `hand_on`.
         pid: Of this process.
         folder: Where the lock lies.
     """
@@ -44,9 +45,15 @@ class Seat:
     folder: str
 
     def keep(self) -> None:
-        """Let the process that replaces this one find it."""
-        os.set_inheritable(self.handle, True)
+        """Hold it for this process alone, and let the process that replaces this one find it."""
+        # Not for the commands of a user's code, which could outlive this process with it.
+        os.set_inheritable(self.handle, False)
+        withhold(self.handle)
         os.environ[KEPT] = json.dumps(asdict(self))
+
+    def hand_on(self) -> None:
+        """Keep it through the `exec` that comes next."""
+        os.set_inheritable(self.handle, True)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 They are heard by a thread of their own, through the pipe into which Python's C handler writes. A
 Python handler would wait for the main thread, which may be in one call of TensorFlow for long. What
 draining means is decided by whoever waits on the event.
+
+A forked process hears signals as any program does: its pipe is its parent's, who would take the
+signal that ends a pool's process for its own.
 """
 
 import os
@@ -14,6 +17,11 @@ from types import TracebackType
 from typing import Any
 
 PARENT_CHECK_S = 0.5
+HEARD = (signal.SIGINT, signal.SIGTERM)
+DEFAULTS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 class StopRequest:
@@ -39,15 +47,16 @@ class StopRequest:
         self._one_term = one_term
         self._on_first, self._on_second = on_first, on_second
         self._before: dict[int, Any] = {}
-        self._written: socket.socket | None = None
+        self._sockets: tuple[socket.socket, ...] = ()
 
     def install(self) -> None:
         """Hear SIGINT and SIGTERM from here on; call it in the main thread."""
-        heard, self._written = socket.socketpair()
-        self._written.setblocking(False)
-        signal.set_wakeup_fd(self._written.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):
+        written, heard = self._sockets = socket.socketpair()
+        written.setblocking(False)
+        signal.set_wakeup_fd(written.fileno())
+        for number in HEARD:
             self._before[number] = signal.signal(number, _leave_to_thread)
+        _installed.append(self)
         threading.Thread(target=self._listen, args=(heard,), name="signals", daemon=True).start()
 
     def __enter__(self) -> "StopRequest":
@@ -65,8 +74,10 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
-        if self._written is not None:
-            self._written.close()
+        if self in _installed:
+            _installed.remove(self)
+        if self._sockets:
+            self._sockets[0].close()  # the thread, which reads its end, closes the other one
 
     def watch_parent(self, parent: int) -> None:
         """Ask to drain once the process `parent`, which started this one, is gone.
@@ -98,6 +109,41 @@ class StopRequest:
                     if number in (signal.SIGINT, signal.SIGTERM):
                         self.request(by_interrupt=number == signal.SIGINT)
 
+    def forget(self) -> None:
+        """Hear nothing any more in a forked process; what it has set itself stays."""
+        signal.set_wakeup_fd(-1)
+        for number in HEARD:
+            if signal.getsignal(number) is _leave_to_thread:
+                signal.signal(number, DEFAULTS[number])
+        for one in self._sockets:
+            one.close()
+
 
 def _leave_to_thread(number: int, frame: object) -> None:
     """A handler of Python's there must be, so that its C handler writes to the pipe."""
+
+
+_installed: list[StopRequest] = []
+_held = threading.local()
+
+
+def _hold_back() -> None:
+    """Before a fork: a signal to the child waits until the child does not share the pipe."""
+    if _installed:
+        _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+
+
+def _let_through() -> None:
+    before = getattr(_held, "before", None)
+    if before is not None:
+        _held.before = None
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _forget_all() -> None:
+    while _installed:
+        _installed.pop().forget()
+    _let_through()
+
+
+os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_forget_all)

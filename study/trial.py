@@ -15,9 +15,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from objectives.base import Fitted
+from objectives.base import PRUNED, Fitted
 from objectives.checkpoint import latest_epoch
 from objectives.errors import CheckpointError, DivergedError, LeaseLost, Pruned
+from objectives.fitprocess import FitProcess
 from objectives.load import as_fitted
 from storage import attrs
 from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
@@ -37,6 +38,9 @@ from study.workdir import WorkDir
 logger = logging.getLogger(__name__)
 
 LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
+SIGNALLED_S = 0.05
+"""For what a signal needs to be heard that has ended processes of an objective just now."""
+
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -128,6 +132,7 @@ class _Attempt:
     def __init__(self, place: Workplace, claim: Claim, lease: Lease, log: AttemptLog) -> None:
         self._place, self._claim, self._lease, self._log = place, claim, lease, log
         self._reported: dict[int, float] = {}
+        self._here = FitProcess()
         self._should_prune: Callable[[], bool] = lambda: False
         self._overdue, self._ended = threading.Event(), threading.Event()
         self._handing_over, self._handed_back = False, threading.Event()
@@ -141,13 +146,17 @@ class _Attempt:
             fitted = as_fitted(self._fit(params))
         except (Drained, LeaseLost, ClaimLostError, StorageError, CheckpointError):
             raise
-        except Pruned:
+        except PRUNED:
             self._finish_pruned()
         except DivergedError as error:
             self._fail(attrs.Reason.INFEASIBLE, error)
         except Overdue as error:
             self._fail(attrs.Reason.TIMEOUT, error)
         except (Exception, SystemExit) as error:
+            if place.stop.wait(SIGNALLED_S):
+                # Who stops all processes of a terminal or a job stops those of the objective too.
+                self._log.write("".join(traceback.format_exception(error)).rstrip())
+                raise Drained from error
             # A user's sys.exit() ends its trial and not this worker.
             self._fail(_reason_of(error), error)
         else:
@@ -169,15 +178,17 @@ class _Attempt:
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
             place.speed.begin(latest_epoch(place.work.slot_dir(slot.slot)))
-            return objective.fit(
-                params,
-                place.loaded.dataset,
-                seed=self._claim.draw.user_attrs[attrs.SEED],
-                report=self._report,
-                resume_dir=place.work.attempt_dir(slot.slot, slot.trial),
-            )
+            with self._here:
+                return objective.fit(
+                    params,
+                    place.loaded.dataset,
+                    seed=self._claim.draw.user_attrs[attrs.SEED],
+                    report=self._report,
+                    resume_dir=place.work.attempt_dir(slot.slot, slot.trial),
+                )
 
     def _report(self, step: int, value: float | None) -> None:
+        self._here.refuse_child()
         self._place.speed.epoch_ended(int(step))
         if value is None:  # a training without valid rows: there is nothing to write
             self._look()
@@ -247,7 +258,8 @@ class _Attempt:
         last = max(self._reported, default=None)
         value = None if last is None else self._reported[last]
         self._finish(TrialState.PRUNED, value, {})
-        self._place.say(f"trial {self._claim.slot.trial} pruned at step {last}")
+        when = "before its first report" if last is None else f"at step {last}"
+        self._place.say(f"trial {self._claim.slot.trial} pruned {when}")
 
     def _fail(self, reason: str, error: BaseException) -> None:
         slots, slot, say = self._place.slots, self._claim.slot, self._place.say

@@ -12,6 +12,7 @@ from typing import Any
 
 from objectives.cnn import KerasObjective
 from objectives.firstbatches import job_of, read_answer
+from objectives.fitprocess import FitProcess
 from objectives.load import try_fit
 from study.gpu import VISIBLE, Gpu, seeing
 from study.opening import Loaded
@@ -61,5 +62,6 @@ def _try_here(loaded: Loaded, spec: StudySpec) -> float | None:
     if trial_run is None:
         try_fit(loaded.objective, loaded.dataset, spec.model or spec.objective)
         return None
-    found: float | None = trial_run(loaded.dataset)
+    with FitProcess():
+        found: float | None = trial_run(loaded.dataset)
     return found

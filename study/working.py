@@ -63,7 +63,9 @@ def _sit_down(
     opened: OpenStudy, settings: Settings, view: View, presence: Presence, stop: StopRequest
 ) -> bool:
     """Take a seat on a GPU, if this worker is for one; False where there is no work any more."""
-    if kept_seat() is not None:
+    seat = kept_seat()
+    if seat is not None:
+        seat.keep()
         # Of this process before it replaced itself. All of it is set, and the other GPUs that it
         # might have taken are not visible any more.
         return True

@@ -17,15 +17,37 @@ from tests.databases import MYSQL_URL_VARIABLE, PostgresServer, mysql_database
 # The name in a test's id, and the fixture that has the URL.
 DATABASES = {"sqlite": "sqlite_url", "postgresql": "postgres_url", "mysql": "mysql_url"}
 
+CONDITIONS = {
+    "--precision": "STUDY_TEST_PRECISION",
+    "--threads": "STUDY_TEST_THREADS",
+    "--seed": "STUDY_TEST_SEED",
+}
+"""An option, and the variable by which `tests/conditions.py` reads it."""
+
 NO_MYSQL = f"{MYSQL_URL_VARIABLE} names no server"
 """Of two reasons to skip a test that are good anywhere, as long as they are true, the first."""
 
 
-def pytest_configure() -> None:
-    """Forget the user's own settings: every option of the program has an environment variable."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the training tests, `-m trains`, be run under other conditions."""
+    group = parser.getgroup("trainings", "conditions of the training tests (-m trains)")
+    group.addoption("--precision", choices=("float32", "bfloat16"), help="of their networks")
+    group.addoption("--threads", type=int, metavar="N", help="of each of their trainings")
+    group.addoption("--seed", type=int, metavar="N", help="added to the seed of each training")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the user's own settings: every option of the program has an environment variable.
+
+    The conditions are set before any test module is imported, and for every process of a test.
+    """
     for name in list(os.environ):
         if name.startswith("STUDY_") and not name.startswith("STUDY_TEST_"):
             del os.environ[name]
+    for option, variable in CONDITIONS.items():
+        value = config.getoption(option)
+        if value is not None:
+            os.environ[variable] = str(value)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -45,7 +45,10 @@ class Database:
         self.waits_for: str | None = self._try()
 
     def wait(self, then: Callable[[], None]) -> None:
-        """Wait in a thread until the storage is there, or until that is hopeless; call `then`."""
+        """Wait in a thread until the storage is there, or until that is hopeless; call `then`.
+
+        Once this is closed nothing is called any more: there is no storage to go on with.
+        """
 
         def run() -> None:
             while not self._ended.wait(TRY_EVERY_S):
@@ -55,7 +58,10 @@ class Database:
                 except StorageError as error:
                     self.failure = error
                     break
-            then()
+            if not self._ended.is_set():
+                then()
+            elif self.storage is not None:  # it came while this was closed
+                self.storage.close()
 
         threading.Thread(target=run, name="database", daemon=True).start()
 

@@ -28,6 +28,9 @@ class Server:
         self.app = app
         self.port: int = listening.getsockname()[1]
         self._stopped = threading.Event()
+        self._is_closed = False
+        # One that a signal handler may take again in the thread that it has interrupted.
+        self._closing = threading.RLock()
         self._sockets: dict[int, Any] = {}
         # Its warnings of a long queue are of no use to who looks at a dashboard.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -43,6 +46,8 @@ class Server:
             # What proxies say is read by `door.py`, which knows whom to believe.
             clear_untrusted_proxy_headers=False,
         )
+        # Waitress wakes its loop from other threads, too: of a request that outlives the loop.
+        self._pull, self._server.pull_trigger = self._server.pull_trigger, self._wake
 
     def serve(self) -> None:
         """Answer until `stop`, then close everything."""
@@ -51,9 +56,17 @@ class Server:
                 wasyncore.loop(timeout=POLL_S, map=self._sockets, count=1)
         finally:
             self._server.task_dispatcher.shutdown()
+            with self._closing:
+                self._is_closed = True
             wasyncore.close_all(self._sockets)
 
     def stop(self) -> None:
-        """Let `serve` come back; from a signal handler too."""
+        """Let `serve` come back; from a signal handler too, and when it has come back already."""
         self._stopped.set()
-        self._server.pull_trigger()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake the loop, unless it has ended: its pipe is closed, and the number another's."""
+        with self._closing:
+            if not self._is_closed:
+                self._pull()

@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.processes import LIMIT_S, Place
 from tests.acceptance.warm import WARM
+from tests.conditions import study_variables
 
 HERE = Path(__file__).parent
 
@@ -26,12 +27,17 @@ def warm() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A place of this test's own."""
-    return Place.under(tmp_path)
+    return Place.under(tmp_path, conditions_of(request.node))
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place that the tests of a module share; they leave it as they find it."""
-    return Place.under(tmp_path_factory.mktemp("shared"))
+    return Place.under(tmp_path_factory.mktemp("shared"), conditions_of(request.node))
+
+
+def conditions_of(node: pytest.Item | pytest.Module) -> dict[str, str]:
+    """Under which conditions commands train; what trains nothing is held against known values."""
+    return study_variables() if node.get_closest_marker("trains") else {}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -147,8 +147,8 @@ class Place:
     environment: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def under(cls, base: Path) -> "Place":
-        """Make a place in the empty folder `base`."""
+    def under(cls, base: Path, variables: Mapping[str, str]) -> "Place":
+        """Make a place in the empty folder `base`, with more variables for its commands."""
         folder = base / "here"
         temporary = base / "tmp"  # the locks of devices lie there: other studies have their own
         folder.mkdir()
@@ -165,7 +165,7 @@ class Place:
             "XDG_CACHE_HOME": str(base / "xdg"),
             "TMPDIR": str(temporary),
         }
-        return cls(folder, base / "ledger.jsonl", kept | own)
+        return cls(folder, base / "ledger.jsonl", {**kept, **own, **variables})
 
     def start(
         self, *arguments: object, python: tuple[str, ...] = STUDY, **variables: str

@@ -24,6 +24,8 @@ from tests.acceptance.finalizing import (
 from tests.acceptance.processes import Place, is_alive
 from tests.acceptance.synthetic import look, rows_of
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def calm(shared: Place) -> Place:
@@ -46,7 +48,8 @@ def test_first_submission_then_a_better_one(calm: Place) -> None:
     assert said.count("submission.csv ready: 60 rows") == 2
     found = manifest(calm, "calm")
     expected = found["expected"]
-    assert 0 < expected["low"] < expected["score"] < expected["high"] <= 1
+    assert 0 <= expected["low"] <= expected["score"] <= expected["high"] <= 1
+    assert expected["low"] < expected["high"]
     assert f"expected score {expected['score']:.4f}" in said
     assert (found["effort"]["top_k"], found["effort"]["folds"]) == (2, 3)
     assert [member["member"] for member in found["members"]] == [0, 1]
@@ -60,7 +63,10 @@ def test_what_the_search_went_through_does_not_change_the_submission(calm: Place
     search_again(calm, "again")
     assert {row["trial"] for row in rows_of(url_of(calm, "again"), "digits")} > set(range(N_TRIALS))
     calm.run(*command(calm, "again"))
-    assert manifest(calm, "again")["trial"] != manifest(calm, "calm")["trial"]
+    chosen = manifest(calm, "again")
+    assert chosen["slot"] == manifest(calm, "calm")["slot"]
+    numbers = {row["slot"]: row["trial"] for row in rows_of(url_of(calm, "again"), "digits")}
+    assert chosen["trial"] == numbers[chosen["slot"]]  # the newest of its slot
     submissions = [(calm.folder / n / "submission.csv").read_bytes() for n in ("again", "calm")]
     assert submissions[0] == submissions[1]
     assert manifest(calm, "again")["training_seeds"] == manifest(calm, "calm")["training_seeds"]
@@ -81,7 +87,11 @@ def test_killed_in_its_folds_it_goes_on_to_the_same_bytes(calm: Place) -> None:
     calm.run(*command(calm, "killed", "--workers", 2))
     assert outputs(calm, "killed") == outputs(calm, "calm")
     rows = refits(calm, "killed")
-    assert {row["reason"] for row in rows if row["state"] == "FAIL"} <= {"lost", "crashed"}
+    assert {row["reason"] for row in rows if row["state"] == "FAIL"} <= {
+        "lost",
+        "crashed",
+        "released",
+    }  # a worker that is killed late has seen its supervisor go
     assert 0 < n_done < len(on_folds(calm, "killed", "COMPLETE")) == N_FOLDS
 
 

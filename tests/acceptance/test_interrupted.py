@@ -13,6 +13,8 @@ from tests.acceptance.competition import hash_of, write_competition
 from tests.acceptance.processes import Place, Running, is_alive
 from tests.acceptance.synthetic import look, rows_of
 
+pytestmark = pytest.mark.trains
+
 N_SLOTS = 3
 MODEL = """
 import time
@@ -93,15 +95,22 @@ def kill_all(place: Place, running: Running, name: str) -> None:
             os.kill(worker.pid, signal.SIGKILL)
 
 
-def test_killed_search_goes_on_from_its_checkpoints_to_the_same_submission(calm: Place) -> None:
-    """Params, values, curves and the submission's bytes, after two kills of everything."""
+@pytest.fixture(scope="module")
+def killed(calm: Place) -> str:
+    """What was said by the last of three runs of the study 'killed': the others were killed."""
     quick = ["--grace", "3s", "--heartbeat", "1s"]
     for epochs in (1, 3):
         with calm.start(*arguments("killed", *quick)) as running:
             running.wait_until(partial(is_at, calm, "killed", epochs))
             kill_all(calm, running, "killed")
-    done = calm.run(*arguments("killed", *quick))
-    assert "interrupted: slot " in done.err
+    return calm.run(*arguments("killed", *quick)).err
+
+
+def test_killed_search_goes_on_from_its_checkpoints_to_the_same_submission(
+    calm: Place, killed: str
+) -> None:
+    """Params, values, curves and the submission's bytes, after two kills of everything."""
+    assert "interrupted: slot " in killed
     assert values(calm, "killed") == values(calm, "calm")
     first, second = (calm.folder / name / "submission.csv" for name in ("calm", "killed"))
     assert hash_of(first) == hash_of(second)
@@ -126,6 +135,7 @@ def test_stopped_run_is_not_finalized(calm: Place) -> None:
     assert not (calm.folder / "stopped").exists()
 
 
+@pytest.mark.usefixtures("killed")
 def test_trial_is_the_same_again_when_it_is_replayed(calm: Place) -> None:
     """One that was interrupted too: exit code 0, and JSON that says so."""
     found = calm.run("replay", "slot:0", "--storage", "sqlite:///killed.db", "--json")

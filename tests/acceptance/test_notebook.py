@@ -45,6 +45,7 @@ def test_notebook_is_small_and_has_no_outputs() -> None:
             ast.parse("".join(cell["source"]))
 
 
+@pytest.mark.trains
 @pytest.mark.timeout(700)
 def test_notebook_runs_to_its_end(place: Place, tmp_path: Path) -> None:
     """On a reader's own small data: workers, table, plots, and the model's own predictions."""

@@ -117,6 +117,7 @@ def test_model_of_the_readme_is_the_example() -> None:
     assert len(example.splitlines()) < 15
 
 
+@pytest.mark.trains
 @pytest.mark.timeout(240)
 def test_model_of_the_readme_makes_a_submission_from_another_folder(place: Place) -> None:
     """The README's own-model example runs on a reader's data, from a folder of the reader's."""

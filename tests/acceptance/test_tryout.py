@@ -23,6 +23,8 @@ from study.tryout import expected_trial_s
 from tests.acceptance.competition import SPACE, write_competition
 from tests.acceptance.processes import POLL_S, Place, is_alive
 
+pytestmark = pytest.mark.trains
+
 CREATE = """
 import json, sys
 from pathlib import Path

@@ -14,9 +14,10 @@ from objectives.base import FitOptions, Fitted
 from objectives.cnn import KerasObjective
 from objectives.kaggle import Dataset
 from objectives.space import parse_space
+from tests.conditions import PRECISION, THREADS, seeded
 from tests.integration.trainings import build_linear, tiny_dataset
 
-OPTIONS = FitOptions(epochs=4)
+OPTIONS = FitOptions(epochs=4, precision=PRECISION, threads=THREADS)
 SMALL: dict[str, Any] = {"batch_size": 16, "optimizer": "adam"}
 
 
@@ -107,7 +108,7 @@ def played(
     objective = KerasObjective(build, parse_space({"x": [1, 2]}), options, callbacks=made)
     data = tiny_dataset() if dataset is None else dataset
     try:
-        fitted = objective.fit(params, data, seed=seed, report=report, resume_dir=folder)
+        fitted = objective.fit(params, data, seed=seeded(seed), report=report, resume_dir=folder)
     except Killed:
         return None
     weights = b"".join(weight.tobytes() for weight in fitted.model.get_weights())

@@ -10,7 +10,10 @@ from objectives.batchnorm import fuse_batch_norms
 from objectives.runtime import start_tensorflow
 from tests.integration.trainings import OPTIONS
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 def network_with(*layers: Callable[[], Any], shape: tuple[int, ...] = (6, 6, 3)) -> Any:

@@ -21,7 +21,10 @@ from tests.integration.trainings import (
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 SIDE, CHANNELS = 8, 3
 Layer = Callable[[Any], Any]

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from objectives.base import FitOptions
 from objectives.competition import Competition
 from objectives.datacache import fetch, store
 from objectives.kaggle import Dataset, Split
-from tests.integration.trainings import build_linear, objective_of
+from tests.integration.trainings import OPTIONS, build_linear, objective_of
 
 N_ROWS, N_TEST, SIDE, N_CLASSES = 42_000, 28_000, 28, 10  # those of Kaggle's digits
 MOST_BYTES = 60_000_000
@@ -19,6 +18,7 @@ MOST_BYTES = 60_000_000
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="what is mapped is told apart in /proc"),
     pytest.mark.expected_skip,
+    pytest.mark.trains,
 ]
 
 
@@ -60,7 +60,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 
 def test_a_training_holds_little_of_the_data(digits: Dataset) -> None:
     """All rows in place of a few take less than 60 MB more, while the training is going on."""
-    objective = objective_of(build_linear, FitOptions(epochs=1))
+    objective = objective_of(build_linear, replace(OPTIONS, epochs=1))
     seen: dict[int, int] = {}
 
     def train(dataset: Dataset) -> None:

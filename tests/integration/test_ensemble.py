@@ -27,7 +27,10 @@ from tests.integration.trainings import (
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 SHIFTS = [(0, 0), (1, 0), (-1, 2), (0, -2), (2, 1)]
 ARCHITECTURES: list[dict[str, Any]] = [{}, {"n_blocks": 1, "kernel": 5}, {"dense_units": 8}]

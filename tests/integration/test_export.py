@@ -18,7 +18,10 @@ from tests.integration.trainings import (
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 def test_exported_file_gives_the_same_labels_from_raw_images_elsewhere(tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from objectives.base import Fitted
 from objectives.errors import LeaseLost
+from tests.conditions import seeded
 from tests.integration.trainings import OPTIONS, build_linear, digest, objective_of, tiny_dataset
+
+pytestmark = pytest.mark.trains
 
 LOG_LOSS = replace(OPTIONS, epochs=3, metric="log_loss")
 
@@ -23,7 +26,7 @@ def play(folder: Path | None, stop_after: int | None = None) -> tuple[Fitted, di
             raise LeaseLost("gone")
 
     objective = objective_of(build_linear, LOG_LOSS)
-    fitted = objective.fit({}, tiny_dataset(), seed=1, report=report, resume_dir=folder)
+    fitted = objective.fit({}, tiny_dataset(), seed=seeded(1), report=report, resume_dir=folder)
     return fitted, reports
 
 
@@ -31,7 +34,7 @@ def test_log_loss_is_value_and_report_and_minimized() -> None:
     """The same training by accuracy has the same weights, and the other number as its value."""
     by_loss, reports = play(None)
     by_accuracy = objective_of(build_linear, replace(LOG_LOSS, metric="accuracy")).fit(
-        {}, tiny_dataset(), seed=1, report=lambda *_: None, resume_dir=None
+        {}, tiny_dataset(), seed=seeded(1), report=lambda *_: None, resume_dir=None
     )
     assert by_loss.value == reports[2] == by_loss.info["valid_loss"]
     assert by_accuracy.value == by_loss.info["valid_accuracy"]

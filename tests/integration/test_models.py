@@ -19,7 +19,10 @@ from tests.integration.trainings import (
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
@@ -134,12 +137,13 @@ def deep_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes
     return keras.Sequential([keras.Input(shape), *pools])
 
 
-def logits_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
-    """Forget the softmax."""
+def doubled_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return what sums to two, whatever the training makes of it."""
     import keras
 
-    head = [keras.layers.Flatten(), keras.layers.Dense(n_classes)]
-    return keras.Sequential([keras.Input(shape), *head])
+    network = build_linear(params, shape, n_classes)
+    network.add(keras.layers.Rescaling(2.0))
+    return network
 
 
 @pytest.mark.parametrize(
@@ -147,11 +151,11 @@ def logits_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_class
     [
         (broken_build, r"^KeyError: 'unitz' \(test_models.py, line \d+, in broken_build\)$"),
         (deep_build, r"^ValueError: .*negative.*\(test_models.py, line \d+, in deep_build\)$"),
-        (logits_build, "no probabilities: a row sums to"),
+        (doubled_build, "no probabilities: a row sums to"),
         (lambda *_: "model", "build returned 'model', not a keras.Model"),
         (lambda p, s, n: build_linear(p, s, n + 1), r"of shape \(None, 4\), not .*\(None, 3\)"),
     ],
-    ids=["typo", "too-deep", "logits", "no-model", "wrong-classes"],
+    ids=["typo", "too-deep", "no-probabilities", "no-model", "wrong-classes"],
 )
 def test_a_trial_run_turns_a_mistake_into_one_line(build: Any, message: str) -> None:
     """A typo costs a second and names its file and line, before any slot is planned."""

@@ -17,6 +17,7 @@ import pytest
 from objectives.checkpoint import latest_epoch
 from objectives.errors import Pruned
 from objectives.optimizer import OPTIMIZERS, SCHEDULES
+from tests.conditions import OTHER_PRECISION, PRECISION
 from tests.integration.resuming import (
     NEVER,
     OPTIONS,
@@ -30,7 +31,10 @@ from tests.integration.resuming import (
 from tests.integration.trainings import ROOT, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 N_STEPS = 4  # of an epoch: 60 rows in batches of 16
 STOPS = [
@@ -94,8 +98,8 @@ def undisturbed() -> dict[str, Outcome]:
 
 def test_undisturbed_trainings_are_worth_comparing(undisturbed: dict[str, Outcome]) -> None:
     """Each part has a say: leaving any one out gives other weights, so losing it would too."""
-    whole = undisturbed["float32"]
-    assert whole != undisturbed["bfloat16"]
+    whole = undisturbed[PRECISION]
+    assert whole != undisturbed[OTHER_PRECISION]
     assert [step for step, _ in whole.reports] == [0, 1, 2, 3]
     still = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0}
     for without in (
@@ -131,7 +135,7 @@ def test_dying_again_and_again_costs_no_epoch_twice(
         died(tmp_path / f"trial-{number}", stop, **EVERYTHING)
     ended = played(tmp_path / "trial-4", **EVERYTHING)
     assert ended is not None
-    assert ended[0] == undisturbed["float32"]
+    assert ended[0] == undisturbed[PRECISION]
     assert ended[1].info["resumed_epochs"] == 4
     assert latest_epoch(tmp_path) == 3
     written = [files(tmp_path / f"trial-{number}") for number in range(5)]
@@ -270,7 +274,7 @@ def test_processes_that_are_killed_one_after_another_end_as_one(
         )
         assert done.returncode == {"unreported": 9, "lives": 0}.get(fate, -signal.SIGKILL), done
         assert done.stderr == ""
-    assert json.loads(done.stdout) == repr(undisturbed["float32"])
+    assert json.loads(done.stdout) == repr(undisturbed[PRECISION])
     assert [files(tmp_path / f"trial-{number}") for number in range(4)] == [
         ["epoch-0000.ckpt"],
         ["epoch-0001.ckpt", "epoch-0002.ckpt.part"],

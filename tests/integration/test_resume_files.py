@@ -14,11 +14,15 @@ from objectives.checkpoint import training_identity
 from objectives.cnn import KerasObjective
 from objectives.errors import CheckpointError
 from objectives.space import parse_space
+from tests.conditions import OTHER_PRECISION, THREADS
 from tests.integration.resuming import OPTIONS, SMALL, Stop, died, files, finished, hasty, played
 from tests.integration.trainings import build_linear, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 def test_checkpoints_are_written_when_due_and_two_are_kept(tmp_path: Path) -> None:
@@ -145,8 +149,8 @@ def test_whatever_decides_the_bits_makes_another_identity() -> None:
         {"dataset": replace(data, valid=fewer)},
         {"dataset": replace(data, train=data.valid, valid=data.train)},
         {"options": replace(OPTIONS, epochs=5)},
-        {"options": replace(OPTIONS, precision="bfloat16")},
-        {"options": replace(OPTIONS, threads=2)},
+        {"options": replace(OPTIONS, precision=OTHER_PRECISION)},
+        {"options": replace(OPTIONS, threads=THREADS + 1)},
         {"options": replace(OPTIONS, deterministic=False)},
     ]
     identity = training_identity(**usual)

@@ -15,7 +15,10 @@ from tests.integration.resuming import OPTIONS, Callbacks, Stop, died, files, fi
 from tests.integration.trainings import build_linear
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 
 def moody() -> list[Any]:
@@ -65,11 +68,12 @@ def build_noisy(params: Mapping[str, Any], shape: tuple[int, int, int], n_classe
 
         def call(self, x: Any, training: bool = False) -> Any:
             shape = keras.ops.shape(x)
-            x += 0.2 * keras.random.normal(shape) + 0.2 * keras.random.normal(shape, seed=self.own)
+            noise = keras.random.normal(shape) + keras.random.normal(shape, seed=self.own)
+            noise *= 0.2
             if training:
                 self.n_calls.assign_add(1.0)
-                x += 0.2 * self.tensorflows.normal(shape) + 0.1 * self.n_calls
-            return x
+                noise += 0.2 * self.tensorflows.normal(shape) + 0.1 * self.n_calls
+            return x + tf.cast(noise, x.dtype)
 
     softmax = keras.layers.Dense(n_classes, activation="softmax")
     layers = [keras.Input(shape), Noise(), keras.layers.GaussianDropout(0.3)]
@@ -98,7 +102,7 @@ def build_forgetful(params: Mapping[str, Any], shape: tuple[int, int, int], n_cl
 
     class Noise(keras.layers.Layer):  # type: ignore[misc]
         def call(self, x: Any, training: bool = False) -> Any:
-            return x + tf.random.normal(tf.shape(x)) if training else x
+            return x + tf.random.normal(tf.shape(x), dtype=x.dtype) if training else x
 
     softmax = keras.layers.Dense(n_classes, activation="softmax")
     return keras.Sequential([keras.Input(shape), Noise(), keras.layers.Flatten(), softmax])

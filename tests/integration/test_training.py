@@ -12,6 +12,7 @@ from objectives.cnn import digits_cnn
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
 from objectives.optimizer import OPTIMIZERS, SCHEDULES, make_schedule
 from objectives.step import traced_step
+from tests.conditions import THREADS, seeded
 from tests.integration.trainings import (
     OPTIONS,
     PARAMS,
@@ -26,7 +27,10 @@ from tests.integration.trainings import (
 )
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.trains,
+]
 
 FRESH_FITS = """
 import json
@@ -59,7 +63,11 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     reports: list[tuple[int, float]] = []
     started = time.perf_counter()
     result = objective.fit(
-        PARAMS, dataset, seed=1, report=lambda *report: reports.append(report), resume_dir=None
+        PARAMS,
+        dataset,
+        seed=seeded(1),
+        report=lambda *report: reports.append(report),
+        resume_dir=None,
     )
     took_s = time.perf_counter() - started
     valid = dataset.valid
@@ -80,12 +88,43 @@ def test_value_is_the_accuracy_of_what_predict_says_of_the_valid_rows() -> None:
     assert sum(result.info[part] for part in (*parts, "import_s", "build_s")) < took_s
 
 
-def test_the_tiny_images_are_learned() -> None:
-    """Scaling, labels and augmentation belong together: ten epochs get nearly all right."""
-    params = {**PARAMS, "dropout": 0.0, "label_smoothing": 0.0, "learning_rate": 1e-2}
-    result = fitted(digits_cnn(replace(OPTIONS, epochs=10)), params)
-    assert result.value is not None
-    assert result.value >= 0.9
+def build_descending(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return the linear network, compiled with plain gradient descent."""
+    import keras
+
+    network = build_linear(params, shape, n_classes)
+    network.compile(keras.optimizers.SGD(0.5), "categorical_crossentropy")
+    return network
+
+
+@pytest.mark.parametrize("zoom", [0.0, 1e-9], ids=["still", "hardly-moved"])
+def test_weights_descend_by_the_gradient_of_images_and_their_labels(zoom: float) -> None:
+    """Scaling, labels and augmentation belong together: NumPy comes to the same weights."""
+    begun: list[Any] = []
+
+    def callbacks(params: Mapping[str, Any]) -> list[Any]:
+        import keras
+
+        class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+            def on_train_begin(self, logs: Any = None) -> None:
+                begun.extend(self.model.get_weights())
+
+        return [Watch()]
+
+    options = replace(OPTIONS, epochs=5, precision="float32")
+    result = fitted(objective_of(build_descending, options, callbacks), {"zoom": zoom})
+    train = tiny_dataset().train
+    images = train.images[train.rows].reshape(len(train), -1) / 255
+    targets = np.eye(3)[train.labels[train.rows]]
+    kernel, bias = (weight.astype(np.float64) for weight in begun)
+    for _ in range(options.epochs):
+        exponentials = np.exp(images @ kernel + bias)
+        error = exponentials / exponentials.sum(axis=1, keepdims=True) - targets
+        kernel = kernel - 0.5 * images.T @ error / len(train)
+        bias = bias - 0.5 * error.mean(axis=0)
+    for found, expected in zip(result.model.get_weights(), (kernel, bias), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert np.abs(begun[0] - kernel).max() > 0.01
 
 
 def test_training_on_all_rows_has_no_value_and_reports_none() -> None:
@@ -94,7 +133,7 @@ def test_training_on_all_rows_has_no_value_and_reports_none() -> None:
     result = objective_of(build_linear).fit(
         {},
         tiny_dataset().for_retraining(),
-        seed=1,
+        seed=seeded(1),
         report=lambda *report: reports.append(report),
         resume_dir=None,
     )
@@ -113,7 +152,7 @@ def test_stop_is_heard_in_a_training_without_valid_rows() -> None:
 
     with pytest.raises(LeaseLost, match="stop"):
         objective_of(build_linear, replace(OPTIONS, epochs=50)).fit(
-            {}, tiny_dataset().for_retraining(), seed=1, report=report, resume_dir=None
+            {}, tiny_dataset().for_retraining(), seed=seeded(1), report=report, resume_dir=None
         )
     assert epochs == [0]
 
@@ -140,7 +179,7 @@ def test_what_report_raises_comes_through_and_leaves_no_mess(decision: type[Exce
     undisturbed = digest(fitted(objective_of(build_linear), {}))
     objective = objective_of(build_linear, callbacks=callbacks)
     with pytest.raises(decision, match="enough"):
-        objective.fit({}, tiny_dataset(), seed=1, report=refuse, resume_dir=None)
+        objective.fit({}, tiny_dataset(), seed=seeded(1), report=refuse, resume_dir=None)
     assert ended == [True]
     assert digest(fitted(objective_of(build_linear), {})) == undisturbed
 
@@ -237,8 +276,8 @@ def test_a_users_network_is_traced_each_time(traced: list[Any]) -> None:
 def test_other_threads_than_the_process_has_are_refused() -> None:
     """Another number gives other weights, so it is never taken silently."""
     fitted(objective_of(build_linear), {})
-    with pytest.raises(ModelError, match="not with --threads 2"):
-        fitted(objective_of(build_linear, replace(OPTIONS, threads=2)), {})
+    with pytest.raises(ModelError, match=f"not with --threads {THREADS + 1}"):
+        fitted(objective_of(build_linear, replace(OPTIONS, threads=THREADS + 1)), {})
 
 
 def test_augmentation_moves_images_a_little_and_the_same_way_again() -> None:

@@ -17,9 +17,10 @@ from objectives.base import FitOptions, Fitted
 from objectives.cnn import KerasObjective, digits_cnn
 from objectives.kaggle import Dataset, Split
 from objectives.space import parse_space
+from tests.conditions import PRECISION, THREADS, seeded
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = FitOptions(epochs=2, precision="float32", threads=1)
+OPTIONS = FitOptions(epochs=2, precision=PRECISION, threads=THREADS)
 
 # Everything random at once: dropout, shuffling, augmentation; and batch norm's own averages.
 PARAMS: dict[str, Any] = {
@@ -53,8 +54,8 @@ assert images.dtype == np.uint8 and not model.compiled
 assert not {{"objectives", "study", "storage"}} & set(sys.modules)
 print(json.dumps(model.predict(images, batch_size=256, verbose=0).tolist()))
 """
-AS_HERE = """
-tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+AS_HERE = f"""
+tensorflow.config.threading.set_intra_op_parallelism_threads({THREADS})
 tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 tensorflow.config.experimental.enable_op_determinism()
 """
@@ -100,7 +101,7 @@ def objective_of(
 def fitted(objective: KerasObjective, params: Mapping[str, Any], seed: int = 1) -> Fitted:
     """Fit on the tiny dataset and forget the reports."""
     return objective.fit(
-        params, tiny_dataset(), seed=seed, report=lambda step, value: None, resume_dir=None
+        params, tiny_dataset(), seed=seeded(seed), report=lambda step, value: None, resume_dir=None
     )
 
 
@@ -128,7 +129,7 @@ def predicted_elsewhere(
     Args:
         model: The file.
         images: Raw.
-        settings: Code that runs before the file is loaded; `AS_HERE` for one thread and no luck.
+        settings: Code that runs before the file is loaded; `AS_HERE` for as many threads as here.
     """
     saved = model.with_suffix(".npy")
     np.save(saved, images)

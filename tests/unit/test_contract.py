@@ -1,5 +1,6 @@
 """The contract of an objective: its members, its space, its options, and what `fit` returns."""
 
+import pickle
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,23 @@ def test_fit_is_tried_out_before_a_slot_is_planned() -> None:
     write("mine.py", OBJECTIVE)
     with pytest.raises(ModelError, match=r"^mine\.py:Mine: fit returned a SearchSpace, not object"):
         try_fit(load("mine.py:Mine"), None, "mine.py:Mine")
+
+
+@pytest.mark.parametrize("error", ["optuna.TrialPruned", "optuna.exceptions.TrialPruned('no')"])
+def test_fit_that_prunes_itself_is_tried_out_without_an_error(error: str) -> None:
+    """It is a decision on the params of the try-out, and not on those of the study."""
+    write("mine.py", "import optuna\n" + OBJECTIVE.replace("return self.space", f"raise {error}"))
+    try_fit(load("mine.py:Mine"), None, "mine.py:Mine")
+
+
+def test_processes_that_are_started_get_plain_folders() -> None:
+    """The entry of `sys.path` that brings a user's file along is a plain one where it arrives."""
+    write("mine.py", OBJECTIVE)
+    load("mine.py:Mine")
+    arrived = pickle.loads(pickle.dumps(sys.path))
+    assert arrived == sys.path
+    assert {type(entry) for entry in arrived} == {str}
+    assert {type(entry) for entry in sys.path} != {str}
 
 
 def test_fit_that_reports_no_value_is_tried_out_too() -> None:

@@ -48,9 +48,20 @@ def test_interval_holds_where_more_rows_do_not_help() -> None:
 
 
 def test_nothing_wrong_stays_nothing_wrong() -> None:
-    """There is no error to shrink."""
-    said = expected(0)
+    """There is no error to shrink, and no luck in a trial that was as good."""
+    said = expected(0, 1.0, train=range(360))
     assert (said.score, said.high) == (1.0, 1.0)
+    assert 0.9 < said.low < 1
+    assert said.luck == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_test", [1, 60, 28_000])
+@pytest.mark.parametrize("n_wrong", [0, 1, 7, 200, 399, N_ROWS])
+def test_score_is_within_its_interval_whatever_the_folds_say(n_wrong: int, n_test: int) -> None:
+    """From nothing right to nothing wrong, on few test images and on many."""
+    said = expected(n_wrong, test_images=np.zeros((n_test, 2, 2), np.uint8))
+    assert 0 <= said.low <= said.score <= said.high <= 1
+    assert said.low < said.high
 
 
 def test_luck_is_above_what_a_network_of_the_trials_rows_is_worth() -> None:

@@ -1,13 +1,14 @@
 """The model card: how long was trained and why, what was looked at, and no more than is there."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from study.evidence import Evidence
-from study.modelcard import cost_lines, model_card
+from study.evidence import Evidence, Expected
+from study.modelcard import cost_lines, model_card, score_lines
 from tests.unit.reported import evidence_of
 
 DATASET = SimpleNamespace(
@@ -46,6 +47,26 @@ def test_early_stop_is_written_down_with_its_reason(evidence: Evidence | None, w
     assert "| 9 of 40, float32, 1 |" in found
     assert "On all rows it trained" not in card(evidence)
     assert "| 40, float32, 1 |" in card(evidence)
+
+
+def lines(score: float, low: float, high: float, luck: float | None, value: float) -> str:
+    """What is said of an expected score."""
+    expected = Expected(score, low, high, 60, luck)
+    return "; ".join(score_lines(value, replace(evidence_of(), expected=expected)))
+
+
+@pytest.mark.parametrize("luck", [0.0, 1e-16, 4e-5, -1e-16, None])
+def test_perfect_score_reads_as_one(luck: float | None) -> None:
+    """It has an interval all the same, and luck that is none is not told of."""
+    said = lines(1.0, 0.9261, 1.0, luck, 1.0)
+    first = "expected score 1.0000 (95 %: 0.9261 to 1.0000, on 60 test images)"
+    assert said == (first if luck is None else f"{first}; the best trial said 1.0000")
+
+
+def test_luck_is_told_where_it_can_be_seen() -> None:
+    """To as many digits as the value that it is a part of."""
+    said = lines(0.9, 0.8, 0.95, 0.0312, 0.94)
+    assert said.endswith("the best trial said 0.9400; 0.0312 of that is luck")
 
 
 def test_pruned_trials_are_said_to_be_no_candidates() -> None:

@@ -112,6 +112,8 @@ def test_seat_is_kept_by_the_process_that_replaces_this_one(
     assert kept_seat() is None
     host.take([ONE], 1, ANA)
     host.taken[0].keep()
+    assert not os.get_inheritable(host.taken[0].handle)  # no command of a user's code has it
+    host.taken[0].hand_on()
     assert os.get_inheritable(host.taken[0].handle)
     assert kept_seat() == host.taken[0]
     described = json.loads(os.environ[KEPT])
