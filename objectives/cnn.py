@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.base import METRICS, FitOptions, Fitted, Report
+from objectives.building import build_network
 from objectives.cost import default_epochs
 from objectives.ensemble import Shift, averaged_model
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
-from objectives.export import predict_images, write_model
+from objectives.export import predict_images, serving_model, write_model
 from objectives.finite import refuse_unfinite_predictions
 from objectives.kaggle import Dataset, load_dataset
 from objectives.optimizer import TRAINING_DEFAULTS
@@ -296,15 +297,15 @@ class KerasObjective:
         except ObjectiveError:
             raise
         except DivergedError as error:
+            # A forgotten softmax may show as a loss that is NaN.
+            untrained = serving_model(build_network(build, params, dataset), dataset.side)
+            said = predict_images(untrained, few.images[few.rows])
+            if np.isfinite(said).all():
+                _refuse_no_probabilities(said)
             raise ModelError(f"in a first batch, {error} (params {params})") from error
         except Exception as error:
             raise ModelError(_one_line(error, self.build)) from error
-        sums = probabilities.sum(axis=1)
-        if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
-            raise ModelError(
-                f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
-                hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
-            )
+        _refuse_no_probabilities(probabilities)
         if watched is not None:
             images = few.images[few.rows]
             self.warnings = look_at(watched, self.space, fitted.model, images, dataset.n_classes)
@@ -314,6 +315,15 @@ class KerasObjective:
 def digits_cnn(fit_options: FitOptions) -> KerasObjective:
     """Return the objective `digits-cnn`: `build_cnn` over `CNN_SPACE`."""
     return KerasObjective(build_cnn, CNN_SPACE, fit_options, pure=True)
+
+
+def _refuse_no_probabilities(probabilities: NDArray[np.float32]) -> None:
+    sums = probabilities.sum(axis=1)
+    if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
+        raise ModelError(
+            f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
+            hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
+        )
 
 
 def _one_line(error: Exception, build: Build) -> str:

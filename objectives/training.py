@@ -17,7 +17,7 @@ import numpy as np
 
 from objectives.augment import Augmentation
 from objectives.backend import on_tensorflow
-from objectives.base import FitOptions, Fitted, Report
+from objectives.base import PRUNED, FitOptions, Fitted, Report
 from objectives.batchnorm import fuse_batch_norms
 from objectives.building import Build as Build
 from objectives.building import build_network, only_output, refuse_policy
@@ -26,7 +26,7 @@ from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
 from objectives.durations import Durations
 from objectives.epochorder import epoch_order
-from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
+from objectives.errors import DivergedError, LeaseLost, ModelError
 from objectives.export import serving_model
 from objectives.finite import LossWatch, refuse_unfinite_weights
 from objectives.kaggle import Dataset
@@ -197,7 +197,7 @@ class _Training:
                     report(epoch, done.values[-1])
                 if done.stopped:
                     break
-        except (Pruned, LeaseLost, DivergedError):
+        except (*PRUNED, LeaseLost, DivergedError):
             # The user's loggers close their runs; what they raise must not hide the decision.
             with contextlib.suppress(Exception):
                 self._callbacks.train_end()

@@ -82,7 +82,11 @@ def test_values_of_python_become_plain_distributions(
     assert json_to_distribution(distribution_to_json(found)) == found
 
 
-@pytest.mark.parametrize(("form", "message", "hint"), REFUSED, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(
+    ("form", "message", "hint"),
+    REFUSED,
+    ids=[f"{message} {n}" for n, (_, message, _) in enumerate(REFUSED)],
+)
 def test_other_values_are_refused_with_the_form_to_write(
     form: Any, message: str, hint: str
 ) -> None:
