@@ -94,10 +94,11 @@ class _Part:
         dropped = (*self.dropped, *([answers] if answers else []))
         order = None
         if self.packed is None:
-            in_file = [name for name in self.form.names if name in set(self.pixels)]
+            pixels = set(self.pixels)
+            in_file = [name for name in self.form.names if name in pixels]
             place = {name: n for n, name in enumerate(in_file)}
             places = tuple(place[name] for name in self.pixels)
-            order = None if places == tuple(range(len(places))) else places
+            order = None if in_file == list(self.pixels) else places
         return Columns(self.form, self.pixels, order, label, identifier, dropped, self.packed)
 
 
@@ -279,10 +280,10 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 def _take_named(part: _Part) -> None:
     part.pixels = find_pixels(part.file, part.others)
-    in_file = [name for name in part.others if name in set(part.pixels)]
-    if in_file != list(part.pixels):
+    pixels = set(part.pixels)
+    if [name for name in part.others if name in pixels] != list(part.pixels):
         part.notes.append(f"{part.file.name}: the pixel columns are placed by their numbers")
-    part.others = [name for name in part.others if name not in set(part.pixels)]
+    part.others = [name for name in part.others if name not in pixels]
 
 
 def _take_packed(part: _Part) -> bool:

@@ -8,8 +8,6 @@ import re
 
 LONGEST = 500
 
-_SHORTEST_WRAPPED = 20  # characters of a line that goes on in the next one
-
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What comes after one of these is an example, a dump of arguments, or a whole config.
 _TAIL = re.compile(
@@ -38,12 +36,13 @@ def one_line(text: str) -> str:
     # "Error when deserializing class 'A' using config={...}. Exception encountered: ..."
     *_, told = _WRAPPED.split(plain)
     whole = _DUMP.sub("{...}", _TAIL.sub("", told if told.strip() else plain))
-    paragraphs = [_first_sentences(part) for part in re.split(r"\n\s*\n", whole)]
+    # What ends with a colon goes on behind the empty line.
+    paragraphs = [_first_sentences(part) for part in re.split(r"(?<!:)\n\s*\n", whole)]
     return _whole_sentences(next(filter(None, paragraphs), ""))
 
 
 def _first_sentences(paragraph: str) -> str:
-    """Return its lines up to the first that ends a sentence, or is too short to be wrapped."""
+    """Return its lines up to the first that ends a sentence; others go on in the next one."""
     told: list[str] = []
     lines = iter([" ".join(line.split()) for line in paragraph.splitlines() if line.strip()])
     for line in lines:
@@ -52,7 +51,7 @@ def _first_sentences(paragraph: str) -> str:
                 next(lines, None)  # the code that stands there
             continue
         told.append(line)
-        if line[-1] in ".!?" or (len(line) < _SHORTEST_WRAPPED and line[-1] not in ":,;"):
+        if line[-1] in ".!?":
             break
     return " ".join(told)
 

@@ -190,7 +190,11 @@ def score_command(
     """Score a submission against a file of answers, or the labels of the test file."""
     from study.score import answers_of, score
 
-    found = score(file, answers or answers_of(data))
+    if answers is None and data is None:
+        raise typer.BadParameter(
+            "name --answers FILE, or --data DIR where its test file has labels"
+        )
+    found = score(file, answers if data is None or answers is not None else answers_of(data))
     if found.warnings:
         from study.running import View  # a second to import, so only where there is one
 

@@ -167,19 +167,19 @@ class _Table:
     ignored: frozenset[str] = frozenset()
 
 
-def answers_of(data_dir: Path | None) -> Answers:
+def answers_of(data_dir: Path) -> Answers:
     """Return the labels that the test file of a data folder has.
 
     Raises:
-        ScoreError: No folder is named, or its test file has no labels.
+        ScoreError: Its test file has no labels.
         DataError: A file of the folder is wrong.
     """
-    hint = "--answers FILE, a CSV file with an id and a label"
-    if data_dir is None:
-        raise ScoreError("which answers?", f"{hint}, or --data DIR, if its test file has labels")
     found = load_answers(data_dir)
     if found is None:
-        raise ScoreError(f"the test file in {data_dir} has no labels to compare with", hint)
+        raise ScoreError(
+            f"the test file in {data_dir} has no labels to compare with",
+            "--answers FILE, a CSV file with an id and a label",
+        )
     return found
 
 

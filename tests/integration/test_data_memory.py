@@ -38,12 +38,14 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     competition = Competition(
         images=images,
         labels=np.arange(N_ROWS, dtype=np.int64) % N_CLASSES,
+        copies=np.arange(N_ROWS, dtype=np.int64),
         classes=tuple(str(label) for label in range(N_CLASSES)),
         test_images=images[:N_TEST],
         test_ids=tuple(str(number) for number in range(1, N_TEST + 1)),
         id_column="ImageId",
         label_column="Label",
         fingerprint="0" * 64,
+        facts=(),
         warnings=(),
     )
     store("digits", competition)

@@ -32,7 +32,7 @@ IN_CODE = (
     ("text", "line"),
     [
         ("", ""),
-        ("one\ntwo", "one"),
+        ("one\ntwo.\nthree", "one two."),
         (LAYER, "name 'tf' is not defined"),
         (LOADING, "Scale.__init__() missing 1 required positional argument: 'factor'"),
         (LOCATING, "Could not locate class 'Net'. Make sure of it."),
