@@ -190,11 +190,12 @@ def score_command(
     """Score a submission against a file of answers, or the labels of the test file."""
     from study.score import answers_of, score
 
-    if answers is None and data is None:
-        raise typer.BadParameter(
-            "name --answers FILE, or --data DIR where its test file has labels"
-        )
-    found = score(file, answers if data is None or answers is not None else answers_of(data))
+    if answers is not None:
+        found = score(file, answers)
+    elif data is not None:
+        found = score(file, answers_of(data))
+    else:
+        raise typer.BadParameter("name --answers FILE, or --data DIR if its test file has labels")
     if found.warnings:
         from study.running import View  # a second to import, so only where there is one
 

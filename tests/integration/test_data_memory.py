@@ -56,7 +56,8 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
         Split(found.images, found.labels, rows[picked])
         for picked in (rows % N_CLASSES > 0, rows % N_CLASSES == 0)
     )
-    facts = {name: getattr(found, name) for name in Competition.__dataclass_fields__}
+    shared = Competition.__dataclass_fields__.keys() & Dataset.__dataclass_fields__.keys()
+    facts = {name: getattr(found, name) for name in shared}
     return Dataset(**facts, train=train, valid=valid)
 
 
