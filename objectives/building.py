@@ -29,7 +29,7 @@ def build_network(
 
     Args:
         build: See `cnn.KerasObjective`.
-        params: Given to it.
+        params: It is given a copy of them.
         dataset: Its images say the input, its classes the output.
         precision: "float32" or "bfloat16"; Keras's policy is that when it returns.
 
@@ -41,8 +41,8 @@ def build_network(
 
     shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
     keras.config.set_dtype_policy(POLICIES[precision])
-    with _keras_quiet():
-        network = build(params, shape, n_classes)
+    with keras_quiet():
+        network = build(dict(params), shape, n_classes)  # its own: it may take params out
         if not isinstance(network, keras.Model):
             raise ModelError(f"build returned {network!r:.60}, not a keras.Model")
         refuse_policy(keras.config.dtype_policy().name, precision, "build")
@@ -144,7 +144,7 @@ def _place(build: Build) -> str:
 
 
 @contextlib.contextmanager
-def _keras_quiet() -> Iterator[None]:
+def keras_quiet() -> Iterator[None]:
     """Hide what Keras warns of its own lines: how else a layer might be written."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")

@@ -21,7 +21,7 @@ from objectives.errors import DataError, DivergedError, ModelError, ObjectiveErr
 from objectives.export import predict_images, serving_model, write_model
 from objectives.finite import refuse_unfinite_predictions
 from objectives.kaggle import Dataset, load_dataset
-from objectives.optimizer import TRAINING_DEFAULTS
+from objectives.optimizer import TRAINING_DEFAULTS, refuse_impossible
 from objectives.reloading import check_loading, namespace_of
 from objectives.runtime import detect_precision
 from objectives.sentence import one_line
@@ -280,6 +280,8 @@ class KerasObjective:
         """
         # The default network is known, and is tried out each time that somebody waits for a study.
         watched = None if self.build is build_cnn else Watched(self.build, self.callbacks)
+        if watched is not None:
+            refuse_impossible(self.space, compiled=True)  # what training reads in any case
         params = self.space.draw(middle)
         n_rows = _TRIAL_BATCHES * params.get("batch_size", TRAINING_DEFAULTS["batch_size"])
         some = replace(dataset.train, rows=dataset.train.rows[: int(n_rows)])
@@ -304,11 +306,14 @@ class KerasObjective:
                 _refuse_no_probabilities(said)
             raise ModelError(f"in a first batch, {error} (params {params})") from error
         except Exception as error:
-            raise ModelError(_one_line(error, self.build)) from error
+            line, hint = _one_line(error, self.build), None
+            if "bfloat16" in line and options.precision == "bfloat16":
+                hint = "--precision float32: this machine's own choice was bfloat16"
+            raise ModelError(line, hint) from error
         _refuse_no_probabilities(probabilities)
         if watched is not None:
             images = few.images[few.rows]
-            self.warnings = look_at(watched, self.space, fitted.model, images, dataset.n_classes)
+            self.warnings = look_at(watched, self.space, fitted.model, images, options.precision)
         return fitted.info["images_per_s"]
 
 
@@ -322,7 +327,8 @@ def _refuse_no_probabilities(probabilities: NDArray[np.float32]) -> None:
     if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
         raise ModelError(
             f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
-            hint="end build with keras.layers.Dense(n_classes, activation='softmax')",
+            hint="end build with keras.layers.Dense(n_classes, activation='softmax'), and give a "
+            "loss of your own no from_logits=True",
         )
 
 

@@ -156,9 +156,7 @@ def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str
     if not isinstance(table, Mapping):
         what = "has no SPACE" if table is None else f"SPACE is {_kind(table)}, not a dict"
         raise ModelError(f"{target}: {what}", 'SPACE = {"units": [64, 128]}   beside build')
-    callbacks = getattr(module, "callbacks", None)
-    if callbacks is not None and not callable(callbacks):
-        raise ModelError(f"{target}: callbacks is {_kind(callbacks)}, not a function of params")
+    callbacks = _callbacks_of(module, target)
     try:
         space = parse_space(table)
     except SpaceError as error:
@@ -166,6 +164,25 @@ def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str
     from objectives.cnn import KerasObjective
 
     return KerasObjective(build, space, fit_options, callbacks=callbacks)
+
+
+def _callbacks_of(module: ModuleType, target: str) -> Any:
+    """Return the function `callbacks` of a model's file; None where there is none.
+
+    Raises:
+        ModelError: The name is something else, or the function does not take the params alone.
+    """
+    found = getattr(module, "callbacks", None)
+    if found is None or isinstance(found, ModuleType):  # `from keras import callbacks`
+        return None
+    hint = "def callbacks(params): return [...]"
+    if not callable(found):
+        raise ModelError(f"{target}: callbacks is {_kind(found)}, not a function of params", hint)
+    try:
+        _check_call(f"{target}: callbacks", found, "params")
+    except ModelError as error:
+        raise ModelError(str(error), hint) from None
+    return found
 
 
 def _import_model(target: str) -> ModuleType:
@@ -227,6 +244,12 @@ def _make(
     _check_options(shown, options, own, open_ended)
     missing = [n for n in own if parameters[n].default is inspect.Parameter.empty]
     missing = [name for name in missing if name not in options]
+    if missing == ["trial"]:
+        raise ModelError(
+            f"{shown} takes a trial, as a function for Optuna's `optimize` does; an objective here "
+            "has fit(params, dataset, ...)",
+            "objectives/base.py has the contract; the README an example of 15 lines",
+        )
     if missing:
         raise ModelError(
             f"{shown} needs the option {', '.join(missing)}",

@@ -21,6 +21,11 @@ class NotedParams(dict[str, Any]):
         super().__init__(params)
         self._read = read
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"params is a dict and has no {name!r}: write params['units'] and so on"
+        )
+
     def _note_all(self) -> None:
         self._read.update(dict.keys(self))
 

@@ -4,13 +4,15 @@ Decides the defaults of what a space leaves out. A model that the user's `build`
 its own optimizer and loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from objectives.backend import compiles
 from objectives.errors import ModelError
+from objectives.space import SearchSpace
 from objectives.targets import refuse_other_metrics, wants_indexes
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
@@ -31,6 +33,64 @@ TRAINING_DEFAULTS: dict[str, Any] = {
 
 _WARMUP = 0.3  # of all steps, in one_cycle
 _MOMENTUM = 0.9
+
+
+def refuse_impossible(space: SearchSpace, *, compiled: bool) -> None:
+    """Refuse values of training's own params that no training takes.
+
+    Args:
+        space: Of the study.
+        compiled: Whether `build` compiles: then training does not read all of them.
+
+    Raises:
+        ModelError: Names the first param, and one such value.
+    """
+    for entry in space.entries:
+        if entry.name not in _POSSIBLE or (compiled and entry.name not in _ALWAYS_READ):
+            continue
+        is_possible, what = _POSSIBLE[entry.name]
+        for value in _extremes(entry.distribution):
+            if not is_possible(value):
+                raise ModelError(
+                    f"search space, {entry.name}: training takes {what}, not {value!r}",
+                    "narrow the entry, or read the param under another name in build",
+                )
+
+
+def _extremes(distribution: BaseDistribution) -> Sequence[Any]:
+    """Return all choices, or both ends of a range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices
+    return (distribution.low, distribution.high)  # type: ignore[attr-defined]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_rate(value: Any) -> bool:
+    return _is_number(value) and value > 0
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_RATE = (_is_rate, "a number above 0")
+_AMOUNT = (_is_amount, "a number of at least 0")
+_POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "batch_size": (lambda v: _is_rate(v) and v == int(v), "a whole number above 0"),
+    "optimizer": (lambda v: v in OPTIMIZERS, ", ".join(OPTIMIZERS)),
+    "schedule": (lambda v: v in SCHEDULES, ", ".join(SCHEDULES)),
+    "learning_rate": _RATE,
+    "sgd_learning_rate": _RATE,
+    "weight_decay": _AMOUNT,
+    "label_smoothing": (lambda v: _is_amount(v) and v < 1, "a number from 0 to below 1"),
+    "shift": _AMOUNT,
+    "rotation": _AMOUNT,
+    "zoom": (lambda v: _is_amount(v) and v < 1, "a number from 0 to below 1"),
+}
+_ALWAYS_READ = ("batch_size", "shift", "rotation", "zoom")
 
 
 def compile_network(

@@ -57,6 +57,8 @@ def _first_sentences(paragraph: str) -> str:
 
 
 def _whole_sentences(text: str) -> str:
+    if text.endswith(":") and ". " in text:  # what it announced is left out
+        text = text[: text.rindex(". ") + 1]
     if len(text) <= LONGEST:
         return text
     ends = [found.end() for found in re.finditer(r"[.!?](?=\s)", text)]

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib
 import importlib.util
+import random
 import re
 import sys
 import traceback
@@ -20,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from objectives.errors import ModelError, ObjectiveError
 from objectives.runtime import quiet_import
@@ -106,6 +109,8 @@ def blaming(target: str) -> Iterator[None]:
         hint = None
         if isinstance(error, ModuleNotFoundError) and error.name:
             hint = f"install {error.name} where study runs"
+            if error.name.partition(".")[0] in ("keras", "tensorflow"):
+                hint = f"Keras 3 has no {error.name}: find its new place in Keras's API"
         raise ModelError(f"{place}: {type(error).__name__}: {text}", hint) from error
 
 
@@ -144,13 +149,31 @@ def _import_file(target: str, after: After | None) -> ModuleType:
     # Pickle and Keras find the classes of the file by their module's name.
     sys.modules[name] = module
     try:
-        with _folder_on_path(path.parent), quiet_import():
+        with _folder_on_path(path.parent), quiet_import(), _alike_everywhere(str(path)):
             _run(source, str(path), module, target, after)
     except BaseException:
         del sys.modules[name]
         raise
     share(name, str(path), str(path.parent))
     return module
+
+
+@contextmanager
+def _alike_everywhere(name: str) -> Iterator[None]:
+    """Let an import draw the same numbers in every process, and see no arguments of ours.
+
+    Keras draws the seed of an initializer without one from `random`.
+    """
+    states, arguments = (random.getstate(), np.random.get_state()), sys.argv
+    random.seed(0)
+    np.random.seed(0)
+    sys.argv = [name]
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        sys.argv = arguments
 
 
 def _run(source: bytes, path: str, module: ModuleType, target: str, after: After | None) -> None:
@@ -175,7 +198,7 @@ def _import_dotted(target: str) -> ModuleType:
     if not all(part.isidentifier() for part in target.split(".")):
         raise ModelError(f"{target!r} is neither a FILE.py nor a package.module")
     try:
-        with _folder_on_path(Path.cwd()), quiet_import():
+        with _folder_on_path(Path.cwd()), quiet_import(), _alike_everywhere(target):
             return importlib.import_module(target)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{target}.".startswith(f"{error.name}."):

@@ -151,11 +151,12 @@ def _step_wants_indexes(network: Any, n_classes: int) -> bool:
         kind.train_step is not keras.Model.train_step
         or kind.compute_loss is not keras.Model.compute_loss
     )
-    if not (is_own and on_tensorflow() and network.built and network.inputs):
+    image_shape = _image_shape(network)
+    if not (is_own and on_tensorflow() and image_shape):
         return False
     import tensorflow as tf
 
-    shape = (_N_TRIED, *network.inputs[0].shape[1:])
+    shape = (_N_TRIED, *image_shape)
     for sparse in (False, True):
         targets = tf.TensorSpec((_N_TRIED,) if sparse else (_N_TRIED, n_classes),
                                 tf.int64 if sparse else tf.float32)  # fmt: skip
@@ -165,6 +166,16 @@ def _step_wants_indexes(network: Any, n_classes: int) -> bool:
             continue
         return sparse
     return False
+
+
+def _image_shape(network: Any) -> tuple[int, ...] | None:
+    """Return the shape of one image, also of a subclassed network, which has no `inputs`."""
+    inputs = getattr(network, "inputs", None)
+    if inputs:
+        return tuple(inputs[0].shape[1:])
+    shapes = getattr(network, "_build_shapes_dict", None) or {}
+    found = next(iter(shapes.values()), None)
+    return tuple(found[1:]) if isinstance(found, tuple) and len(found) > 1 else None
 
 
 def _trace(network: Any, images: Any, targets: Any) -> None:

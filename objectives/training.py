@@ -157,7 +157,7 @@ class _Training:
             made_of if pure and not callbacks and on_tensorflow() else None,
             lambda network: self._made_step(network, moves),
         )
-        made = as_callbacks(callbacks(params)) if callbacks else []
+        made = as_callbacks(callbacks(dict(params))) if callbacks else []
         self._callbacks = Listeners(
             made, self._network, dataset, self._batch_size, options.epochs, self._n_steps
         )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -319,3 +320,128 @@ def test_mistake_in_the_input_names_the_users_function() -> None:
     objective = KerasObjective(build, parse_space({"units": [8]}), FitOptions(epochs=1))
     with pytest.raises(ModelError, match=r"test_tryout\.py, line \d+, in build\)$"):
         objective.trial_run(tiny_dataset())
+
+
+def test_build_may_take_params_out_of_its_own_copy(tried: Callable[..., KerasObjective]) -> None:
+    """The network that is scored is built of the same params as the one that is trained."""
+    take = 'scale = params.pop("units"); params["units"] = 7; x = layers.Rescaling(scale)(x)'
+    objective = tried(take)
+    result = fitted(objective, {"units": 4})
+    scales = [layer.scale for layer in result.model._flatten_layers() if hasattr(layer, "scale")]
+    assert scales == [pytest.approx(1 / 255), 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("x = x - ops.mean(x, axis=0)", "depends on the others in its batch"),
+        (
+            "x = layers.Lambda(lambda t: t * keras.random.uniform(ops.shape(t)))(x)",
+            "something else of an image each time",
+        ),
+    ],
+)
+def test_predictions_that_are_no_function_of_the_image_are_a_warning(
+    tried: Callable[..., KerasObjective], line: str, said: str
+) -> None:
+    """A submission would depend on how its images are put together, or on chance."""
+    assert said in "\n".join(tried(line).warnings)
+
+
+def test_policy_that_build_forgets_is_a_warning(tried: Callable[..., KerasObjective]) -> None:
+    """`clear_session()` in build takes the study's bfloat16 away."""
+    options = replace(OPTIONS, precision="bfloat16")
+    build = "keras.utils.clear_session(); images = keras.Input(image_shape); x = images"
+    assert "build works in float32" in "\n".join(tried(build, options=options).warnings)
+    assert tried("", options=options).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ('"batch_size": [32, 0]', "batch_size: training takes a whole number above 0, not 0"),
+        ('"batch_size": [32, "64", 32.5]', "batch_size: training takes a whole number above 0"),
+        ('"learning_rate": [None, 1e-3]', "learning_rate: training takes a number above 0, not"),
+        ('"label_smoothing": {"low": 0.0, "high": 2.0}', "label_smoothing: .* not 2.0"),
+        ('"optimizer": ["ftrl", "adam", "sgd"]', "optimizer: training takes adam, .* not 'ftrl'"),
+        ('"zoom": {"low": -0.5, "high": 0.5}', "zoom: .* not -0.5"),
+    ],
+)
+def test_values_that_no_training_takes_are_refused(
+    tried: Callable[..., KerasObjective], space: str, said: str
+) -> None:
+    """Each choice and both ends of a range, not those alone that are drawn first."""
+    with pytest.raises(ModelError, match=said):
+        tried(space=f'{{"units": [4, 8], {space}}}')
+
+
+CHECKPOINT = """
+def callbacks(params):
+    import os, tempfile
+    folder = {folder}
+    return keras.callbacks.ModelCheckpoint(folder + "best.weights.h5", save_weights_only=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_shared"), [('""', True), ('tempfile.mkdtemp() + "/"', False)]
+)
+def test_file_that_trials_would_share_is_a_warning(
+    tried: Callable[..., KerasObjective],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    folder: str,
+    is_shared: bool,
+) -> None:
+    """One trial would load the weights of another that runs beside it."""
+    monkeypatch.chdir(tmp_path)
+    warnings = "\n".join(tried(top=CHECKPOINT.format(folder=folder)).warnings)
+    assert ("trials run at the same time" in warnings) is is_shared
+
+
+def test_module_called_callbacks_is_no_function_of_ours(
+    tried: Callable[..., KerasObjective],
+) -> None:
+    """`from keras import callbacks` is in every second notebook."""
+    assert tried(top="from keras import callbacks").callbacks is None
+
+
+SUBCLASSED = """
+class Net(keras.Model):
+    def __init__(self, units, n_classes):
+        super().__init__()
+        self.inner = keras.Sequential([layers.Flatten(), layers.Dense(n_classes, "softmax")])
+        self.loss_fn = keras.losses.SparseCategoricalCrossentropy()
+
+    def call(self, x):
+        return self.inner(x)
+
+    def train_step(self, data):
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.loss_fn(y, self(x, training=True))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        return {"loss": loss}
+
+
+def build(params, image_shape, n_classes):
+    net = Net(params["units"], n_classes)
+    net.compile(optimizer="adam")
+    return net
+"""
+
+
+def test_subclassed_network_with_its_own_step_gets_the_labels_that_it_takes(
+    tmp_path: Path, own_modules: None
+) -> None:
+    """Class indexes, as its loss is sparse; it has no `inputs` to look at."""
+    file = tmp_path / "net.py"
+    head = 'import keras\nfrom keras import layers\n\nSPACE = {"units": [4]}\n'
+    file.write_text(head + SUBCLASSED)
+    objective = load_objective(
+        "digits-cnn", fit_options=OPTIONS, options={}, model=f"{file}:build", space_overrides=None
+    )
+    assert objective.trial_run(tiny_dataset()) > 0

@@ -2,13 +2,14 @@
 
 import functools
 import pickle
+import random
 import sys
 from pathlib import Path
 
 import pytest
 
 from objectives.errors import ModelError
-from objectives.source import function_of
+from objectives.source import function_of, import_target
 from tests.unit.loaded import OBJECTIVE, load, write
 
 pytestmark = pytest.mark.usefixtures("own_path")
@@ -54,7 +55,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("a = '", r"^bad\.py:1: syntax error: unterminated string"),
     ("if True:\na = 1\n", r"^bad\.py:2: syntax error: expected an indented block"),
     ("\n\n1 / 0\n", r"^bad\.py:3: ZeroDivisionError: division by zero$"),
-    ("def f():\n    raise ValueError('a\\nb')\nf()\n", r"^bad\.py:2: ValueError: a$"),
+    ("def f():\n    raise ValueError('a\\nb')\nf()\n", r"^bad\.py:2: ValueError: a b$"),
     ("import no_such_thing\n", r"^bad\.py:1: ModuleNotFoundError: No module named 'no_such"),
     ("from json import nothing\n", r"^bad\.py:1: ImportError: cannot import name 'nothing'"),
     ("import sys\nsys.exit(3)\n", r"^bad\.py:2: SystemExit: 3$"),
@@ -125,3 +126,16 @@ def test_function_behind_what_is_called_is_found() -> None:
     assert function_of(functools.partial(wrapped, 1)) is plain
     assert function_of(Called()) is Called.__call__
     assert function_of(3) == 3
+
+
+def test_what_a_file_draws_on_import_is_the_same_everywhere(tmp_path: Path) -> None:
+    """Keras draws the seed of an initializer from `random`; our own draws go on as before."""
+    file = tmp_path / "drawn.py"
+    file.write_text(
+        "import random, sys, numpy\nA = random.random(), numpy.random.rand()\nB = sys.argv"
+    )
+    before = random.getstate()
+    found = [import_target(str(file)) for _ in range(2)]
+    assert found[0].A == found[1].A
+    assert [str(file)] == found[0].B
+    assert random.getstate() == before
