@@ -10,7 +10,7 @@ import sys
 import time
 from objectives.synthetic import SyntheticObjective
 
-AT_WORK = "worker" in sys.argv  # and not in the one batch of `run`
+AT_WORK = "worker" in sys.orig_argv  # and not in the one batch of `run`
 
 class make(SyntheticObjective):
     def note(self, slot, attempt, trial):
