@@ -42,11 +42,12 @@ def read_classes(
     ordered = _in_order(file, column, labels, counts)
     if len(counts) < MIN_CLASSES:
         text = f"every row holds {_named(labels[0])}; at least {MIN_CLASSES} classes are needed"
-        raise DataError(f"{file.name} column {column}: {text}")
+        raise DataError(f"{file.name} column {column}: {text}", "is this the column of the labels?")
     rarest = min(ordered, key=counts.__getitem__)
     if counts[rarest] < MIN_ROWS_PER_CLASS:
         text = f"class {_named(rarest)} has rows: {counts[rarest]}; {MIN_ROWS_PER_CLASS} are "
-        raise cell_error(file, labels.index(rarest) + 1, column, text + "the fewest")
+        hint = "bring more rows of it, or leave the class out"
+        raise cell_error(file, labels.index(rarest) + 1, column, text + "the fewest", hint)
     index = {label: n for n, label in enumerate(ordered)}
     names = {label: str(label) for label in ordered} | dict(spelled or {})
     return tuple(names[label] for label in ordered), np.array(

@@ -15,7 +15,9 @@ from objectives.csvform import Form, read_form, read_rows
 from objectives.errors import DataError
 from objectives.imagetable import MAX_CLASSES, Columns
 from objectives.pixelnames import (
+    COLOUR_HINT,
     NAMES_HINT,
+    SQUARE_HINT,
     find_pixels,
     is_square,
     kind_of,
@@ -296,10 +298,10 @@ def _take_packed(part: _Part) -> bool:
         return False
     n_pixels = sizes[packed]
     if part.cell(packed).replace(b" ", b"").startswith(b"[[["):
-        raise column_error(part.file, packed, "several values a pixel: only grey images are taken")
+        raise column_error(part.file, packed, "several values a pixel", COLOUR_HINT)
     if not is_square(n_pixels):
         text = f"{n_pixels} numbers in a cell make no square image"
-        raise column_error(part.file, packed, text)
+        raise column_error(part.file, packed, text, SQUARE_HINT)
     part.notes.append(
         f"{part.file.name} column {packed}: each cell holds the {n_pixels} pixels of an image"
     )
@@ -429,12 +431,15 @@ def _check_same_pixels(train: _Part, test: _Part) -> None:
         side, test_side = math.isqrt(n_train), math.isqrt(n_test)
         raise DataError(
             f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
-            f"{train.file.name} has {n_train} ({side}x{side})"
+            f"{train.file.name} has {n_train} ({side}x{side})",
+            hint="bring images of one size into both files",
         )
     if n_train == 1:
-        raise DataError(f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image")
+        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image"
+        raise DataError(text, SQUARE_HINT)
     first, test_first = train.pixels[0], test.pixels[0]
     if not (train.has_names and test.has_names) or train.packed or test.packed:
         return
     if kind_of(first) == kind_of(test_first) and numbers_of(first) != numbers_of(test_first):
-        raise column_error(test.file, test_first, f"{train.file.name} starts with {shown(first)}")
+        text = f"{train.file.name} starts with {shown(first)}"
+        raise column_error(test.file, test_first, text, "number the pixels alike in both files")

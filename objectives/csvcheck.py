@@ -29,6 +29,7 @@ _MAX_SHOWN = 40
 _MAX_LABEL = 2**53  # beyond it a float no longer tells neighbours apart
 _MOST_SPELLINGS = 1 << 20  # of a column that are remembered: continuous floats have no end
 _NOT_A_NUMBER = "is not a number"
+_AGAIN = "download the file again"
 _MOST_PIXEL = 255.0
 _ROUNDING = 1e-4  # below 0 and above 255: what is left of a computation
 _FLAGS = {b"true": 1.0, b"false": 0.0}
@@ -63,7 +64,8 @@ def as_file(file: Named) -> CsvFile:
 
 def unreadable(path: Path, error: OSError) -> DataError:
     """Return the error for a file that the system does not let us read."""
-    return DataError(f"{path.name}: cannot be read: {error.strerror or error} ({path})")
+    text = f"{path.name}: cannot be read: {error.strerror or error} ({path})"
+    return DataError(text, "make it readable for this user, or name another folder")
 
 
 def shown(cell: bytes | str) -> str:
@@ -166,17 +168,21 @@ def _number(cell: bytes, when_empty: str) -> float:
     return float(text)
 
 
-def mend_pixel(reason: str) -> str | None:
-    """Return a hint for a cell that is no pixel, by what is wrong with it."""
+def mend_cell(reason: str) -> str:
+    """Return a hint for a cell that is no pixel or no label, by what is wrong with it."""
     if "negative" in reason:
         return "pixels are 0 to 255 or 0 to 1: bring the values from before they were standardized"
     if "more than 255" in reason:
         return "bring the pixels into 0 to 255; those of 16 bits are divided by 257"
     if "," in reason and "not a number" in reason:
         return "export with decimal points, not commas"
-    if "finite" in reason or "empty" in reason:
-        return "fill the cell, or leave the row out"
-    return "save it as UTF-8" if "UTF-8" in reason else None
+    if "UTF-8" in reason:
+        return "save it as UTF-8"
+    if "printable" in reason:
+        return "name the class by letters, digits and signs that can be seen"
+    if "too large" in reason or "whole number" in reason:
+        return "write whole numbers up to 2**53, or text"
+    return "fill or mend the cell, or leave the row out"
 
 
 def _no_number(text: bytes) -> str:
@@ -203,7 +209,7 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
     try:
         with file.path.open("rb") as raw:
             if not raw.peek(1):
-                raise DataError(f"{file.name}: empty, 0 bytes ({file.path})")
+                raise DataError(f"{file.name}: empty, 0 bytes ({file.path})", _AGAIN)
             with _unpacked(file, raw) as unpacked:
                 for line in _as_utf8(unpacked):
                     yield line.removeprefix(BOM) if n_lines == 0 else line
@@ -212,16 +218,14 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
         kind = "gzip" if file.member is None else "zip"
         after = f", somewhere after row {n_lines - 1}" if n_lines > 1 else ""
         what = "cut short" if isinstance(error, EOFError) else f"broken ({error})"
-        raise DataError(
-            f"{file.name}: the {kind} data is {what}{after}", hint="download the file again"
-        ) from None
+        raise DataError(f"{file.name}: the {kind} data is {what}{after}", hint=_AGAIN) from None
     except UnicodeError as error:
         raise DataError(f"{file.name}: broken UTF-16: {error}", hint="save it as UTF-8") from None
     except OSError as error:
         raise unreadable(file.path, error) from None
     if n_lines == 0:
         kind = "gzip file" if file.member is None else "zip archive"
-        raise DataError(f"{file.name}: empty, nothing inside the {kind} ({file.path})")
+        raise DataError(f"{file.name}: empty, nothing inside the {kind} ({file.path})", _AGAIN)
 
 
 @contextmanager
@@ -281,5 +285,8 @@ def split_line(
         where = f"column {names[n] if n < len(names) else n + 1}"
         where = f"row {row}, {where}" if row else where
         broken = shown(line.split(delimiter)[n])
-        raise DataError(f"{file.name} {where}: {broken} has a broken quote") from None
+        raise DataError(
+            f"{file.name} {where}: {broken} has a broken quote",
+            "close the quote; a cell must end in the line in which it begins",
+        ) from None
     return [cell.encode("latin-1") for cell in cells]

@@ -154,7 +154,8 @@ def read_rows(named: Named, form: Form) -> Iterator[tuple[int, list[bytes]]]:
             blank = blank or row
             continue
         if blank:
-            raise DataError(f"{file.name} row {blank}: a blank line between the rows")
+            text = f"{file.name} row {blank}: a blank line between the rows"
+            raise DataError(text, "take the line out")
         cells = split_line(file, row, line.rstrip(b"\r\n"), delimiter, names)
         if len(cells) != n_names:
             if len(cells) != form.n_cells or not _is_blank(cells[n_names:]):
@@ -163,7 +164,7 @@ def read_rows(named: Named, form: Form) -> Iterator[tuple[int, list[bytes]]]:
         yield row, cells
     if (row == 0 and not n_first) or blank == 1:
         what = "a header and no row below it" if form.has_header else "no row"
-        raise DataError(f"{file.name}: {what}")
+        raise DataError(f"{file.name}: {what}", "download or export the file again")
 
 
 def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
@@ -184,7 +185,8 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
             raise DataError(f"{file.name}: {kind}, where CSV text should be", hint=hint)
     head = head.rstrip(b"\r\n")
     if not head.strip() and not comments:
-        raise DataError(f"{file.name}: the first line is blank; it should name the columns")
+        text = f"{file.name}: the first line is blank; it should name the columns"
+        raise DataError(text, "take the line out")
     if b"\r" in head:
         raise DataError(f"{file.name}: lines end in a lone CR", hint="save it with LF line ends")
     if head.count(b"\0") > len(head) // 3:
@@ -247,7 +249,8 @@ def _name(file: CsvFile, number: int, cell: bytes) -> str:
             hint="save it as UTF-8",
         ) from None
     if not name.isprintable():
-        raise DataError(f"{file.name} column {number}: the name {shown(cell)} is not printable")
+        text = f"{file.name} column {number}: the name {shown(cell)} is not printable"
+        raise DataError(text, "name the column by letters, digits and signs that can be seen")
     return name
 
 
@@ -349,7 +352,8 @@ def _check_names(file: CsvFile, names: Sequence[str]) -> None:
         if name in first_at:
             raise DataError(
                 f"{file.name} column {shown(name)[1:-1]}: twice in the header, as column "
-                f"{first_at[name]} and column {number}"
+                f"{first_at[name]} and column {number}",
+                hint="give one of them another name, or leave it out",
             )
         first_at[name] = number
 
@@ -357,9 +361,10 @@ def _check_names(file: CsvFile, names: Sequence[str]) -> None:
 def _ragged(file: CsvFile, row: int, cells: list[bytes], names: tuple[str, ...]) -> DataError:
     counts = f"the row has {len(cells)} cells, the header {len(names)}"
     if len(cells) < len(names):
-        return cell_error(file, row, names[len(cells)], f"nothing there; {counts}")
+        what = f"nothing there; {counts}"
+        return cell_error(file, row, names[len(cells)], what, "fill or leave out the row")
     extra = shown(cells[len(names)])
-    hint = None
+    hint = "leave out the row, or name its last columns in the header"
     if row == 1 and len(cells) == len(names) + 1 and cells[0].strip() in (b"0", b"1"):
         hint = "are the first cells row names? with R: write.csv(..., row.names = FALSE)"
     return cell_error(file, row, str(len(names) + 1), f"{extra} is too many; {counts}", hint)

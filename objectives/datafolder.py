@@ -71,7 +71,8 @@ def find_files(data_dir: Path) -> Files:
         if train is None or test is None:
             raise broken[0] if broken else _missing(data_dir, train)
     except OSError as error:
-        raise DataError(f"{data_dir}: cannot be read: {error.strerror or error}") from None
+        text = f"{data_dir}: cannot be read: {error.strerror or error}"
+        raise DataError(text, "make it readable for this user, or name another folder") from None
     used = {(file.path, file.member) for file in (train, test, sample) if file}
     used_stems = {_stem(file) for file in (train, test, sample) if file}
     unread = [
@@ -165,10 +166,12 @@ def _place(file: CsvFile) -> str:
 
 def _refuse_other_kind(path: Path) -> None:
     if not path.exists():
-        raise DataError(f"{path.name}: a link to a file that is not there ({path})")
+        text = f"{path.name}: a link to a file that is not there ({path})"
+        raise DataError(text, "mend or remove the link")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "no regular file"
-        raise DataError(f"{path.name}: {kind}, where a CSV file should be ({path})")
+        text = f"{path.name}: {kind}, where a CSV file should be ({path})"
+        raise DataError(text, "give it another name, and put the CSV file there")
 
 
 def _without_copies(files: list[CsvFile]) -> list[CsvFile]:

@@ -21,7 +21,7 @@ from objectives.csvcheck import (
     cell_error,
     id_value,
     label_value,
-    mend_pixel,
+    mend_cell,
     pixel_number,
     pixel_value,
     shown,
@@ -134,7 +134,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
                 classes.add(value)
                 if len(classes) > MAX_CLASSES:
                     text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
-                    raise cell_error(file, row, name, text)
+                    raise cell_error(file, row, name, text, "leave rare classes out, or join some")
             elif name == columns.identifier:
                 ids.append(_new_id(file, row, name, cell, known_ids))
         if columns.packed is not None:  # the one cell that is left
@@ -193,7 +193,7 @@ def _unpacked(file: CsvFile, row: int, name: str, cell: bytes, n_pixels: int) ->
     if len(cells) != n_pixels:
         why = "; NumPy has shortened it" if b"..." in cell else ""
         text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
-        raise cell_error(file, row, name, text)
+        raise cell_error(file, row, name, text, "leave the row out, or write all its pixels")
     return cells
 
 
@@ -239,7 +239,7 @@ def _new_id(file: Named, row: int, column: str, cell: bytes, known: dict[str, in
     value = _parsed(file, row, column, cell, id_value)
     if known.setdefault(value, row) != row:
         text = f"{shown(value)} stands in row {known[value]} already"
-        raise cell_error(file, row, column, text)
+        raise cell_error(file, row, column, text, "let each row have an id of its own")
     return value
 
 
@@ -247,5 +247,4 @@ def _parsed(file: Named, row: int, column: str, cell: bytes, parse: Callable[[by
     try:
         return parse(cell)
     except ValueError as reason:
-        hint = mend_pixel(str(reason)) if parse is not id_value else None
-        raise cell_error(file, row, column, str(reason), hint) from None
+        raise cell_error(file, row, column, str(reason), mend_cell(str(reason))) from None

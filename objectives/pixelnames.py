@@ -17,6 +17,8 @@ _MOST_DIGITS = 9  # a longer number is no number of a pixel
 _FEWEST = 4  # names that are pixels by their number alone; fewer must be called pixel
 _COLUMN_FIRST = re.compile(r"(?i)(.*[^a-z])?(c|col|column|x)\W*_?#.*(r|row|y)\W*_?#\W*")
 NAMES_HINT = "write a first line with the names: label,pixel0,pixel1,..."
+WHOLE_HINT = "export all pixels of an image, numbered from 0 or 1"
+SQUARE_HINT = "bring square images: as many rows as columns of pixels"
 COLOUR_HINT = "only grey images are taken: one value a pixel"
 
 Numbers = tuple[int, ...]
@@ -70,7 +72,7 @@ def find_pixels(file: Named, names: Sequence[str]) -> tuple[str, ...]:
         raise DataError(
             f"{file.name}: {len(group)} pixel columns, {first} to {last}, make no square image",
             hint=_colour_hint(len(group))
-            or (NAMES_HINT if not kind_of(first).strip("#") else None),
+            or (SQUARE_HINT if kind_of(first).strip("#") else NAMES_HINT),
         )
     return tuple(group[numbers] for numbers in sorted(group))
 
@@ -119,7 +121,8 @@ def _by_number(file: Named, names: Sequence[str]) -> dict[Numbers, str]:
     for name, numbers in zip(names, all_numbers, strict=True):
         own = tuple(numbers[n] for n in differ)
         if own in group:
-            raise column_error(file, name, f"has the number of {group[own]}")
+            text = f"has the number of {group[own]}"
+            raise column_error(file, name, text, "give each pixel a number of its own")
         group[own] = name
     return group
 
@@ -133,11 +136,13 @@ def _check_numbers(file: Named, group: Mapping[Numbers, str]) -> None:
     first = group[numbers[0]]
     if numbers[0][0] > 1:
         ones = [_with_last(first, number) for number in (0, 1)]
-        raise column_error(file, first, f"the first pixel should be {ones[0]} or {ones[1]}")
+        text = f"the first pixel should be {ones[0]} or {ones[1]}"
+        raise column_error(file, first, text, WHOLE_HINT)
     for (before,), (after,) in pairwise(numbers):
         if after != before + 1:
             missing = _with_last(group[(after,)], before + 1)
-            raise column_error(file, group[(after,)], f"{missing} is missing before it")
+            text = f"{missing} is missing before it"
+            raise column_error(file, group[(after,)], text, WHOLE_HINT)
 
 
 def _with_last(name: str, number: int) -> str:
@@ -157,11 +162,13 @@ def _check_grid(file: Named, group: Mapping[Numbers, str]) -> None:
         )
         raise DataError(
             f"{file.name}: the pixel columns go from {group[min(group)]} to {group[max(group)]}, "
-            f"but that of row {row}, column {column} is missing"
+            f"but that of row {row}, column {column} is missing",
+            hint=WHOLE_HINT,
         )
     if len(rows) != len(columns):
         raise DataError(
-            f"{file.name}: images of {len(rows)} rows and {len(columns)} columns are no squares"
+            f"{file.name}: images of {len(rows)} rows and {len(columns)} columns are no squares",
+            hint=SQUARE_HINT,
         )
 
 

@@ -76,7 +76,8 @@ def read_sample(file: CsvFile) -> Sample:
     if len(places) != 2:
         names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
         raise DataError(
-            f"{file.name}: {len(form.names)} columns ({names}); an id and a label are expected"
+            f"{file.name}: {len(form.names)} columns ({names}); an id and a label are expected",
+            hint="keep these two columns, or take the file away: ids then count from 1",
         )
     id_column, label_column = (form.names[place] for place in places)
     ids = read_ids(file, form, places[0])
@@ -108,7 +109,8 @@ def submission_ids(
     where = f"column {sample.id_column} of {sample.file.name}"
     if len(sample.ids) != n_test:
         raise DataError(
-            f"{sample.file.name}: {len(sample.ids)} rows, where {file.name} has {n_test}"
+            f"{sample.file.name}: {len(sample.ids)} rows, where {file.name} has {n_test}",
+            hint="are both files of one competition? each test image needs one row of the sample",
         )
     if columns.identifier is None:
         notes = () if _are_rising(sample.ids) else (_assumed(sample, file),)
@@ -132,7 +134,8 @@ def _matched(file: CsvFile, column: str, ids: Sequence[str], sample: Sample) -> 
     for row, name in enumerate(wanted, 1):
         if name not in rows:
             text = f"{shown(name)} is no id of {file.name}, column {column}"
-            raise cell_error(sample.file, row, sample.id_column, text)
+            hint = "are both files of one competition? the ids are matched by value"
+            raise cell_error(sample.file, row, sample.id_column, text, hint)
     return [rows[name] for name in wanted]
 
 

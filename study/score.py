@@ -203,16 +203,17 @@ def _read(path: Path, *, is_answers: bool = False) -> _Table:
             labels = read_labels(path, names)
             return _Table(path, names, labels, {name: n for n, name in enumerate(labels, 1)})
     except DataError as error:
-        raise ScoreError(str(error), error.hint or _mend(path, error)) from None
+        raise ScoreError(str(error), _mend(path, error) or error.hint) from None
     raise _not_two_columns(path, header, is_answers=is_answers)
 
 
-def _mend(path: Path, error: DataError) -> str:
+def _mend(path: Path, error: DataError) -> str | None:
+    """Return a hint that fits a submission better than that of the error; None where none does."""
     if not path.is_file():
         return "name another file"
     if "is not a whole number" in str(error):
         return f"write classes into {path}, not probabilities"
-    return f"mend {path}"
+    return None
 
 
 def _not_two_columns(path: Path, header: tuple[str, ...], *, is_answers: bool) -> ScoreError:

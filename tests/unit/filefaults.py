@@ -186,7 +186,7 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "a cell of colours": (
         whole("train.csv", ["label,pixels", '1,"[[[1, 2, 3, 4], [1, 2, 3, 4]]]"']),
-        "train.csv column pixels: several values a pixel: only grey images are taken",
+        "train.csv column pixels: several values a pixel",
     ),
     "a cell of numbers that are no square": (
         whole("train.csv", ["label,pixels", *["1,1 2 3 4 5"] * 9]),

@@ -38,6 +38,7 @@ def test_fault_is_one_line_and_nothing_is_written(folder: Path, fault: str) -> N
     expected = expected.replace("{dir}", str(folder))
     assert message == expected or ("gzip data" in expected and message.startswith(expected))
     assert len(message.splitlines()) == 1
+    assert caught.value.hint
     assert sorted(folder.iterdir()) == before
     assert not (folder.parent / "cache").exists()
 
