@@ -203,7 +203,7 @@ def _read(path: Path, *, is_answers: bool = False) -> _Table:
             labels = read_labels(path, names)
             return _Table(path, names, labels, {name: n for n, name in enumerate(labels, 1)})
     except DataError as error:
-        raise ScoreError(str(error), _mend(path, error) or error.hint) from None
+        raise ScoreError(str(error), _mend(path, error) or error.hint or f"mend {path}") from None
     raise _not_two_columns(path, header, is_answers=is_answers)
 
 
