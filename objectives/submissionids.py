@@ -67,12 +67,11 @@ def read_sample(file: CsvFile) -> Sample:
     if not form.has_header:
         raise no_names(file)
     places, notes = list(range(len(form.names))), list(form.notes)
-    if len(places) == 3:
-        for place, why in ((0, "it looks like the index of a table"), (2, "it is no label")):
-            name = form.names[place]
-            if len(places) == 3 and (is_index_name(name) if place == 0 else name == "Usage"):
-                places.remove(place)
-                notes.append(f"{file.name} column {name}: dropped; {why}")
+    extra = _place_of_extra(form.names)
+    if extra is not None:
+        places.remove(extra)
+        why = "it looks like the index of a table" if extra == 0 else "it is no label"
+        notes.append(f"{file.name} column {form.names[extra]}: dropped; {why}")
     if len(places) != 2:
         names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
         raise DataError(
@@ -83,6 +82,15 @@ def read_sample(file: CsvFile) -> Sample:
     ids = read_ids(file, form, places[0])
     written = "" if form.has_nameless_first and places[0] == 0 else id_column
     return Sample(file, ids, id_column, (written, label_column), tuple(notes))
+
+
+def _place_of_extra(names: Sequence[str]) -> int | None:
+    """Return the place of a third column that is neither id nor label; None without one."""
+    if len(names) != 3:
+        return None
+    if is_index_name(names[0]):
+        return 0
+    return 2 if names[2] == "Usage" else None
 
 
 def submission_ids(

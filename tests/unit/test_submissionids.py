@@ -100,3 +100,13 @@ def test_index_that_pandas_wrote_into_the_sample_is_dropped(tmp_path: Path, cach
     dataset = load_dataset(tmp_path)
     assert (dataset.id_column, dataset.label_column) == ("id", "label")
     assert "sample_submission.csv column Unnamed: 0: dropped" in dataset.warnings[0]
+
+
+def test_usage_in_the_sample_is_dropped(tmp_path: Path, cache: Path) -> None:
+    """As Kaggle's solution files have it."""
+    rows = [[*row, "Public"] for row in sample_of(RISING)]
+    rows[0][2] = "Usage"
+    write(tmp_path, RISING, rows)
+    dataset = load_dataset(tmp_path)
+    assert (dataset.id_column, dataset.label_column) == ("id", "label")
+    assert dataset.warnings == ("sample_submission.csv column Usage: dropped; it is no label",)
