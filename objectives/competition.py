@@ -92,8 +92,9 @@ def read_competition(files: Files) -> Competition:
     side = math.isqrt(pixels.train.shape[1])
     images = pixels.train.reshape(-1, side, side)
     test_images = pixels.test.reshape(-1, side, side)
-    digests, test_digests = image_digests(images), image_digests(test_images)
-    copies = first_copies(digests)
+    # Those of test come last, so that a copy of a labelled image points to that.
+    first = first_copies([*image_digests(images), *image_digests(test_images)])
+    copies, test_copies = first[: len(images)], first[len(images) :]
     warnings = [
         *resolved.notes,
         *pixels.notes,
@@ -105,7 +106,7 @@ def read_competition(files: Files) -> Competition:
         *odd_classes(files.train, label, train.labels),
         *_constant(files, images, test_images),
         *_copied(files, copies, train.labels),
-        *_leaked(files, digests, test_digests),
+        *_leaked(files, test_copies, len(images)),
         *_of_few_images(files, classes, labels, copies),
     ]
     if ids.order is not None:
@@ -290,11 +291,9 @@ def _of_few_images(
     ]
 
 
-def _leaked(files: Files, digests: list[bytes], test_digests: list[bytes]) -> list[str]:
-    first: dict[bytes, int] = {}
-    for row, digest in enumerate(digests):
-        first.setdefault(digest, row)
-    repeated = [(row, first[value]) for row, value in enumerate(test_digests) if value in first]
+def _leaked(files: Files, test_copies: NDArray[np.int64], n_train: int) -> list[str]:
+    """Warn of test images that are in train: of each the first image that is equal is given."""
+    repeated = [(row, first) for row, first in enumerate(test_copies.tolist()) if first < n_train]
     if not repeated:
         return []
     row, other = repeated[0]

@@ -4,13 +4,13 @@ Decides which of them are worth a line: one of test that is in train too, and on
 have. What is the same is what a network sees, so two files of other formats or sizes may be.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.copies import first_copies, image_digests
 from objectives.csvcheck import shown
 
 
@@ -24,22 +24,15 @@ def copy_notes(
         classes: The class of each image of train.
         files: The file of each image.
     """
-    first_of: dict[bytes, int] = {}
-    twins: list[tuple[int, int]] = []
-    tests: list[tuple[int, int]] = []
-    for n, image in enumerate(images):
-        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-        if n < len(classes):
-            first = first_of.setdefault(key, n)
-            if classes[first] != classes[n]:
-                twins.append((first, n))
-        elif key in first_of:
-            tests.append((first_of[key], n))
+    n_train = len(classes)
+    pairs = list(enumerate(first_copies(image_digests(images)).tolist()))
+    twins = [(first, n) for n, first in pairs[:n_train] if classes[first] != classes[n]]
+    tests = [(first, n) for n, first in pairs[n_train:] if first < n_train]
     size = f"{images.shape[2]}x{images.shape[1]}"
     lines = []
     if tests:
         a, b = tests[0]
-        n_tests = len(images) - len(classes)
+        n_tests = len(images) - n_train
         lines.append(
             f"{files[b]}: at {size} in grey the same image as {files[a]}, which is in train, as "
             f"{len(tests)} of {n_tests} test images are"
@@ -48,6 +41,6 @@ def copy_notes(
         a, b = twins[0]
         lines.append(
             f"{files[b]}: at {size} in grey the same image as {files[a]}, but in class "
-            f"{shown(classes[b])}, not {shown(classes[a])}, as {len(twins)} of {len(classes)} are"
+            f"{shown(classes[b])}, not {shown(classes[a])}, as {len(twins)} of {n_train} are"
         )
     return tuple(lines)

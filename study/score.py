@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from objectives.columns import ID_NAMES
 from objectives.competition import Answers
 from objectives.csvcheck import cell_error, id_value, label_value, shown
 from objectives.csvform import read_form, read_header, read_rows
@@ -25,7 +26,7 @@ from study.wording import counted
 Z95 = 1.959964
 MOST_CLASSES_SHOWN = 10
 USAGE, PUBLIC, PRIVATE, IGNORED = "Usage", "Public", "Private", "Ignored"
-ID_NAMES = frozenset({"id", "imageid", "image_id", "image"})
+LIKE_IDS = ID_NAMES | {"image"}
 WHOLE_AS_FLOAT = re.compile(r"([0-9]+)\.0*")
 
 
@@ -268,7 +269,7 @@ def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
 def _refuse_label_first(path: Path, header: tuple[str, ...]) -> None:
     """Raise where the second column is named as an id, and the first is not."""
     first, second = header[0], header[1] if len(header) > 1 else ""
-    if second.casefold() in ID_NAMES and first.casefold() not in ID_NAMES:
+    if second.casefold() in LIKE_IDS and first.casefold() not in LIKE_IDS:
         raise DataError(
             f"{path.name}: the columns are {first} and {second}; the id is expected first",
             f"put {second} before {first} in {path}",
