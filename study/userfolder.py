@@ -1,0 +1,39 @@
+"""Folders of this user alone: no other local user can read, write or hold what lies in them."""
+
+import os
+import stat
+from pathlib import Path
+
+from study.errors import StudyError
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder with mode 0700, or take the one that is there; return its path.
+
+    Raises:
+        StudyError: It is a link or belongs to another user, or it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path):
+            path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise StudyError(
+                f"{path} is not a folder of this user's own", f"look at it: ls -ld {path}"
+            )
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.chmod(0o700)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be used: {error.strerror}") from None
+    return path
+
+
+def state_folder() -> Path:
+    """Return the folder for what this user told the program: $XDG_STATE_HOME/slot-study.
+
+    Raises:
+        StudyError: It cannot be used.
+    """
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return private_folder(Path(base).expanduser() / "slot-study")
