@@ -10,7 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -22,7 +22,21 @@ from objectives.runtime import tensorflow_computes
 from objectives.source import attribute, blaming, guess, import_target, source_bytes
 from objectives.space import SearchSpace, middle, parse_space
 
-BUILT_IN = ("digits-cnn", "synthetic")
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """What there is to know of a built-in objective before it is loaded.
+
+    Attributes:
+        version: Is raised whenever the same study would get other results.
+        file_options: Those of its options that name files.
+    """
+
+    version: int
+    file_options: tuple[str, ...] = ()
+
+
+BUILT_IN = {"digits-cnn": BuiltIn(1), "synthetic": BuiltIn(1, ("ledger",))}
 
 _MEMBERS = ("direction", "needs_data", "space", "load", "fit", "predict")
 
@@ -73,15 +87,31 @@ def source_fingerprint(reference: str, model: str | None) -> str:
     """Return the sha256, in hex, of what defines the objective: equal where its source is equal.
 
     That is the content of the file that `model` or `reference` names, wherever it lies, and the
-    name in it; for a dotted reference the dotted name too; for a built-in its name alone.
+    name in it; for a dotted reference the dotted name too; for a built-in its name and version. A
+    model is trained by the built-in objective, so the version of that is part of it.
     """
+    if is_built_in(reference, model):
+        return hashlib.sha256(_versioned(reference)).hexdigest()
     named = reference if model is None else model
-    if model is None and named in BUILT_IN:
-        return hashlib.sha256(named.encode()).hexdigest()
     target, attr = _split(named)
     _refuse_missing(target, attr, "--objective" if model is None else "--model")
-    name = attr if target.endswith(".py") else named
-    return hashlib.sha256(name.encode() + b"\0" + source_bytes(target)).hexdigest()
+    name = (attr if target.endswith(".py") else named).encode()
+    trained_by = b"" if model is None else _versioned("digits-cnn") + b"\0"
+    return hashlib.sha256(trained_by + name + b"\0" + source_bytes(target)).hexdigest()
+
+
+def is_built_in(reference: str, model: str | None) -> bool:
+    """Whether no code of the user's is meant."""
+    return model is None and reference in BUILT_IN
+
+
+def file_options(reference: str) -> tuple[str, ...]:
+    """Return the options of a built-in objective that name files."""
+    return BUILT_IN[reference].file_options
+
+
+def _versioned(name: str) -> bytes:
+    return f"{name} {BUILT_IN[name].version}".encode()
 
 
 def try_fit(objective: Objective, dataset: Any, shown: str) -> None:

@@ -18,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -71,12 +72,24 @@ def source_bytes(target: str) -> bytes:
     """
     if target.endswith(".py"):
         return _read(target)
-    # Finding a module runs the packages around it, and those may raise anything.
+    # The finders of installed packages may raise anything.
     with suppress(Exception), _folder_on_path(Path.cwd()):
-        spec = importlib.util.find_spec(target)
+        spec = _found_module(target)
         if spec is not None and spec.origin is not None:
             return Path(spec.origin).read_bytes()
     return b""
+
+
+def _found_module(target: str) -> ModuleSpec | None:
+    """Return where a dotted module is, without running the packages around it."""
+    first, *others = target.split(".")
+    spec = importlib.util.find_spec(first)
+    for end in range(2, len(others) + 2):
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = ".".join([first, *others][:end])
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec
 
 
 def attribute(module: ModuleType, target: str, attr: str) -> Any:

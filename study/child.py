@@ -136,10 +136,8 @@ class Child:
         command = [*PROGRAM, "worker", "--study", opened.name, *self._settings.arguments()]
         if opened.data_dir is not None:
             command += ["--data", str(opened.data_dir)]
-        if opened.model is not None:
-            command += ["--model", opened.model]
-        else:
-            command += ["--objective", opened.objective]
+        if opened.code is not None:
+            command += opened.code.arguments()
         with self._open_log() as log:
             self._tail_from = log.tell()
             self._shown_to = self._tail_from if self._shown_to is None else self._shown_to

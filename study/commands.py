@@ -23,8 +23,7 @@ from study.options import (
     Data,
     Defining,
     DrainTimeout,
-    Model,
-    Objective,
+    Naming,
     Out,
     Quick,
     Quiet,
@@ -41,6 +40,7 @@ from study.placing import Placing
 
 if TYPE_CHECKING:
     from study.child import Settings
+    from study.code import Told
     from study.opening import OpenStudy
     from study.spec import Given
 
@@ -143,8 +143,6 @@ def worker_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     data: Data = None,
-    objective: Objective = None,
-    model: Model = None,
     work_dir: WorkDir = None,
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
     drain_s: DrainTimeout = DEFAULT_DRAIN_S,
@@ -153,14 +151,15 @@ def worker_command(
     verbose: Verbose = False,
     *,
     placing: Placing,
+    naming: Naming,
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
-    from study.opening import with_code_at
+    from study.opening import with_code
     from study.running import View, run_workers
     from study.working import run_one
 
     keep_to_cpu(placing)
-    opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
+    opened = with_code(open_by_url(storage, study, data, wait_s), told_by(naming))
     settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
     view = View(quiet=quiet, verbose=verbose)
     if placing.workers == "1":
@@ -251,6 +250,12 @@ def open_by_url(
     from study.opening import open_study
 
     return open_study(open_storage(storage, create=False, wait_s=wait_s), study, data)
+
+
+def told_by(naming: Naming) -> "Told":
+    from study.code import Told
+
+    return Told(naming.objective, naming.model, key_values(naming.objective_option))
 
 
 def given_by(defining: Defining) -> "Given":

@@ -181,4 +181,4 @@ def _open_or_create(search: OpenStudy) -> OpenStudy:
 
 
 def _with_paths(companion: OpenStudy, search: OpenStudy) -> OpenStudy:
-    return replace(companion, objective=search.objective, model=search.model)
+    return replace(companion, code=search.code)

@@ -27,8 +27,9 @@ from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import Registry
 from storage.slots import Slots
+from study.code import Told, remember
 from study.crew import DEFAULT_N_TRIALS, Crew, is_for_default_network
-from study.defining import define_study, make_objective, redraws_of
+from study.defining import code_given, define_study, make_objective, redraws_of
 from study.environment import read_environment
 from study.errors import StudyError
 from study.opening import (
@@ -39,7 +40,7 @@ from study.opening import (
     open_study,
     refuse_companion,
     study_names,
-    with_code_at,
+    with_code,
 )
 from study.pinning import own_gpu, refuse_unseen, staff_of
 from study.placing import Placing
@@ -108,7 +109,7 @@ def create_or_resume(
         opened = open_study(storage, name, data_dir)
         refuse_difference(name, opened.spec, spec.to_json())
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    return opened
+    return replace(opened, code=remember(spec, code_given(given)))
 
 
 def _warn(say: Say, warnings: Iterable[str]) -> None:
@@ -166,7 +167,7 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
         if name is not None or (storage is not None and study_names(storage)):
             opened = open_study(storage or open_storage(storage_url, create=False), name)
             return SearchSpace.from_json(opened.spec.space)
-    return make_objective(given, None, FitOptions()).space
+    return make_objective(given, FitOptions()).space
 
 
 def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
@@ -207,17 +208,16 @@ def _resume(
     wanted = given.of(
         "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
         "grace_s", "heartbeat_s", "max_attempts", "trial_timeout_s", "checkpoint_every",
-        "keep_checkpoints", "metric", "options",
+        "keep_checkpoints", "metric",
     )  # fmt: skip
     if wanted.get("precision") == "auto":
         del wanted["precision"]
     refuse_difference(name, spec, wanted)
     refuse_companion(opened)
-    opened = with_code_at(opened, given.objective, given.model)
+    opened = with_code(opened, Told(given.objective, given.model, given.options))
     opened = replace(opened, data_dir=data_dir or opened.data_dir)
     if given.space is not None:
-        local = replace(spec, objective=opened.objective, model=opened.model)
-        base = make_objective(given, local, FitOptions())
+        base = make_objective(given, FitOptions(), opened.code)
         refuse_difference(name, spec, {"space": base.space.to_json()})
     if data_dir is not None:
         load(opened)

@@ -11,11 +11,12 @@ from typing import Any
 
 from objectives.backend import backend_name
 from objectives.base import FitOptions, Objective
-from objectives.load import load_objective, source_fingerprint
+from objectives.load import load_objective
 from objectives.space import SearchSpace
+from study.code import Code, absolute
 from study.crew import DEFAULT_OBJECTIVE
 from study.errors import StudyError
-from study.opening import Loaded, absolute, fingerprint_of, load_data
+from study.opening import Loaded, fingerprint_of, load_data
 from study.sampler import SpaceExhausted, plan_redraws
 from study.spec import Given, StudySpec, check_lease
 
@@ -26,7 +27,7 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
     """Return the spec of a new study, and its objective and data in this process."""
     grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
     check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
-    probe = make_objective(given, None, FitOptions())
+    probe = make_objective(given, FitOptions())
     dataset = load_data(probe, data_dir)
     fit_options = FitOptions(
         epochs=given.epochs or _default_epochs(probe, dataset),
@@ -35,15 +36,15 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
         deterministic=True if given.deterministic is None else given.deterministic,
         metric=given.metric or FitOptions.metric,
     )
-    objective = make_objective(given, None, fit_options)
+    objective = make_objective(given, fit_options)
     if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
         raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
-    reference, model = _references(given)
+    code = code_given(given)
     spec = StudySpec(
-        objective=reference,
-        model=model,
-        options=given.options or {},
-        source=source_fingerprint(reference, model),
+        objective=code.objective,
+        model=code.model,
+        options=code.options,
+        source=code.source(),
         data=fingerprint_of(dataset) if objective.needs_data else None,
         space=objective.space.to_json(),
         direction=objective.direction,
@@ -70,22 +71,28 @@ def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudyS
     return spec, Loaded(objective, dataset)
 
 
-def make_objective(given: Given, spec: StudySpec | None, options: FitOptions) -> Objective:
-    """Return the objective of a spec, or where there is none, that of a command line."""
-    if spec is not None:
-        reference, model, chosen = spec.objective, spec.model, spec.options
-    else:
-        (reference, model), chosen = _references(given), given.options or {}
+def make_objective(given: Given, options: FitOptions, code: Code | None = None) -> Objective:
+    """Return the objective of a command line, or of `code` where there is a study."""
+    code = code or code_given(given)
     return load_objective(
-        reference, fit_options=options, options=chosen, model=model, space_overrides=given.space
+        code.objective,
+        fit_options=options,
+        options=code.options,
+        model=code.model,
+        space_overrides=given.space,
     )
 
 
-def _references(given: Given) -> tuple[str, str | None]:
+def code_given(given: Given) -> Code:
+    """Return the code that a command line names, or the default.
+
+    Raises:
+        StudyError: It names a model and an objective.
+    """
     if given.model is not None and given.objective is not None:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
     model = None if given.model is None else absolute(given.model)
-    return absolute(given.objective or DEFAULT_OBJECTIVE), model
+    return Code(absolute(given.objective or DEFAULT_OBJECTIVE), model, given.options or {})
 
 
 def _default_epochs(objective: Objective, dataset: Any) -> int:

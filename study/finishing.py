@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.commands import keep_to_cpu, open_by_url, settings_for, use_all_cores
+from study.commands import keep_to_cpu, open_by_url, settings_for, told_by, use_all_cores
+from study.harmless import harmless
 from study.options import (
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
@@ -22,8 +23,7 @@ from study.options import (
     Ensemble,
     Folds,
     Longer,
-    Model,
-    Objective,
+    Naming,
     Out,
     Quick,
     Quiet,
@@ -42,6 +42,7 @@ from study.placing import Placing
 
 if TYPE_CHECKING:
     from study.child import Settings
+    from study.code import Told
     from study.evidence import Evidence
     from study.opening import OpenStudy
     from study.running import Ended, View
@@ -57,8 +58,6 @@ def finalize_command(
     budget_s: Budget = None,
     work_dir: WorkDir = None,
     competition: Competition = "digit-recognizer",
-    objective: Objective = None,
-    model: Model = None,
     top_k: TopK = None,
     folds: Folds = None,
     repeats: Repeats = None,
@@ -72,15 +71,16 @@ def finalize_command(
     verbose: Verbose = False,
     *,
     placing: Placing,
+    naming: Naming,
 ) -> int:
     """Write submission.csv and model.keras: of the best trial first, then better ones."""
     from study.finalize import Wanted, finalize
-    from study.opening import with_code_at
+    from study.opening import with_code
     from study.running import View
 
     keep_to_cpu(placing)
     use_all_cores()
-    opened = with_code_at(open_by_url(storage, study, data, wait_s), objective, model)
+    opened = with_code(open_by_url(storage, study, data, wait_s), told_by(naming))
     wanted = Wanted(
         out=out,
         settings_of=partial(
@@ -106,18 +106,21 @@ def finalize_command(
     return finalize(opened, wanted, View(quiet=quiet, verbose=verbose))
 
 
+@expand
 def report_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     data: Data = None,
     out: Out = Path("out"),
+    *,
+    naming: Naming,
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
     from study.atomic import make_folder
     from study.report.build import write_report
 
     opened = open_by_url(storage, study, data)
-    dataset, evidence = _what_folds_say(opened)
+    dataset, evidence = _what_folds_say(opened, told_by(naming))
     make_folder(out, "--out")
     path = out / "report.html"
     write_report(opened, path, evidence, dataset, _manifest_in(out, opened))
@@ -125,19 +128,22 @@ def report_command(
     return 0
 
 
-def _what_folds_say(opened: "OpenStudy") -> "tuple[Any, Evidence | None]":
+def _what_folds_say(opened: "OpenStudy", told: "Told") -> "tuple[Any, Evidence | None]":
     """Return data and evidence; without the data, which may be on another machine, neither."""
-    from objectives.errors import DataError
+    from objectives.errors import ObjectiveError
+    from study.code import Told
     from study.errors import StudyError
     from study.finalize import read_evidence
-    from study.opening import load
+    from study.opening import load, with_code
 
     if opened.spec.data is None or opened.spec.refits is not None:
         return None, None
+    if told != Told():
+        opened = with_code(opened, told)
     try:
         loaded = load(opened)
-    except (DataError, StudyError) as error:
-        print(f"without pictures and candidates, as there are no data: {error}", file=sys.stderr)
+    except (ObjectiveError, StudyError) as error:
+        print(harmless(f"without pictures and candidates: {error}"), file=sys.stderr)
         return None, None
     return loaded.dataset, read_evidence(opened, loaded)
 

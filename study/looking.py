@@ -10,15 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from study.commands import given_by, open_by_url
+from study.commands import given_by, open_by_url, told_by
 from study.harmless import harmless, harmless_cell, harmless_lines
 from study.options import (
     DEFAULT_STORAGE,
     Data,
     Defining,
     Json,
-    Model,
-    Objective,
+    Naming,
     Quiet,
     Storage,
     Study,
@@ -111,23 +110,24 @@ def logs_command(
     return 0
 
 
+@expand
 def replay_command(
     trial: Annotated[str, typer.Argument(help="Number of the trial, or slot:NUMBER")],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     data: Data = None,
-    objective: Objective = None,
-    model: Model = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    *,
+    naming: Naming,
 ) -> int:
     """Run a trial again and compare its value and curve, bit for bit."""
     from study.naming import find_trial
-    from study.opening import with_code_at
+    from study.opening import with_code
     from study.replay import DIFFERENT, replay
     from study.running import View
 
-    opened = with_code_at(open_by_url(storage, study, data), objective, model)
+    opened = with_code(open_by_url(storage, study, data), told_by(naming))
     number = find_trial(opened, trial).trial
     found = replay(opened, number, View(quiet=quiet).say)
     if as_json:

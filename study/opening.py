@@ -14,7 +14,7 @@ from typing import Any
 
 from objectives.backend import VARIABLE, use_backend
 from objectives.base import FitOptions, Objective
-from objectives.load import load_objective, source_fingerprint, with_space
+from objectives.load import load_objective, with_space
 from objectives.refit import Refit
 from objectives.space import SearchSpace
 from storage import attrs
@@ -23,6 +23,7 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registry
 from storage.slots import Slots
 from storage.url import parse_url, sqlite_path
+from study.code import Code, Told, trusted_code
 from study.errors import StudyError
 from study.spec import COMPANION, StudySpec, refuse_difference
 from study.workdir import WorkDir, folder_name
@@ -37,7 +38,7 @@ class OpenStudy:
     Attributes:
         token: Random, made with the study: no other study has it, in any database.
         data_dir: Where this machine has the data, as far as is known.
-        objective, model: As in the spec, but with the paths that this machine has.
+        code: What this machine was told to run for it; None while nobody has asked.
     """
 
     storage: SlotStorage
@@ -45,9 +46,14 @@ class OpenStudy:
     name: str
     spec: StudySpec
     data_dir: Path | None
-    objective: str
-    model: str | None
     token: str | None = None
+    code: Code | None = None
+
+    @property
+    def reference(self) -> str:
+        """What names its model or objective, with the path that this machine has."""
+        code = self.code or self.spec
+        return code.model or code.objective
 
     @property
     def slots(self) -> Slots:
@@ -153,7 +159,7 @@ def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = N
     stored = user_attrs.get(attrs.DATA_DIR)
     folder = data_dir or (Path(stored) if stored else None)
     token = user_attrs.get(attrs.TOKEN)
-    return OpenStudy(storage, study_id, found, spec, folder, spec.objective, spec.model, token)
+    return OpenStudy(storage, study_id, found, spec, folder, token)
 
 
 def stored_versions(opened: OpenStudy) -> dict[str, str]:
@@ -168,14 +174,14 @@ def load(opened: OpenStudy) -> Loaded:
     Raises:
         StudyError: Data, space or objective differ; the difference is named.
     """
+    opened = opened if opened.code is not None else with_code(opened, Told())
     spec = opened.spec
     keep_to_backend(opened.name, spec)
     search = opened if spec.refits is None else search_of(opened)
     objective = _objective_of(search, search.spec.epochs)
     dataset = load_data(objective, opened.data_dir)
-    found: dict[str, Any] = {"source": source_fingerprint(opened.objective, opened.model)}
-    found["data"] = fingerprint_of(dataset) if objective.needs_data else None
-    refuse_difference(opened.name, spec, found)
+    data = fingerprint_of(dataset) if objective.needs_data else None
+    refuse_difference(opened.name, spec, {"data": data})
     return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
 
 
@@ -192,7 +198,9 @@ def keep_to_backend(name: str, spec: StudySpec) -> None:
 
 
 def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
-    spec = opened.spec
+    spec, code = opened.spec, opened.code
+    if code is None:
+        raise ValueError("nobody has asked whether this machine was told to run this code")
     options = FitOptions(
         epochs=epochs,
         precision=spec.precision,
@@ -203,19 +211,21 @@ def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None)
         stop_after=stop_after,
     )
     objective = load_objective(
-        opened.objective,
+        code.objective,
         fit_options=options,
-        options=spec.options,
-        model=opened.model,
+        options=code.options,
+        model=code.model,
         space_overrides=None,
     )
     return with_space(objective, SearchSpace.from_json(spec.space))
 
 
 def search_of(companion: OpenStudy) -> OpenStudy:
-    """Return the study whose configurations a companion trains anew, with the companion's paths."""
+    """Return the study whose configurations a companion trains anew, with the companion's code."""
     search = open_study(companion.storage, companion.spec.refits, companion.data_dir)
-    return replace(search, objective=companion.objective, model=companion.model)
+    if companion.code is not None:
+        refuse_difference(companion.name, search.spec, {"source": companion.spec.source})
+    return replace(search, code=companion.code)
 
 
 def _refit_of(search: OpenStudy) -> Objective:
@@ -246,36 +256,14 @@ def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
     return space.draw(stored)
 
 
-def with_code_at(opened: OpenStudy, objective: str | None, model: str | None) -> OpenStudy:
-    """Return the study with the paths at which this machine has the user's files.
+def with_code(opened: OpenStudy, told: Told) -> OpenStudy:
+    """Return the study with the code that this machine was told to run for it.
 
     Raises:
-        StudyError: They name something else than the study was created with, or other content.
+        StudyError: It was not told, or told something else than the study was created with.
         ModelError: There is no such file.
     """
-    spec, brought = opened.spec, {"objective": opened.objective, "model": opened.model}
-    for key, reference in (("objective", objective), ("model", model)):
-        if reference is None:
-            continue
-        brought[key] = absolute(reference)
-        # The same name in another file is the same where the content is: that is compared below.
-        if not _same_attribute(reference, getattr(spec, key)):
-            refuse_difference(opened.name, spec, {key: brought[key]})
-    opened = replace(opened, objective=str(brought["objective"]), model=brought["model"])
-    source = source_fingerprint(opened.objective, opened.model)
-    refuse_difference(opened.name, spec, {"source": source})
-    return opened
-
-
-def absolute(reference: str) -> str:
-    """Return `FILE.py:attr` with the file's full path, so that it means the same in any folder."""
-    file, colon, attr = reference.rpartition(":")
-    return f"{Path(file).resolve()}{colon}{attr}" if file.endswith(".py") else reference
-
-
-def _same_attribute(reference: str, stored: str | None) -> bool:
-    file, _, attr = reference.rpartition(":")
-    return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
+    return replace(opened, code=trusted_code(opened.name, opened.spec, told))
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from study.spec import Kept, Metric, Pruner, Sampler
+
 DEFAULT_STORAGE = "sqlite:///study.db"
 DEFAULT_RECYCLE_AFTER = 1000
 DEFAULT_DRAIN_S, DEFAULT_WAIT_S = 8.0, 30.0
@@ -69,6 +71,15 @@ Objective = Annotated[
     option("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
 ]
 Model = Annotated[str | None, option("--model", "FILE.py:build, your own network with its SPACE")]
+ObjectiveOption = Annotated[
+    list[str] | None,
+    option(
+        "--objective-option",
+        "KEY=VALUE for the objective; repeatable",
+        ADVANCED,
+        callback=by_lines,
+    ),
+]
 Competition = Annotated[
     str, option("--competition", "Kaggle's name of it, for the line that submits")
 ]
@@ -127,11 +138,16 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="STUDY_QUIET", help
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", envvar="STUDY_VERBOSE", help="Say more")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do not ask")]
 
-Sampler = Literal["random", "tpe", "gp", "cmaes", "qmc"]
-Pruner = Literal["none", "median", "asha", "hyperband"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Metric = Literal["accuracy", "log_loss"]
-Kept = Literal["best", "all", "none"]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The options that say which code a study runs: what the database says is not enough."""
+
+    objective: Objective = None
+    model: Model = None
+    objective_option: ObjectiveOption = None
 
 
 @dataclass(frozen=True)
@@ -185,15 +201,7 @@ class Defining:
             "trial's params or training seed (none)",
         ),
     ] = None
-    objective_option: Annotated[
-        list[str] | None,
-        option(
-            "--objective-option",
-            "KEY=VALUE for the objective; repeatable",
-            ADVANCED,
-            callback=by_lines,
-        ),
-    ] = None
+    objective_option: ObjectiveOption = None
     grace_s: Annotated[
         float | None, _duration("--grace", "Age of a heartbeat that means dead (60s)", ADVANCED)
     ] = None

@@ -172,7 +172,7 @@ class Outputs:
         except Exception as error:  # of the user's export
             return self._left_out(f"{type(error).__name__}: {one_line(str(error))}")
         search = self._search
-        lines = loading_lines(needs, search.model or search.objective, self._out)
+        lines = loading_lines(needs, search.reference, self._out)
         if needs:
             self._say_once(f"model.keras needs more than Keras to load: {self.card} has the lines")
         return Exported(needs, tuple(lines))

@@ -4,11 +4,13 @@ What a user gave (`Given`) is compared with what is stored; the difference is na
 not in here, because it may be raised: see `storage.slots`.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from objectives.backend import VARIABLE
+from objectives.backend import FRAMEWORKS, VARIABLE
 from study.errors import StudyError
 
 COMPANION = ".finalize"
@@ -17,6 +19,21 @@ COMPANION = ".finalize"
 LONGEST_NAME = 200 - len(COMPANION)
 MAY_CHANGE = ("timeout_s",)
 """Fields that a later command may raise; every other difference is refused."""
+
+Sampler = Literal["random", "tpe", "gp", "cmaes", "qmc"]
+Pruner = Literal["none", "median", "asha", "hyperband"]
+Metric = Literal["accuracy", "log_loss"]
+Kept = Literal["best", "all", "none"]
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "direction": ("maximize", "minimize"),
+    "sampler": get_args(Sampler),
+    "pruner": get_args(Pruner),
+    "metric": get_args(Metric),
+    "keep_checkpoints": get_args(Kept),
+    "backend": tuple(FRAMEWORKS),
+}
+_LEAST = {"seed": 0, "epochs": 1, "threads": 1, "max_attempts": 1, "checkpoint_every": 1}
 
 
 @dataclass(frozen=True)
@@ -81,17 +98,50 @@ class StudySpec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "StudySpec":
-        """Return the spec of a study; keys of a newer version are left out.
+    def from_json(cls, stored: Any) -> "StudySpec":
+        """Return the spec of a study.
 
         Raises:
-            StudyError: A key is missing: the study was made by another program.
+            StudyError: A field is missing, unknown or impossible: another version made the study,
+                or something else wrote into its database.
         """
-        known = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        if not isinstance(stored, dict):
+            raise StudyError("the study's spec cannot be read: it is no table of fields")
+        unknown = [str(key) for key in stored if key not in _HINTS]
+        if unknown:
+            raise StudyError(
+                f"the study's spec has {', '.join(sorted(unknown))}, which this version does not "
+                "know: a newer one made the study",
+                "the version of slot-study that made it",
+            )
         try:
-            return cls(**known)
+            spec = cls(**stored)
         except TypeError as error:
             raise StudyError(f"the study's spec cannot be read: {error}") from None
+        for key, hint in _HINTS.items():
+            value = getattr(spec, key)
+            is_wrong = key in _CHOICES and value not in _CHOICES[key]
+            if not _fits(value, hint) or is_wrong or (key in _LEAST and value < _LEAST[key]):
+                raise StudyError(f"the study's spec cannot be read: {key} is {value!r:.60}")
+        check_lease(spec.grace_s, spec.heartbeat_s)
+        return spec
+
+
+_HINTS = get_type_hints(StudySpec)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value that was read from JSON is of a field's type."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, inner[0]) for one in value)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return hint is Any or type(value) is hint
 
 
 @dataclass(frozen=True)

@@ -36,4 +36,7 @@ def state_folder() -> Path:
         StudyError: It cannot be used.
     """
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return private_folder(Path(base).expanduser() / "slot-study")
+    try:
+        return private_folder(Path(base).expanduser() / "slot-study")
+    except RuntimeError:
+        raise StudyError("this user has no home folder", "set XDG_STATE_HOME=FOLDER") from None

@@ -5,6 +5,7 @@
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith("STUDY_") and not name.startswith("STUDY_TEST_"):
             del os.environ[name]
+    # What the tests tell the program is not remembered among what the user has told it.
+    state = tempfile.TemporaryDirectory()
+    config.add_cleanup(state.cleanup)
+    os.environ["XDG_STATE_HOME"] = state.name
     for option, variable in CONDITIONS.items():
         value = config.getoption(option)
         if value is not None:

@@ -14,6 +14,7 @@ from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.reading import Attempt
 from storage.slots import Draw, Slots
+from study.code import Code
 from study.companion import Companion, Training, companion_of, stop_of
 from study.errors import StudyError
 from study.opening import OpenStudy, find_study, open_study, refuse_companion
@@ -45,8 +46,9 @@ def search(sqlite_url: str) -> Iterator[OpenStudy]:
 def test_companion_shares_what_a_training_depends_on(search: OpenStudy) -> None:
     """Not the sampler, nor limits: its params are given, and its trainings longer."""
     assert companion_of(search) is None
-    opened = Companion(replace(search, model="here/net.py:build")).opened
-    assert (opened.name, opened.model, opened.n_slots) == ("s.finalize", "here/net.py:build", 0)
+    code = Code("digits-cnn", "here/net.py:build")
+    opened = Companion(replace(search, code=code)).opened
+    assert (opened.name, opened.code, opened.n_slots) == ("s.finalize", code, 0)
     changed: dict[str, Any] = {
         "refits": "s", "refits_token": "t", "space": opened.spec.space,
         "sampler": "random", "pruner": "none",

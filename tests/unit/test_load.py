@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from objectives.errors import ModelError, ObjectiveError
-from objectives.load import source_fingerprint
+from objectives.load import BUILT_IN, BuiltIn, source_fingerprint
 from objectives.synthetic import SYNTHETIC_SPACE, SyntheticObjective
 from tests.unit.loaded import MODEL, OBJECTIVE, load, write
 
@@ -162,10 +162,32 @@ def test_fingerprint_follows_the_source_and_not_the_place() -> None:
     one, two = write("a/net.py", MODEL), write("b/net.py", MODEL)
     same = source_fingerprint("digits-cnn", f"{one}:build")
     assert source_fingerprint("digits-cnn", f"{two}:build") == same
-    assert source_fingerprint(f"{one}:build", None) == same
     assert source_fingerprint("digits-cnn", f"{one}:other") != same
     write("a/net.py", MODEL + "\n")
     assert source_fingerprint("digits-cnn", f"{one}:build") != same
+
+
+def test_fingerprint_of_a_built_in_objective_rises_with_its_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That of a model too, which the built-in objective trains; not that of one's own objective."""
+    net = write("net.py", MODEL)
+    found = [("digits-cnn", None), ("digits-cnn", f"{net}:build"), (f"{net}:build", None)]
+    before = [source_fingerprint(*one) for one in found]
+    monkeypatch.setitem(BUILT_IN, "digits-cnn", BuiltIn(BUILT_IN["digits-cnn"].version + 1))
+    after = [source_fingerprint(*one) for one in found]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_fingerprint_of_a_dotted_name_runs_nothing() -> None:
+    """Neither the module nor the packages around it: it may not be the code that is trusted."""
+    write("pkg_trap/__init__.py", "raise SystemExit('it ran')")
+    write("pkg_trap/inner/__init__.py", "raise SystemExit('it ran')")
+    module = write("pkg_trap/inner/module.py", OBJECTIVE)
+    before = source_fingerprint("pkg_trap.inner.module:Mine", None)
+    assert "pkg_trap" not in sys.modules
+    Path(module).write_text(OBJECTIVE + "\n")
+    assert source_fingerprint("pkg_trap.inner.module:Mine", None) != before
 
 
 def test_fingerprints_of_names_differ() -> None:

@@ -40,9 +40,35 @@ def test_spec_goes_through_json_and_back() -> None:
         assert StudySpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
-def test_spec_of_a_newer_version_is_read() -> None:
-    """Keys that this version does not know are left out."""
-    assert StudySpec.from_json({**SPEC.to_json(), "later": 1}) == SPEC
+def test_spec_of_a_newer_version_is_refused() -> None:
+    """What it says might change what a trial computes; the unknown field is named."""
+    with pytest.raises(StudyError, match="spec has class_weights, which this version does not"):
+        StudySpec.from_json({**SPEC.to_json(), "class_weights": "balanced"})
+
+
+ODD_FIELDS: list[tuple[str, Any]] = [
+    ("objective", None), ("objective", ["synthetic"]), ("model", 3), ("options", {"a": 1}),
+    ("options", []), ("space", {}), ("space", [1]), ("direction", "up"), ("seed", -1),
+    ("seed", "7"), ("seed", True), ("epochs", 0), ("epochs", 2.5), ("threads", 0),
+    ("deterministic", "no"), ("sampler", "os:system"), ("pruner", None), ("timeout_s", "1h"),
+    ("timeout_s", float("nan")), ("grace_s", float("inf")), ("grace_s", 1.0),
+    ("heartbeat_s", 0), ("max_attempts", 0), ("checkpoint_every", 0), ("metric", "loss"),
+    ("keep_checkpoints", "some"), ("backend", "evil"), ("refits", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), ODD_FIELDS, ids=lambda value: repr(value))
+def test_spec_with_an_impossible_field_is_refused(field: str, value: Any) -> None:
+    """Whoever writes to the database may write anything there."""
+    with pytest.raises(StudyError, match=field.removesuffix("_s")):
+        StudySpec.from_json({**SPEC.to_json(), field: value})
+
+
+@pytest.mark.parametrize("stored", [None, [], "spec", 3])
+def test_spec_that_is_no_table_is_refused(stored: object) -> None:
+    """The reason is one line."""
+    with pytest.raises(StudyError, match="spec cannot be read"):
+        StudySpec.from_json(stored)
 
 
 def test_spec_of_another_program_is_refused() -> None:
