@@ -1,6 +1,9 @@
 # The program with its locked dependencies; data, studies and outputs come in as volumes.
 # `--build-arg REQUIREMENTS=requirements-gpu.lock` makes the image for NVIDIA GPUs.
-FROM python:3.11-slim-bookworm AS packages
+# `--build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...` names its base by digest, which an
+# engine that is offline, or has an image of its own under the tag, could not do.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils \
     && python -m venv --without-pip /opt/venv
@@ -9,7 +12,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends binutils \
 # the symbols of TensorFlow's libraries, which are a sixth of it.
 ARG REQUIREMENTS=requirements.lock
 COPY ${REQUIREMENTS} /tmp/
-RUN pip --python /opt/venv/bin/python install --only-binary :all: --requirement "/tmp/${REQUIREMENTS}" \
+RUN pip --python /opt/venv/bin/python install --only-binary :all: --require-hashes --requirement "/tmp/${REQUIREMENTS}" \
     && cd /opt/venv/lib/python3.11/site-packages \
     && rm -rf tensorflow/include clang \
     && strip --strip-unneeded tensorflow/libtensorflow_*.so.2 \
@@ -24,7 +27,7 @@ COPY storage ./storage
 COPY study ./study
 RUN pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --prefix /opt/program .
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 # A fixed id, so that the owner of what is written into a volume is known.
 RUN useradd --uid 10001 --create-home study \
     && install -d -m 2775 -o study -g study /state /state/cache /state/tmp /out \

@@ -22,8 +22,8 @@ define install
 	{ echo "$(CURDIR)"; cat $(1) pyproject.toml; } > "$$stamp.new"; \
 	if cmp -s "$$stamp.new" "$$stamp"; then rm "$$stamp.new"; exit 0; fi; \
 	echo "installing $(1) into $(VENV): TensorFlow and more, some minutes the first time"; \
-	$(PY) -m pip install --quiet --requirement $(1); \
-	$(PY) -m pip install --quiet --no-deps --editable .; \
+	$(PY) -m pip install --quiet --require-hashes --requirement $(1); \
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	mv "$$stamp.new" "$$stamp"
 endef
 
@@ -78,14 +78,14 @@ venv:
 
 # UPGRADE=--upgrade takes the newest versions; without it, what is locked stays.
 LOCK = $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 
 lock: venv ## write the requirements*.lock files anew from pyproject.toml
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	$(LOCK) --extra demo --output-file requirements.lock >/dev/null
 	$(LOCK) --extra demo --extra gpu --constraint requirements.lock --output-file requirements-gpu.lock >/dev/null
 	$(LOCK) --extra demo --extra dev --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
-	sed '/^scikit-learn==/d' requirements.lock > $(VENV)/peers-constraint.txt # scikeras needs an older one
+	sed '/^scikit-learn==/,/^    # via/d' requirements.lock > $(VENV)/peers-constraint.txt # scikeras needs an older one
 	$(LOCK) --extra peers --constraint $(VENV)/peers-constraint.txt --output-file requirements-peers.lock >/dev/null
 
 clean: ## remove everything that was made here

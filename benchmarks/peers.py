@@ -9,7 +9,7 @@ A tool that ends with an error is started again, which its table counts (`broken
 With `--kept FILE` the same command goes on from the laps that were run.
 
     python -m venv .venv-peers
-    .venv-peers/bin/pip install -r requirements-peers.lock
+    .venv-peers/bin/pip install --require-hashes -r requirements-peers.lock
     .venv-peers/bin/pip install --no-deps -e .
     .venv-peers/bin/python benchmarks/peers.py --data DIR [--repeats 3]
 """
