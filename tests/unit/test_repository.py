@@ -133,9 +133,21 @@ def test_too_long_file_and_function_are_found() -> None:
 
 def locked(name: str) -> dict[str, str]:
     """Package name to exact version, with its marker, in one of the lock files."""
-    lines = (ROOT / name).read_text("utf-8").splitlines()
-    pins = [line.split("==", 1) for line in lines if line and not line.lstrip().startswith("#")]
-    return {package: version.split(";")[0].strip() for package, version in pins}
+    pins = re.findall(r"^([^ #]+)==([^ ;]+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    return dict(pins)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("requirements*.lock")))
+def test_each_locked_package_has_hashes_that_are_required(name: str) -> None:
+    """A file that was changed on its way, or in an index, is not installed."""
+    text = (ROOT / name).read_text("utf-8")
+    entries = re.split(r"^(?=[^ #\n])", text, flags=re.MULTILINE)[1:]
+    assert len(entries) == len(locked(name))
+    assert [one.split()[0] for one in entries if "--hash=sha256:" not in one] == []
+    for user in ("Makefile", "Dockerfile"):
+        installs = re.findall(r"install[^\n]*--requirement .*", (ROOT / user).read_text("utf-8"))
+        assert len(installs) == 1
+        assert "--require-hashes" in installs[0]
 
 
 def test_tests_run_with_the_versions_that_users_get() -> None:
