@@ -17,17 +17,29 @@ import zlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from objectives.errors import DataError
+from objectives.limits import (
+    LONGEST_ID,
+    LONGEST_LINE,
+    LONGEST_NUMBER,
+    LONGEST_TEXT,
+    MIB,
+    MOST_CELLS,
+)
+from objectives.openfile import open_file, open_member, open_zip
 
 BOM = b"\xef\xbb\xbf"
 NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MAX_SHOWN = 40
+_LONGEST_NAME = 100  # of a file in a message: a member of an archive may have 65,535 bytes
 _MAX_LABEL = 2**53  # beyond it a float no longer tells neighbours apart
 _MOST_SPELLINGS = 1 << 20  # of a column that are remembered: continuous floats have no end
+_LONGEST_SPELLING = 32  # bytes of those
 _NOT_A_NUMBER = "is not a number"
 _AGAIN = "download the file again"
 _MOST_PIXEL = 255.0
@@ -35,6 +47,8 @@ _ROUNDING = 1e-4  # below 0 and above 255: what is left of a computation
 _FLAGS = {b"true": 1.0, b"false": 0.0}
 _LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 T = TypeVar("T")
+
+csv.field_size_limit(LONGEST_LINE)  # a quoted cell may hold all pixels of an image
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class CsvFile:
         name = self.path.name
         if self.member is not None:
             name = f"{self.member.rpartition('/')[2]} in {name}"
+        name = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
         return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
@@ -119,6 +134,7 @@ def label_value(cell: bytes) -> int | str:
         word = text.decode().strip()
         if not word or not word.isprintable():
             raise ValueError(f"{shown(cell)} is not printable")
+        refuse_long(text, LONGEST_TEXT)
         return word
     value = _number(cell, "the label is missing")
     if abs(value) > _MAX_LABEL:
@@ -134,15 +150,22 @@ def id_value(cell: bytes) -> str:
         raise ValueError("the id is missing")
     if b"\0" in cell:
         raise ValueError(f"{shown(cell)} holds a NUL byte")
+    refuse_long(cell.strip(), LONGEST_ID)
     try:
         return cell.decode().strip()
     except UnicodeDecodeError:
         raise ValueError(f"{shown(cell)} is not UTF-8") from None
 
 
+def refuse_long(text: bytes, most: int) -> None:
+    """Raise a ValueError where the text of a cell has more bytes than it may have."""
+    if len(text) > most:
+        raise ValueError(f"{shown(text)} has {len(text):,} bytes, of {most:,} that it may have")
+
+
 def unpack_cell(cell: bytes) -> list[bytes]:
     """Return the numbers of a cell such as `70 80 82` or `[70, 80, 82]`."""
-    return cell.translate(_LIST_MARKS).split()
+    return cell.translate(_LIST_MARKS).split(None, MOST_CELLS)
 
 
 class CellTable(dict[bytes, T]):
@@ -154,7 +177,7 @@ class CellTable(dict[bytes, T]):
 
     def __missing__(self, cell: bytes) -> T:
         value = self._parse(cell)
-        if len(self) < _MOST_SPELLINGS:
+        if len(self) < _MOST_SPELLINGS and len(cell) <= _LONGEST_SPELLING:
             self[cell] = value
         return value
 
@@ -165,6 +188,7 @@ def _number(cell: bytes, when_empty: str) -> float:
         raise ValueError(when_empty)
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{shown(cell)} {_no_number(text)}")
+    refuse_long(text, LONGEST_NUMBER)
     return float(text)
 
 
@@ -180,6 +204,8 @@ def mend_cell(reason: str) -> str:
         return "save it as UTF-8"
     if "printable" in reason:
         return "name the class by letters, digits and signs that can be seen"
+    if "that it may have" in reason:
+        return "shorten it; a delimiter or a line end may be missing behind it"
     if "too large" in reason or "whole number" in reason:
         return "write whole numbers up to 2**53, or text"
     return "fill or mend the cell, or leave the row out"
@@ -207,11 +233,13 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
     """
     n_lines = 0
     try:
-        with file.path.open("rb") as raw:
+        with open_file(file.path) as raw:
             if not raw.peek(1):
                 raise DataError(f"{file.name}: empty, 0 bytes ({file.path})", _AGAIN)
             with _unpacked(file, raw) as unpacked:
                 for line in _as_utf8(unpacked):
+                    if len(line) > LONGEST_LINE:
+                        raise _too_long(file, n_lines, line)
                     yield line.removeprefix(BOM) if n_lines == 0 else line
                     n_lines += 1
     except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
@@ -229,20 +257,20 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
 
 
 @contextmanager
-def _unpacked(file: CsvFile, raw: IO[bytes]) -> Generator[io.BufferedReader, None, None]:
+def _unpacked(file: CsvFile, raw: io.BufferedReader) -> Generator[io.BufferedReader, None, None]:
     if file.member is not None:
-        with zipfile.ZipFile(raw) as archive, _open_member(file, archive) as member:
+        with open_zip(file.path) as archive, _open_member(file, archive) as member:
             yield io.BufferedReader(member, 1 << 20)  # type: ignore[arg-type]
     elif file.path.suffix.lower() == ".gz":
         # A large buffer: a third less time than GzipFile's own loop over lines.
         yield io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
     else:
-        yield raw  # type: ignore[misc]
+        yield raw
 
 
 def _open_member(file: CsvFile, archive: zipfile.ZipFile) -> IO[bytes]:
     try:
-        return archive.open(str(file.member))
+        return open_member(archive, str(file.member))
     except NotImplementedError:
         raise DataError(
             f"{file.name}: packed in a way that Python cannot read", "unzip it"
@@ -253,11 +281,21 @@ def _open_member(file: CsvFile, archive: zipfile.ZipFile) -> IO[bytes]:
 
 def _as_utf8(content: Any) -> Generator[bytes, None, None]:
     if not content.peek(2).startswith(_UTF16):
-        yield from content
+        yield from iter(partial(content.readline, LONGEST_LINE + 1), b"")
         return
     with io.TextIOWrapper(content, encoding="utf-16", newline="\n") as text:
-        for line in text:
+        for line in iter(partial(text.readline, LONGEST_LINE + 1), ""):
             yield line.encode()
+
+
+def _too_long(file: CsvFile, row: int, line: bytes) -> DataError:
+    if b"\r" in line:
+        return DataError(f"{file.name}: lines end in a lone CR", "save it with LF line ends")
+    where = f"row {row}" if row else "the first line"
+    return DataError(
+        f"{file.name}: {where} is longer than {LONGEST_LINE // MIB} MiB, the most that is read",
+        "is it a CSV file with one line for each image?",
+    )
 
 
 def split_line(
@@ -274,11 +312,11 @@ def split_line(
         DataError: A quote is broken.
     """
     if b'"' not in line or delimiter is None:
-        return line.split(delimiter)
+        return _few(file, row, line.split(delimiter, MOST_CELLS))
     mark = delimiter.decode("latin-1")
     try:  # latin-1 keeps every byte; what is not UTF-8 is found where the cell is read
         text = line.decode("latin-1")
-        cells = next(csv.reader([text], strict=True, delimiter=mark, skipinitialspace=True))
+        texts = next(csv.reader([text], strict=True, delimiter=mark, skipinitialspace=True))
     except csv.Error:
         odd = [n for n, cell in enumerate(line.split(delimiter)) if cell.count(b'"') % 2]
         n = odd[0] if odd else line[: line.index(b'"')].count(delimiter)
@@ -289,4 +327,14 @@ def split_line(
             f"{file.name} {where}: {broken} has a broken quote",
             "close the quote; a cell must end in the line in which it begins",
         ) from None
-    return [cell.encode("latin-1") for cell in cells]
+    return [cell.encode("latin-1") for cell in _few(file, row, texts)]
+
+
+def _few(file: Named, row: int, cells: list[T]) -> list[T]:
+    if len(cells) <= MOST_CELLS:
+        return cells
+    where = f"row {row}" if row else "the first line"
+    raise DataError(
+        f"{file.name}: {where} has more than {MOST_CELLS:,} cells, the most that are read",
+        "an image may have 1024x1024 pixels: make the images smaller",
+    )

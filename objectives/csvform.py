@@ -17,11 +17,20 @@ from objectives.csvcheck import (
     as_file,
     cell_error,
     read_lines,
+    refuse_long,
     shown,
     split_line,
     unpack_cell,
 )
 from objectives.errors import DataError
+from objectives.limits import (
+    LONGEST_NUMBER,
+    LONGEST_TEXT,
+    MOST_BLANK_LINES,
+    MOST_CELLS,
+    ROW_BYTES,
+    refuse_memory,
+)
 
 # What people put under the name of a CSV, by the first bytes.
 _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -40,11 +49,13 @@ _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
 )
 _COMMENT_SIGNS = (b"#", b"%")
 _MOST_COMMENTS = 1000  # lines; more of them are no header
+_SEPARATOR_BYTES = 5  # of `sep=;`: the one thing that is looked for in them, but for the last one
+_ROWS_A_LOOK = 1 << 20  # after so many rows the memory is looked at
 _DELIMITERS = (b",", b";", b"\t", b"|")
 _SEPARATOR = re.compile(rb"(?i)sep=.")  # Excel's own first line
 _WHOLE = re.compile(r"([0-9]+)\.0+")
 _FEWEST_NUMBER_NAMES = 4  # columns called 0, 1, 2, ...: fewer may be a row of numbers
-_REPEATED = re.compile(r"(.+)\.([0-9]+)")
+_REPEATED = re.compile(r"(.+)\.([0-9]{1,9})")
 INDEX_NAME = "Unnamed: 0"
 """What pandas calls a first column without a name: an index that was written along."""
 
@@ -152,7 +163,12 @@ def read_rows(named: Named, form: Form) -> Iterator[tuple[int, list[bytes]]]:
     for row, line in enumerate(islice(read_lines(file), form.n_before, None), n_first + 1):
         if not line.strip(blanks):
             blank = blank or row
+            if row - blank > MOST_BLANK_LINES:
+                text = f"{file.name} row {blank}: more than {MOST_BLANK_LINES:,} blank lines"
+                raise DataError(text, "take the lines out")
             continue
+        if not row % _ROWS_A_LOOK:
+            refuse_memory(f"{file.name}: {row:,} rows are read", row * ROW_BYTES)
         if blank:
             text = f"{file.name} row {blank}: a blank line between the rows"
             raise DataError(text, "take the line out")
@@ -174,9 +190,11 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
     try:
         head = next(lines, b"")
         while _is_comment(head) and len(comments) < _MOST_COMMENTS:
+            if comments:
+                comments[-1] = comments[-1][: _SEPARATOR_BYTES + 1]
             comments.append(head.strip())
             head = next(lines, b"")
-        row = next((line for line in lines if line.strip()), None)
+        row = next((line for line in islice(lines, MOST_BLANK_LINES) if line.strip()), None)
     finally:
         lines.close()
     first = head.lstrip().lower()
@@ -205,7 +223,7 @@ def _is_comment(line: bytes) -> bool:
 def _is_header_of(names: bytes, row: bytes) -> bool:
     """Whether a line behind a comment sign names the columns of the row below it."""
     delimiter = _delimiter_of(names, row)
-    found, cells = names.split(delimiter), row.split(delimiter)
+    found, cells = names.split(delimiter, MOST_CELLS), row.split(delimiter, MOST_CELLS)
     is_row = all(map(_is_number, found)) and not _are_number_names([n.decode() for n in found])
     return len(found) == len(cells) > 1 and any(map(_is_number, cells)) and not is_row
 
@@ -218,8 +236,8 @@ def _delimiter_of(head: bytes, row: bytes | None) -> bytes | None:
     likely = likely or [mark for mark in _DELIMITERS if counts[mark]]
     if likely:  # of equal ones a comma comes last: it may stand in decimal numbers
         return max(likely, key=lambda mark: (counts[mark], mark != b","))
-    n_words = len(head.split())
-    if n_words > 1 and (row is None or len(row.split()) == n_words):
+    n_words = len(head.split(None, MOST_CELLS))
+    if n_words > 1 and (row is None or len(row.split(None, MOST_CELLS)) == n_words):
         return None
     return b","
 
@@ -251,6 +269,12 @@ def _name(file: CsvFile, number: int, cell: bytes) -> str:
     if not name.isprintable():
         text = f"{file.name} column {number}: the name {shown(cell)} is not printable"
         raise DataError(text, "name the column by letters, digits and signs that can be seen")
+    if len(cell) > LONGEST_TEXT and not _is_list(name):  # as all pixels of an image may be
+        try:
+            refuse_long(cell, LONGEST_TEXT)
+        except ValueError as reason:
+            text = f"{file.name} column {number}: the name {reason}"
+            raise DataError(text, "shorten it; a delimiter may be missing behind it") from None
     return name
 
 
@@ -327,7 +351,9 @@ def _unrepeated(names: Sequence[str]) -> tuple[str | None, ...] | None:
 
 def _are_number_names(names: Sequence[str]) -> bool:
     """Whether numbers are the names of columns: all of 0..n - 1, or of 1..n."""
-    if len(names) < _FEWEST_NUMBER_NAMES or not all(name.isdecimal() for name in names):
+    if len(names) < _FEWEST_NUMBER_NAMES:
+        return False
+    if not all(name.isdecimal() and len(name) <= LONGEST_NUMBER for name in names):
         return False
     found = {int(name) for name in names}
     return len(found) == len(names) and (min(found), max(found)) in (

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from objectives.competition import Competition
 from objectives.csvcheck import CsvFile, unreadable
 from objectives.errors import DataError
+from objectives.openfile import open_file
 
 FORMAT = 3  # raise it when the files of a folder, or what the checks let pass, change
 _ARRAYS = ("images", "labels", "copies", "test_images")
@@ -57,7 +58,7 @@ def cache_key(files: Iterable[CsvFile]) -> str:
     for file in files:
         try:
             if file.path not in contents:
-                with file.path.open("rb") as opened:
+                with open_file(file.path) as opened:
                     contents[file.path] = hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError as error:
             raise unreadable(file.path, error) from None

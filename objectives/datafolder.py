@@ -16,6 +16,7 @@ from pathlib import Path
 
 from objectives.csvcheck import CsvFile, unreadable
 from objectives.errors import DataError
+from objectives.openfile import open_file, open_zip
 
 _SAMPLE = (
     "samplesubmission", "samplesubmit", "submissionsample", "examplesubmission", "submissionformat"
@@ -91,7 +92,7 @@ def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
     yield from _named_csv(path)
     if path.name.lower().endswith(".zip") and path.is_file():
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_zip(path) as archive:
                 members = archive.namelist()
         except zipfile.BadZipFile as error:
             text = f"{CsvFile(path).name}: the zip data is broken ({error})"
@@ -188,12 +189,12 @@ def _without_copies(files: list[CsvFile]) -> list[CsvFile]:
 def _content(file: CsvFile) -> tuple[int, int]:
     """Return size and CRC-32 of what a file holds; a `.gz` is not unpacked for it."""
     if file.member is not None:
-        with zipfile.ZipFile(file.path) as archive:
+        with open_zip(file.path) as archive:
             info = archive.getinfo(file.member)
         return info.file_size, info.CRC
     checksum = 0
     try:
-        with file.path.open("rb") as content:
+        with open_file(file.path) as content:
             while block := content.read(_BLOCK_BYTES):
                 checksum = zlib.crc32(block, checksum)
     except OSError as error:

@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.limits import MOST_IMAGE_PIXELS, refuse_memory
+
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 WHITE = 255.0
 PNG, JPEG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
+_PIXEL_BYTES = 16  # of memory that decoding takes: as colours, as floats, and resized
+_ROWS_AT_ONCE = 256
 DARK = 4096  # 12 bits: what many scanners and cameras write into 16
 
 ANIMATED = "animated, so its first picture is taken"
@@ -30,23 +34,31 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
         tf: TensorFlow, which the caller has imported.
 
     Raises:
-        ValueError: No such image; the reason.
+        ValueError: No such image, or too large; the reason.
+        DataError: There is not the memory for so many pixels.
     """
     decode = _decode_bmp if content.startswith(BMP) else _decode
+    remarks: tuple[str, ...] = ()
     try:
+        width, height = _declared_size(content)
+        _refuse_large(width, height)
+        if content.startswith(GIF):
+            content, remarks = _first_of_gif(content)
         if content.startswith(PNG) and _png_depth(content) == 16:
             found = tf.io.decode_png(content, dtype=tf.uint16).numpy()
             remarks = (DIM,) if 0 < found.max() < DARK else ()
             key = _png_key(content)
-            return _grey(_keyed(found, key).astype(np.float32) / np.float32(257)), remarks
+            return _grey(_keyed(found, key), 257), remarks
         image = decode(content, tf)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        raise ValueError(f"{width}x{height} pixels take more memory than there is") from None
     except (tf.errors.InvalidArgumentError, struct.error, IndexError):
         raise ValueError("no PNG, JPEG, GIF or BMP image, or damaged") from None
     if content.startswith(PNG):
         image = _keyed(image, _png_key(content))
     if content.startswith(JPEG):
         image = _upright(image, _orientation(content))
-    return _grey(image.astype(np.float32)), _gif_remarks(content)
+    return _grey(image), remarks
 
 
 def _decode(content: bytes, tf: Any) -> NDArray[Any]:
@@ -54,12 +66,56 @@ def _decode(content: bytes, tf: Any) -> NDArray[Any]:
     return found
 
 
-def _grey(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _declared_size(content: bytes) -> tuple[int, int]:
+    """Return width and height as a file declares them, before anything of it is decoded."""
+    if content.startswith(PNG):
+        width, height = struct.unpack_from(">II", content, 16)
+    elif content.startswith(GIF):
+        width, height = struct.unpack_from("<HH", content, 6)
+    elif content.startswith(BMP):
+        width, height = struct.unpack_from("<ii", content, 18)
+    else:
+        height, width = _jpeg_size(content)
+    return abs(width), abs(height)
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int]:
+    """Return height and width; bytes between the segments are passed over as libjpeg does."""
+    at = 2 if content.startswith(JPEG) else len(content)
+    while (at := content.find(b"\xff", at)) >= 0:
+        while content[at] == 0xFF:
+            at += 1
+        marker, at = content[at], at + 1
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, at + 3)
+            return height, width
+        if marker > 0x01 and marker not in range(0xD0, 0xD8):  # those have no length
+            at += struct.unpack_from(">H", content, at)[0]
+    raise IndexError("no size in it")
+
+
+def _refuse_large(width: int, height: int) -> None:
+    if width * height > MOST_IMAGE_PIXELS:
+        most = MOST_IMAGE_PIXELS // 1_000_000
+        raise ValueError(f"{width}x{height} pixels, where {most} million are the most")
+    refuse_memory(f"{width}x{height} pixels", _PIXEL_BYTES * width * height)
+
+
+def _grey(image: NDArray[Any], scale: float = 1) -> NDArray[np.float32]:
     """Return brightness of shape (height, width); what is transparent lies on white.
 
     Args:
-        image: 0..255, of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
+        image: Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
+        scale: By which it is divided for 0..255.
     """
+    grey = np.empty(image.shape[:2], np.float32)
+    for row in range(0, len(grey), _ROWS_AT_ONCE):  # as floats, all at once take much memory
+        some = slice(row, row + _ROWS_AT_ONCE)
+        grey[some] = _grey_rows(image[some].astype(np.float32) / np.float32(scale))
+    return grey
+
+
+def _grey_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
     channels = image.shape[-1]
     colours = image[..., :3] if channels >= 3 else image[..., :1]
     weights = np.array(LUMINANCE if channels >= 3 else (1.0,), np.float32)
@@ -160,11 +216,12 @@ def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
     return image if bits == 24 or has_alpha else image[..., :3]
 
 
-def _gif_remarks(content: bytes) -> tuple[str, ...]:
-    """Return what is lost of a GIF: pictures after the first, and transparency of the first."""
-    if not content.startswith(GIF):
-        return ()
-    n_pictures, is_transparent = 0, False
+def _first_of_gif(content: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """Return a GIF of the first picture alone, as the decoder would unpack all; and what is lost.
+
+    That is the pictures after the first, and transparency of the first.
+    """
+    n_pictures, is_transparent, end = 0, False, len(content)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
     while at + 1 < len(content) and content[at] != 0x3B and n_pictures < 2:
         if content[at] == 0x21:
@@ -173,10 +230,13 @@ def _gif_remarks(content: bytes) -> tuple[str, ...]:
             at += 2
         else:
             n_pictures += 1
+            if n_pictures == 1:
+                _refuse_large(*struct.unpack_from("<HH", content, at + 5))
             flags = content[at + 9]
             at += 11 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
         while at < len(content) and content[at]:  # blocks, each after its length
             at += content[at] + 1
         at += 1
+        end = at if n_pictures == 1 else end
     remarks = [ANIMATED] if n_pictures > 1 else []
-    return (*remarks, *([BLACKENED] if is_transparent else []))
+    return content[:end] + b";", (*remarks, *([BLACKENED] if is_transparent else []))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.errors import DataError
+from objectives.limits import DEEPEST_FOLDERS, MOST_ENTRIES
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp"})
 OTHER_IMAGES = frozenset(
@@ -85,17 +86,60 @@ def _names(folder: Path, *, folders: bool) -> list[str]:
     Raises:
         DataError: The folder cannot be read.
     """
+    return [name for name, is_folder, _ in _entries(folder) if is_folder == folders]
+
+
+def _entries(folder: Path) -> list[tuple[str, bool, bool]]:
+    found, place = [], folder
     try:
         with os.scandir(folder) as entries:
-            return [
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_dir() == folders
-            ]
+            for entry in entries:
+                place = folder / entry.name
+                if not entry.name.startswith("."):
+                    found.append((entry.name, entry.is_dir(), entry.is_symlink()))
     except OSError as error:
         raise DataError(
-            f"{folder}: cannot be read: {error.strerror or error}", "name another folder"
+            f"{place}: cannot be read: {error.strerror or error}", "name another folder"
         ) from None
+    return found
+
+
+def check_links(folder: Path) -> None:
+    """Look at all that is below a folder once, so that whoever walks through it comes to an end.
+
+    A link may lead anywhere below the folder, and one that lies in the folder itself anywhere: that
+    is how a person names data on another disk. Any other that leads out is refused: an archive that
+    somebody else has made may hold it.
+
+    Raises:
+        DataError: Such a link, one that leads into a folder that it lies in, or too many folders in
+            one another, or files.
+    """
+    above: tuple[str, ...] = (os.path.realpath(folder),)
+    waiting, n_entries = [(folder, above, above)], 0
+    while waiting:
+        place, above, roots = waiting.pop()
+        for name, is_folder, is_link in _entries(place):
+            n_entries += 1
+            path, inside, real = place / name, roots, os.path.join(above[-1], name)
+            if is_link and (is_folder or _suffix(name) in SUFFIXES):
+                real = os.path.realpath(real)
+                if place == folder:
+                    inside = (*roots, real)
+                elif not any(os.path.commonpath([real, root]) == root for root in roots):
+                    text = f"{path}: a link out of {folder}, to {real}"
+                    raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
+            if not is_folder:
+                continue
+            if real in above:
+                raise DataError(f"{path}: a link to a folder that it lies in", "remove the link")
+            if len(above) > DEEPEST_FOLDERS:
+                text = f"{path}: more than {DEEPEST_FOLDERS} folders in one another"
+                raise DataError(text, "move the images up: FOLDER/<class>/1.png")
+            waiting.append((path, (*above, real), inside))
+        if n_entries > MOST_ENTRIES:
+            text = f"{folder}: more than {MOST_ENTRIES:,} files and folders in it"
+            raise DataError(text, "take a part of them")
 
 
 def by_value(name: str) -> tuple[Any, ...]:

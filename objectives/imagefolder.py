@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from objectives.errors import DataError
 from objectives.imagebytes import decode_grey
 from objectives.imagecopies import copy_notes
-from objectives.imagefiles import MOST_NAMED
+from objectives.imagefiles import MOST_NAMED, check_links
 from objectives.imagetree import TEST, ImageTree, Named, read_tree
+from objectives.limits import MOST_IMAGE_BYTES, refuse_memory
+from objectives.openfile import read_file
 from objectives.pictures import Pictures
 from objectives.runtime import quiet_import
 
@@ -51,6 +53,7 @@ def read_image_folder(folder: Path, side: int) -> Pictures:
         DataError: No classes or no images, folders whose meaning is unclear, or a file that is no
             image; it is named.
     """
+    check_links(folder)
     tree = read_tree(folder)
     trains: list[Named] = [(name, file) for name, files in tree.classes.items() for file in files]
     if tree.test_root is not None:
@@ -118,14 +121,15 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], tupl
         DataError: Files cannot be read; the first few are named.
     """
     decode = _decoder(side)
+    refuse_memory(f"{len(files)} images of {side}x{side} pixels", len(files) * side**2)
     images = np.empty((len(files), side, side), np.uint8)
     bad: list[str] = []
     remarked: dict[str, list[Path]] = {}
     with _complaints() as complains:
         for n, file in enumerate(files):
             try:
-                images[n], remarks = decode(file.read_bytes())
-            except (OSError, ValueError) as error:
+                images[n], remarks = decode(read_file(file, MOST_IMAGE_BYTES))
+            except (OSError, ValueError, DataError) as error:
                 bad.append(f"{file}: {_reason(error)}")
                 complains()  # about this file, not about the next
                 continue

@@ -28,8 +28,10 @@ from objectives.csvcheck import (
     unpack_cell,
 )
 from objectives.csvform import Form, read_form, read_rows
+from objectives.limits import MIB, ROW_BYTES, refuse_memory
 
 MAX_CLASSES = 100
+_BYTES_A_LOOK = 32 * MIB  # of pixels; after so many more the memory is looked at
 T = TypeVar("T")
 
 
@@ -79,8 +81,9 @@ class ImageTable:
 class _Pixels:
     """Pixels of the rows so far: bytes while all are whole numbers, floats from then on."""
 
-    def __init__(self, file: CsvFile) -> None:
-        self._file = file
+    def __init__(self, file: CsvFile, *, is_reordered: bool) -> None:
+        self._file, self._is_reordered = file, is_reordered
+        self._next_look = _BYTES_A_LOOK
         self._whole, self._floats = bytearray(), array("f")
         self._is_whole = True
         self._as_byte, self._as_float = CellTable(pixel_value), CellTable(pixel_number)
@@ -100,9 +103,21 @@ class _Pixels:
             for name, cell in zip(names, cells, strict=True):
                 _parsed(self._file, row, name, cell, self._as_float.__getitem__)
             self._is_whole = False  # there was no other reason
+            self._look(row, 4 * len(self._whole))
             self._floats.extend(self._whole)
             self._whole.clear()
             self._floats.extend(map(self._as_float.__getitem__, cells))
+        n_bytes = len(self._whole) + 4 * len(self._floats)
+        if n_bytes > self._next_look:
+            self._next_look = n_bytes + _BYTES_A_LOOK
+            self._look(row, n_bytes // 8)
+
+    def _look(self, row: int, n_bytes: int) -> None:
+        """Refuse to go on where there is not the memory for these bytes, and for what follows."""
+        n_pixels = len(self._whole) + len(self._floats)
+        n_bytes += (4 if self._floats else 1) * n_pixels * self._is_reordered
+        n_bytes += 5 * n_pixels if self._floats else 0  # they are compared with rounded ones
+        refuse_memory(f"{self._file.name}: {row:,} rows are read", n_bytes + row * ROW_BYTES)
 
     def table(self, n_pixels: int) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Return them in the shape (n, n_pixels), without a copy."""
@@ -120,7 +135,8 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
     labels, ids, known_ids = list[int | str](), list[str](), dict[str, int]()
     written = list[bytes]()
     spellings, classes = Counter[tuple[int | str, bytes]](), set[int | str]()
-    pixels, label = _Pixels(file), CellTable(label_value)
+    pixels = _Pixels(file, is_reordered=columns.order is not None)
+    label, one = CellTable(label_value), dict[bytes, bytes]()
     places = _special_places(columns)
     names = _pixel_names(columns, places)
     for row, cells in read_rows(file, columns.form):
@@ -129,7 +145,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
             if name == columns.label:
                 value = _parsed(file, row, name, cell, label.__getitem__)
                 labels.append(value)
-                written.append(cell)
+                written.append(one.setdefault(cell, cell))
                 spellings[value, cell] += 1
                 classes.add(value)
                 if len(classes) > MAX_CLASSES:

@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 
 from objectives.competition import Answers, Competition, read_answers, read_competition
 from objectives.csvcheck import unreadable
+from objectives.csvform import read_form
 from objectives.datacache import cache_key, fetch, store
 from objectives.datafolder import Files, find_files
 from objectives.errors import DataError
+from objectives.limits import LARGE_FILE
+from objectives.openfile import open_file
 from objectives.splits import check_folds, fold_rows, valid_rows
 
 
@@ -181,6 +184,9 @@ def load_answers(data_dir: Path) -> Answers | None:
 
 
 def _load(files: Files) -> Competition:
+    for file in files.present():
+        if file.path.stat().st_size > LARGE_FILE:
+            read_form(file)
     key = cache_key(files.present())
     if found := fetch(key):
         return found
@@ -227,7 +233,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
     systems) every process parses, and the cache takes the first.
     """
     try:
-        file = path.open("rb")
+        file = open_file(path)
     except OSError as error:
         raise unreadable(path, error) from None
     with file:

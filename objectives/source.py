@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 
 from objectives.errors import ModelError, ObjectiveError
+from objectives.limits import MOST_SOURCE
+from objectives.openfile import read_file
 from objectives.runtime import quiet_import
 from objectives.sentence import one_line
 from objectives.spawned import share
@@ -221,7 +223,7 @@ def _import_dotted(target: str) -> ModuleType:
 
 def _read(target: str) -> bytes:
     try:
-        return Path(target).read_bytes()
+        return read_file(target, MOST_SOURCE)
     except FileNotFoundError:
         raise ModelError(f"no such file: {target}") from None
     except OSError as error:

@@ -21,6 +21,7 @@ from objectives.space_toml import (
     OutsideError,
     accept,
     accept_exact,
+    cut,
     distribution_table,
     override_distribution,
     parse_distribution,
@@ -246,7 +247,7 @@ def _condition(
     """Return `when` in canonical form; each value must be possible in one of `parents`."""
     if not isinstance(when, Mapping) or not when:
         raise SpaceError(
-            f"search space, {name}: `when` is a table of names and values, not {when!r}"
+            f"search space, {name}: `when` is a table of names and values, not {cut(repr(when))}"
         )
     condition = []
     for parent, given in when.items():
@@ -289,7 +290,8 @@ def _still_possible(name: str, when: Condition, kept: Mapping[str, Entry]) -> Co
 def _unknown(name: Any, names: tuple[str, ...], before: str = "") -> SpaceError:
     close = difflib.get_close_matches(str(name), names, n=1)
     guess = f"did you mean {close[0]}?" if close else None
-    return SpaceError(f"{before}unknown param {name!r}; there are {', '.join(names)}", guess)
+    there = f"there are {cut(', '.join(names), 1000)}"
+    return SpaceError(f"{before}unknown param {cut(repr(name))}; {there}", guess)
 
 
 def _where(when: Condition) -> str:

@@ -12,6 +12,7 @@ means and which values are legal; how entries depend on each other is `space.py`
 import json
 import math
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,8 @@ from optuna.distributions import (
 )
 
 from objectives.errors import SpaceError
+from objectives.limits import MOST_POINTS, MOST_SETTINGS
+from objectives.openfile import read_file
 from objectives.space_python import written_form, written_value
 
 RANGE_KEYS = ("low", "high", "log", "step", "type")
@@ -34,24 +37,40 @@ KEYS = (*RANGE_KEYS, "choices", "when")
 
 # Optuna keeps every value as a float64, which holds integers exactly up to here.
 _INT_MAX = 2**53
+_MOST_NAMED = 20  # choices in a message
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        SpaceError: No such file, not UTF-8, or not TOML; the line is named.
+        SpaceError: No such file, too large, not UTF-8, or not TOML; the line is named.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = read_file(path, MOST_SETTINGS).decode().replace("\r\n", "\n").replace("\r", "\n")
+        _refuse_points(path, text)
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise SpaceError(f"no such file: {path}") from None
     except UnicodeDecodeError as error:
         raise SpaceError(f"{path}: not UTF-8 text: {error.reason}") from None
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise SpaceError(f"{path}: lists or tables are nested too deep") from None
     except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: not valid TOML: {error}") from None
+        raise SpaceError(f"{path}: not valid TOML: {cut(str(error))}") from None
+    except ValueError:  # Python reads integers of so many digits alone, as they take long
+        n_digits = sys.get_int_max_str_digits()
+        raise SpaceError(f"{path}: a number has more than {n_digits} digits") from None
+
+
+def _refuse_points(path: Path | str, text: str) -> None:
+    """Refuse a dotted name of very many parts, as reading it takes the square of them in time."""
+    for row, line in enumerate(text.split("\n"), 1):
+        if any(part.count(".") > MOST_POINTS for part in line.split("=")):
+            text = f"{path}: more than {MOST_POINTS} points in one entry (at line {row})"
+            raise SpaceError(text, "name = value, and a list of values in several lines")
 
 
 def parse_distribution(name: str, form: Any) -> BaseDistribution:
@@ -147,10 +166,12 @@ def accept(what: str, distribution: BaseDistribution, value: Any) -> Any:
             # 1 stands for 1.0, but True does not stand for 1
             if choice == value and isinstance(choice, bool) == isinstance(value, bool):
                 return choice
-        choices = ", ".join(map(repr, distribution.choices))
-        raise OutsideError(f"{what}: {value!r} is not one of {choices}")
+        choices = ", ".join(cut(repr(one)) for one in distribution.choices[:_MOST_NAMED])
+        n_more = len(distribution.choices) - _MOST_NAMED
+        choices += f" and {n_more} more" if n_more > 0 else ""
+        raise OutsideError(f"{what}: {cut(repr(value))} is not one of {choices}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_scalar(value):
-        raise OutsideError(f"{what}: {value!r} is not a finite number")
+        raise OutsideError(f"{what}: {cut(repr(value))} is not a finite number")
     if not isinstance(distribution, FloatDistribution | IntDistribution):
         raise TypeError(f"not a distribution of a search space: {distribution!r}")
     low, high, step = distribution.low, distribution.high, distribution.step
@@ -190,17 +211,24 @@ def grid_point(distribution: FloatDistribution | IntDistribution, index: int) ->
 def _is_scalar(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
-    return type(value) in (bool, int, str)
+    if type(value) is int:  # one of 400 digits is no float
+        return abs(value) <= sys.float_info.max
+    return type(value) in (bool, str)
+
+
+def cut(text: str, most: int = 200) -> str:
+    """Return what somebody wrote as it stands in a message: cut after so many characters."""
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _error(name: str, problem: str) -> SpaceError:
-    return SpaceError(f"search space, {name}: {problem}")
+    return SpaceError(f"search space, {cut(name)}: {problem}")
 
 
 def _check_keys(name: str, form: Mapping[str, Any]) -> None:
     for key in form:
         if key not in KEYS:
-            raise _error(name, f"unknown key {key!r}; a table has {', '.join(KEYS)}")
+            raise _error(name, f"unknown key {cut(repr(key))}; a table has {', '.join(KEYS)}")
     if "choices" in form:
         for key in RANGE_KEYS:
             if key in form:
@@ -209,15 +237,17 @@ def _check_keys(name: str, form: Mapping[str, Any]) -> None:
 
 def _choices(name: str, choices: Any) -> CategoricalDistribution:
     if not isinstance(choices, list | tuple):
-        raise _error(name, f"`choices` is a list, not {choices!r}")
+        raise _error(name, f"`choices` is a list, not {cut(repr(choices))}")
     if not choices:
         raise _error(name, "the list of choices is empty")
-    for index, choice in enumerate(choices):
+    known: dict[Any, Any] = {}
+    for choice in choices:
         # Optuna finds a choice by ==, so that 1, 1.0 and True would be one and the same.
-        if choice in choices[:index]:
-            earlier = choices[list(choices).index(choice)]
+        if choice in known:
+            earlier = known[choice]
             same = "" if type(earlier) is type(choice) else f" (equal to {earlier!r})"
-            raise _error(name, f"choice {choice!r} is repeated{same}")
+            raise _error(name, f"choice {cut(repr(choice))} is repeated{same}")
+        known[choice] = choice
     return CategoricalDistribution(choices)
 
 
@@ -225,11 +255,11 @@ def _range(name: str, form: Mapping[str, Any]) -> BaseDistribution:
     low, high, step = (_number(name, key, form.get(key)) for key in ("low", "high", "step"))
     log = form.get("log", False)
     if not isinstance(log, bool):
-        raise _error(name, f"`log` is true or false, not {log!r}")
+        raise _error(name, f"`log` is true or false, not {cut(repr(log))}")
     floats = isinstance(low, float) or isinstance(high, float)
     kind = form.get("type", "float" if floats else "int")
     if kind not in ("float", "int"):
-        raise _error(name, f"`type` is 'float' or 'int', not {kind!r}")
+        raise _error(name, f"`type` is 'float' or 'int', not {cut(repr(kind))}")
     if low > high:
         raise _error(name, f"the range is empty: low {low!r} is above high {high!r}")
     if log and low <= 0:
@@ -272,7 +302,7 @@ def _number(name: str, key: str, value: Any) -> Any:
     if value is None and key == "step":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_scalar(value):
-        raise _error(name, f"`{key}` is a finite number, not {value!r}")
+        raise _error(name, f"`{key}` is a finite number, not {cut(repr(value))}")
     return value
 
 

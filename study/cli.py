@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from study import commands, fetching, finishing, looking, serving, steering
+from study.errors import StudyError
 from study.harmless import harmless_lines
 
 KNOWN_FAILURE = 1
@@ -82,6 +83,10 @@ def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
         logging.getLogger("optuna").setLevel(logging.WARNING)
         try:
             code = command(**values)
+        except MemoryError:  # of a trial it is the trial's end, and does not come here
+            hint = "a machine or a container with more of it, or a higher limit: ulimit -v"
+            print_error(StudyError("the system gives this process no more memory", hint))
+            code = KNOWN_FAILURE
         except Exception as error:
             known = error if is_known(error) else as_storage_error(error)
             if known is None:

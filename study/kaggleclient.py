@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from objectives.limits import MIB
+from objectives.openfile import open_member, open_zip
 from study.atomic import make_folder
 from study.datafiles import SAMPLE, TEST, TRAIN, put_files
 from study.errors import StudyError
@@ -124,8 +126,8 @@ def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
     data_dir = place.parent
     found: dict[Path, Callable[[Path], None]] = {}
     for path in sorted(place.iterdir()):
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
+        if path.is_file() and zipfile.is_zipfile(path):
+            with _damage(path.name), open_zip(path) as packed:
                 for member in packed.namelist():
                     if member in (TRAIN, TEST, SAMPLE):
                         found[data_dir / member] = partial(_unzip, path, member)
@@ -142,12 +144,25 @@ def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
 
 
 def _unzip(archive: Path, member: str, target: Path) -> None:
-    try:
-        with (
-            zipfile.ZipFile(archive) as packed,
-            packed.open(member) as source,
-            target.open("xb") as file,
-        ):
+    with _damage(member), open_zip(archive) as packed, open_member(packed, member) as source:
+        n_bytes, left = packed.getinfo(member).file_size, shutil.disk_usage(target.parent).free
+        if n_bytes > left:
+            raise StudyError(
+                f"{member}: {n_bytes / MIB:,.0f} MiB unpacked, and {left / MIB:,.0f} MiB are left "
+                f"in {target.parent}",
+                "another folder: --data DIR",
+            )
+        with target.open("xb") as file:
             shutil.copyfileobj(source, file)
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """Turn what an archive's reader raises into one line."""
+    try:
+        yield
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise StudyError(f"{member}: the download is damaged", "the same command again") from error
+        raise StudyError(f"{name}: the download is damaged", "the same command again") from error
+    except (NotImplementedError, RuntimeError) as error:
+        text = f"{name}: packed in a way that is not read, or encrypted ({error})"
+        raise StudyError(text, "download in the browser and unzip") from error

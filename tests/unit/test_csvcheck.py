@@ -63,14 +63,14 @@ def test_file_for_a_folder_is_named(folder: Path) -> None:
 
 def test_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system says of a file that may not be read is passed on."""
-    real = Path.open
+    real = csvcheck.open_file
 
-    def refuse(path: Path, mode: str) -> object:
+    def refuse(path: Path) -> object:
         if path.name == "test.csv":
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, mode)
+        return real(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(csvcheck, "open_file", refuse)
     with pytest.raises(DataError, match=r"test\.csv: cannot be read: Permission denied"):
         load_dataset(folder)
 

@@ -185,7 +185,10 @@ def test_malformed_answers_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "reason"),
-    [(lambda path: None, "No such file or directory"), (Path.mkdir, "Is a directory")],
+    [
+        (lambda path: None, "No such file or directory"),
+        (Path.mkdir, "a folder, where a file should be"),
+    ],
     ids=["missing", "folder"],
 )
 def test_file_that_cannot_be_read_is_named(
