@@ -168,7 +168,7 @@ def read_rows(named: Named, form: Form) -> Iterator[tuple[int, list[bytes]]]:
                 raise DataError(text, "take the lines out")
             continue
         if not row % _ROWS_A_LOOK:
-            refuse_memory(f"{file.name}: {row:,} rows are read", row * ROW_BYTES)
+            refuse_memory(f"{file.name} row {row:,}", row * ROW_BYTES)
         if blank:
             text = f"{file.name} row {blank}: a blank line between the rows"
             raise DataError(text, "take the line out")

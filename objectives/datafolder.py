@@ -24,7 +24,7 @@ _SAMPLE = (
 _WORDS = {"train": ("train", "training"), "test": ("test", "testing")}
 _NO_IMAGES = frozenset({"label", "labels", "answer", "answers", "solution", "submission", "sample"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
-_MOST_NAMED = 5
+_MOST_NAMED, _MOST_UNREAD = 5, 20
 _MOST_LOOKED_AT = 1000  # entries below a folder
 _BLOCK_BYTES = 1 << 20
 HINT = "--data DIR, a folder with train.csv and test.csv in it, plain, .gz or .zip"
@@ -81,6 +81,8 @@ def find_files(data_dir: Path) -> Files:
         for file in found
         if (file.path, file.member) not in used and _stem(file) not in used_stems
     ]
+    if n_more := len(unread[_MOST_UNREAD:]):  # an archive may list 100,000
+        unread[_MOST_UNREAD:] = [f"{n_more} more"]
     return Files(train, test, sample, tuple(unread))
 
 
@@ -96,7 +98,7 @@ def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
                 members = archive.namelist()
         except zipfile.BadZipFile as error:
             text = f"{CsvFile(path).name}: the zip data is broken ({error})"
-            broken.append(DataError(text, hint="download the file again"))
+            broken.append(DataError(text, hint="unzip it, or download it again"))
             return
         for member in members:
             name = member.rpartition("/")[2]

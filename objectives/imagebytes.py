@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.limits import MOST_IMAGE_PIXELS, refuse_memory
+from objectives.limits import MIB, MOST_IMAGE_PIXELS, refuse_memory
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
 WHITE = 255.0
 PNG, JPEG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
 _PIXEL_BYTES = 16  # of memory that decoding takes: as colours, as floats, and resized
+_BYTE_BYTES = 5  # of memory for one of the file: a text in a PNG is copied that often
 _ROWS_AT_ONCE = 256
 DARK = 4096  # 12 bits: what many scanners and cameras write into 16
 
@@ -42,6 +43,7 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
     try:
         width, height = _declared_size(content)
         _refuse_large(width, height)
+        refuse_memory(f"{len(content) // MIB} MiB", _BYTE_BYTES * len(content))
         if content.startswith(GIF):
             content, remarks = _first_of_gif(content)
         if content.startswith(PNG) and _png_depth(content) == 16:
@@ -126,11 +128,11 @@ def _grey_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return grey
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = len(PNG)
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    at, view = len(PNG), memoryview(content)  # a text in it may be as large as the file
     while at + 8 <= len(content):
         (length,) = struct.unpack_from(">I", content, at)
-        yield content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
+        yield content[at + 4 : at + 8], view[at + 8 : at + 8 + length]
         at += length + 12
 
 

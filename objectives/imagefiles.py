@@ -7,13 +7,14 @@ in `imagetree.py`.
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from objectives.errors import DataError
-from objectives.limits import DEEPEST_FOLDERS, MOST_ENTRIES
+from objectives.limits import DEEPEST_FOLDERS, MOST_ENTRIES, MOST_WAYS
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp"})
 OTHER_IMAGES = frozenset(
@@ -116,7 +117,7 @@ def check_links(folder: Path) -> None:
             one another, or files.
     """
     above: tuple[str, ...] = (os.path.realpath(folder),)
-    waiting, n_entries = [(folder, above, above)], 0
+    waiting, ways, n_entries = [(folder, above, above)], Counter[str](), 0
     while waiting:
         place, above, roots = waiting.pop()
         for name, is_folder, is_link in _entries(place):
@@ -131,6 +132,10 @@ def check_links(folder: Path) -> None:
                     raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
             if not is_folder:
                 continue
+            ways[real] += 1
+            if ways[real] > MOST_WAYS:
+                text = f"{path}: links lead to {real} in more than {MOST_WAYS} ways"
+                raise DataError(text, "remove the links")
             if real in above:
                 raise DataError(f"{path}: a link to a folder that it lies in", "remove the link")
             if len(above) > DEEPEST_FOLDERS:

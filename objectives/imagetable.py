@@ -117,7 +117,7 @@ class _Pixels:
         n_pixels = len(self._whole) + len(self._floats)
         n_bytes += (4 if self._floats else 1) * n_pixels * self._is_reordered
         n_bytes += 5 * n_pixels if self._floats else 0  # they are compared with rounded ones
-        refuse_memory(f"{self._file.name}: {row:,} rows are read", n_bytes + row * ROW_BYTES)
+        refuse_memory(f"{self._file.name} row {row:,}", n_bytes + row * ROW_BYTES)
 
     def table(self, n_pixels: int) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Return them in the shape (n, n_pixels), without a copy."""

@@ -27,11 +27,12 @@ LARGE_FILE = 1 << 30  # bytes: its first lines are looked at before all of it is
 MOST_IMAGE_PIXELS = 200_000_000  # the largest photos that phones take
 MOST_IMAGE_BYTES = 4 * MOST_IMAGE_PIXELS  # as many pixels with transparency, not packed
 DEEPEST_FOLDERS = 64  # below the one that is named: a path may have 4096 bytes
+MOST_WAYS = 1000  # by links to one folder: links to folders of links double with each level
 MOST_ENTRIES = 5_000_000  # files and folders: ImageNet has 1.4 million; a name takes 0.5 kB here
 
 # Text that a person writes.
 MOST_SETTINGS = 256 << 10  # bytes of --space and --params: a thousand entries take 50 kB
-MOST_POINTS = 4000  # of one entry of a TOML file: dotted names take the square of it in time
+MOST_POINTS = 1000  # of one entry of a TOML file: dotted names take the square of it in time
 MOST_SOURCE = 16 * MIB  # bytes of a Python file
 
 ROW_BYTES = 250  # of memory, beside a row's pixels: label, id, digest of the image
@@ -55,8 +56,8 @@ def refuse_memory(what: str, n_bytes: int) -> None:
     if left is not None and left < n_bytes + SPARE_BYTES:
         needed = f"{(n_bytes + SPARE_BYTES) / MIB:,.0f} MiB"
         raise DataError(
-            f"{what}: {needed} of memory are needed to go on, and {max(left, 0) / MIB:,.0f} MiB "
-            "are left",
+            f"{what}: to go on takes {needed} of memory, and {max(left, 0) / MIB:,.0f} MiB are "
+            "left",
             "a machine or a container with more memory, or less data",
         )
 

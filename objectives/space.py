@@ -209,7 +209,9 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
     entries = []
     for name, form in forms:
         if not isinstance(name, str) or not 0 < len(name) <= _NAME_MAX:
-            raise SpaceError(f"search space: a name has 1 to {_NAME_MAX} characters, not {name!r}")
+            raise SpaceError(
+                f"search space: a name has 1 to {_NAME_MAX} characters, not {cut(repr(name))}"
+            )
         if name in known:
             raise SpaceError(f"search space, {name}: stands there twice")
         other = alike.setdefault(_as_mysql_compares(name), name)
