@@ -127,7 +127,7 @@ def check_links(folder: Path) -> None:
                 real = os.path.realpath(real)
                 if place == folder:
                     inside = (*roots, real)
-                elif not any(os.path.commonpath([real, root]) == root for root in roots):
+                elif not any(_is_in(real, root) for root in roots):
                     text = f"{path}: a link out of {folder}, to {real}"
                     raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
             if not is_folder:
@@ -136,7 +136,7 @@ def check_links(folder: Path) -> None:
             if ways[real] > MOST_WAYS:
                 text = f"{path}: links lead to {real} in more than {MOST_WAYS} ways"
                 raise DataError(text, "remove the links")
-            if real in above:
+            if is_link and any(_is_in(one, real) for one in above):
                 raise DataError(f"{path}: a link to a folder that it lies in", "remove the link")
             if len(above) > DEEPEST_FOLDERS:
                 text = f"{path}: more than {DEEPEST_FOLDERS} folders in one another"
@@ -145,6 +145,10 @@ def check_links(folder: Path) -> None:
         if n_entries > MOST_ENTRIES:
             text = f"{folder}: more than {MOST_ENTRIES:,} files and folders in it"
             raise DataError(text, "take a part of them")
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
 
 
 def by_value(name: str) -> tuple[Any, ...]:

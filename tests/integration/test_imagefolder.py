@@ -1,5 +1,6 @@
 """`study from-images`: sound files from folders of images of any size and colour, in one order."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from objectives import limits
 from objectives.errors import DataError
 from objectives.imagefolder import read_image_folder
 from objectives.kaggle import check_data
@@ -163,6 +165,24 @@ def gif(n_pictures: int, is_transparent: bool) -> bytes:
     return head + (control + picture) * n_pictures + b";"
 
 
+HUGE = "20000x20000 pixels, where 200 million are the most"
+
+
+def huge(kind: str) -> bytes:
+    """Return a file of some bytes that says it has 20000x20000 pixels."""
+    side, small = 20_000, struct.pack("<HH", 1, 1)
+    if kind == "png":
+        return png([1], 8, 0).replace(struct.pack(">II", 1, 1), struct.pack(">II", side, side))
+    if kind == "jpeg":
+        return encode(flat(1), "jpeg").replace(b"\x08\0\x08\0\x08", b"\x08\x4e\x20\x4e\x20", 1)
+    if kind == "bmp":
+        sizes = struct.pack("<ii", 1, 1), struct.pack("<ii", side, -side)
+        return bmp(24, b"", b"\0").replace(*sizes, 1)
+    content = gif(1, False)
+    at = content.index(small) if kind == "gif" else content.rindex(small)
+    return content[:at] + struct.pack("<HH", side, side) + content[at + 4 :]
+
+
 def turned(orientation: int) -> bytes:
     """Return a JPEG with EXIF, white above black before it is turned."""
     image = np.zeros((16, 16, 3), np.uint8)
@@ -243,6 +263,8 @@ def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
         (b"\x89PNG\r\n\x1a\n", "no PNG, JPEG, GIF or BMP image, or damaged"),
         (gif(1, False)[:8], "no PNG, JPEG, GIF or BMP image, or damaged"),
         (b"\xff\xd8\xff\xe1", "no PNG, JPEG, GIF or BMP image, or damaged"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "no PNG, JPEG, GIF or BMP image, or damaged"),
+        *((huge(kind), HUGE) for kind in ("png", "gif", "picture of a gif", "jpeg", "bmp")),
     ],
 )
 def test_broken_file_is_one_line(
@@ -254,6 +276,36 @@ def test_broken_file_is_one_line(
         read_image_folder(folder_of(tmp_path / "x", files), 4)
     assert str(caught.value) == f"{tmp_path}/x/a/1.png: {reason}"
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a text of 40 MB", "30,000 pictures"])
+def test_file_with_more_in_it_than_an_image(tmp_path: Path, kind: str) -> None:
+    """No pipe is waited for; neither a text beside the pixels nor later pictures are in the way."""
+    files = {f"{name}/{n}.png": encode(flat(9 * n)) for name in "ab" for n in (1, 2)}
+    root, path = folder_of(tmp_path / "x", files), tmp_path / "x/a/3.png"
+    if kind == "a pipe":
+        os.mkfifo(path)
+        with pytest.raises(DataError, match=r"a/3\.png: a pipe, where a file should be$"):
+            read_image_folder(root, 8)
+        return
+    text = png([200], 8, 0, (b"tEXt", b"a\0" + b"x" * 40_000_000))
+    path.write_bytes(text if kind == "a text of 40 MB" else gif(30_000, False))
+    found = read_image_folder(root, 8)
+    assert 200 in (*found.images.max((1, 2)), *found.test_images.max((1, 2)))
+
+
+def test_images_that_do_not_fit_into_memory_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is large, and all of them together."""
+    files = {f"{name}/{n}.png": encode(flat(9 * n)) for name in "ab" for n in (1, 2)}
+    root = folder_of(tmp_path / "x", files)
+    monkeypatch.setattr(limits, "_left", lambda: iter([65 << 20]))
+    with pytest.raises(DataError, match=r"^4 images of 1000x1000 pixels: to go on takes 68 MiB"):
+        read_image_folder(root, 1000)
+    (root / "a/1.png").write_bytes(encode(flat(9, 400, 400)))
+    with pytest.raises(DataError, match=r"a/1\.png: 400x400 pixels: to go on takes 66 MiB of mem"):
+        read_image_folder(root, 8)
 
 
 def test_answers_are_those_of_the_test_folders(tmp_path: Path, cache: None) -> None:

@@ -3,6 +3,7 @@
 The failures are what its versions print, 1.5 to 2.2.
 """
 
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_files_of_the_archive_are_the_data(tmp_path: Path, monkeypatch: pytest.M
         assert {path.name: path.read_text() for path in folder.iterdir()} == ROWS
     assert asked.read_text().startswith("competitions download -c digit-recognizer -p ")
     assert not list(tmp_path.rglob("evil.csv"))
+
+
+def test_archive_that_cannot_be_unpacked_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a password, or larger than what is left on the disk: nothing is left of it."""
+    made = archive(tmp_path / "made.zip", ROWS)
+    client(tmp_path, monkeypatch, f'cp {made} "$place/digit-recognizer.zip"')
+    content = bytearray(made.read_bytes())
+    content[6], content[content.index(b"PK\1\2") + 8] = 1, 1
+    made.write_bytes(content)
+    with pytest.raises(StudyError, match=r"^train\.csv: packed in a way that is not read, or encr"):
+        fetch_command("digit-recognizer", data=tmp_path / "digits")
+    archive(made, ROWS)
+    usage = shutil.disk_usage(tmp_path)._replace(free=3)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(StudyError, match=r"csv: .* MiB unpacked, and 0 MiB are left in .*digits$"):
+        fetch_command("digit-recognizer", data=tmp_path / "digits")
+    assert not (tmp_path / "digits").exists()
 
 
 FAILURES = {
