@@ -160,7 +160,7 @@ def id_value(cell: bytes) -> str:
 def refuse_long(text: bytes, most: int) -> None:
     """Raise a ValueError where the text of a cell has more bytes than it may have."""
     if len(text) > most:
-        raise ValueError(f"{shown(text)} has {len(text):,} bytes, of {most:,} that it may have")
+        raise ValueError(f"{shown(text)} has {len(text):,} bytes, of {most:,} at most")
 
 
 def unpack_cell(cell: bytes) -> list[bytes]:
@@ -204,7 +204,7 @@ def mend_cell(reason: str) -> str:
         return "save it as UTF-8"
     if "printable" in reason:
         return "name the class by letters, digits and signs that can be seen"
-    if "that it may have" in reason:
+    if "at most" in reason:
         return "shorten it; a delimiter or a line end may be missing behind it"
     if "too large" in reason or "whole number" in reason:
         return "write whole numbers up to 2**53, or text"
@@ -291,11 +291,12 @@ def _as_utf8(content: Any) -> Generator[bytes, None, None]:
 def _too_long(file: CsvFile, row: int, line: bytes) -> DataError:
     if b"\r" in line:
         return DataError(f"{file.name}: lines end in a lone CR", "save it with LF line ends")
-    where = f"row {row}" if row else "the first line"
-    return DataError(
-        f"{file.name}: {where} is longer than {LONGEST_LINE // MIB} MiB, the most that is read",
-        "is it a CSV file with one line for each image?",
-    )
+    what = f"longer than {LONGEST_LINE // MIB} MiB, the most that is read"
+    return DataError(f"{_line(file, row)} is {what}", "is it one line for each image?")
+
+
+def _line(file: Named, row: int) -> str:
+    return f"{file.name}: {f'row {row}' if row else 'the first line'}"
 
 
 def split_line(
@@ -333,8 +334,5 @@ def split_line(
 def _few(file: Named, row: int, cells: list[T]) -> list[T]:
     if len(cells) <= MOST_CELLS:
         return cells
-    where = f"row {row}" if row else "the first line"
-    raise DataError(
-        f"{file.name}: {where} has more than {MOST_CELLS:,} cells, the most that are read",
-        "an image may have 1024x1024 pixels: make the images smaller",
-    )
+    what = f"more than {MOST_CELLS:,} cells, the most that are read"
+    raise DataError(f"{_line(file, row)} has {what}", "images may have 1024x1024 pixels")

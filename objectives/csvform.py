@@ -16,8 +16,9 @@ from objectives.csvcheck import (
     Named,
     as_file,
     cell_error,
+    column_error,
+    mend_cell,
     read_lines,
-    refuse_long,
     shown,
     split_line,
     unpack_cell,
@@ -270,11 +271,8 @@ def _name(file: CsvFile, number: int, cell: bytes) -> str:
         text = f"{file.name} column {number}: the name {shown(cell)} is not printable"
         raise DataError(text, "name the column by letters, digits and signs that can be seen")
     if len(cell) > LONGEST_TEXT and not _is_list(name):  # as all pixels of an image may be
-        try:
-            refuse_long(cell, LONGEST_TEXT)
-        except ValueError as reason:
-            text = f"{file.name} column {number}: the name {reason}"
-            raise DataError(text, "shorten it; a delimiter may be missing behind it") from None
+        text = f"the name {shown(name)} has {len(cell):,} bytes, of {LONGEST_TEXT} at most"
+        raise column_error(file, str(number), text, mend_cell("at most"))
     return name
 
 

@@ -136,7 +136,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
     written = list[bytes]()
     spellings, classes = Counter[tuple[int | str, bytes]](), set[int | str]()
     pixels = _Pixels(file, is_reordered=columns.order is not None)
-    label, one = CellTable(label_value), dict[bytes, bytes]()
+    label = CellTable(label_value)
     places = _special_places(columns)
     names = _pixel_names(columns, places)
     for row, cells in read_rows(file, columns.form):
@@ -145,7 +145,7 @@ def read_table(file: CsvFile, columns: Columns) -> ImageTable:
             if name == columns.label:
                 value = _parsed(file, row, name, cell, label.__getitem__)
                 labels.append(value)
-                written.append(one.setdefault(cell, cell))
+                written.append(cell)
                 spellings[value, cell] += 1
                 classes.add(value)
                 if len(classes) > MAX_CLASSES:

@@ -147,11 +147,8 @@ def _unzip(archive: Path, member: str, target: Path) -> None:
     with _damage(member), open_zip(archive) as packed, open_member(packed, member) as source:
         n_bytes, left = packed.getinfo(member).file_size, shutil.disk_usage(target.parent).free
         if n_bytes > left:
-            raise StudyError(
-                f"{member}: {n_bytes / MIB:,.0f} MiB unpacked, and {left / MIB:,.0f} MiB are left "
-                f"in {target.parent}",
-                "another folder: --data DIR",
-            )
+            text = f"{n_bytes / MIB:,.0f} MiB unpacked, and {left / MIB:,.0f} MiB are left"
+            raise StudyError(f"{member}: {text} in {target.parent}", "--data DIR, elsewhere")
         with target.open("xb") as file:
             shutil.copyfileobj(source, file)
 

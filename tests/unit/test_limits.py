@@ -157,6 +157,18 @@ def test_members_of_an_archive_have_limits(folder: Path, monkeypatch: pytest.Mon
         load_dataset(folder)
 
 
+def test_archive_of_a_later_version_is_broken(folder: Path) -> None:
+    """Python's reader calls that not implemented, whatever is asked of the archive."""
+    with zipfile.ZipFile(folder / "data.zip", "w") as packed:
+        packed.writestr("train.csv", (folder / "train.csv").read_text())
+    (folder / "train.csv").unlink()
+    content = bytearray((folder / "data.zip").read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 239
+    (folder / "data.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"^data\.zip: the zip data is broken \(zip file version"):
+        load_dataset(folder)
+
+
 def test_memory_is_asked_for_before_it_is_taken(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
