@@ -208,7 +208,10 @@ def copy_command(
     from storage.copying import copy_study
     from storage.rdb import open_storage
     from study.opening import find_study
+    from study.spec import check_name
 
+    if to_study is not None:
+        check_name(to_study, "--to-study")
     source = open_storage(storage, create=False)
     _, name = find_study(source, study)
     n_trials = copy_study(source, open_storage(to), name, to_study)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from study.errors import StudyError
@@ -29,6 +30,24 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def lock_folder(shared: Path | None = None) -> Path:
+    """Return the folder of this user's locks, the same for all of the user's processes here.
+
+    It is not in XDG_RUNTIME_DIR: what cron or a batch system starts has none.
+
+    Args:
+        shared: A folder that containers share, where there is one.
+
+    Raises:
+        StudyError: Another user sits at every place where it could be, or nothing can be written.
+    """
+    for base in (shared, Path(os.environ.get("TMPDIR") or "/tmp"), Path("/tmp")):
+        if base is not None and base.is_dir():
+            with suppress(StudyError):
+                return private_folder(base / f"slot-study-{os.getuid()}")
+    return private_folder(state_folder() / "locks")
+
+
 def state_folder() -> Path:
     """Return the folder for what this user told the program: $XDG_STATE_HOME/slot-study.
 
@@ -36,4 +55,7 @@ def state_folder() -> Path:
         StudyError: It cannot be used.
     """
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return private_folder(Path(base).expanduser() / "slot-study")
+    try:
+        return private_folder(Path(base).expanduser() / "slot-study")
+    except RuntimeError:
+        raise StudyError("there is no home folder", "set XDG_STATE_HOME") from None

@@ -148,11 +148,11 @@ def test_child_that_is_left_behind_does_not_keep_a_device(
     def refuse() -> NoReturn:
         raise AssertionError("the device is taken")
 
-    with DeviceLock("cpu", alone=True, look=refuse):
+    with DeviceLock("cpu", alone=True, look=refuse, say=print):
         child()
-        with pytest.raises(AssertionError), DeviceLock("cpu", alone=True, look=refuse):
+        with pytest.raises(AssertionError), DeviceLock("cpu", alone=True, look=refuse, say=print):
             pass  # by another trial: the child has not let go of it for us
-    with DeviceLock("cpu", alone=True, look=refuse):
+    with DeviceLock("cpu", alone=True, look=refuse, say=print):
         pass
 
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from study import device
 from study.device import DeviceLock
 
 LIMIT_S = 20.0
+said: list[str] = []
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks of this test's own."""
-    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def lock(*, alone: bool, look: Callable[[], None] = lambda: None) -> DeviceLock:
     """A lock of the one device there is."""
-    return DeviceLock("cpu", alone=alone, look=look)
+    return DeviceLock("cpu", alone=alone, look=look, say=said.append)
 
 
 class Waiting:
