@@ -204,7 +204,10 @@ def copy_command(
         typer.Option("--to-study", envvar="STUDY_TO_STUDY", help="Another name over there"),
     ] = None,
 ) -> int:
-    """Copy a study to another database, slots and all."""
+    """Copy a study to another database, slots and all, also while workers go on with it.
+
+    So is an SQLite file copied (--to sqlite:///copy.db): cp would miss what lies in its -wal file.
+    """
     from storage.copying import copy_study
     from storage.rdb import open_storage
     from study.opening import find_study
