@@ -148,8 +148,7 @@ def _move(fresh: Path, place: Path) -> None:
         aside = fresh.with_name(f"{fresh.name}-old")
         with contextlib.suppress(FileNotFoundError):
             place.rename(aside)  # maps of the old files live on until they are closed
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.unlink(missing_ok=True)  # where it was no folder
+            _remove(aside)
     try:
         fresh.rename(place)
     except OSError:
@@ -160,8 +159,16 @@ def _move(fresh: Path, place: Path) -> None:
 def _remove_stale(root: Path) -> None:
     for path in root.glob(".new-*"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_S:
-                shutil.rmtree(path, ignore_errors=True)
+            if time.time() - path.lstat().st_mtime > _STALE_S:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:  # whatever somebody has put there: `rmtree` would wait at a pipe
+            path.unlink()
 
 
 def _read_facts(path: Path) -> dict[str, Any]:

@@ -191,7 +191,13 @@ def settings_for(
     placing: Placing,
 ) -> "Settings":
     from study.child import Settings
+    from study.errors import StudyError
 
+    if "\0" in opened.name:
+        raise StudyError(
+            f"study {opened.name!r} has a name that no worker's command line can hold",
+            "rename it in the dashboard: study dashboard --allow-writes",
+        )
     return Settings(opened.work_dir(work_dir), recycle_after, drain_s, wait_s, placing)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from study.errors import StudyError
 
+COMMON = Path("/tmp")  # of all users: another one may have taken our name there
+
 
 def private_folder(path: Path) -> Path:
     """Make a folder with mode 0700, or take the one that is there; return its path.
@@ -41,7 +43,7 @@ def lock_folder(shared: Path | None = None) -> Path:
     Raises:
         StudyError: Another user sits at every place where it could be, or nothing can be written.
     """
-    for base in (shared, Path(os.environ.get("TMPDIR") or "/tmp"), Path("/tmp")):
+    for base in (shared, Path(os.environ.get("TMPDIR") or COMMON), COMMON):
         if base is not None and base.is_dir():
             with suppress(StudyError):
                 return private_folder(base / f"slot-study-{os.getuid()}")

@@ -1,6 +1,8 @@
 """What a worker process sets once it has its seat, and how it waits for one."""
 
+import fcntl
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,3 +207,23 @@ def test_process_without_a_seat_takes_the_emptiest_card(
     assert own_gpu(spec, replace(placing, cpu=True)) is None
     assert seat is not None
     os.close(seat.handle)
+
+
+def test_gate_that_is_held_for_ever_is_said_and_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another user: it is held for a moment only, so who waits hears by whom, and then ends."""
+    folder = SeatFolder(tmp_path)
+    assert sit(folder, 0)[0]
+    with (tmp_path / "GPU-0.gate").open("a+b") as one, (tmp_path / "GPU-1.gate").open("a+b") as two:
+        fcntl.flock(one, fcntl.LOCK_EX)
+        fcntl.flock(two, fcntl.LOCK_EX)
+        seat = kept_seat()
+        assert seat is not None
+        os.close(seat.handle)
+        os.environ.pop(KEPT)
+        sits, said = sit(folder, 10)
+        assert not sits
+        assert re.fullmatch(r"waiting for a GPU: the lock .*gate is held by pid .*", said[0])
+        with pytest.raises(StudyError, match="gate is held by pid"):
+            sit(folder, 100)
