@@ -1,6 +1,5 @@
 """Lock files: opened without following what another user has put there, and who holds one."""
 
-import errno
 import fcntl
 import itertools
 import os
@@ -55,9 +54,8 @@ def try_lock(handle: int, how: int) -> bool:
         fcntl.flock(handle, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
-            raise
+    except OSError:  # such as ENOLCK
+        return True
     return True
 
 
@@ -70,8 +68,8 @@ def holders(handle: int) -> list[Locker]:
         return []
     # "7: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; "->" stands before who waits.
     words = [line.split() for line in lines]
-    pids = {w[4] for w in words if w[1] == "FLOCK" and w[5].rpartition(":")[2] == inode}
-    return [_described(int(pid)) for pid in sorted(pids) if int(pid) > 0]
+    pids = {int(w[4]) for w in words if w[1] == "FLOCK" and w[5].rpartition(":")[2] == inode}
+    return [_described(pid) for pid in sorted(pids) if pid > 0]
 
 
 def shown_holders(handle: int) -> str:
@@ -88,5 +86,5 @@ def _described(pid: int) -> Locker:
     except OSError:  # it has ended
         return Locker(f"pid {pid}")
     named = [value for flag, value in itertools.pairwise(words) if flag == "--study"]
-    study = f"study '{named[0]}', " if named else ""
+    study = f"study {named[0][:200]!r}, " if named else ""  # another user's text
     return Locker(f"{study}pid {pid} of user {uid}", uid)

@@ -34,7 +34,10 @@ def prepare_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # else a notebook's, or a test's
-            stream.reconfigure(errors="backslashreplace")
+            # What a worker prints is its trials', and their logs are UTF-8.
+            is_log = stream is sys.stdout and sys.argv[1:2] == ["worker"]
+            encoding = "utf-8" if is_log else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def main() -> NoReturn:

@@ -5,7 +5,6 @@ interpreter print is in it too. Decides nothing about what is printed.
 """
 
 import contextlib
-import io
 import os
 import sys
 from pathlib import Path
@@ -39,8 +38,6 @@ class AttemptLog:
             os.dup2(handle, number)
             withhold(kept)  # whoever reads what this process prints waits for its end alone
         os.close(handle)
-        self._encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-        _print_in("utf-8")  # whatever a terminal has
         return self
 
     def __exit__(
@@ -54,8 +51,6 @@ class AttemptLog:
     def close(self) -> None:
         """Turn stdout and stderr back to where they went before."""
         _flush()
-        if self._kept:
-            _print_in(self._encoding)
         for number, kept in self._kept:
             os.dup2(kept, number)
             close_withheld(kept)
@@ -67,12 +62,6 @@ class AttemptLog:
             _flush()
             with contextlib.suppress(OSError):  # a full disk
                 os.write(2, f"{line}\n".encode(errors="backslashreplace"))
-
-
-def _print_in(encoding: str) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.closed:  # else a user's own
-            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _flush() -> None:

@@ -38,18 +38,3 @@ def test_log_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
     with AttemptLog(path) as log:
         log.write("by us")
     assert path.is_dir()
-
-
-def test_log_is_utf_8_whatever_a_terminal_has(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And the stream goes on as it was; what is no text is escaped."""
-    path = tmp_path / "trial-1.log"
-    with capfd.disabled(), open(os.dup(1), "w", encoding="ascii") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        with AttemptLog(path) as log:
-            os.dup2(1, stream.fileno())
-            print("größe π \udcff")
-            log.write("数字 \udcff")
-        assert stream.encoding == "ascii"
-    assert path.read_text(encoding="utf-8") == "größe π \\udcff\n数字 \\udcff\n"
