@@ -19,7 +19,8 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
     """Open a lock file in a folder, or make it with a mode whatever the umask; return the handle.
 
     Raises:
-        OSError: The folder is a link, or the file is anything but a file of one name.
+        OSError: The folder is a link, or the file is anything but a file of one name, or another
+            user's where the mode is not for all.
     """
     if folder.is_symlink():
         raise OSError("it is a link")
@@ -38,7 +39,8 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
     finally:
         os.close(within)
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+    is_ours = found.st_uid == os.getuid() or bool(mode & stat.S_IWOTH)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
         os.close(handle)
         raise OSError(f"{name} is not a file of its own")
     return handle

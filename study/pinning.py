@@ -24,7 +24,7 @@ from study.wording import counted
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 QUIET_S, LONGEST_CLOSED_S = 2.0, 60.0
-"""A gate is held for a moment: for how long nothing is said, and until it is refused."""
+"""A lock in the way is held for a moment: how long nothing is said, and until it is refused."""
 
 
 def take_seat(
@@ -47,7 +47,7 @@ def take_seat(
     said, pause_s, closed_s = "", SHORTEST_WAIT_S, 0.0
     while (seat := folder.take(staff.gpus, staff.per_gpu, holder)) is None:
         why = why_taken(staff.gpus, folder)
-        closed = "" if why else folder.closed_gate(staff.gpus)
+        closed = "" if why else folder.in_the_way(staff.gpus, staff.per_gpu)
         closed_s = closed_s + pause_s if closed else 0.0
         if closed_s > LONGEST_CLOSED_S:
             raise StudyError(closed, ANOTHER)

@@ -119,13 +119,14 @@ class SeatFolder:
                     held[int(number)] = _read(handle)
         return held
 
-    def closed_gate(self, gpus: Sequence[Gpu]) -> str:
-        """Return who keeps everybody from taking seats on one of the GPUs; "" where nobody does."""
+    def in_the_way(self, gpus: Sequence[Gpu], n_seats: int) -> str:
+        """Return who holds a lock as no worker does, so that no free seat can be taken; or ""."""
         for gpu in gpus:
-            with self._opened(self._name(gpu, "gate")) as handle:
-                if not try_lock(handle, fcntl.LOCK_SH):
-                    path = self._folder / self._name(gpu, "gate")
-                    return f"the lock {path} is held by {shown_holders(handle)}"
+            for what in ("gate", *(f"seat-{number}" for number in range(n_seats))):
+                with self._opened(self._name(gpu, what)) as handle:
+                    if not try_lock(handle, fcntl.LOCK_EX):
+                        path = self._folder / self._name(gpu, what)
+                        return f"the lock {path} is held by {shown_holders(handle)}"
         return ""
 
     def _sit(self, gpu: Gpu, number: int, holder: Holder) -> Seat | None:

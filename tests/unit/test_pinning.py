@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,21 +210,16 @@ def test_process_without_a_seat_takes_the_emptiest_card(
     os.close(seat.handle)
 
 
-def test_gate_that_is_held_for_ever_is_said_and_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By another user: it is held for a moment only, so who waits hears by whom, and then ends."""
+@pytest.mark.parametrize("what", ["gate", "seat-0"])
+def test_lock_that_is_held_for_ever_is_said_and_refused(tmp_path: Path, what: str) -> None:
+    """As no worker holds it: by one that keeps looking. Who waits hears of it, and then ends."""
     folder = SeatFolder(tmp_path)
-    assert sit(folder, 0)[0]
-    with (tmp_path / "GPU-0.gate").open("a+b") as one, (tmp_path / "GPU-1.gate").open("a+b") as two:
-        fcntl.flock(one, fcntl.LOCK_EX)
-        fcntl.flock(two, fcntl.LOCK_EX)
-        seat = kept_seat()
-        assert seat is not None
-        os.close(seat.handle)
-        os.environ.pop(KEPT)
+    with ExitStack() as files:
+        for gpu in GPUS:
+            file = files.enter_context((tmp_path / f"{gpu.uuid}.{what}").open("a+b"))
+            fcntl.flock(file, fcntl.LOCK_SH)
         sits, said = sit(folder, 10)
         assert not sits
-        assert re.fullmatch(r"waiting for a GPU: the lock .*gate is held by pid .*", said[0])
-        with pytest.raises(StudyError, match="gate is held by pid"):
+        assert re.fullmatch(rf"waiting for a GPU: the lock .*{what} is held by pid .*", said[0])
+        with pytest.raises(StudyError, match=f"{what} is held by pid"):
             sit(folder, 100)
