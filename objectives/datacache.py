@@ -11,11 +11,12 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,11 @@ _BLOCK_BYTES = 1 << 20
 
 def cache_root() -> Path:
     """Return $STUDY_CACHE, else $XDG_CACHE_HOME/slot-study, else ~/.cache/slot-study."""
-    if own := os.environ.get("STUDY_CACHE"):
-        return Path(own).expanduser().absolute()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared).absolute() / "slot-study"
     try:
+        if own := os.environ.get("STUDY_CACHE"):
+            return Path(own).expanduser().absolute()
+        if shared := os.environ.get("XDG_CACHE_HOME"):
+            return Path(shared).absolute() / "slot-study"
         return Path.home() / ".cache" / "slot-study"
     except RuntimeError:
         raise DataError("there is no home folder for the cache", "set STUDY_CACHE") from None
@@ -78,10 +79,28 @@ def fetch(key: str) -> Competition | None:
         if any(_crc32(folder / f"{name}.npy") != checksums[name] for name in _ARRAYS):
             return None
         arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError):
+        facts |= {name: tuple(facts[name]) for name in _TEXTS}
+        found = Competition(**arrays, **facts)
+        return found if _is_sound(found) else None
+    except Exception:  # others may write there: whatever it is, it is no reason to fail
         return None
-    facts |= {name: tuple(facts[name]) for name in _TEXTS}
-    return Competition(**arrays, **facts)
+
+
+def _is_sound(found: Competition) -> bool:
+    """Whether types, shapes and ranges are those that `Competition` promises."""
+    texts = [*found.classes, *found.test_ids, *found.facts, *found.warnings]
+    texts += [found.id_column, found.label_column, found.fingerprint]
+    n, k, side = len(found.labels), len(found.test_ids), found.images.shape[-1]
+    forms = [(a.dtype, a.shape) for a in (getattr(found, name) for name in _ARRAYS)]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and forms == [
+            (np.uint8, (n, side, side)), (np.int64, (n,)), (np.int64, (n,)),
+            (np.uint8, (k, side, side)),
+        ]
+        and 0 <= found.labels.min() <= found.labels.max() < len(found.classes)
+        and 0 <= found.copies.min() <= found.copies.max() < n
+    )  # fmt: skip
 
 
 def store(key: str, competition: Competition) -> None:
@@ -100,7 +119,7 @@ def store(key: str, competition: Competition) -> None:
         _move(fresh, root / key)
     except OSError as error:
         raise DataError(
-            f"cannot write the cache folder {root}: {error.strerror or error}",
+            f"cannot write the cache folder {root}: {error.strerror or 'no room for the images'}",
             hint="set STUDY_CACHE to a folder that you can write, with room for the images",
         ) from None
     finally:
@@ -126,11 +145,11 @@ def _write(folder: Path, competition: Competition) -> None:
 
 def _move(fresh: Path, place: Path) -> None:
     """Rename `fresh` to `place`; where another process was first, its folder stays."""
-    if place.exists() and fetch(place.name) is None:
+    if os.path.lexists(place) and fetch(place.name) is None:
         aside = fresh.with_name(f"{fresh.name}-old")
         with contextlib.suppress(FileNotFoundError):
             place.rename(aside)  # maps of the old files live on until they are closed
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove(aside)
     try:
         fresh.rename(place)
     except OSError:
@@ -141,22 +160,40 @@ def _move(fresh: Path, place: Path) -> None:
 def _remove_stale(root: Path) -> None:
     for path in root.glob(".new-*"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE_S:
-                shutil.rmtree(path, ignore_errors=True)
+            if time.time() - path.lstat().st_mtime > _STALE_S:
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:  # whatever somebody has put there: `rmtree` would wait at a pipe
+            path.unlink()
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
-    checksum, _, body = path.read_text(encoding="utf-8").partition("\n")
+    with _opened(path) as file:
+        checksum, _, body = file.read().decode().partition("\n")
     if str(zlib.crc32(body.encode())) != checksum:
         raise ValueError(f"{path}: not what was written")
     facts: dict[str, Any] = json.loads(body)
     return facts
 
 
+def _opened(path: Path) -> BinaryIO:
+    """Open a file of the cache, and nothing that never ends or leads elsewhere."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError(f"{path}: not a file")
+    return file
+
+
 def _crc32(path: Path) -> int:
     """Return the checksum, read block by block so that it costs no memory of our own."""
     checksum = 0
-    with path.open("rb") as file:
+    with _opened(path) as file:
         while block := file.read(_BLOCK_BYTES):
             checksum = zlib.crc32(block, checksum)
     return checksum

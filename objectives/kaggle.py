@@ -7,7 +7,9 @@ Needs NumPy alone: a worker that finds the cache is ready in a fraction of a sec
 """
 
 import contextlib
+import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,8 @@ from objectives.errors import DataError
 from objectives.limits import LARGE_FILE
 from objectives.openfile import open_file
 from objectives.splits import check_folds, fold_rows, valid_rows
+
+QUIET_S, LONGEST_WAIT_S, POLL_S = 2.0, 600.0, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +234,8 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
     """Hold a lock on the data file itself, so that a fault in it leaves no lock file behind.
 
     It saves the work of parsing twice and no more: without locks (Windows, some network file
-    systems) every process parses, and the cache takes the first.
+    systems) every process parses, and the cache takes the first. Anybody who can read the file can
+    lock it: another user is not waited for, and nobody for ever.
     """
     try:
         file = open_file(path)
@@ -238,8 +243,24 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         raise unreadable(path, error) from None
     with file:
         if sys.platform != "win32":
-            import fcntl
-
             with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
+                _wait_for_lock(file.fileno(), path)
         yield
+
+
+def _wait_for_lock(handle: int, path: Path) -> None:
+    import fcntl
+
+    from objectives.filelock import holders, shown_holders, try_lock
+
+    started_s, is_said = time.monotonic(), False
+    while not try_lock(handle, fcntl.LOCK_EX):
+        waited_s = time.monotonic() - started_s
+        found = holders(handle)
+        if waited_s > LONGEST_WAIT_S or (found and os.getuid() not in {one.uid for one in found}):
+            return
+        if waited_s > QUIET_S and not is_said:
+            is_said = True
+            by = shown_holders(handle)
+            print(f"waiting for {path}, which another process reads: {by}", file=sys.stderr)
+        time.sleep(POLL_S)

@@ -155,8 +155,11 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
         StorageError: The URL is wrong, or the file is no database.
     """
     path = sqlite_path(parse_url(url))
-    if path is not None:
-        _check_path(path, create=create)
+    try:
+        if path is not None:
+            _check_path(path, create=create)
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise StorageError(f"cannot use storage {redact(url)}: {error.strerror}") from None
     try:
         return SlotStorage(SlotBackend(url, create=create, wait_s=wait_s))
     except (TypeError, ValueError, AttributeError, LookupError, OSError) as error:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 SPACE = "make space on its disk, then the same command"
 WRITABLE = "make its file and folder writable, then the same command"
 DAMAGED = "restore it from a backup, or name another --storage"
+COPY = "study copy --to sqlite:///copy.db"
 WRITES = "name the server that takes writes"
 LOGIN = (
     "check user and password of the URL; @ : / # ? and % are written %40 %3A %2F %23 %3F and %25"
@@ -28,7 +29,7 @@ BROKEN_TEXTS = {
     "readonly database": WRITABLE,
     "unable to open database file": WRITABLE,
     "file is not a database": "name another --storage",
-    "disk image is malformed": DAMAGED,
+    "malformed": f"{DAMAGED}; of a study that runs, only this makes a whole copy: {COPY}",
 }
 BROKEN_CODES: dict[str | int, str] = {
     **{"53100": SPACE, "58030": SPACE, "XX001": DAMAGED, "XX002": DAMAGED},

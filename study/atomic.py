@@ -61,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
         OSError: The file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def make_folder(path: Path, flag: str) -> None:

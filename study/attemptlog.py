@@ -61,7 +61,7 @@ class AttemptLog:
         if self._kept:
             _flush()
             with contextlib.suppress(OSError):  # a full disk
-                os.write(2, f"{line}\n".encode())
+                os.write(2, f"{line}\n".encode(errors="backslashreplace"))
 
 
 def _flush() -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from study.errors import StudyError
 from study.opening import OpenStudy
 from study.placing import Placing
-from study.ready import PROGRAM, Ready
+from study.ready import LOG_ENCODING, PROGRAM, Ready
 from study.workdir import WorkDir
 from study.workername import KEY, name_of, new_key
 
@@ -130,6 +130,7 @@ class Child:
             SUPERVISED: str(os.getpid()),
             STOP_SEEN: self._stop_seen,
             KEY: key,
+            LOG_ENCODING: "utf-8:backslashreplace",
             # By the environment, because a command line is readable by everybody on the machine.
             "STUDY_STORAGE": opened.storage.url,
         }

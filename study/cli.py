@@ -6,6 +6,7 @@ imported before a command runs) and its promise that a known failure is one line
 
 import functools
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -138,8 +139,27 @@ for panel, members in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    app(prog_name="study")
+    try:
+        try:
+            app(prog_name="study")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if _can_write():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+        if not isinstance(error, BrokenPipeError):  # else nobody reads any more: `| head`
+            print_error(StudyError(f"cannot write to stdout: {error.strerror}"))
+        raise SystemExit(KNOWN_FAILURE) from None
     raise SystemExit(0)
+
+
+def _can_write() -> bool:
+    """Whether stdout takes a byte."""
+    try:
+        return os.write(1, b"\n") == 1
+    except OSError:
+        return False
 
 
 def is_known(error: Exception) -> bool:
@@ -169,9 +189,3 @@ def print_error(error: Any) -> None:
     print(f"study: error: {harmless_lines(str(error))}", file=sys.stderr)
     if error.hint:
         print(f"  try: {harmless_lines(error.hint)}", file=sys.stderr)
-
-
-def finalize_main() -> NoReturn:
-    """`python -m study.finalize` is `study finalize`."""
-    app(["finalize", *sys.argv[1:]], prog_name="study")
-    raise SystemExit(0)

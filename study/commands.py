@@ -190,7 +190,13 @@ def settings_for(
     placing: Placing,
 ) -> "Settings":
     from study.child import Settings
+    from study.errors import StudyError
 
+    if "\0" in opened.name:
+        raise StudyError(
+            f"study {opened.name!r} has a name that no worker's command line can hold",
+            "rename it in the dashboard: study dashboard --allow-writes",
+        )
     return Settings(opened.work_dir(work_dir), recycle_after, drain_s, wait_s, placing)
 
 
@@ -203,11 +209,17 @@ def copy_command(
         typer.Option("--to-study", envvar="STUDY_TO_STUDY", help="Another name over there"),
     ] = None,
 ) -> int:
-    """Copy a study to another database, slots and all."""
+    """Copy a study to another database, slots and all, also while workers go on with it.
+
+    So is an SQLite file copied (--to sqlite:///copy.db): cp would miss what lies in its -wal file.
+    """
     from storage.copying import copy_study
     from storage.rdb import open_storage
     from study.opening import find_study
+    from study.spec import check_name
 
+    if to_study is not None:
+        check_name(to_study, "--to-study")
     source = open_storage(storage, create=False)
     _, name = find_study(source, study)
     n_trials = copy_study(source, open_storage(to), name, to_study)

@@ -55,4 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    from study.__main__ import prepare_streams
+
+    prepare_streams()
     sys.exit(main())

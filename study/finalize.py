@@ -8,6 +8,7 @@ trained, and what is chosen, `decision.py` decides.
 
 import math
 import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -332,6 +333,7 @@ class _Finalize:
 
 
 if __name__ == "__main__":
-    from study.cli import finalize_main
+    from study.__main__ import main
 
-    finalize_main()
+    sys.argv.insert(1, "finalize")
+    main()

@@ -96,16 +96,18 @@ class _Tail:
 
     def copy(self) -> bool:
         """Copy what is new; return whether the file can be read."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._position)
-                while chunk := file.read(CHUNK_BYTES):
-                    self._position += len(chunk)
-                    self._out.write(harmless_lines(self._decoder.decode(chunk)))
-        except OSError:
-            return False
-        self._out.flush()
-        return True
+        while True:
+            try:
+                with self._path.open("rb") as file:
+                    file.seek(self._position)
+                    chunk = file.read(CHUNK_BYTES)
+            except OSError:
+                return False
+            if not chunk:
+                return True
+            self._position += len(chunk)
+            self._out.write(harmless_lines(self._decoder.decode(chunk)))
+            self._out.flush()
 
 
 def _follow(opened: OpenStudy, trial: Attempt, path: Path, out: TextIO) -> None:

@@ -78,7 +78,7 @@ def trials_command(
         import pandas as pd
 
         table = pd.json_normalize(rows).map(_as_cell)
-        print(table.rename(columns=harmless_cell).to_csv(index=False), end="")
+        _print_file(table.rename(columns=harmless_cell).to_csv(index=False))
     else:
         from rich.console import Console
 
@@ -216,12 +216,18 @@ def space_command(
     from study.creating import space_in_force
 
     space = space_in_force(storage, study, given_by(defining))
-    print(harmless_lines(space.to_toml()), end="")
+    _print_file(harmless_lines(space.to_toml()))
     return 0
 
 
 def _as_cell(value: Any) -> Any:
     return harmless_cell(value) if isinstance(value, str) else value
+
+
+def _print_file(text: str) -> None:
+    """Print what becomes a file, which is UTF-8 in any locale."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
 
 
 def _print_json(value: Any) -> None:

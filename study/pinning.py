@@ -14,14 +14,17 @@ from objectives.probe import count_gpus, framework, how_to_mend
 from objectives.runtime import GPU_MEMORY
 from study.errors import StudyError
 from study.gpu import VISIBLE, Gpu, gpus_of
+from study.harmless import harmless
 from study.opening import OpenStudy, Say
 from study.placing import Placing
-from study.seat import Holder, Seat, SeatFolder
+from study.seat import ANOTHER, Holder, Seat, SeatFolder
 from study.spec import StudySpec
 from study.staff import Machine, Staff, memory_limit_mb, staff_for, this_machine
 from study.wording import counted
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
+QUIET_S, LONGEST_CLOSED_S = 2.0, 60.0
+"""A lock in the way is held for a moment: how long nothing is said, and until it is refused."""
 
 
 def take_seat(
@@ -41,9 +44,15 @@ def take_seat(
         Whether it has one.
     """
     holder = Holder.here(opened.token or f"{opened.name}-{opened.study_id}", opened.name)
-    said, pause_s = "", SHORTEST_WAIT_S
+    said, pause_s, closed_s = "", SHORTEST_WAIT_S, 0.0
     while (seat := folder.take(staff.gpus, staff.per_gpu, holder)) is None:
         why = why_taken(staff.gpus, folder)
+        closed = "" if why else folder.in_the_way(staff.gpus, staff.per_gpu)
+        closed_s = closed_s + pause_s if closed else 0.0
+        if closed_s > LONGEST_CLOSED_S:
+            raise StudyError(closed, ANOTHER)
+        if closed_s > QUIET_S:
+            why = closed
         if why and not said:
             say(f"waiting for a GPU: {why}")
             said = why
@@ -89,7 +98,8 @@ def why_taken(gpus: Sequence[Gpu], folder: SeatFolder) -> str:
     """Return who has which of the GPUs, on one line; "" where nobody has one."""
     taken = []
     for gpu in gpus:
-        by = dict.fromkeys(f"study '{one.study}' ({one.who})" for one in folder.holders(gpu))
+        found = folder.holders(gpu)
+        by = dict.fromkeys(harmless(f"study '{one.study}' ({one.who})")[:200] for one in found)
         if by:
             taken.append(f"{gpu.shown} is taken by {', '.join(by)}")
     return "; ".join(taken)

@@ -21,6 +21,9 @@ from study.errors import StudyError
 READY = "STUDY_READY"
 """In its environment: whether to load the framework at once, or with the first job."""
 
+LOG_ENCODING = "PYTHONIOENCODING"
+"""In the environment of a worker: it prints to a log, which is UTF-8 in any locale."""
+
 AT_ONCE, WITH_A_JOB = "at once", "with a job"
 # -P: a study.py in the current folder must not be taken for this program.
 PROGRAM = (sys.executable, "-P", "-m", "study")
@@ -42,7 +45,7 @@ class Ready:
             [*PROGRAM, "worker", *named],
             stdin=pipe,
             stdout=pipe,
-            env={**os.environ, READY: how},
+            env={**os.environ, READY: how, LOG_ENCODING: "utf-8:backslashreplace"},
             # A session of its own: who started it ends it, also on Ctrl-C.
             start_new_session=True,
         )

@@ -7,6 +7,7 @@ worker leaves; the second ends all within two seconds.
 
 import math
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,7 @@ class View:
         """Go on printing to where stderr goes now, wherever a trial's log turns it."""
         handle = os.dup(2)
         withhold(handle)
-        self.console.file = os.fdopen(handle, "w", buffering=1)
+        self.console.file = os.fdopen(handle, "w", 1, sys.stderr.encoding, "backslashreplace")
 
 
 def run_workers(

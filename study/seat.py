@@ -9,12 +9,14 @@ import fcntl
 import getpass
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from objectives.filelock import open_lock, shown_holders, try_lock
 from study.errors import StudyError
 from study.forks import withhold
 from study.gpu import Gpu
@@ -24,6 +26,8 @@ KEPT = "STUDY_SEAT"
 """In the environment of a process that replaced itself: the seat that it has."""
 
 FOR_ALL, FOR_ALL_FILES = 0o1777, 0o666
+ANOTHER = "--gpu-locks DIR, a folder that all users of these GPUs may write to"
+_NUMBER = re.compile("[0-9]{1,3}")
 
 
 @dataclass(frozen=True)
@@ -107,20 +111,27 @@ class SeatFolder:
     def _held(self, gpu: Gpu) -> dict[int, Holder]:
         held = {}
         for path in self._folder.glob(f"{_plain(gpu.uuid)}.seat-*"):
-            handle = self._open(path)
-            try:  # shared: two that look do not take each other for a holder
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                held[int(path.name.rpartition("-")[2])] = _read(handle)
-            finally:
-                os.close(handle)
+            number = path.name.rpartition("-")[2]
+            if not _NUMBER.fullmatch(number):
+                continue  # anybody may put anything there
+            with suppress(StudyError), self._opened(path.name) as handle:
+                if not try_lock(handle, fcntl.LOCK_SH):  # shared: who looks is no holder
+                    held[int(number)] = _read(handle)
         return held
 
+    def in_the_way(self, gpus: Sequence[Gpu], n_seats: int) -> str:
+        """Return who holds a lock as no worker does, so that no free seat can be taken; or ""."""
+        for gpu in gpus:
+            for what in ("gate", *(f"seat-{number}" for number in range(n_seats))):
+                with self._opened(self._name(gpu, what)) as handle:
+                    if not try_lock(handle, fcntl.LOCK_EX):
+                        path = self._folder / self._name(gpu, what)
+                        return f"the lock {path} is held by {shown_holders(handle)}"
+        return ""
+
     def _sit(self, gpu: Gpu, number: int, holder: Holder) -> Seat | None:
-        handle = self._open(self._path(gpu, f"seat-{number}"))
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # whoever only looks, outside the gate
+        handle = self._open(self._name(gpu, f"seat-{number}"))
+        if not try_lock(handle, fcntl.LOCK_EX):  # whoever only looks, outside the gate
             os.close(handle)
             return None
         os.ftruncate(handle, 0)
@@ -130,43 +141,34 @@ class SeatFolder:
     @contextmanager
     def _gate(self, gpu: Gpu) -> Iterator[bool]:
         """Be the only one who takes a seat on a GPU; False where another one does right now."""
-        handle = self._open(self._path(gpu, "gate"))
+        with self._opened(self._name(gpu, "gate")) as handle:
+            yield try_lock(handle, fcntl.LOCK_EX)
+
+    def _name(self, gpu: Gpu, what: str) -> str:
+        return f"{_plain(gpu.uuid)}.{what}"
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        handle = self._open(name)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+            yield handle
         finally:
             os.close(handle)
 
-    def _path(self, gpu: Gpu, what: str) -> Path:
-        return self._folder / f"{_plain(gpu.uuid)}.{what}"
-
-    def _open(self, path: Path) -> int:
+    def _open(self, name: str) -> int:
         """Open a lock file, which any user may have made, for whichever user."""
-        how = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._make_folder()
-            # Opening another user's file in a folder like /tmp with O_CREAT is refused by Linux.
-            with suppress(FileNotFoundError):
-                return os.open(path, how)
-            with suppress(FileExistsError):
-                handle = os.open(path, how | os.O_CREAT | os.O_EXCL, FOR_ALL_FILES)
-                os.fchmod(handle, FOR_ALL_FILES)  # whatever the umask
-                return handle
-            return os.open(path, how)
+            return open_lock(self._folder, name, FOR_ALL_FILES)
         except OSError as error:
-            raise StudyError(
-                f"the locks of the GPUs in {self._folder}: {error.strerror or error}",
-                "--gpu-locks DIR, a folder that all users of these GPUs may write to",
-            ) from error
+            why = error.strerror or error
+            raise StudyError(f"the locks of the GPUs in {self._folder}: {why}", ANOTHER) from error
 
     def _make_folder(self) -> None:
         if not self._folder.is_dir():
             with suppress(FileExistsError):
                 self._folder.mkdir(parents=True)
-                self._folder.chmod(FOR_ALL)
+                self._folder.chmod(FOR_ALL)  # in a folder like /tmp nobody else can replace it
 
 
 def kept_seat() -> Seat | None:
@@ -181,9 +183,10 @@ def kept_seat() -> Seat | None:
 
 def _read(handle: int) -> Holder:
     try:
-        return Holder(**json.loads(os.pread(handle, 4096, 0)))
-    except (ValueError, TypeError):  # it sits down at this moment
+        found = Holder(**json.loads(os.pread(handle, 4096, 0)))
+    except (ValueError, TypeError, RecursionError):  # it sits down at this moment, or is no holder
         return Holder()
+    return found if all(isinstance(value, str) for value in asdict(found).values()) else Holder()
 
 
 def _plain(text: str) -> str:

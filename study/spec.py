@@ -17,6 +17,8 @@ COMPANION = ".finalize"
 """How the name of the study ends that a finalize makes."""
 
 LONGEST_NAME = 200 - len(COMPANION)
+"""In bytes: file systems end names at 255, and the work dir of the companion adds to it."""
+
 MAY_CHANGE = ("timeout_s",)
 """Fields that a later command may raise; every other difference is refused."""
 
@@ -173,18 +175,25 @@ class Given:
         return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, flag: str = "--study") -> None:
     """Refuse names that cannot be a folder's: the work dir is called after the study."""
     if name.endswith(COMPANION):
         raise StudyError(
             f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
-            "--study NAME, with another end",
+            f"{flag} NAME, with another end",
         )
-    bad = not name or len(name) > LONGEST_NAME or not name.isprintable() or name.startswith(".")
-    if bad or any(character in name for character in "/\\"):
+    n_bytes = len(name.encode(errors="replace"))
+    if n_bytes > LONGEST_NAME:
         raise StudyError(
-            f"{name[:LONGEST_NAME]!r} cannot be the name of a study",
-            f"--study NAME, printable, without slashes, at most {LONGEST_NAME} characters",
+            f"{name[:30]!r}... cannot be the name of a study: it has {n_bytes} bytes, "
+            f"and folders are called after it",
+            f"{flag} NAME, at most {LONGEST_NAME} bytes",
+        )
+    bad = not name.strip() or name != name.strip() or not name.isprintable()
+    if bad or name.startswith(".") or any(character in name for character in "/\\"):
+        raise StudyError(
+            f"{name!r} cannot be the name of a study",
+            f"{flag} NAME, printable, without slashes or blanks at its ends, no dot first",
         )
 
 

@@ -170,7 +170,7 @@ class _Attempt:
     def _fit(self, params: dict[str, Any]) -> Any:
         place, slot = self._place, self._claim.slot
         objective = place.loaded.objective
-        with DeviceLock(device_name(), alone=slot.alone, look=self._look):
+        with DeviceLock(device_name(), alone=slot.alone, look=self._look, say=place.say):
             timeout_s = place.opened.spec.trial_timeout_s
             if timeout_s is not None:
                 threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()

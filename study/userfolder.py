@@ -2,9 +2,12 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from study.errors import StudyError
+
+COMMON = Path("/tmp")  # of all users: another one may have taken our name there
 
 
 def private_folder(path: Path) -> Path:
@@ -27,6 +30,24 @@ def private_folder(path: Path) -> Path:
     except OSError as error:
         raise StudyError(f"{path}: cannot be used: {error.strerror}") from None
     return path
+
+
+def lock_folder(shared: Path | None = None) -> Path:
+    """Return the folder of this user's locks, the same for all of the user's processes here.
+
+    It is not in XDG_RUNTIME_DIR: what cron or a batch system starts has none.
+
+    Args:
+        shared: A folder that containers share, where there is one.
+
+    Raises:
+        StudyError: Another user sits at every place where it could be, or nothing can be written.
+    """
+    for base in (shared, Path(os.environ.get("TMPDIR") or COMMON), COMMON):
+        if base is not None and base.is_dir():
+            with suppress(StudyError):
+                return private_folder(base / f"slot-study-{os.getuid()}")
+    return private_folder(state_folder() / "locks")
 
 
 def state_folder() -> Path:

@@ -4,23 +4,29 @@ Decides the paths and nothing else. What belongs to one study stands below a fol
 the study's token, so that a work dir that an earlier study of the same name has left is no danger.
 """
 
+import hashlib
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+LONGEST, CUT = 240, 200  # bytes; file systems end names at 255, and `.work` comes behind
+
 
 def folder_name(name: str) -> str:
     """Return `name` as that of one folder below another, whoever wrote it into the database.
 
-    The names of our own studies are folders' names already, and stay.
+    The names of our own studies are folders' names already, and stay. Others are escaped; long ones
+    are cut, and end with a hash of the whole.
     """
     is_plain = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    return (
-        name
-        if name and is_plain
-        else quote(name, safe=" ", errors="replace").replace(".", "%2E") or "%"
-    )
+    if not (name and is_plain):
+        name = quote(name, safe=" ", errors="replace").replace(".", "%2E") or "%"
+    written = name.encode()
+    if len(written) <= LONGEST:
+        return name
+    digest = hashlib.sha256(written).hexdigest()[:16]
+    return f"{written[:CUT].decode(errors='ignore')}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class WorkDir:
 
     def worker_log(self, index: int) -> Path:
         """What a worker process of this machine prints between its trials."""
-        return self.own / f"worker-{socket.gethostname()}-{index}.log"
+        return self.own / f"worker-{folder_name(socket.gethostname())}-{index}.log"
 
     def attempt_log(self, trial: int) -> Path:
         """What an attempt prints."""

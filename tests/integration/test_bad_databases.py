@@ -112,7 +112,32 @@ def test_damaged_file_is_named(sqlite_study: Path, sqlite_url: str) -> None:
     sqlite_study.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     error, hint = error_of(*STATUS, url=sqlite_url)
     assert error.endswith("database disk image is malformed")
-    assert hint == "restore it from a backup, or name another --storage"
+    assert hint is not None
+    assert hint.startswith("restore it from a backup, or name another --storage; ")
+    assert hint.endswith("study copy --to sqlite:///copy.db")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_file_that_was_copied_in_part_says_how_to_copy(
+    sqlite_study: Path, sqlite_url: str, share: float
+) -> None:
+    """As by `cp` of a study that runs, or by one that was interrupted."""
+    whole = sqlite_study.read_bytes()
+    sqlite_study.write_bytes(whole[: int(len(whole) * share)])
+    for given in (STATUS, ("list",), CREATE, ("copy", "--to", "sqlite:///other.db")):
+        error, hint = error_of(*given, url=sqlite_url)
+        assert "malformed" in error
+        assert "study copy --to sqlite:///copy.db" in str(hint)
+
+
+def test_name_of_a_file_that_is_too_long_is_one_line(sqlite_study: Path, sqlite_url: str) -> None:
+    """It is the system's limit; so is a name of the copy that could be no folder's."""
+    error, _ = error_of("copy", "--to", f"sqlite:///{'a' * 300}.db", url=sqlite_url)
+    assert error.endswith(": File name too long")
+    long = ("copy", "--to", "sqlite:///other.db", "--to-study", "学" * 84)
+    error, hint = error_of(*long, url=sqlite_url)
+    assert "it has 252 bytes" in error
+    assert hint == "--to-study NAME, at most 191 bytes"
 
 
 def test_schema_of_another_optuna_is_one_line(storage_url: str) -> None:

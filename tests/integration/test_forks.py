@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from objectives.errors import ModelError
 from objectives.fitprocess import FitProcess
 from storage.rdb import SlotStorage, open_storage
-from study import device
 from study.attemptlog import AttemptLog
 from study.device import DeviceLock
 from study.forks import close_withheld, end_forks, withhold
@@ -143,16 +142,16 @@ def test_child_that_is_left_behind_does_not_keep_a_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, child: Callable[[], int]
 ) -> None:
     """The lock of a trial ends with the trial, and not with the last process it has forked."""
-    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def refuse() -> NoReturn:
         raise AssertionError("the device is taken")
 
-    with DeviceLock("cpu", alone=True, look=refuse):
+    with DeviceLock("cpu", alone=True, look=refuse, say=print):
         child()
-        with pytest.raises(AssertionError), DeviceLock("cpu", alone=True, look=refuse):
+        with pytest.raises(AssertionError), DeviceLock("cpu", alone=True, look=refuse, say=print):
             pass  # by another trial: the child has not let go of it for us
-    with DeviceLock("cpu", alone=True, look=refuse):
+    with DeviceLock("cpu", alone=True, look=refuse, say=print):
         pass
 
 

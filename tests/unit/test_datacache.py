@@ -1,18 +1,24 @@
 """Data is parsed once however many ask for it, and a cache that is damaged is made anew."""
 
+import json
 import os
 import shutil
 import threading
+import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from objectives import datacache
+from objectives import datacache, filelock, kaggle
 from objectives.competition import Competition, read_competition
 from objectives.datafolder import Files
 from objectives.errors import DataError
+from objectives.filelock import Locker
 from objectives.kaggle import check_data, load_dataset
 from tests.unit.competition import SIDE, edit, write
 
@@ -168,3 +174,98 @@ def test_cache_root(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert datacache.cache_root() == Path(expected)
+
+
+def rewrite(cache: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the facts of the one folder in the cache, checksum and all."""
+    (path,) = cache.glob("*/facts.json")
+    facts = json.loads(path.read_text().partition("\n")[2])
+    changed = change(facts)
+    body = changed if isinstance(changed, str) else json.dumps(facts)
+    path.write_text(f"{zlib.crc32(body.encode())}\n{body}")
+
+
+def with_array(cache: Path, name: str, array: NDArray[Any]) -> None:
+    (path,) = cache.glob(f"*/{name}.npy")
+    np.save(path, array, allow_pickle=True)
+    crc = zlib.crc32(path.read_bytes())
+    rewrite(cache, lambda facts: facts["crc32"].update({name: crc}))
+
+
+def instead(cache: Path, name: str, make: Callable[[Path], object]) -> None:
+    (path,) = cache.glob(f"*/{name}")
+    path.unlink()
+    make(path)
+
+
+N_LABELS = 40
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "no dict": lambda cache: rewrite(cache, lambda facts: "[1]"),
+    "deep": lambda cache: rewrite(cache, lambda facts: "[" * 5000),
+    "types": lambda cache: rewrite(cache, lambda facts: facts.update(classes=[{}, {}])),
+    "number": lambda cache: rewrite(cache, lambda facts: facts.update(id_column=3)),
+    "more": lambda cache: rewrite(cache, lambda facts: facts.update(other=3)),
+    "less": lambda cache: rewrite(cache, lambda facts: str(facts.pop("classes"))),
+    "ids": lambda cache: rewrite(cache, lambda facts: facts.update(test_ids=["1"])),
+    "shape": lambda cache: with_array(cache, "images", np.zeros(5, np.uint8)),
+    "dtype": lambda cache: with_array(cache, "labels", np.zeros(N_LABELS)),
+    "range": lambda cache: with_array(cache, "labels", np.full(N_LABELS, -1)),
+    "objects": lambda cache: with_array(cache, "labels", np.array([{}], object)),
+    "pipe": lambda cache: instead(cache, "facts.json", os.mkfifo),
+    "endless": lambda cache: instead(cache, "images.npy", lambda p: p.symlink_to("/dev/zero")),
+    "folder": lambda cache: instead(cache, "images.npy", Path.mkdir),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_others_put_into_the_cache_is_no_danger(
+    folder: Path, cache: Path, parses: list[Files], case: str
+) -> None:
+    """With sound checksums too: it is as good as nothing, and made anew."""
+    first = check_data(folder)
+    HOSTILE[case](cache)
+    assert check_data(folder) == first
+    assert len(parses) == 2
+    assert check_data(folder) == first
+    assert len(parses) == 2
+
+
+@pytest.mark.parametrize("put", [Path.touch, os.mkfifo, lambda path: path.symlink_to("nothing")])
+def test_anything_in_the_place_of_a_folder_is_replaced(
+    folder: Path, cache: Path, put: Callable[[Path], object]
+) -> None:
+    """Also a link that leads nowhere."""
+    first = check_data(folder)
+    (place,) = cache.iterdir()
+    shutil.rmtree(place)
+    put(place)
+    assert check_data(folder) == first
+    assert [path.name for path in cache.iterdir()] == [place.name]
+    assert place.is_dir()
+
+
+def test_lock_of_another_user_on_the_data_is_not_waited_for(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody who may read a file may lock it, for ever."""
+    fcntl = pytest.importorskip("fcntl")
+    with (folder / "train.csv").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        other = Locker("pid 1 of user 2", os.getuid() + 1)
+        monkeypatch.setattr(filelock, "holders", lambda handle: [other])
+        assert check_data(folder).n_train
+
+
+def test_lock_on_the_data_is_waited_for_with_a_line_and_not_for_ever(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The holder is this process here, which says its own number."""
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(kaggle, "QUIET_S", 0.0)
+    monkeypatch.setattr(kaggle, "LONGEST_WAIT_S", 0.1)
+    with (folder / "train.csv").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert check_data(folder).n_train
+    err = capsys.readouterr().err
+    assert err.startswith(f"waiting for {folder / 'train.csv'}, which another process reads: ")
+    assert f"pid {os.getpid()} of user {os.getuid()}" in err

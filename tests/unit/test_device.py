@@ -1,5 +1,7 @@
 """The lock of a device: shared by everybody, or held by one alone."""
 
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,19 +10,21 @@ import pytest
 
 from study import device
 from study.device import DeviceLock
+from study.userfolder import lock_folder
 
 LIMIT_S = 20.0
+said: list[str] = []
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks of this test's own."""
-    monkeypatch.setattr(device.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
 def lock(*, alone: bool, look: Callable[[], None] = lambda: None) -> DeviceLock:
     """A lock of the one device there is."""
-    return DeviceLock("cpu", alone=alone, look=look)
+    return DeviceLock("cpu", alone=alone, look=look, say=said.append)
 
 
 class Waiting:
@@ -86,3 +90,44 @@ def test_waiting_ends_by_what_look_raises(alone: Waiting) -> None:
 
     with pytest.raises(InterruptedError), lock(alone=False, look=refuse):
         pass
+
+
+def test_who_waits_says_for_what(alone: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits to be alone, and who waits for that one; the holder is this process here."""
+    monkeypatch.setattr(device, "QUIET_S", 0.0)
+    by = rf"it is used by .*pid {os.getpid()} of user \d+"
+    wanted = [rf"waiting for cpu, {why}: {by}" for why in ("to have it alone", "until .* ends")]
+    said.clear()
+
+    def look() -> None:
+        if all(any(re.fullmatch(one, line) for line in said) for one in wanted):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError), lock(alone=False, look=look):
+        pass
+
+
+def test_trial_goes_on_without_a_lock_that_cannot_be_had(tmp_path: Path) -> None:
+    """It is said once a process; the trial is not to blame."""
+    folder = lock_folder()
+    os.mkfifo(folder / "odd-place.lock")
+    said.clear()
+    for _ in range(2):
+        with DeviceLock("odd-place", alone=True, look=lambda: None, say=said.append):
+            pass
+    assert len(said) == 1
+    assert "odd-place.lock is not a file of its own" in said[0]
+
+
+def test_name_of_a_device_may_be_long() -> None:
+    """As with many GPUs by their long names; two that differ at the end are two."""
+    said.clear()
+    with (
+        DeviceLock("GPU-" * 100 + "1", alone=True, look=refuse, say=said.append),
+        DeviceLock("GPU-" * 100 + "2", alone=True, look=refuse, say=said.append),
+    ):
+        assert not said
+
+
+def refuse() -> None:
+    raise AssertionError("the device is taken")

@@ -96,6 +96,15 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
     assert not found.startswith(".")
 
 
+@pytest.mark.parametrize("name", ["学" * 100, "😀" * 400, "/" * 300, "a" * 512, "\udcff" * 200])
+def test_long_name_of_another_program_fits(name: str) -> None:
+    """With what is put behind it; two that differ at their ends have two folders."""
+    found = folder_name(name)
+    assert len(f"{found}.work".encode()) <= 255
+    assert found != folder_name(f"{name[:-1]}b")
+    assert folder_name(name) == found
+
+
 @pytest.mark.parametrize("name", ["digits", "my study", "a.b", "数字", "50% (2)"])
 def test_names_that_create_allows_stay(name: str) -> None:
     """Their work dirs are found again."""

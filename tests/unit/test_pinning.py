@@ -1,7 +1,10 @@
 """What a worker process sets once it has its seat, and how it waits for one."""
 
+import fcntl
 import os
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,3 +208,18 @@ def test_process_without_a_seat_takes_the_emptiest_card(
     assert own_gpu(spec, replace(placing, cpu=True)) is None
     assert seat is not None
     os.close(seat.handle)
+
+
+@pytest.mark.parametrize("what", ["gate", "seat-0"])
+def test_lock_that_is_held_for_ever_is_said_and_refused(tmp_path: Path, what: str) -> None:
+    """As no worker holds it: by one that keeps looking. Who waits hears of it, and then ends."""
+    folder = SeatFolder(tmp_path)
+    with ExitStack() as files:
+        for gpu in GPUS:
+            file = files.enter_context((tmp_path / f"{gpu.uuid}.{what}").open("a+b"))
+            fcntl.flock(file, fcntl.LOCK_SH)
+        sits, said = sit(folder, 10)
+        assert not sits
+        assert re.fullmatch(rf"waiting for a GPU: the lock .*{what} is held by pid .*", said[0])
+        with pytest.raises(StudyError, match=f"{what} is held by pid"):
+            sit(folder, 100)

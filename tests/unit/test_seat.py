@@ -121,3 +121,33 @@ def test_seat_is_kept_by_the_process_that_replaces_this_one(
     assert kept_seat() is None
     monkeypatch.setenv(KEPT, json.dumps({**described, "handle": 9999}))
     assert kept_seat() is None
+
+
+DEEP, ODD = "[" * 4000, json.dumps({"token": [1], "study": None, "who": {}})
+
+
+@pytest.mark.parametrize("text", [DEEP, ODD, "[1]", "3", "\x00", json.dumps({"more": "fields"})])
+def test_holder_that_says_nonsense_holds_its_seat(host: Host, tmp_path: Path, text: str) -> None:
+    """Whatever stands in the file: the lock counts."""
+    assert host.take([ONE], 1, ANA) is not None
+    (tmp_path / "locks" / "GPU-aa-11.seat-0").write_text(text)
+    assert host.take([ONE], 1, BEN) is None
+    assert why_taken([ONE], host.folder) == "GPU 0 is taken by study '?' (somebody)"
+
+
+def test_files_that_are_no_seats_are_passed_over(host: Host, tmp_path: Path) -> None:
+    """Anybody may put them there."""
+    host.take([OTHER], 1, BEN)
+    for name in ("abc", "", "-1", "9" * 30, "\u0663"):
+        (tmp_path / "locks" / f"GPU-aa-11.seat-{name}").touch()
+    os.mkfifo(tmp_path / "locks" / "GPU-aa-11.seat-7")
+    (tmp_path / "locks" / "GPU-aa-11.seat-8").mkdir()
+    assert host.take([ONE], 1, ANA) == (ONE.uuid, 0)
+
+
+def test_name_of_a_holder_forges_no_line(host: Host) -> None:
+    """It is another user's text."""
+    host.take([ONE], 1, Holder("t", "a\nstudy: error: \x1b[2J", "w" * 4000))
+    shown = why_taken([ONE], host.folder)
+    assert shown.isprintable()
+    assert len(shown) < 250

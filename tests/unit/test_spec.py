@@ -10,6 +10,8 @@ import pytest
 from study.errors import StudyError
 from study.opening import keep_to_backend
 from study.spec import (
+    COMPANION,
+    LONGEST_NAME,
     MAY_CHANGE,
     Given,
     StudySpec,
@@ -17,6 +19,7 @@ from study.spec import (
     check_name,
     refuse_difference,
 )
+from study.workdir import folder_name
 
 SPEC = StudySpec(
     objective="digits-cnn",
@@ -176,6 +179,25 @@ def test_lease_times_that_would_lose_a_healthy_worker_are_refused(
 )
 def test_name_that_leads_out_of_a_folder_is_refused(name: str) -> None:
     """At creation; what another program has called a study is `folder_name`'s."""
+    with pytest.raises(StudyError, match="cannot be the name of a study"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("character", ["x", "ö", "学", "😀"])
+def test_name_is_limited_in_bytes(character: str) -> None:
+    """File systems count bytes; the longest one fits with all that is put behind it."""
+    n = LONGEST_NAME // len(character.encode())
+    check_name(character * n)
+    behind = f"{folder_name(character * n + COMPANION)}.work"
+    assert len(behind.encode()) <= 255
+    with pytest.raises(StudyError, match=r"has \d+ bytes") as refused:
+        check_name(character * (n + 1))
+    assert f"at most {LONGEST_NAME} bytes" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("name", [" ", " a", "a ", "a\u200bb", "a\u202eb", "\udcff", "a\u00a0b"])
+def test_name_that_cannot_be_read_off_a_screen_is_refused(name: str) -> None:
+    """Blanks at the ends, what is not seen, and bytes that are no text."""
     with pytest.raises(StudyError, match="cannot be the name of a study"):
         check_name(name)
 

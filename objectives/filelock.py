@@ -1,0 +1,92 @@
+"""Lock files: opened without following what another user has put there, and who holds one."""
+
+import fcntl
+import itertools
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Locker(NamedTuple):
+    """A process that holds a lock: as a person reads it, and its user where that is seen."""
+
+    shown: str
+    uid: int | None = None
+
+
+def open_lock(folder: Path, name: str, mode: int) -> int:
+    """Open a lock file in a folder, or make it with a mode whatever the umask; return the handle.
+
+    Raises:
+        OSError: The folder is a link, or the file is anything but a file of one name, or another
+            user's where the mode is not for all.
+    """
+    if folder.is_symlink():
+        raise OSError("it is a link")
+    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    # Not to wait at a pipe. Opening another user's file in a folder like /tmp with O_CREAT is
+    # refused by Linux.
+    how = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        try:
+            handle = os.open(name, how | os.O_CREAT | os.O_EXCL, mode, dir_fd=within)
+            os.fchmod(handle, mode)
+        except FileExistsError:
+            handle = os.open(name, how, dir_fd=within)
+    except OSError as error:
+        raise OSError(f"{name}: {error.strerror}") from error
+    finally:
+        os.close(within)
+    found = os.fstat(handle)
+    is_ours = found.st_uid == os.getuid() or bool(mode & stat.S_IWOTH)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
+        os.close(handle)
+        raise OSError(f"{name} is not a file of its own")
+    return handle
+
+
+def try_lock(handle: int, how: int) -> bool:
+    """Take a `flock` lock if it is free; True as well where the file system has none.
+
+    Args:
+        how: `fcntl.LOCK_SH` or `fcntl.LOCK_EX`.
+    """
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # such as ENOLCK
+        return True
+    return True
+
+
+def holders(handle: int) -> list[Locker]:
+    """Return the processes that hold `flock` locks on a file, as far as they are seen from here."""
+    inode = str(os.fstat(handle).st_ino)
+    try:
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:  # another system
+        return []
+    # "7: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; "->" stands before who waits.
+    words = [line.split() for line in lines]
+    pids = {int(w[4]) for w in words if w[1] == "FLOCK" and w[5].rpartition(":")[2] == inode}
+    return [_described(pid) for pid in sorted(pids) if pid > 0]
+
+
+def shown_holders(handle: int) -> str:
+    """Return the same on one line."""
+    found = [holder.shown for holder in holders(handle)]
+    return "; ".join(found) or "a process that is not seen from here"
+
+
+def _described(pid: int) -> Locker:
+    process = Path(f"/proc/{pid}")
+    try:
+        uid = process.stat().st_uid
+        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # it has ended
+        return Locker(f"pid {pid}")
+    named = [value for flag, value in itertools.pairwise(words) if flag == "--study"]
+    study = f"study {named[0][:200]!r}, " if named else ""  # another user's text
+    return Locker(f"{study}pid {pid} of user {uid}", uid)
