@@ -89,6 +89,10 @@ def run_command(
             placing=placing,
             crew=crew,
         )
+        if finalize:  # said before the search, not after it
+            from study.outfolder import refuse_foreign
+
+            refuse_foreign(out, opened.name)
         told = (work_dir, recycle_after, drain_s, wait_s, placing)
         settings = settings_for(opened, *told)
         crew.keep(len(crew.ready))  # on GPUs one was for the try-out alone

@@ -113,15 +113,16 @@ def report_command(
     out: Out = Path("out"),
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
-    from study.atomic import make_folder
-    from study.report.build import write_report
+    from study.outfolder import sole_writer
+    from study.outputs import Outputs
+    from study.running import View
 
     opened = open_by_url(storage, study, data)
-    dataset, evidence = _what_folds_say(opened)
-    make_folder(out, "--out")
-    path = out / "report.html"
-    write_report(opened, path, evidence, dataset, _manifest_in(out, opened))
-    print(f"{path} ready", file=sys.stderr)
+    outputs = Outputs(out, opened, View().say)
+    with sole_writer(out, opened.name, View().say, waits=False):
+        dataset, evidence = _what_folds_say(opened)
+        outputs.write_report(evidence, dataset)
+    print(f"{outputs.report} ready", file=sys.stderr)
     return 0
 
 
@@ -140,13 +141,6 @@ def _what_folds_say(opened: "OpenStudy") -> "tuple[Any, Evidence | None]":
         print(f"without pictures and candidates, as there are no data: {error}", file=sys.stderr)
         return None, None
     return loaded.dataset, read_evidence(opened, loaded)
-
-
-def _manifest_in(out: Path, opened: "OpenStudy") -> dict[str, Any] | None:
-    from study.outputs import Outputs
-
-    manifest = Outputs(out, opened, say=lambda line: None).manifest()
-    return manifest if manifest.get("study") == opened.name else None
 
 
 def finalize_after(

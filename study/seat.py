@@ -111,7 +111,7 @@ class SeatFolder:
             try:  # shared: two that look do not take each other for a holder
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                held[int(path.name.rpartition("-")[2])] = _read(handle)
+                held[int(path.name.rpartition("-")[2])] = read_holder(handle)
             finally:
                 os.close(handle)
         return held
@@ -179,10 +179,11 @@ def kept_seat() -> Seat | None:
     return seat if seat.pid == os.getpid() else None  # else it was inherited: another's
 
 
-def _read(handle: int) -> Holder:
+def read_holder(handle: int) -> Holder:
+    """Return who has a lock, as its file says, which anybody may have written."""
     try:
         return Holder(**json.loads(os.pread(handle, 4096, 0)))
-    except (ValueError, TypeError):  # it sits down at this moment
+    except (OSError, ValueError, TypeError, RecursionError):  # it sits down at this moment
         return Holder()
 
 
