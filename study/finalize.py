@@ -26,12 +26,13 @@ from study.errors import StudyError
 from study.evidence import Evidence
 from study.gpu import seeing
 from study.modelcard import cost_lines, score_lines
-from study.opening import Loaded, OpenStudy, load, refuse_companion
+from study.opening import Loaded, OpenStudy, load, refuse_companion, study_names
 from study.outfolder import sole_writer
 from study.outputs import Outputs, refuse_unpredictable
 from study.pinning import own_gpu, staff_of
 from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
+from study.spec import COMPANION
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.wording import counted, duration
@@ -78,7 +79,14 @@ def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
     refuse_unpredictable(search, loaded)
     effort = _effort(search, loaded, wanted, len(top))
     with sole_writer(wanted.out, search.name, view.say, waits=True):
-        return _Finalize(search, loaded, top, wanted, effort, view).run()
+        try:
+            return _Finalize(search, loaded, top, wanted, effort, view).run()
+        except Exception as error:  # whatever was to be read
+            names = (search.name, search.name + COMPANION)
+            gone = [name for name in names if name not in study_names(search.storage)]
+            if isinstance(error, StudyError) or not gone:
+                raise
+            raise StudyError(f"study '{gone[0]}' was deleted while it was finalized") from error
 
 
 def read_evidence(search: OpenStudy, loaded: Loaded) -> Evidence | None:
