@@ -60,8 +60,12 @@ def put_back(
         UnkeptError: One has no place in `thing`.
         Exception: Any other: `tree` and `content` are not what `kept_state` has returned.
     """
-    restorer, fresh = _Restorer(shared, content), vars(thing)
-    state = {name: restorer.value(node, fresh.get(name, _ABSENT)) for name, node in tree.items()}
+    restorer, fresh, state = _Restorer(shared, content), vars(thing), {}
+    for name, node in tree.items():
+        try:
+            state[name] = restorer.value(node, fresh.get(name, _ABSENT))
+        except UnkeptError as error:
+            raise UnkeptError(f"its attribute {name!r} ({error})") from None
     for name in _PLACES & {*fresh}:
         state.pop(name, None)
 

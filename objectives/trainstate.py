@@ -81,14 +81,16 @@ class TrainingState:
         for callback, (name, tree, size) in zip(
             self.callbacks, described["callbacks"], strict=True
         ):
+            end = start if tree is None else start + size
             try:
                 if tree is None:
                     raise UnkeptError(size)
-                todo.append(put_back(callback, self._shared(), tree, content[start : start + size]))
-                start += size
+                todo.append(put_back(callback, self._shared(), tree, content[start:end]))
             except UnkeptError as error:
-                start += size if tree is not None else 0
                 said.append((name, one_line(str(error))))
+            start = end
+        if start != len(content):
+            raise UnusableError("it is not as long as it says")
         _check_random_state(described["random"], described["keras_seed"])
         for name, why in said:
             _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
