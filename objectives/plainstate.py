@@ -128,10 +128,11 @@ class _Keeper:
             return ["array", isinstance(value, np.generic), *self._array(np.asarray(value))]
         if (state := _generator_state(value)) is not None:
             return ["generator", _class_name(value), self.node(state)]
-        if type(value).__module__.startswith(("tensorflow.", "keras.")) and hasattr(value, "numpy"):
-            array = self._array(np.asarray(value.numpy()))
-            is_variable = hasattr(value, "assign")
-            return ["variable", _class_name(value), array] if is_variable else ["tensor", *array]
+        if (variables := _variables_of(value)) is not None:
+            arrays = [self._array(np.asarray(one.numpy())) for one in variables]
+            return ["variables", _class_name(value), arrays]
+        if type(value).__module__.startswith("tensorflow.") and hasattr(value, "numpy"):
+            return ["tensor", *self._array(np.asarray(value.numpy()))]
         return None
 
     def _array(self, array: Any) -> list[Any]:
@@ -201,12 +202,8 @@ class _Restorer:
 
             return tf.constant(self._array(*rest))
         self._met[number] = _same(fresh, rest[0], _class_name)
-        own: dict[str, Any] = {
-            "generator": self._generator,
-            "variable": self._variable,
-            "object": self._object,
-        }
-        own[kind](fresh, rest[1])
+        put = {"generator": self._generator, "variables": self._variables, "object": self._object}
+        put[kind](fresh, rest[1])
         return fresh
 
     def _mapping(self, kind: str, rest: list[Any], fresh: Any, number: int) -> Any:
@@ -261,15 +258,16 @@ class _Restorer:
         type(bits)().state = state
         self.todo.append(partial(setattr, bits, "state", state))
 
-    def _variable(self, fresh: Any, node: list[Any]) -> None:
+    def _variables(self, fresh: Any, nodes: Any) -> None:
         import numpy as np
 
-        old, new = np.asarray(fresh.numpy()), self._array(*node)
-        if (old.shape, old.dtype) != (new.shape, new.dtype):
-            raise UnkeptError("a variable of another shape")
-        self.todo.append(partial(fresh.assign, new))
+        for variable, node in zip(_variables_of(fresh) or [], nodes, strict=True):
+            old, new = np.asarray(variable.numpy()), self._array(*node)
+            if (old.shape, old.dtype) != (new.shape, new.dtype):
+                raise UnkeptError("a variable of another shape")
+            self.todo.append(partial(variable.assign, new))
 
-    def _object(self, fresh: Any, nodes: Mapping[str, Any]) -> None:
+    def _object(self, fresh: Any, nodes: Any) -> None:
         for name, node in nodes.items():
             value = self.value(node, getattr(fresh, name, _ABSENT))
             self.todo.append(partial(object.__setattr__, fresh, name, value))
@@ -317,6 +315,15 @@ def _generator_state(value: Any) -> Any:
     if type(value) is random.Random:
         return value.getstate()
     return getattr(_bits_of(value), "state", None)
+
+
+def _variables_of(value: Any) -> list[Any] | None:
+    """Return the variable that it is, or those of a metric, say, of Keras's; else None."""
+    if not type(value).__module__.startswith(("tensorflow.", "keras.")):
+        return None
+    if hasattr(value, "numpy"):
+        return [value] if hasattr(value, "assign") else None
+    return getattr(value, "variables", None)
 
 
 def _code_name(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,56 @@ def test_a_training_that_a_callback_stops_stops_at_the_same_epoch(
     resumed = finished(tmp_path / "trial-2", **how)
     assert resumed == finished(None, **how)
     assert resumed.n_epochs == 3
+
+
+def remembering() -> list[Any]:
+    """Return callbacks that hold one of each kind of thing; each has a say in the learning rate."""
+    import keras
+    import tensorflow as tf
+
+    class Count:
+        def __init__(self) -> None:
+            self.n = 0
+
+    class Remembering(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self, other: Any = None) -> None:
+            super().__init__()
+            self.other, self.count, self.counts = other, Count(), [Count(), Count()]
+            self.numpys, self.pythons = np.random.default_rng(5), random.Random(6)
+            self.losses: dict[str, list[float]] = {}
+            self.last: deque[float] = deque(maxlen=2)
+            self.shadow: list[Any] = []
+            self.variable, self.tensor = tf.Variable(1.0), tf.constant(1.0)
+            self.mean = keras.metrics.Mean()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.count.n += 1
+            self.counts[1].n += 2
+            self.losses.setdefault("loss", []).append(logs["loss"])
+            self.last.append(logs["loss"])
+            now = self.model.trainable_weights[0].numpy()
+            self.shadow = [(old + now) / 2 for old in self.shadow] or [now]
+            self.variable.assign_add(0.1)
+            self.tensor = self.tensor * 1.1
+            self.mean.update_state(logs["loss"])
+            told = [self.count.n, self.counts[1].n, self.numpys.random(), self.pythons.random()]
+            told += [sum(self.losses["loss"]), sum(self.last), float(np.abs(self.shadow[0]).mean())]
+            told += [float(self.variable), float(self.tensor), float(self.mean.result())]
+            told += [0 if self.other is None else self.other.count.n]
+            self.model.optimizer.learning_rate = 1e-3 * float(sum(told))
+
+    first = Remembering()
+    return [first, Remembering(first)]
+
+
+def test_whatever_a_callback_holds_it_goes_on_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Numbers, arrays, generators, variables, metrics, and objects of its own."""
+    died(tmp_path / "trial-1", Stop("report", 1), callbacks=remembering)
+    resumed = finished(tmp_path / "trial-2", callbacks=remembering)
+    assert resumed == finished(None, callbacks=remembering)
+    assert caplog.messages == []
 
 
 def secretive() -> list[Any]:
