@@ -76,7 +76,9 @@ def sole_writer(out: Path, study: str, say: "Say", *, waits: bool) -> Iterator[N
         handle = _locked(out, study, say, waits=waits)
     except OSError as error:
         reason = error.strerror or error
-        raise StudyError(f"cannot lock {out / LOCK}: {reason}", _elsewhere(out, study)) from error
+        raise StudyError(
+            f"cannot write {out / LOCK}: {reason}", "name another folder: --out DIR"
+        ) from error
     try:
         refuse_foreign(out, study)  # it may be another study's since
         if handle is not None:

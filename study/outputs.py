@@ -111,6 +111,7 @@ class Outputs:
         try:
             files = manifest["outputs"].items()
             whole = all(_sha256(self._out, n) == sha for n, sha in files if n != self.report.name)
+            whole = whole and self.submission.name in manifest["outputs"]
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return {}
         return manifest if whole else {}

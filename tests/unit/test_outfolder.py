@@ -113,7 +113,7 @@ def test_a_pipe_is_no_manifest(tmp_path: Path) -> None:
 def test_what_stands_where_the_lock_should_is_one_line(tmp_path: Path, make: Any) -> None:
     """A folder, a pipe, a link: nothing is opened through it, and nothing waits."""
     make(tmp_path / LOCK)
-    with pytest.raises(StudyError, match=f"cannot lock {tmp_path / LOCK}: "):
+    with pytest.raises(StudyError, match=f"cannot write {tmp_path / LOCK}: "):
         entered(tmp_path, "d", [])
 
 
