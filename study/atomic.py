@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from study.errors import StudyError
@@ -50,7 +50,8 @@ def sweep(folder: Path, names: Iterable[str]) -> None:
     begun = re.compile(rf"(\.\d+-)?\.[0-9a-f]{{8}}-({'|'.join(map(re.escape, names))})")
     for path in folder.iterdir():
         if begun.fullmatch(path.name) and not path.is_dir():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another user's, say
+                path.unlink()
 
 
 def settle(temporary: Path, path: Path) -> None:

@@ -118,6 +118,7 @@ def _locked(out: Path, study: str, say: "Say", *, waits: bool) -> int | None:
             os.close(handle)
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
+            (out / LOCK).unlink(missing_ok=True)
             say(f"the file system of {out} has no locks: let one command at a time write there")
             return None
 

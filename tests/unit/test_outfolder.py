@@ -128,7 +128,7 @@ def test_a_file_system_without_locks_is_said(
     (tmp_path / ".0123abcd-report.html").touch()
     monkeypatch.setattr(fcntl, "flock", none)
     said: list[str] = []
-    assert ".0123abcd-report.html" in entered(tmp_path, "d", said)
+    assert entered(tmp_path, "d", said) == [".0123abcd-report.html"]
     assert said == [
         f"the file system of {tmp_path} has no locks: let one command at a time write there"
     ]
