@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from objectives.base import FitOptions
     from objectives.kaggle import Dataset
 
-FORMAT = 2
+FORMAT = 3
+LARGEST = 2 << 30  # bytes of a checkpoint that is read: memory is bounded, whatever lies there
 UNFINISHED = ".part"
 """The suffix of a file that is being written."""
 
@@ -60,6 +62,16 @@ class Progress:
     steady_s: float = 0.0
     n_steady: int = 0
     cold: bool = True
+
+    def check(self, n_epochs: int) -> None:
+        """Raise an exception unless a training of so many epochs may have come so far."""
+        numbers = [self.loss, self.train_s, self.steady_s, self.n_steady]
+        optional = [*self.values, self.accuracy]
+        are_numbers = all(type(one) in (int, float) for one in numbers) and all(
+            one is None or type(one) in (int, float) for one in optional
+        )
+        if not are_numbers or type(self.stopped) is not bool or len(self.values) > n_epochs:
+            raise UnusableError("it is not as ours are")
 
     def add_step(self, step_s: float) -> None:
         """Count one training step, and what it took in s."""
@@ -115,14 +127,17 @@ class Checkpoints:
         for path in _candidates(self._folder) if self._folder else []:
             try:
                 header, content = read_checkpoint(path, self._fixed)
-                self._state.restore(header["state"], content)
                 progress = Progress(**header["progress"])
+                progress.check(self._options.epochs)
+                self._state.restore(header["state"], content)
                 self._state.network.stop_training = progress.stopped
                 return progress
             except FileNotFoundError:
                 continue  # the older attempt is not dead yet, and has tidied up
-            except (OSError, UnusableError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
+            except Exception as error:  # anybody may have written it
+                reason: Any = "it is not as ours are"
+                if isinstance(error, OSError | UnusableError):
+                    reason = error.strerror if isinstance(error, OSError) else error
                 _log.warning("checkpoint %s is set aside: %s", path, reason)
                 with contextlib.suppress(OSError):
                     os.replace(path, path.with_name(f"{path.name}.set-aside"))
@@ -204,7 +219,8 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:  # through no link that somebody has put there
             for piece in (_MAGIC, len(text).to_bytes(_LENGTH_BYTES, "little"), text, *content):
                 file.write(piece)
                 digest.update(piece)
@@ -236,8 +252,14 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, 
     Raises:
         UnusableError: It is damaged, or of something else.
         OSError: It cannot be read.
+        Exception: Any other: its header is not as ours are.
     """
-    whole = memoryview(path.read_bytes())
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+            raise UnusableError(f"it is no file of up to {LARGEST >> 30} GB")
+        whole = memoryview(file.read(found.st_size))
     body, digest = whole[:-_DIGEST_BYTES], whole[-_DIGEST_BYTES:]
     start = len(_MAGIC) + _LENGTH_BYTES
     if body[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != digest:
@@ -246,7 +268,7 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, 
     header: dict[str, Any] = json.loads(bytes(body[start:end]))
     for name, wanted in expected.items():
         if header[name] != wanted:
-            what = "another training" if name == "identity" else f"{name} {header[name]}"
+            what = "another training" if name == "identity" else f"{name} {header[name]!r:.200}"
             raise UnusableError(f"it is of {what}")
     return header, body[end:]
 

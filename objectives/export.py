@@ -77,7 +77,7 @@ def write_model(model: Any, path: Path) -> tuple[str, ...]:
     Raises:
         ModelError: The user's model holds something that Keras cannot write.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.keras")
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
         try:
             with warnings.catch_warnings():  # a lambda's, which the model card tells better

@@ -5,15 +5,14 @@ user's callbacks. Where it is kept, `checkpoint.py` decides. Keras's own files a
 loading one resets the seed generators. Importing this file loads neither NumPy nor TensorFlow.
 """
 
-import contextlib
-import io
 import logging
-import pickle
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
+
+from objectives.plainstate import UnkeptError, check_python_state, kept_state, put_back
+from objectives.sentence import one_line
 
 if TYPE_CHECKING:
     from objectives.base import Report
@@ -44,41 +43,61 @@ class TrainingState:
     def gather(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return a description that JSON can hold, and the bytes that it describes, in order."""
         arrays = self._arrays()
-        pickles = [_pickled(callback, self._shared()) for callback in self.callbacks]
-        sizes = [None if pickled is None else len(pickled) for pickled in pickles]
+        pieces, callbacks = [array.tobytes() for _, array in arrays], []
+        for callback, name in zip(self.callbacks, self._callback_names(), strict=True):
+            try:
+                tree, own = kept_state(callback, self._shared())
+                callbacks.append([name, tree, sum(map(len, own))])
+                pieces += own
+            except UnkeptError as error:
+                callbacks.append([name, None, str(error)])
         described = {
             "variables": _described(arrays),
-            "callbacks": [list(pair) for pair in zip(self._callback_names(), sizes, strict=True)],
+            "callbacks": callbacks,
             "random": _random_state(),
             "keras_seed": _keras_seed(),
         }
-        return described, [*(array.tobytes() for _, array in arrays), *filter(None, pickles)]
+        return described, pieces
 
     def restore(self, described: Mapping[str, Any], content: memoryview) -> None:
         """Put back what `gather` has returned; all of it, or nothing.
 
         Raises:
             UnusableError: It is the state of another network, or of other callbacks.
+            Exception: Any other: it is not what `gather` has returned.
         """
         import numpy as np
 
         arrays = self._arrays()
         if described["variables"] != _described(arrays):
             raise UnusableError("it is of another network or optimizer")
-        if [name for name, _ in described["callbacks"]] != self._callback_names():
+        if [name for name, *_ in described["callbacks"]] != self._callback_names():
             raise UnusableError("it is of other callbacks")
-        start = 0
-        for (_, variable), (_, old) in zip(self._variables(), arrays, strict=True):
-            variable.assign(np.ndarray(old.shape, old.dtype, content, start))
+        found, start = [], 0
+        for _, old in arrays:
+            found.append(np.ndarray(old.shape, old.dtype, content, start))
             start += old.nbytes
-        for callback, (name, size) in zip(self.callbacks, described["callbacks"], strict=True):
-            end = start + (size or 0)
-            state = _unpickled(content[start:end], self._shared()) if size else None
-            if state is None:
-                _log.warning("the state of callback %s could not be kept: it starts anew", name)
-            else:
-                vars(callback).update(state)
+        todo, said = [], []
+        for callback, (name, tree, size) in zip(
+            self.callbacks, described["callbacks"], strict=True
+        ):
+            end = start if tree is None else start + size
+            try:
+                if tree is None:
+                    raise UnkeptError(size)
+                todo.append(put_back(callback, self._shared(), tree, content[start:end]))
+            except UnkeptError as error:
+                said.append((name, one_line(str(error))))
             start = end
+        if start != len(content):
+            raise UnusableError("it is not as long as it says")
+        _check_random_state(described["random"], described["keras_seed"])
+        for name, why in said:
+            _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
+        for (_, variable), array in zip(self._variables(), found, strict=True):
+            variable.assign(array)
+        for put in todo:
+            put()
         _set_keras_seed(described["keras_seed"])
         _set_random_state(described["random"])
 
@@ -127,8 +146,11 @@ class TrainingState:
 
     def _shared(self) -> list[Any]:
         """Return what a callback may refer to and must never get a copy of."""
-        network = self.network
-        return [network, network.optimizer, *network.layers, *network.variables]
+        import keras
+
+        network, compared = self.network, (keras.ops.less, keras.ops.greater)
+        own = [network, network.optimizer, *network.layers, *network.variables]
+        return [*own, *self.callbacks, *compared]  # callbacks of Keras compare with either
 
 
 def _described(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
@@ -169,6 +191,21 @@ def _set_random_state(state: Mapping[str, Any]) -> None:
     np.random.set_state((kind, np.array(keys, np.uint32), *rest))
 
 
+def _check_random_state(state: Mapping[str, Any], words: Any) -> None:
+    """Raise an exception unless the generators can go on from it."""
+    import numpy as np
+
+    kind, keys, place, has_gauss, gauss = state["numpy"]
+    # NumPy takes any place, and reads from there.
+    if not 0 <= place <= len(keys) == 624 or has_gauss not in (0, 1) or not -1e9 < gauss < 1e9:
+        raise ValueError("no state of a generator")
+    np.random.RandomState().set_state((kind, np.array(keys, np.uint32), place, has_gauss, gauss))
+    version, own, last = state["python"]
+    check_python_state((version, tuple(own), last))
+    if words is not None and np.array(words, np.uint32).shape != (2,):
+        raise ValueError("no state of a generator")
+
+
 def _keras_seed() -> list[int] | None:
     """Return the state of Keras's global seed generator; None where nothing has needed one yet."""
     from keras.src.backend.common.global_state import get_global_attribute
@@ -183,51 +220,3 @@ def _set_keras_seed(words: list[int] | None) -> None:
 
     if words is not None:
         global_seed_generator().state.assign(words)
-
-
-class _Pickler(pickle.Pickler):
-    """Writes what is shared as its place in the list."""
-
-    def __init__(self, file: io.BytesIO, shared: Sequence[Any]) -> None:
-        super().__init__(file, protocol=5)
-        self._places = {id(thing): place for place, thing in enumerate(shared)}
-
-    def persistent_id(self, thing: Any) -> int | None:
-        return self._places.get(id(thing))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads a place as what stands there now."""
-
-    def __init__(self, file: io.BytesIO, shared: Sequence[Any]) -> None:
-        super().__init__(file)
-        self._shared = shared
-
-    def persistent_load(self, place: int) -> Any:
-        return self._shared[place]
-
-
-def _pickled(callback: Any, shared: Sequence[Any]) -> bytes | None:
-    """Return the callback's attributes, pickled; None where one of them cannot be.
-
-    Functions without a name that pickle could find, such as lambdas, are left out: the callback
-    that is made anew brings them along.
-    """
-    file = io.BytesIO()
-    # Whatever a user's object raises here, the training itself goes on.
-    with contextlib.suppress(Exception):
-        state = {name: value for name, value in vars(callback).items() if not _is_local(value)}
-        _Pickler(file, shared).dump(state)
-        return file.getvalue()
-    return None
-
-
-def _is_local(value: Any) -> bool:
-    return isinstance(value, FunctionType) and "<" in value.__qualname__
-
-
-def _unpickled(content: memoryview, shared: Sequence[Any]) -> dict[str, Any] | None:
-    with contextlib.suppress(Exception):
-        state: dict[str, Any] = _Unpickler(io.BytesIO(content), shared).load()
-        return state
-    return None

@@ -4,10 +4,12 @@ A file is written beside its place under a hidden name, synced and moved over it
 synced, so that the move survives power loss too. What is in the file is its writer's matter.
 """
 
+import hashlib
 import os
+import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from study.errors import StudyError
@@ -43,6 +45,15 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
+def sweep(folder: Path, names: Iterable[str]) -> None:
+    """Remove what dead writers of files of these names have left; no living one may be there."""
+    begun = re.compile(rf"(\.\d+-)?\.[0-9a-f]{{8}}-({'|'.join(map(re.escape, names))})")
+    for path in folder.iterdir():
+        if begun.fullmatch(path.name) and not path.is_dir():
+            with suppress(OSError):  # another user's, say
+                path.unlink()
+
+
 def settle(temporary: Path, path: Path) -> None:
     """Move a file that is written over `path`, so that it survives power loss.
 
@@ -54,14 +65,19 @@ def settle(temporary: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> str:
     """Write `text` as UTF-8, line ends as they are, to `path` as a whole or not at all.
+
+    Returns:
+        The sha256 of it.
 
     Raises:
         OSError: The file cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        content = text.encode(errors="backslashreplace")
+        temporary.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def make_folder(path: Path, flag: str) -> None:

@@ -55,8 +55,8 @@ def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, ValueError):
         return None
 
 
@@ -130,4 +130,4 @@ def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
 def _slot_folders(work: WorkDir) -> dict[int, Path]:
     if not work.slots.is_dir():
         return {}
-    return {int(path.name): path for path in work.slots.iterdir() if path.name.isdigit()}
+    return {int(path.name): path for path in work.slots.iterdir() if path.name.isdecimal()}

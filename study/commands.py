@@ -73,6 +73,7 @@ def run_command(
     keep_to_cpu(placing)
     with Crew(study, defining, defining.n_trials, placing) as crew:
         from study.creating import create_or_resume
+        from study.outfolder import refuse_foreign
         from study.running import View, run_workers
 
         use_all_cores()
@@ -89,6 +90,8 @@ def run_command(
             placing=placing,
             crew=crew,
         )
+        if finalize:  # said before the search, not after it
+            refuse_foreign(out, opened.name)
         told = (work_dir, recycle_after, drain_s, wait_s, placing)
         settings = settings_for(opened, *told)
         crew.keep(len(crew.ready))  # on GPUs one was for the try-out alone
@@ -101,8 +104,7 @@ def run_command(
         how: dict[str, Any] = {"out": out, "competition": competition, "quick": quick}
         how["settings_of"] = lambda companion: settings_for(companion, *told)
         return finalize_after(opened, ended, view, budget_s, **how)
-    following = "trials" if opened.spec.data is None else "finalize"
-    view.say(f"next: study {following} {_where(opened)}")
+    view.say(f"next: study {'finalize' if opened.spec.data else 'trials'} {_where(opened)}")
     return ended.code
 
 

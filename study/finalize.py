@@ -19,7 +19,6 @@ from objectives.refit import ALL_ROWS
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import StopOrder
-from study.atomic import make_folder
 from study.child import Settings
 from study.companion import Companion, Training, companion_of, n_units
 from study.decision import Decider, Ending, Stage, UntrainableError
@@ -28,11 +27,13 @@ from study.errors import StudyError
 from study.evidence import Evidence
 from study.gpu import seeing
 from study.modelcard import cost_lines, score_lines
-from study.opening import Loaded, OpenStudy, load, refuse_companion
+from study.opening import Loaded, OpenStudy, load, refuse_companion, study_names
+from study.outfolder import sole_writer
 from study.outputs import Outputs, refuse_unpredictable
 from study.pinning import own_gpu, staff_of
 from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.running import View, run_workers
+from study.spec import COMPANION
 from study.status import by_value, read_status
 from study.submission import kaggle_line
 from study.wording import counted, duration
@@ -78,8 +79,15 @@ def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
     loaded = load(search)
     refuse_unpredictable(search, loaded)
     effort = _effort(search, loaded, wanted, len(top))
-    make_folder(wanted.out, "--out")
-    return _Finalize(search, loaded, top, wanted, effort, view).run()
+    with sole_writer(wanted.out, search.name, view.say, waits=True):
+        try:
+            return _Finalize(search, loaded, top, wanted, effort, view).run()
+        except Exception as error:  # whatever was to be read
+            names = (search.name, search.name + COMPANION)
+            gone = [name for name in names if name not in study_names(search.storage)]
+            if isinstance(error, StudyError) or not gone:
+                raise
+            raise StudyError(f"study '{gone[0]}' was deleted while it was finalized") from error
 
 
 def read_evidence(search: OpenStudy, loaded: Loaded) -> Evidence | None:
@@ -163,6 +171,7 @@ class _Finalize:
 
     def run(self) -> int:
         """Train and decide until the end; return the exit code."""
+        self._outputs.say_what_is_replaced()
         first = self._decider.first
         stage: Stage | Ending = self._decider.opening(self._n_workers)
         is_planned = is_written = False
@@ -245,13 +254,22 @@ class _Finalize:
     def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
         if ending.n_lost:
             self._say(f"{counted(ending.n_lost, 'network')} failed and left out of the average")
-        if self._write(ending, finished) or not self._outputs.report.exists():
-            self._outputs.write_report(ending.evidence, self._loaded)
+        if self._write(ending, finished):
+            self._outputs.write_report(ending.evidence, self._loaded.dataset)
+        elif not self._outputs.has_report():
+            found = read_evidence(self._search, self._loaded)
+            self._outputs.write_report(found, self._loaded.dataset)
+        manifest = self._outputs.manifest()
+        if not manifest:
+            raise StudyError(
+                f"another program has written into {self._wanted.out} meanwhile",
+                "the same command, once nothing else writes there",
+            )
         for line in score_lines(float(self._top[0].value or 0.0), ending.evidence):
             self._say(line)
         if ending.evidence is not None:
             self._say(ending.evidence.why)
-        for line in cost_lines(self._outputs.manifest()):
+        for line in cost_lines(manifest):
             self._say(line)
         self._say(f"data, versions and the commands that do it again: {self._outputs.card}")
         self._say(kaggle_line(self._outputs.submission, self._wanted.competition))

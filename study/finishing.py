@@ -116,15 +116,16 @@ def report_command(
     naming: Naming,
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
-    from study.atomic import make_folder
-    from study.report.build import write_report
+    from study.outfolder import sole_writer
+    from study.outputs import Outputs
+    from study.running import View
 
     opened = open_by_url(storage, study, data)
-    dataset, evidence = _what_folds_say(opened, told_by(naming))
-    make_folder(out, "--out")
-    path = out / "report.html"
-    write_report(opened, path, evidence, dataset, _manifest_in(out, opened))
-    print(f"{path} ready", file=sys.stderr)
+    outputs = Outputs(out, opened, View().say)
+    with sole_writer(out, opened.name, View().say, waits=False):
+        dataset, evidence = _what_folds_say(opened, told_by(naming))
+        outputs.write_report(evidence, dataset)
+    print(f"{outputs.report} ready", file=sys.stderr)
     return 0
 
 
@@ -146,13 +147,6 @@ def _what_folds_say(opened: "OpenStudy", told: "Told") -> "tuple[Any, Evidence |
         print(harmless(f"without pictures and candidates: {error}"), file=sys.stderr)
         return None, None
     return loaded.dataset, read_evidence(opened, loaded)
-
-
-def _manifest_in(out: Path, opened: "OpenStudy") -> dict[str, Any] | None:
-    from study.outputs import Outputs
-
-    manifest = Outputs(out, opened, say=lambda line: None).manifest()
-    return manifest if manifest.get("study") == opened.name else None
 
 
 def finalize_after(

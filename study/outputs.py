@@ -1,13 +1,15 @@
 """The files that a finalize writes: each there whole or not at all, and known by what made it.
 
 `submission.csv`, `model.keras` where the objective can export one, `model_card.md`, and
-`manifest.json`, which is written last and has the hashes of the others.
+`manifest.json`, which has the hashes of the others. It is written after them, and once more after
+`report.html`: a file of which it does not say the truth was not finished.
 """
 
+import contextlib
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,11 +30,13 @@ from study.evidence import Evidence
 from study.jsonform import jsonable
 from study.modelcard import model_card
 from study.opening import Loaded, OpenStudy, Say
+from study.outfolder import MANIFEST, read_manifest
 from study.report.reproduce import finalize_command_of, run_command_of, shown
 from study.report.snapshot import read_snapshot
 from study.submission import kaggle_line, write_submission
 from study.usage import loading_lines
 
+_SAME = ("study", "study_seed", "data_sha256", "source_sha256")  # as far as two studies are one
 _N_CHECKED = 8  # images on which a written model is compared with the one in memory
 
 
@@ -44,11 +48,13 @@ class Exported:
         needs: What loading takes beyond Keras, as its objective's `export` says.
         load: The lines of Python that load it; empty where it was left out.
         why_not: Why it was left out; None where it is there.
+        sha256: Of what was written.
     """
 
     needs: tuple[str, ...] = ()
     load: tuple[str, ...] = ()
     why_not: str | None = None
+    sha256: str | None = None
 
 
 class Outputs:
@@ -88,18 +94,33 @@ class Outputs:
     def are_better(self, first: Mapping[str, Any]) -> bool:
         """Whether the folder holds what an earlier finalize of the same study has improved."""
         manifest = self.manifest()
-        same = ("study", "study_seed", "data_sha256", "source_sha256")
-        return bool(manifest.get("effort")) and all(manifest[key] == first[key] for key in same)
+        return bool(manifest.get("effort")) and all(manifest.get(k) == first[k] for k in _SAME)
+
+    def say_what_is_replaced(self) -> None:
+        """Say so where the outputs there are of an earlier study of the same name."""
+        found, now = read_manifest(self._out), {"study": self._search.name, **self.origin()}
+        if found and any(found.get(key) != now[key] for key in _SAME):
+            self._say(f"the outputs in {self._out} are those of another study: they are replaced")
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest, or nothing where a file that it names is not what it says."""
+        """Return the manifest, or nothing where a file that it names is not what it says.
+
+        The report is left out of that: it may be written anew at any time.
+        """
+        manifest = read_manifest(self._out)
         try:
-            manifest = json.loads((self._out / "manifest.json").read_text(encoding="utf-8"))
             files = manifest["outputs"].items()
-            whole = all(_sha256(self._out / name) == sha for name, sha in files)
+            whole = all(_sha256(self._out, n) == sha for n, sha in files if n != self.report.name)
+            whole = whole and self.submission.name in manifest["outputs"]
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return {}
-        return manifest if whole and isinstance(manifest, dict) else {}
+        return manifest if whole else {}
+
+    def has_report(self) -> bool:
+        """Whether the report is the one that the manifest tells of."""
+        name = self.report.name
+        told = self.manifest().get("outputs", {}).get(name)
+        return told is not None and self.report.is_file() and told == _sha256(self._out, name)
 
     def write(
         self,
@@ -119,15 +140,19 @@ class Outputs:
         )
         refuse_unfinite_predictions(probabilities)
         labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
-        write_submission(
+        hashes = {}
+        hashes[self.submission.name] = write_submission(
             self.submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
             dataset.classes,
         )  # fmt: skip
-        exported = self._export(objective, model, dataset)
-        paths = [self.submission] if exported.why_not else [self.submission, self._model]
+        with _known_errors(self._out):
+            exported = self._export(objective, model, dataset)
+        if exported.sha256 is not None:
+            hashes[self._model.name] = exported.sha256
+        told = {name: value for name, value in asdict(exported).items() if name != "sha256"}
         facts: dict[str, Any] = {
             **identity,
-            "model_keras": asdict(exported),
+            "model_keras": told,
             "classes": list(dataset.classes),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
@@ -136,23 +161,31 @@ class Outputs:
             "submit": kaggle_line(Path(self.submission.name), self._competition),
             "expected": _expected(ending),
             "recall": _recall(ending, dataset.classes),
-            "outputs": {path.name: _sha256(path) for path in paths},
+            "outputs": hashes,
         }
-        write_text(self.card, model_card(self._search.name, facts, dataset, ending.evidence))
-        facts["outputs"][self.card.name] = _sha256(self.card)
-        write_text(self._out / "manifest.json", json.dumps(jsonable(facts), indent=2) + "\n")
+        text = model_card(self._search.name, facts, dataset, ending.evidence)
+        with _known_errors(self._out):
+            hashes[self.card.name] = write_text(self.card, text)
+            self._write_manifest(facts)
+
+    def _write_manifest(self, facts: Mapping[str, Any]) -> None:
+        write_text(self._out / MANIFEST, json.dumps(jsonable(dict(facts)), indent=2) + "\n")
 
     def _command(self, identity: Mapping[str, Any]) -> str:
         snapshot = read_snapshot(self._search)
         again = finalize_command_of(snapshot, identity["effort"])
         return f"{run_command_of(snapshot)}\n{again}{'' if identity['effort'] else ' --quick'}"
 
-    def write_report(self, evidence: Evidence | None, loaded: Loaded) -> None:
+    def write_report(self, evidence: Evidence | None, dataset: Any) -> None:
         """Write `report.html` beside them, as the study stands now."""
         from study.report.build import write_report  # Plotly's import is slow
 
-        facts = self.manifest() or None
-        write_report(self._search, self.report, evidence, loaded.dataset, facts)
+        facts = self.manifest()
+        with _known_errors(self._out):
+            sha256 = write_report(self._search, self.report, evidence, dataset, facts or None)
+            if facts:
+                facts["outputs"][self.report.name] = sha256
+                self._write_manifest(facts)
 
     def _export(self, objective: Any, model: Fitted | None, dataset: Any) -> Exported:
         """Write `model.keras`; where it cannot be had, leave none and say why, once."""
@@ -165,6 +198,7 @@ class Outputs:
                 needs = tuple(export(model, aside) or ())
                 if check is not None:
                     check(model, aside, dataset.test_images[:_N_CHECKED])
+                sha256 = _sha256(aside.parent, aside.name)
         except OSError:  # the disk is full, say: nothing else can be written either
             raise
         except ObjectiveError as error:
@@ -175,7 +209,7 @@ class Outputs:
         lines = loading_lines(needs, search.reference, self._out)
         if needs:
             self._say_once(f"model.keras needs more than Keras to load: {self.card} has the lines")
-        return Exported(needs, tuple(lines))
+        return Exported(needs, tuple(lines), sha256=sha256)
 
     def _left_out(self, why: str, hint: str | None = None) -> Exported:
         self._model.unlink(missing_ok=True)  # one of an earlier submission would be taken for it
@@ -216,7 +250,22 @@ def _recall(ending: Ending, classes: Sequence[str]) -> dict[str, float | None] |
     return dict(zip(classes, ending.evidence.recall, strict=True))
 
 
-def _sha256(path: Path) -> str:
+@contextlib.contextmanager
+def _known_errors(out: Path) -> Iterator[None]:
+    """Make an error of the disk one that the user can mend."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StudyError(
+            f"cannot write into {out}: {reason}", "free space there, or name another: --out DIR"
+        ) from error
+
+
+def _sha256(folder: Path, name: str) -> str:
+    path = folder / name
+    if path.name != name or not path.is_file():  # else a manifest could name any file, or a pipe
+        raise ValueError(f"{name} is no file of the folder")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -116,7 +116,7 @@ class SeatFolder:
                 continue  # anybody may put anything there
             with suppress(StudyError), self._opened(path.name) as handle:
                 if not try_lock(handle, fcntl.LOCK_SH):  # shared: who looks is no holder
-                    held[int(number)] = _read(handle)
+                    held[int(number)] = read_holder(handle)
         return held
 
     def in_the_way(self, gpus: Sequence[Gpu], n_seats: int) -> str:
@@ -181,10 +181,11 @@ def kept_seat() -> Seat | None:
     return seat if seat.pid == os.getpid() else None  # else it was inherited: another's
 
 
-def _read(handle: int) -> Holder:
+def read_holder(handle: int) -> Holder:
+    """Return who has a lock, as its file says, which anybody may have written."""
     try:
         found = Holder(**json.loads(os.pread(handle, 4096, 0)))
-    except (ValueError, TypeError, RecursionError):  # it sits down at this moment, or is no holder
+    except (OSError, ValueError, TypeError, RecursionError):  # it sits down at this moment
         return Holder()
     return found if all(isinstance(value, str) for value in asdict(found).values()) else Holder()
 

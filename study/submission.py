@@ -5,6 +5,7 @@ order, a label of the training data in each. Which labels they are is decided el
 """
 
 import csv
+import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def write_submission(
     id_column: str,
     label_column: str,
     classes: Sequence[str],
-) -> None:
+) -> str:
     """Write the submission, check what was written, and move it into place.
 
     Args:
@@ -38,6 +39,9 @@ def write_submission(
         ids: The ids of sample_submission.csv, in its order.
         id_column, label_column: The header of sample_submission.csv.
         classes: Every label that may occur.
+
+    Returns:
+        The sha256 of what was written.
 
     Raises:
         SubmissionError: It would not be valid, or cannot be written; `path` is as it was.
@@ -51,6 +55,7 @@ def write_submission(
                 writer.writerow((id_column, label_column))
                 writer.writerows(zip(ids, labels, strict=True))
             _check(path.name, temporary, ids, (id_column, label_column), classes)
+            return hashlib.sha256(temporary.read_bytes()).hexdigest()
     except OSError as error:
         raise SubmissionError(
             f"cannot write {path}: {error.strerror or error}", "name another folder: --out DIR"

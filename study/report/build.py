@@ -35,7 +35,7 @@ def write_report(
     evidence: Evidence | None,
     dataset: Dataset | None,
     facts: Mapping[str, Any] | None,
-) -> None:
+) -> str:
     """Write the report of a study as it stands now, as a whole or not at all.
 
     Args:
@@ -45,10 +45,13 @@ def write_report(
         dataset: For the names of the classes and the pictures; None where it is not at hand.
         facts: The finalize's manifest; None before one.
 
+    Returns:
+        The sha256 of it.
+
     Raises:
         OSError: The file cannot be written.
     """
-    write_text(path, render_report(read_snapshot(opened), evidence, dataset, facts))
+    return write_text(path, render_report(read_snapshot(opened), evidence, dataset, facts))
 
 
 def render_report(

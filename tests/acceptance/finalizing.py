@@ -167,6 +167,7 @@ def outputs(place: Place, name: str) -> tuple[bytes, dict[str, Any]]:
     """
     found = manifest(place, name)
     del found["cost"], found["outputs"]["model_card.md"]  # the card tells the cost
+    found["outputs"].pop("report.html", None)  # it tells the time, and how each trial ended
     return (place.folder / name / "submission.csv").read_bytes(), found
 
 

@@ -40,7 +40,9 @@ def manifest(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     assert found["cost"].pop("train_s") > 0
     assert found.pop("created_at")
-    assert set(found.pop("outputs")) == {"submission.csv", "model.keras", "model_card.md"}
+    assert set(found.pop("outputs")) == {
+        "submission.csv", "model.keras", "model_card.md", "report.html",
+    }  # fmt: skip
     return found
 
 

@@ -85,7 +85,7 @@ def test_manifest_knows_trial_and_outputs(finalized: Place) -> None:
     """Its hashes are those of the files beside it; its params those of the best slot."""
     out = finalized.folder / "out"
     manifest = json.loads((out / "manifest.json").read_text())
-    files = {"submission.csv", "model.keras", "model_card.md"}
+    files = {"submission.csv", "model.keras", "model_card.md", "report.html"}
     assert manifest["outputs"] == {name: hash_of(out / name) for name in files}
     assert {path.name for path in out.iterdir()} == files | {"manifest.json", "report.html"}
     best = look(f"sqlite:///{finalized.folder}/one.db", "digits").best

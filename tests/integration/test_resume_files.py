@@ -1,5 +1,8 @@
 """Which checkpoints are written and kept, which one is taken up, and which are set aside."""
 
+import copy
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -134,6 +137,87 @@ def test_a_checkpoint_of_another_training_is_set_aside(
     assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt.set-aside"]
     reasons = [said.partition("aside: ")[2] for said in caplog.messages]
     assert reasons == ["it is of another training"]
+
+
+def forged(header: Any, path: str, value: Any) -> dict[str, Any]:
+    """Return a header of ours in which one thing is another: `state.callbacks.0.1`, say."""
+    whole = copy.deepcopy(header)
+    place, names = whole, path.split(".")
+    for name in names[:-1]:
+        place = place[int(name) if isinstance(place, list) else name]
+    place[int(names[-1]) if isinstance(place, list) else names[-1]] = value
+    return dict(whole)
+
+
+FORGED: list[tuple[str, Any]] = [
+    ("progress", 5),
+    ("progress", {"values": [0.5], "nonsense": 1}),
+    ("progress.values", ["high"]),
+    ("progress.values", [0.5] * 9),
+    ("progress.stopped", "no"),
+    ("progress.loss", None),
+    ("state", []),
+    ("state.variables.0.2", [1 << 62]),
+    ("state.random.python", [3, [0], None]),
+    ("state.random.python.2", "gauss"),
+    ("state.random.numpy.2", 1 << 30),
+    ("state.random.numpy.4", "gauss"),
+    ("state.keras_seed", [1, 2, 3]),
+    ("state.callbacks", "none"),
+    ("state.callbacks.0.1", ["object", "posix.system", {}]),
+    ("state.callbacks.0.1", {"wait": ["array", False, "<f8", [1 << 62]]}),
+    ("state.callbacks.0.1", {"wait": ["shared", 1 << 62]}),
+    ("state.callbacks.0.2", -(1 << 62)),
+    ("state.callbacks.0.2", "all"),
+]
+
+
+def test_whatever_lies_in_the_work_dir_is_set_aside_with_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Written by somebody who knows the format, or no file at all; the training is as ever."""
+    how = {"callbacks": hasty}
+    died(tmp_path / "trial-1", Stop("report", 0), **how)
+    folder = tmp_path / "trial-1"
+    sound = folder / "epoch-0000.ckpt"
+    whole = sound.read_bytes()
+    start = len(b"slot-study checkpoint\n") + 8
+    end = start + int.from_bytes(whole[start - 8 : start], "little")
+    header, content = json.loads(whole[start:end]), whole[end:-32]
+    places = iter([folder / f"epoch-{n:04d}.ckpt" for n in range(1, 60)])
+    for path, value in FORGED:
+        checkpoint.write_checkpoint(next(places), forged(header, path, value), [content])
+    for text in (b"[" * 100_000, b"[]", b"{}", b'{"format": NaN}', b"9" * 5000):
+        body = whole[: start - 8] + len(text).to_bytes(8, "little") + text
+        next(places).write_bytes(body + hashlib.sha256(body).digest())
+    body = whole[: start - 8] + b"\xff" * 8 + whole[start:-32]  # a header of 2**64 bytes
+    next(places).write_bytes(body + hashlib.sha256(body).digest())
+    checkpoint.write_checkpoint(next(places), header, [content[:-8]])
+    os.mkfifo(next(places))
+    next(places).mkdir()
+    next(places).symlink_to(sound)
+    with next(places).open("wb") as file:
+        file.truncate(1 << 42)
+    n_bad = len(FORGED) + 11
+    ended = played(tmp_path / "trial-2", **how)
+    assert ended is not None
+    assert ended[1].info["resumed_epochs"] == 1
+    assert ended[0] == finished(None, **how)
+    assert len(caplog.messages) == n_bad
+    assert all("is set aside: " in said and "\n" not in said for said in caplog.messages)
+    assert sum(name.endswith(".set-aside") for name in files(folder)) == n_bad
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """Not into the file that a link names, where a checkpoint is to be."""
+    folder, other = tmp_path / "trial-1", tmp_path / "other"
+    folder.mkdir()
+    other.write_text("mine")
+    for name in ("epoch-0000.ckpt", "epoch-0000.ckpt.part"):
+        (folder / name).symlink_to(other)
+    died(folder, Stop("report", 0))
+    assert other.read_text() == "mine"
+    assert (folder / "epoch-0000.ckpt").is_file()
 
 
 def test_whatever_decides_the_bits_makes_another_identity() -> None:

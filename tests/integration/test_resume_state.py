@@ -1,6 +1,8 @@
 """What users' layers, optimizers and callbacks keep, over an interruption."""
 
+import json
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from objectives import trainstate
 from objectives.checkpoint import latest_epoch
+from objectives.plainstate import kept_state, put_back
 from tests.integration.resuming import OPTIONS, Callbacks, Stop, died, files, finished, hasty
 from tests.integration.trainings import build_linear
 
@@ -151,6 +154,56 @@ def test_a_training_that_a_callback_stops_stops_at_the_same_epoch(
     assert resumed.n_epochs == 3
 
 
+def remembering() -> list[Any]:
+    """Return callbacks that hold one of each kind of thing; each has a say in the learning rate."""
+    import keras
+    import tensorflow as tf
+
+    class Count:
+        def __init__(self) -> None:
+            self.n = 0
+
+    class Remembering(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self, other: Any = None) -> None:
+            super().__init__()
+            self.other, self.count, self.counts = other, Count(), [Count(), Count()]
+            self.numpys, self.pythons = np.random.default_rng(5), random.Random(6)
+            self.losses: dict[str, list[float]] = {}
+            self.last: deque[float] = deque(maxlen=2)
+            self.shadow: list[Any] = []
+            self.variable, self.tensor = tf.Variable(1.0), tf.constant(1.0)
+            self.mean = keras.metrics.Mean()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.count.n += 1
+            self.counts[1].n += 2
+            self.losses.setdefault("loss", []).append(logs["loss"])
+            self.last.append(logs["loss"])
+            now = self.model.trainable_weights[0].numpy()
+            self.shadow = [(old + now) / 2 for old in self.shadow] or [now]
+            self.variable.assign_add(0.1)
+            self.tensor = self.tensor * 1.1
+            self.mean.update_state(logs["loss"])
+            told = [self.count.n, self.counts[1].n, self.numpys.random(), self.pythons.random()]
+            told += [sum(self.losses["loss"]), sum(self.last), float(np.abs(self.shadow[0]).mean())]
+            told += [float(self.variable), float(self.tensor), float(self.mean.result())]
+            told += [0 if self.other is None else self.other.count.n]
+            self.model.optimizer.learning_rate = 1e-3 * float(sum(told))
+
+    first = Remembering()
+    return [first, Remembering(first)]
+
+
+def test_whatever_a_callback_holds_it_goes_on_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Numbers, arrays, generators, variables, metrics, and objects of its own."""
+    died(tmp_path / "trial-1", Stop("report", 1), callbacks=remembering)
+    resumed = finished(tmp_path / "trial-2", callbacks=remembering)
+    assert resumed == finished(None, callbacks=remembering)
+    assert caplog.messages == []
+
+
 def secretive() -> list[Any]:
     """Return a callback that holds something no file can keep, and one that can be kept."""
     import keras
@@ -172,6 +225,7 @@ def test_a_callback_that_cannot_be_kept_starts_anew_with_a_warning(
     assert finished(tmp_path / "trial-2", **how).n_epochs == 3
     (said,) = caplog.messages
     assert "callback secretive.<locals>.Secretive" in said
+    assert "its attribute 'secret' (generator)" in said
     assert said.endswith("it starts anew")
 
 
@@ -180,17 +234,18 @@ def test_a_callback_never_gets_a_copy_of_the_network() -> None:
     import keras
 
     networks = [build_linear({}, (8, 8, 1), 3) for _ in range(2)]
-    old, new = (trainstate.TrainingState(network, network, None, []) for network in networks)
     for network in networks:
         network.compile("adam", "categorical_crossentropy")
-    callback = keras.callbacks.Callback()
-    callback.set_model(networks[0])
-    callback.kept = {"layers": [networks[0].layers[1]], "kernel": networks[0].weights[0]}
-    pickled = trainstate._pickled(callback, old._shared())
-    assert pickled is not None
-    assert len(pickled) < 500
-    state = trainstate._unpickled(memoryview(pickled), new._shared())
-    assert state is not None
-    assert state["_model"] is networks[1]
-    assert state["kept"]["layers"][0] is networks[1].layers[1]
-    assert state["kept"]["kernel"] is networks[1].weights[0]
+    callbacks = [keras.callbacks.Callback() for _ in networks]
+    old, new = (
+        trainstate.TrainingState(network, network, None, [callback])
+        for network, callback in zip(networks, callbacks, strict=True)
+    )
+    callbacks[0].set_model(networks[0])
+    callbacks[0].kept = {"layers": [networks[0].layers[1]], "kernel": networks[0].weights[0]}
+    tree, pieces = kept_state(callbacks[0], old._shared())
+    assert pieces == []
+    put_back(callbacks[1], new._shared(), json.loads(json.dumps(tree)), memoryview(b""))()
+    assert callbacks[1]._model is networks[1]
+    assert callbacks[1].kept["layers"][0] is networks[1].layers[1]
+    assert callbacks[1].kept["kernel"] is networks[1].weights[0]

@@ -59,6 +59,13 @@ def test_data_are_mounted_read_only(name: str) -> None:
         assert mounts or service["image"] == "postgres:17"
 
 
+def test_the_dashboard_cannot_write_what_workers_read() -> None:
+    """Whoever gets into it finds checkpoints and logs read-only, and a place for large answers."""
+    dashboard = services_of(FILES[0])["dashboard"]
+    assert all(mount.endswith(":ro") for mount in dashboard["volumes"])
+    assert dashboard["environment"]["TMPDIR"] == dashboard["tmpfs"]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_worker_drains_and_ends(name: str) -> None:
     """It has the time to hand its slot back, and the end of the study does not start it again."""

@@ -1,0 +1,337 @@
+"""The state of a user's object as JSON and bytes, put back into one that is made anew.
+
+Decides which values can be kept, and where they are put back. Anybody may have written a file: no
+class or function is ever looked up by a name from it, and nothing from it is called. What is no
+plain value goes into the object of the same class in the same place. Functions and classes are not
+kept: the new object brings its own.
+"""
+
+import random
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PosixPath
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+_SCALARS = (bool, int, float, str)
+_SEQUENCES: dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset, deque)}
+_MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict, Counter)}
+_AS_TEXT: dict[str, Any] = {"PosixPath": (str, Path), "datetime": (str, datetime.fromisoformat)}
+_COPIED: dict[str, Any] = {**_SEQUENCES, **_MAPPINGS, "bytes": bytes, "defaultdict": defaultdict}
+_COPIED |= {"PosixPath": PosixPath, "datetime": datetime}
+_NUMBERS = "biufcSUmM"  # the kinds of NumPy's types that are bytes and nothing else
+_DEEPEST, _LONGEST_INT = 100, 8000  # levels; bits
+_ABSENT = object()
+# Where Keras's callbacks write: who can write a checkpoint must not be able to choose that.
+_PLACES = {"filepath", "filename", "directory", "backup_dir", "log_dir", "root", "path"}
+
+
+class UnkeptError(Exception):
+    """A value cannot be kept, or not be put back; says which, in a few words."""
+
+
+def kept_state(thing: Any, shared: Sequence[Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the attributes of an object: what JSON can hold, and the bytes that it speaks of.
+
+    Args:
+        shared: What it may refer to and must never get a copy of: kept as places in here.
+
+    Raises:
+        UnkeptError: One of them cannot be kept.
+    """
+    keeper, tree = _Keeper(shared), {}
+    for name, value in vars(thing).items():
+        try:
+            tree[name] = keeper.node(value)
+        except Exception as error:  # whatever a user's object raises, the training goes on
+            why = error if isinstance(error, UnkeptError) else type(error).__name__
+            raise UnkeptError(f"its attribute {name!r} ({why})") from None
+    return tree, keeper.pieces
+
+
+def put_back(
+    thing: Any, shared: Sequence[Any], tree: Mapping[str, Any], content: memoryview
+) -> Callable[[], None]:
+    """Return what puts such attributes back; until it is called, nothing has changed.
+
+    Raises:
+        UnkeptError: One has no place in `thing`.
+        Exception: Any other: `tree` and `content` are not what `kept_state` has returned.
+    """
+    restorer, fresh, state = _Restorer(shared, content), vars(thing), {}
+    for name, node in tree.items():
+        try:
+            state[name] = restorer.value(node, fresh.get(name, _ABSENT))
+        except UnkeptError as error:
+            raise UnkeptError(f"its attribute {name!r} ({error})") from None
+    for name in _PLACES & {*fresh}:
+        state.pop(name, None)
+
+    def put() -> None:
+        for do in restorer.todo:
+            do()
+        fresh.update(state)
+
+    return put
+
+
+class _Keeper:
+    """Turns values into nodes. A thing that is met again is the number of its first meeting."""
+
+    def __init__(self, shared: Sequence[Any]) -> None:
+        self.pieces: list[bytes] = []
+        self._places = {id(thing): place for place, thing in enumerate(shared)}
+        self._met: dict[int, int] = {}
+        self._alive: list[Any] = []  # so that no id is given twice
+        self._depth = 0
+
+    def node(self, value: Any) -> Any:
+        if type(value) is int and value.bit_length() > _LONGEST_INT:
+            raise UnkeptError("a number of thousands of digits")
+        if value is None or type(value) in _SCALARS:
+            return value
+        if id(value) in self._places:
+            return ["shared", self._places[id(value)]]
+        if (name := _code_name(value)) is not None:
+            return ["code", name]
+        if id(value) in self._met:
+            return ["met", self._met[id(value)]]
+        self._met[id(value)] = len(self._alive)
+        self._alive.append(value)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise UnkeptError("nested too deep")
+        found = self._plain(value) or self._numeric(value) or self._attributes(value)
+        self._depth -= 1
+        return found
+
+    def _plain(self, value: Any) -> list[Any] | None:
+        kind = type(value).__name__
+        if type(value) is not _COPIED.get(kind):
+            return None
+        if kind in _AS_TEXT:
+            return [kind, _AS_TEXT[kind][0](value)]
+        if kind == "bytes":
+            self.pieces.append(value)
+            return [kind, len(value)]
+        if kind in _SEQUENCES:
+            return [kind, [self.node(one) for one in value], getattr(value, "maxlen", None)]
+        pairs = [[self.node(key), self.node(one)] for key, one in value.items()]
+        return [kind, pairs, self.node(getattr(value, "default_factory", None))]
+
+    def _numeric(self, value: Any) -> list[Any] | None:
+        import numpy as np
+
+        if isinstance(value, np.ndarray | np.generic) and type(value).__module__ == "numpy":
+            return ["array", isinstance(value, np.generic), *self._array(np.asarray(value))]
+        if (state := _generator_state(value)) is not None:
+            return ["generator", _class_name(value), self.node(state)]
+        if (variables := _variables_of(value)) is not None:
+            arrays = [self._array(np.asarray(one.numpy())) for one in variables]
+            return ["variables", _class_name(value), arrays]
+        if type(value).__module__.startswith("tensorflow.") and hasattr(value, "numpy"):
+            return ["tensor", *self._array(np.asarray(value.numpy()))]
+        return None
+
+    def _array(self, array: Any) -> list[Any]:
+        if not _is_numbers(array.dtype):
+            raise UnkeptError(f"an array of {array.dtype}")
+        self.pieces.append(array.tobytes())
+        return [_dtype_name(array.dtype), list(array.shape)]
+
+    def _attributes(self, value: Any) -> list[Any]:
+        """Keep an object of a class that says nothing of its own about its state."""
+        kind = type(value)
+        own = ("__reduce__", "__reduce_ex__", "__getstate__")
+        if any(getattr(kind, name) is not getattr(object, name) for name in own):
+            raise UnkeptError(kind.__name__)
+        try:  # refuses what has state that Python does not see
+            reduced: Any = object.__reduce_ex__(value, 2)
+        except (TypeError, ValueError):
+            raise UnkeptError(kind.__name__) from None
+        _, arguments, state, items, pairs = reduced
+        if len(arguments) > 1 or items is not None or pairs is not None:
+            raise UnkeptError(kind.__name__)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        found = {**(attributes or {}), **(slots or {})}
+        return ["object", _class_name(value), {n: self.node(one) for n, one in found.items()}]
+
+
+class _Restorer:
+    """Turns nodes into values; changes nothing that is there before `todo` is done."""
+
+    def __init__(self, shared: Sequence[Any], content: memoryview) -> None:
+        self.todo: list[Callable[[], Any]] = []
+        self._shared, self._content, self._start = shared, content, 0
+        self._met: list[Any] = []
+
+    def value(self, node: Any, fresh: Any) -> Any:
+        """Return the value of a node; `fresh` stands in its place in the new object."""
+        if node is None or type(node) in _SCALARS:
+            return node
+        kind, *rest = node
+        if kind == "shared":
+            return self._shared[_index(rest[0])]
+        if kind == "met":
+            if self._met[_index(rest[0])] is _ABSENT:
+                raise UnkeptError("a tuple that holds itself")
+            return self._met[rest[0]]
+        if kind == "code":
+            return _same(fresh, rest[0], _code_name)
+        number = len(self._met)
+        self._met.append(_ABSENT)
+        self._met[number] = self._composed(kind, rest, fresh, number)
+        return self._met[number]
+
+    def _composed(self, kind: str, rest: list[Any], fresh: Any, number: int) -> Any:
+        if kind in _AS_TEXT:
+            return _AS_TEXT[kind][1](rest[0])
+        if kind == "bytes":
+            return bytes(self._piece(rest[0]))
+        if kind in _SEQUENCES:
+            return self._sequence(kind, rest, fresh, number)
+        if kind in _COPIED:
+            return self._mapping(kind, rest, fresh, number)
+        if kind == "array":
+            array = self._array(*rest[1:])
+            return array[()] if rest[0] else array
+        if kind == "tensor":
+            import tensorflow as tf
+
+            return tf.constant(self._array(*rest))
+        self._met[number] = _same(fresh, rest[0], _class_name)
+        put = {"generator": self._generator, "variables": self._variables, "object": self._object}
+        put[kind](fresh, rest[1])
+        return fresh
+
+    def _mapping(self, kind: str, rest: list[Any], fresh: Any, number: int) -> Any:
+        pairs, factory = rest
+        old = fresh if isinstance(fresh, Mapping) else {}
+        new: Any = _COPIED[kind]()
+        if kind == "defaultdict":
+            new.default_factory = self.value(factory, getattr(fresh, "default_factory", _ABSENT))
+        self._met[number] = new
+        for key, one in pairs:
+            found = self.value(key, _ABSENT)
+            new[found] = self.value(one, old.get(found, _ABSENT))
+        return new
+
+    def _sequence(self, kind: str, rest: list[Any], fresh: Any, number: int) -> Any:
+        nodes, maxlen = rest
+        old = list(fresh) if isinstance(fresh, list | tuple | deque) else []
+        new: Any = deque(maxlen=maxlen) if kind == "deque" else []
+        if kind in ("list", "deque"):
+            self._met[number] = new
+        for place, node in enumerate(nodes):
+            new.append(self.value(node, old[place] if place < len(old) else _ABSENT))
+        return new if kind in ("list", "deque") else _SEQUENCES[kind](new)
+
+    def _piece(self, n_bytes: Any) -> memoryview:
+        start, self._start = self._start, self._start + _index(n_bytes)
+        if self._start > len(self._content):
+            raise ValueError("it ends too early")
+        return self._content[start : self._start]
+
+    def _array(self, dtype: str, shape: list[int]) -> Any:
+        import numpy as np
+
+        kind = np.dtype(dtype)
+        if not _is_numbers(kind):
+            raise ValueError("no type of numbers")
+        n_bytes = kind.itemsize
+        for length in shape:
+            n_bytes *= _index(length)
+        return np.ndarray(shape, kind, self._piece(n_bytes)).copy()
+
+    def _generator(self, fresh: Any, node: Any) -> None:
+        state = self.value(node, _ABSENT)
+        if isinstance(fresh, random.Random):
+            check_python_state(state)
+            self.todo.append(partial(fresh.setstate, state))
+            return
+        bits = _bits_of(fresh)
+        # NumPy takes any of these, and reads from there.
+        if not 0 <= state.get("buffer_pos", 0) <= 4 or not 0 <= state["state"].get("pos", 0) <= 624:
+            raise ValueError("no state of a generator")
+        type(bits)().state = state
+        self.todo.append(partial(setattr, bits, "state", state))
+
+    def _variables(self, fresh: Any, nodes: Any) -> None:
+        import numpy as np
+
+        for variable, node in zip(_variables_of(fresh) or [], nodes, strict=True):
+            old, new = np.asarray(variable.numpy()), self._array(*node)
+            if (old.shape, old.dtype) != (new.shape, new.dtype):
+                raise UnkeptError("a variable of another shape")
+            self.todo.append(partial(variable.assign, new))
+
+    def _object(self, fresh: Any, nodes: Any) -> None:
+        for name, node in nodes.items():
+            value = self.value(node, getattr(fresh, name, _ABSENT))
+            self.todo.append(partial(object.__setattr__, fresh, name, value))
+
+
+def check_python_state(state: Any) -> None:
+    """Raise an exception unless `random.Random` can go on from a state."""
+    random.Random().setstate(state)
+    if state[2] is not None and type(state[2]) is not float:
+        raise ValueError("no state of a generator")
+
+
+def _same(fresh: Any, name: str, name_of: Callable[[Any], str | None]) -> Any:
+    if fresh is _ABSENT or name_of(fresh) != name:
+        raise UnkeptError(f"{name} has no place in it")
+    return fresh
+
+
+def _index(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError("no index")
+    return number
+
+
+def _class_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _is_numbers(dtype: Any) -> bool:
+    return dtype.kind in _NUMBERS or dtype.name == "bfloat16"
+
+
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype.name if dtype.kind == "V" else dtype.str)
+
+
+def _bits_of(value: Any) -> Any:
+    """Return NumPy's bit generator of a generator; None: it is none."""
+    if type(value).__module__.partition(".")[0] != "numpy":
+        return None
+    return getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None)
+
+
+def _generator_state(value: Any) -> Any:
+    if type(value) is random.Random:
+        return value.getstate()
+    return getattr(_bits_of(value), "state", None)
+
+
+def _variables_of(value: Any) -> list[Any] | None:
+    """Return the variable that it is, or those of a metric, say, of Keras's; else None."""
+    if not type(value).__module__.startswith(("tensorflow.", "keras.")):
+        return None
+    if hasattr(value, "numpy"):
+        return [value] if hasattr(value, "assign") else None
+    return getattr(value, "variables", None)
+
+
+def _code_name(value: Any) -> str | None:
+    """Return what tells functions, classes and modules from one another; None: it is none."""
+    if isinstance(value, partial):
+        return _code_name(value.func)
+    kinds = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
+    if not isinstance(value, kinds) and type(value).__name__ != "ufunc":
+        return None
+    name = getattr(value, "__qualname__", value.__name__)
+    return f"{getattr(value, '__module__', '')}.{name}"

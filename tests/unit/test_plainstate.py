@@ -1,0 +1,182 @@
+"""What of an object is kept, and that nothing in a file is ever looked up, called or trusted."""
+
+import json
+import random
+import threading
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from objectives.plainstate import UnkeptError, kept_state, put_back
+
+
+class Thing:
+    """Stands in for a callback."""
+
+    def __init__(self, **attributes: Any) -> None:
+        vars(self).update(attributes)
+
+
+class Slotted:
+    __slots__ = ("n",)
+
+
+def passed(old: Thing, fresh: Thing, shared: tuple[list[Any], list[Any]] = ([], [])) -> Thing:
+    """Put the state of one thing into another, by way of a file."""
+    tree, pieces = kept_state(old, shared[0])
+    put_back(fresh, shared[1], json.loads(json.dumps(tree)), memoryview(b"".join(pieces)))()
+    return fresh
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 7, -(10**30), 0.1, float("inf"), "", "a\n\ud800", b"\x00\xff",
+        [1, [2.5, "x"]], (1, (2,)), {1, 2}, frozenset("ab"), deque([1, 2], 5),
+        {"a": {(1, 2): [None]}, 3: "b", None: 0}, OrderedDict(b=1, a=2), Counter("aab"),
+        Path("a/b"), datetime(2026, 1, 2, 3, 4, 5, 6), np.float32(0.1), np.int64(3), np.str_("x"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_plain_values_come_back_with_their_types(value: Any) -> None:
+    """Also where the new object has nothing there, or something else."""
+    for fresh in (Thing(), Thing(it=5), Thing(it=[])):
+        found = passed(Thing(it=value), fresh).it
+        assert found == value
+        assert type(found) is type(value)
+        assert getattr(found, "maxlen", 0) == getattr(value, "maxlen", 0)
+
+
+@pytest.mark.parametrize("dtype", ["f4", ">i2", "?", "c16", "U3", "M8[s]"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_arrays_come_back_to_the_bit(dtype: str, shape: tuple[int, ...]) -> None:
+    """And may be written to."""
+    array = np.arange(6).astype(dtype)[: int(np.prod(shape))].reshape(shape)
+    found = passed(Thing(it=[array.T, array]), Thing()).it
+    assert [one.tobytes() for one in found] == [array.T.tobytes(), array.tobytes()]
+    assert (found[1].dtype, found[1].shape) == (array.dtype, array.shape)
+    assert found[1].flags.writeable
+
+
+def test_what_is_one_thing_stays_one_thing() -> None:
+    """In two places, and within itself."""
+    rows: list[Any] = [1]
+    rows.append(rows)
+    found = passed(Thing(a=rows, b={"c": rows}), Thing())
+    assert found.a is found.b["c"] is found.a[1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [random.Random, np.random.RandomState, np.random.default_rng]
+    + [lambda seed, kind=kind: np.random.Generator(kind(seed))
+       for kind in (np.random.MT19937, np.random.Philox, np.random.SFC64)],
+)  # fmt: skip
+def test_generators_go_on_where_they_were(make: Callable[[int], Any]) -> None:
+    """The new object's own one does, whoever else holds it."""
+    old, held = make(3), make(4)
+    assert old.random() != held.random()
+    assert passed(Thing(it=old), Thing(it=held)).it is held
+    assert [held.random() for _ in range(9)] == [old.random() for _ in range(9)]
+
+
+def test_objects_are_filled_in_place() -> None:
+    """Of the same class in the same place: within others, in lists and dicts, with slots."""
+    old, fresh = (Thing(in_=[{"x": Thing(s=Slotted(), n=n)}], n=n) for n in (1, 2))
+    old.in_[0]["x"].s.n = 5
+    inner = fresh.in_[0]["x"]
+    assert passed(old, fresh).in_[0]["x"] is inner
+    assert (inner.n, inner.s.n) == (1, 5)
+
+
+@pytest.mark.parametrize("fresh", [None, {}, Slotted()])
+def test_an_object_without_a_place_changes_nothing(fresh: Any) -> None:
+    """Not even what comes before it."""
+    tree, pieces = kept_state(Thing(first=1, it=Thing()), [])
+    made = Thing(first=0, it=fresh)
+    with pytest.raises(UnkeptError, match="has no place in it"):
+        put_back(made, [], tree, memoryview(b"".join(pieces)))
+    assert made.first == 0
+
+
+def test_functions_and_classes_are_those_of_the_new_object() -> None:
+    """A lambda too; another function than it had is no place for its state."""
+    code = {"a": len, "b": Thing, "c": json, "d": partial(max, 1), "e": np.less, "f": [].append}
+    code["g"] = lambda: 1
+    fresh = Thing(**code, rows=defaultdict(list))
+    old = Thing(**code, rows=defaultdict(list, a=[1]))
+    assert vars(passed(old, fresh)) == vars(old)
+    with pytest.raises(UnkeptError, match="len has no place"):
+        passed(Thing(a=len), Thing(a=print))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(n for n in "a"), threading.Lock(), type("L", (list,), {})(), np.array([None]), 10**5000,
+     np.zeros(1, [("a", "i4")])],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_cannot_be_kept_is_named(value: Any) -> None:
+    """By its attribute, however deep in it."""
+    with pytest.raises(UnkeptError, match="its attribute 'it' "):
+        kept_state(Thing(ok=1, it=[Thing(x=value)]), [])
+
+
+def test_endless_nesting_is_not_kept() -> None:
+    """It would not fit into JSON."""
+    rows: list[Any] = []
+    for _ in range(500):
+        rows = [rows]
+    with pytest.raises(UnkeptError, match="nested too deep"):
+        kept_state(Thing(it=rows), [])
+
+
+def test_where_callbacks_write_is_not_told_by_a_file() -> None:
+    """Who writes a checkpoint would choose which files the next worker overwrites."""
+    found = passed(Thing(filepath="/etc/passwd", best=1), Thing(filepath="mine.keras", best=0))
+    assert vars(found) == {"filepath": "mine.keras", "best": 1}
+
+
+def nested(depth: int) -> Any:
+    """A list in a list in a list."""
+    node: Any = 1
+    for _ in range(depth):
+        node = ["list", [node], None]
+    return node
+
+
+PYTHON = ["tuple", [3, ["tuple", [0] * 625, None], None], None]
+MT = [["bit_generator", "MT19937"], ["state", ["dict", [["key", ["array", False, "<u4", [624]]],
+      ["pos", 1 << 30]], None]]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        ["object", "posix.system", {}], ["object", "subprocess.Popen", {"args": "id"}],
+        ["code", "posix.system"], ["code", "builtins.eval"], ["shared", 9], ["shared", -1],
+        ["shared", True], ["met", 0], ["met", -1], ["met", 1 << 70], ["bytes", 1 << 62],
+        ["bytes", -1], ["array", False, "|O", [1]], ["array", False, "<f8", [1 << 62]],
+        ["array", False, "<f8", [-1, -1]], ["array", False, "os.system", [1]], ["array"], [], {},
+        ["array", False, "<f8", 3], ["nothing", 1], [["list"], 1], ["PosixPath", 5],
+        ["datetime", "now"], ["tuple", [["met", 0]], None], ["dict", [[["list", [], None], 1]], 0],
+        ["deque", [1], -1], ["deque", [1], "x"], nested(5000), ["list", 5, None],
+        ["generator", "random.Random", 5], ["variables", "x", [["<f8", [1]]]],
+        ["generator", "random.Random", ["tuple", [3, PYTHON[1][1], "x"], None]],
+        ["generator", "numpy.random.mtrand.RandomState", ["dict", MT, None]],
+    ],
+)  # fmt: skip
+def test_a_tree_that_is_none_of_ours_changes_nothing(node: Any) -> None:
+    """Nothing is imported, called, or taken into memory."""
+    for place in (None, random.Random(3), np.random.RandomState(3)):
+        fresh = Thing(first=0, it=place)
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it stumbles over
+            put_back(fresh, [fresh], {"first": 1, "it": node}, memoryview(bytes(2496)))()
+        assert not isinstance(caught.value, MemoryError)
+        assert fresh.first == 0
