@@ -58,7 +58,7 @@ class Door:
 
     def named_by_proxy(self, request: Request) -> str | None:
         """Return whom a trusted proxy says it is; None from anybody else."""
-        if self.trust_header is None or not self._is_proxy(request.peer):
+        if self.trust_header is None or not self.is_proxy(request.peer):
             return None
         return request.header(self.trust_header).strip() or None
 
@@ -68,12 +68,13 @@ class Door:
         Without the port that some proxies add: each connection has another one.
         """
         said = request.header("X-Forwarded-For").rpartition(",")[2].strip()
-        if not said or not self._is_proxy(request.peer):
+        if not said or not self.is_proxy(request.peer):
             return request.peer
         found = WITH_PORT.fullmatch(said)
         return (found[1] or found[2]) if found else said
 
-    def _is_proxy(self, address: str) -> bool:
+    def is_proxy(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:

@@ -41,7 +41,7 @@ class Doorkeeper:
         Returns:
             0, or for how many seconds the address has to wait; then the password is not looked at.
         """
-        now, key = self._clock(), _network(address)
+        now, key = self._clock(), network_of(address)
         with self._lock:
             found = self._failures.get(key)
             if found is None or now - found.last_at >= FORGOTTEN_AFTER_S:
@@ -56,7 +56,7 @@ class Doorkeeper:
     def let_in(self, address: str) -> None:
         """The password was right: the address starts anew."""
         with self._lock:
-            self._failures.pop(_network(address), None)
+            self._failures.pop(network_of(address), None)
 
     def _make_room(self, now: float) -> None:
         kept = {k: f for k, f in self._failures.items() if now - f.last_at < FORGOTTEN_AFTER_S}
@@ -71,7 +71,7 @@ def _delay_s(n: int) -> float:
     return min(FIRST_DELAY_S * 2.0 ** min(n - FREE_TRIES, 30), LONGEST_DELAY_S)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return what counts as one address: whoever has an IPv6 address has its whole /64."""
     try:
         found = ipaddress.ip_address(address)
