@@ -87,6 +87,8 @@ class StudySpec:
         Raises:
             StudyError: A key is missing: the study was made by another program.
         """
+        if not isinstance(stored, Mapping):
+            raise StudyError(f"the study's spec cannot be read: it is no object but {stored!r:.60}")
         known = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
         try:
             return cls(**known)
