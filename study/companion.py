@@ -128,12 +128,25 @@ class Companion:
     def _training(self, given: Mapping[str, Any], attempt: Attempt) -> Training:
         try:
             training = Training(**given)
-            if attrs.SEED in attempt.user_attrs and set(map(type, astuple(training))) == {int}:
-                return training
         except TypeError:
-            pass
+            raise self._changed(attempt) from None
+        if set(map(type, astuple(training))) != {int}:
+            raise self._changed(attempt)
+        return training
+
+    def seed_of(self, attempt: Attempt) -> int:
+        """Return the seed that a training had.
+
+        Raises:
+            StudyError: Somebody has changed it.
+        """
+        if attrs.SEED not in attempt.user_attrs:
+            raise self._changed(attempt)
+        return int(attempt.user_attrs[attrs.SEED])
+
+    def _changed(self, attempt: Attempt) -> StudyError:
         name = self.opened.name
-        raise StudyError(
+        return StudyError(
             f"somebody has changed params or seed of trial {attempt.trial} of study '{name}'",
             f"study delete --study {shlex.quote(name)}   (then finalize trains anew)",
         )
@@ -152,7 +165,7 @@ class Companion:
             return loaded.objective.fit(
                 attempt.params,
                 loaded.dataset,
-                seed=int(attempt.user_attrs[attrs.SEED]),
+                seed=self.seed_of(attempt),
                 report=lambda step, value: None,
                 resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
             )
