@@ -175,13 +175,20 @@ def known(key: str, value: Any) -> Any:
 
 
 def decode(text: str) -> Any:
-    """Return the value of an attribute's JSON; the text itself where that is none, or too deep."""
+    """Return the value of an attribute's JSON; where nobody could pass that on, the text itself.
+
+    That is no JSON, too deep, or has halves of pairs, which no page and no file can hold.
+    """
     try:
         value = _DECODE(text)[0]
-    except (ValueError, RecursionError):
+        nested = text.count("[") + text.count("{")
+        if nested > DEEPEST and _is_deep(value):
+            return text
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # of which a UnicodeEncodeError is one
         return text
-    nested = text.count("[") + text.count("{")
-    return text if nested > DEEPEST and _is_deep(value) else value
+    return value
 
 
 def read(key: str, text: str) -> Any:

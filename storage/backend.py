@@ -47,7 +47,10 @@ INSERTS: dict[str, Callable[..., Any]] = {
 def _read_whatever_it_is(row: Any, *_: Any) -> None:
     """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
     text = row.value_json
-    if attrs.decode(text) is text:
+    value = attrs.decode(text)
+    if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
+        orm.attributes.set_committed_value(row, "value_json", "{}")  # it takes them for a dict
+    elif value is text:
         orm.attributes.set_committed_value(row, "value_json", json.dumps(text))
 
 

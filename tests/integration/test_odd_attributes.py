@@ -146,6 +146,9 @@ def test_odd_study_among_others_spoils_no_page(odd_everywhere: Path) -> None:
         assert "/workers?study=good" in found.text
         names = {study["study_name"] for study in client.json("/api/studies")["study_summaries"]}
         assert names == {"odd", "good"}
+        spoil(odd_everywhere, "trial_system_attributes", attrs.FIXED_PARAMS, "[1]")
+        spoil(odd_everywhere, "trial_user_attributes", "any", '"half of a pair: \\ud83d"')
+        assert client.ask("/csv/1").status == 200
         for study_id in (1, 2):
             assert client.ask(f"/api/studies/{study_id}?after=0").status == 200
 
