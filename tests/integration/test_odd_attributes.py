@@ -17,12 +17,9 @@ import pytest
 import typer
 
 from storage import attrs
-from storage.errors import StorageError
-from storage.rdb import open_storage
 from storage.registry import StopOrder
 from study import cli
 from study.creating import create_or_resume
-from study.opening import open_study
 from study.spec import Given
 from tests.integration.dashboards import OPEN, served
 from tests.integration.ourstudies import claim, complete, fail
@@ -164,19 +161,6 @@ def test_report_of_a_study_whose_attributes_are_odd(
     code, _, said = ran(capsys, "report --out out --study odd", f"sqlite:///{file}")
     assert code == 0, said
     assert (file.parent / "out" / "report.html").is_file()
-
-
-@pytest.mark.parametrize("key", [attrs.SLOT, attrs.FIXED_PARAMS])
-def test_trial_that_nobody_can_run_says_so(file: Path, key: str) -> None:
-    """To whoever would claim it: passed over, its slot would be left out unseen."""
-    table = "trial_user_attributes" if key == attrs.SLOT else "trial_system_attributes"
-    spoil(file, table, key, '"x"')
-    storage = open_storage(f"sqlite:///{file}")
-    opened = open_study(storage, "odd")
-    with pytest.raises(StorageError, match=rf"its attribute '{key}' is \"x\"") as caught:
-        claim(opened)
-    assert caught.value.hint
-    storage.close()
 
 
 @pytest.mark.parametrize("value", ["-5", '"many"', "7.5", "[]"])
