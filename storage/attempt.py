@@ -191,7 +191,7 @@ def find_by_token(
 def read_attrs(connection: Connection, trial_id: int) -> dict[str, Any]:
     """Return the user attributes of a trial, and its given params under `FIXED_PARAMS`."""
     found = ATTRS.run(connection, trial_id=trial_id)
-    return {key: json.loads(text) for key, text in found}
+    return {key: attrs.decode(text) for key, text in found}
 
 
 def start(

@@ -1,7 +1,8 @@
 """Every attribute key that is written to a study or a trial.
 
 Facts are Optuna user attributes, so that optuna-dashboard shows them and plain scripts read them.
-Values are JSON. This file decides the names; who may write when is decided in `slots.py`.
+Values are JSON. This file decides the names, and what is read of a value that somebody else wrote;
+who may write when is decided in `slots.py`.
 
 Trial attributes:
 
@@ -22,7 +23,17 @@ Trial attributes:
 | `error`       | dict | finish, requeue             | trials: type, message, traceback       |
 | `log`         | str  | finish, requeue             | logs: the last lines of a failed one   |
 | `info`        | dict | finish                      | status: numbers named with their unit  |
+
+A value of another type is read as if it was not there. Only who would change something because of
+it is told that it is odd.
 """
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from storage.errors import StorageError
 
 SLOT = "slot"
 ATTEMPT = "attempt"
@@ -88,7 +99,6 @@ MARKER = "work_dir"
 FIXED_PARAMS = "fixed_params"
 """Trial *system* attribute, Optuna's own: params that are given, not drawn."""
 
-
 EFFORT = "effort"
 """Study attribute of a finalize's study: how much work it was asked for (see `study/effort.py`)."""
 
@@ -106,3 +116,126 @@ class Reason:
     INFEASIBLE = "infeasible"
     ERROR = "error"
     TIMEOUT = "timeout"
+
+
+LONGEST_NAME = 1_000  # characters; of text that is shown in a line
+DEEPEST = 50
+_DECODE = json.JSONDecoder().raw_decode
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 2**63 else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) and len(value) <= LONGEST_NAME else None
+
+
+def number(value: Any) -> float | None:
+    """Return a number that arithmetic can take: no NaN, no infinity, no integer without end."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e300 else None
+
+
+def _of_each(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any] | None]:
+    def of_dict(value: Any) -> dict[str, Any] | None:
+        if not isinstance(value, dict):
+            return None
+        return {key: one for key, item in value.items() if (one := read(item)) is not None}
+
+    return of_dict
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys((SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, SEED, N_SLOTS, N_ADDED), _count),
+    **dict.fromkeys((WORKER, CLAIM, ENDED, REASON, CREATED_BY, CREATED_AT, TOKEN, MARKER), _name),
+    **dict.fromkeys((ALONE, PAUSED), _flag),
+    **dict.fromkeys((ENVIRONMENT, VERSIONS), _of_each(_name)),
+    **dict.fromkeys((EFFORT,), _of_each(_count)),
+    ERROR: _of_each(_text),
+    INFO: _of_each(number),
+    LOG: _text,
+    DATA_DIR: lambda value: None if "\0" in str(value) else _name(value),
+    TRIAL_S: number,
+}
+
+
+def known(key: str, value: Any) -> Any:
+    """Return a value of a key of ours, None where it is of another type; of other keys any."""
+    read = _READ.get(key)
+    return value if read is None else read(value)
+
+
+def decode(text: str) -> Any:
+    """Return the value of an attribute's JSON; where nobody could pass that on, the text itself.
+
+    That is no JSON, too deep, or has halves of pairs, which no page and no file can hold.
+    """
+    try:
+        value = _DECODE(text)[0]
+        nested = text.count("[") + text.count("{")
+        if nested > DEEPEST and _is_deep(value):
+            return text
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # of which a UnicodeEncodeError is one
+        return text
+    return value
+
+
+def read(key: str, text: str) -> Any:
+    """Return the value of an attribute of ours from its JSON; None where it is odd."""
+    return known(key, decode(text))
+
+
+def count(key: str, found: Mapping[str, Any]) -> int:
+    """Return a count of a study, 0 where there is none.
+
+    Raises:
+        StorageError: It is no count: nothing can be planned on it.
+    """
+    value = found.get(key, 0)
+    if _count(value) is None:
+        raise StorageError(
+            f"the study's attribute '{key}' is no count of slots but {_shown(value)}",
+            f"set '{key}' back with Optuna's set_user_attr, or give another --study",
+        )
+    return int(value)
+
+
+def odd(trial: int, key: str, value: Any) -> StorageError:
+    """Return the error of a trial that cannot be run because of what somebody wrote there."""
+    return StorageError(
+        f"trial {trial} waits, and nobody can run it: its attribute '{key}' is {_shown(value)}",
+        f"set '{key}' of trial {trial} back, or delete the study",
+    )
+
+
+def moment(value: Any) -> datetime | None:
+    """Return a time in UTC, without a zone, from ISO 8601; None where it is no time."""
+    try:
+        found = datetime.fromisoformat(value)
+        return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = [list(v.values()) if isinstance(v, dict) else v for v in level]
+        level = [item for v in inner if isinstance(v, list) for item in v]
+    return bool(level)

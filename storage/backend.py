@@ -6,6 +6,7 @@ the tables are made by `schema.py`, passing database errors are retried, heartbe
 """
 
 import functools
+import json
 import weakref
 from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
@@ -16,10 +17,11 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import orm
+from sqlalchemy import event, orm
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from storage import attrs
 from storage.dialect import make_engine, utc_now
 from storage.schema import ensure_schema
 from storage.transaction import retry, write
@@ -40,6 +42,26 @@ INSERTS: dict[str, Callable[..., Any]] = {
     "postgresql": postgresql.insert,
     "mysql": mysql.insert,
 }
+
+
+def _read_whatever_it_is(row: Any, *_: Any) -> None:
+    """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
+    text = row.value_json
+    value = attrs.decode(text)
+    if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
+        orm.attributes.set_committed_value(row, "value_json", "{}")  # it takes them for a dict
+    elif value is text:
+        orm.attributes.set_committed_value(row, "value_json", json.dumps(text))
+
+
+for _model in (
+    models.StudyUserAttributeModel,
+    models.StudySystemAttributeModel,
+    models.TrialUserAttributeModel,
+    models.TrialSystemAttributeModel,
+):
+    event.listen(_model, "load", _read_whatever_it_is)
+    event.listen(_model, "refresh", _read_whatever_it_is)
 
 
 def upsert(

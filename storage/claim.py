@@ -32,15 +32,25 @@ class Slot:
 
     @classmethod
     def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
-        """Make it of a row and its attributes, as `attempt.read_attrs` returns them."""
+        """Make it of a row and its attributes, as `attempt.read_attrs` returns them.
+
+        Raises:
+            StorageError: Its slot is no number, or its given params are none.
+        """
+        slot: Any = found.get(attrs.SLOT)
+        given = found.get(attrs.FIXED_PARAMS, {})
+        if attrs.known(attrs.SLOT, slot) is None:
+            raise attrs.odd(number, attrs.SLOT, slot)
+        if not isinstance(given, dict):
+            raise attrs.odd(number, attrs.FIXED_PARAMS, given)
         return cls(
-            slot=found[attrs.SLOT],
-            attempt=found.get(attrs.ATTEMPT, 1),
-            redraw=found.get(attrs.REDRAW, 0),
+            slot=slot,
+            attempt=attrs.known(attrs.ATTEMPT, found.get(attrs.ATTEMPT)) or 1,
+            redraw=attrs.known(attrs.REDRAW, found.get(attrs.REDRAW)) or 0,
             trial=number,
             trial_id=trial_id,
-            fixed_params=found.get(attrs.FIXED_PARAMS, {}),
-            alone=bool(found.get(attrs.ALONE)),
+            fixed_params=given,
+            alone=found.get(attrs.ALONE) is True,
         )
 
 

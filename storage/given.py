@@ -32,7 +32,14 @@ def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any
         .join(SYSTEM_ATTRS, SYSTEM_ATTRS.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS)
     )
-    return {json.loads(row[0]): json.loads(row[1]) for row in connection.execute(query)}
+    found = {
+        attrs.read(attrs.SLOT, row[0]): attrs.decode(row[1]) for row in connection.execute(query)
+    }
+    return {
+        slot: params
+        for slot, params in found.items()
+        if slot is not None and isinstance(params, dict)
+    }
 
 
 def is_added(

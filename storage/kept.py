@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
+from storage.errors import StorageError
 from storage.rows import SYSTEM_ATTRS
 from storage.transaction import patiently
 
@@ -48,10 +49,16 @@ def read_kept(
     )
 
     def read() -> dict[int, bytes]:
-        texts: dict[int, list[str]] = {}
+        texts: dict[int, str] = {}
         with engine.connect() as connection:
             for trial_id, piece in connection.execute(query):
-                texts.setdefault(trial_id, []).append(json.loads(piece))
-        return {trial_id: base64.b85decode("".join(pieces)) for trial_id, pieces in texts.items()}
+                texts[trial_id] = texts.get(trial_id, "") + str(attrs.decode(piece))
+        try:
+            return {trial_id: base64.b85decode(text) for trial_id, text in texts.items()}
+        except ValueError:
+            raise StorageError(
+                "somebody has changed what is kept of a training: it cannot be read",
+                "study delete --study NAME.finalize   (then finalize trains anew)",
+            ) from None
 
     return patiently(read, wait_s=wait_s)

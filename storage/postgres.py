@@ -93,9 +93,9 @@ def lock_lowest_waiting(
     row = connection.exec_driver_sql(LOWEST, values).first()
     if row is None:
         return None
-    found = {key: json.loads(text) for key, text in json.loads(row[2]).items()}
+    found = {key: attrs.decode(text) for key, text in json.loads(row[2]).items()}
     if row[3] is not None:
-        found[attrs.FIXED_PARAMS] = json.loads(row[3])
+        found[attrs.FIXED_PARAMS] = attrs.decode(row[3])
     return row[0], row[1], found
 
 

@@ -30,7 +30,6 @@ from storage.rows import (
 )
 from storage.transaction import patiently
 
-DECODE = json.JSONDecoder().raw_decode
 STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
 
 
@@ -40,7 +39,8 @@ class Attempt:
 
     Attributes:
         seen_s: Age of the heartbeat in s by the database's clock; None unless RUNNING.
-        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for.
+        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for; what is of
+            another type than `attrs.py` says is left out.
         params, reports: Empty unless details were asked for.
     """
 
@@ -58,8 +58,7 @@ class Attempt:
     @property
     def slot(self) -> int | None:
         """The slot, or None for a trial that is not ours."""
-        found = self.user_attrs.get(attrs.SLOT)
-        return found if isinstance(found, int) else None
+        return self.user_attrs.get(attrs.SLOT)
 
     @property
     def is_final(self) -> bool:
@@ -132,8 +131,9 @@ def _read_user_attrs(
         query = query.where(USER_ATTRS.c.key.in_(STATE_KEYS))
     for trial_id, key, text in connection.execute(query):
         if trial_id in found:
-            # Of 5,000 trials `json.loads` alone would take a fifth of the time.
-            found[trial_id].user_attrs[key] = DECODE(text)[0]
+            value = attrs.read(key, text)
+            if value is not None:
+                found[trial_id].user_attrs[key] = value
 
 
 def _read_details(
@@ -146,8 +146,11 @@ def _read_details(
             if attempt is None:
                 continue
             if table is PARAMS:
-                distribution = json_to_distribution(row.distribution_json)
-                external = distribution.to_external_repr(row.param_value)
+                try:
+                    distribution = json_to_distribution(row.distribution_json)
+                    external = distribution.to_external_repr(row.param_value)
+                except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                    continue  # written by somebody else: no param of ours
                 attempt.params[row.param_name] = external
             else:
                 kind = models.TrialIntermediateValueModel

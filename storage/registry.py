@@ -5,7 +5,6 @@ beat of a worker also counts the study's time: the wall time during which any wo
 When a worker stops, and what it says of itself, is decided in `study/`.
 """
 
-import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -54,6 +53,15 @@ class StopOrder:
     def new(cls, **what: Any) -> "StopOrder":
         """Make one with an id of its own."""
         return cls(secrets.token_hex(8), **what)
+
+    @classmethod
+    def of(cls, stored: Any) -> "StopOrder | None":
+        """Return the order of a study attribute; None where it is none."""
+        if not isinstance(stored, dict) or not isinstance(stored.get("id"), str):
+            return None
+        texts = {name: stored.get(name) for name in ("why", "detail", "at")}
+        said = {name: text for name, text in texts.items() if isinstance(text, str)}
+        return cls(stored["id"], stored.get("now") is True, **said)
 
     def to_json(self) -> dict[str, Any]:
         """Return what stands in the study attribute."""
@@ -161,8 +169,7 @@ class Registry:
             with self._engine.connect() as connection:
                 found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key.in_(keys))
                 now = _now(connection)
-            stop = found.get(attrs.STOP)
-            order = None if stop is None else StopOrder(**stop)
+            order = StopOrder.of(found.get(attrs.STOP))
             used_s = self._used_s(found.get(attrs.USED), now, counts=True)
             return Seen(found.get(attrs.TOKEN), order, used_s, found.get(attrs.PAUSED) is True)
 
@@ -201,11 +208,11 @@ class Registry:
                 began = timedelta(seconds=-age_s())
                 found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key == attrs.STOP)
                 began_at = _now(connection) + began
-            if not found:
+            order = StopOrder.of(found.get(attrs.STOP))
+            if order is None:
                 return NO_STOP
-            order = StopOrder(**found[attrs.STOP])
-            is_newer = order.at is not None and datetime.fromisoformat(order.at) >= began_at
-            return NO_STOP if is_newer else order.id
+            made_at = attrs.moment(order.at)
+            return NO_STOP if made_at is not None and made_at >= began_at else order.id
 
         return patiently(call, wait_s=self._wait_s)
 
@@ -254,14 +261,14 @@ class Registry:
         value = {attrs.USED: {"used_s": used_s, "at": now.isoformat() if goes_on else None}}
         rows.write_study_attrs(connection, self._study_id, value)
 
-    def _used_s(self, used: Mapping[str, Any] | None, now: datetime, *, counts: bool) -> float:
-        if used is None:
-            return 0.0
-        if not counts or used["at"] is None:
-            return float(used["used_s"])
-        since_s = (now - datetime.fromisoformat(used["at"])).total_seconds()
+    def _used_s(self, used: Any, now: datetime, *, counts: bool) -> float:
+        used = used if isinstance(used, dict) else {}
+        used_s = attrs.number(used.get("used_s")) or 0.0
+        at = attrs.moment(used.get("at"))
+        if not counts or at is None:
+            return used_s
         # A machine that slept is no worker: what is longer than a grace period was no work.
-        return float(used["used_s"]) + min(max(0.0, since_s), self._grace_s)
+        return used_s + min(max(0.0, (now - at).total_seconds()), self._grace_s)
 
     def _put(
         self, connection: Connection, worker: str, facts: Mapping[str, Any], now: datetime
@@ -287,13 +294,15 @@ def _read_attrs(
 ) -> dict[str, Any]:
     query = sa.select(STUDY_ATTRS.c.key, STUDY_ATTRS.c.value_json)
     query = query.where(STUDY_ATTRS.c.study_id == study_id, where)
-    return {key: json.loads(text) for key, text in connection.execute(query)}
+    return {key: attrs.read(key, text) for key, text in connection.execute(query)}
 
 
 def _read_workers(connection: Connection, study_id: int, now: datetime) -> list[Registered]:
     listed = STUDY_ATTRS.c.key.startswith(attrs.WORKERS, autoescape=True)
     found = []
     for key, facts in sorted(_read_attrs(connection, study_id, listed).items()):
-        seen_s = (now - datetime.fromisoformat(facts.pop("seen_at"))).total_seconds()
-        found.append(Registered(key.removeprefix(attrs.WORKERS), facts, max(0.0, seen_s)))
+        seen_at = attrs.moment(facts.pop("seen_at", None)) if isinstance(facts, dict) else None
+        if seen_at is not None:  # else it is no worker of ours
+            seen_s = max(0.0, (now - seen_at).total_seconds())
+            found.append(Registered(key.removeprefix(attrs.WORKERS), facts, seen_s))
     return found

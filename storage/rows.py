@@ -55,7 +55,7 @@ def read_count(connection: Connection, study_id: int, key: str) -> int:
         STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
     )
     found = connection.execute(query).scalar()
-    return 0 if found is None else int(json.loads(found))
+    return attrs.count(key, {} if found is None else {key: attrs.decode(found)})
 
 
 def has_study_attr(connection: Connection, study_id: int, key: str) -> bool:
@@ -95,7 +95,7 @@ def insert_waiting(
     ids = connection.execute(mine.order_by(TRIALS.c.number)).scalars().all()
     connection.execute(USER_ATTRS.insert(), _attr_rows(zip(ids, user_attrs, strict=True)))
     if fixed_params:
-        fixed = [{attrs.FIXED_PARAMS: dict(params)} for params in fixed_params]
+        fixed = [{attrs.FIXED_PARAMS: params} for params in fixed_params]
         connection.execute(SYSTEM_ATTRS.insert(), _attr_rows(zip(ids, fixed, strict=True)))
     return numbers
 
@@ -123,16 +123,24 @@ def insert_successor(
     fixed = sa.select(SYSTEM_ATTRS.c.value_json).where(
         SYSTEM_ATTRS.c.trial_id == trial_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS
     )
-    params = [json.loads(text) for text in connection.execute(fixed).scalars()]
+    params = [attrs.decode(text) for text in connection.execute(fixed).scalars()]
     return insert_waiting(connection, study_id, [user], params)[0]
 
 
 def read_carried(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """Return the attributes that a trial hands on to the next attempt at its slot."""
+    """Return the attributes that a trial hands on to the next attempt at its slot.
+
+    An odd slot is handed on, too: whoever claims it is told.
+    """
     carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
         USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
     )
-    return {key: json.loads(text) for key, text in connection.execute(carried)}
+    found = {key: attrs.decode(text) for key, text in connection.execute(carried)}
+    return {
+        key: value
+        for key, value in found.items()
+        if key == attrs.SLOT or attrs.known(key, value) is not None
+    }
 
 
 def highest_step(connection: Connection, trial_id: int) -> int:

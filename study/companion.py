@@ -7,8 +7,9 @@ decided in `effort.py` and `selection.py`.
 
 import shlex
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from typing import Any
 
 from optuna.trial import TrialState
 
@@ -105,8 +106,11 @@ class Companion:
 
     def effort(self) -> Effort | None:
         """Return what the newest finalize was asked for; None before the first."""
-        found = self.opened.storage.get_study_user_attrs(self.opened.study_id).get(attrs.EFFORT)
-        return None if found is None else Effort(**found)
+        found = self.opened.attr(attrs.EFFORT)
+        try:
+            return None if found is None else Effort(**found)
+        except TypeError:  # written by somebody else
+            return None
 
     def look(self) -> tuple[dict[Training, Attempt], set[Training]]:
         """Return the trainings that are complete, with their trials, and all that are final."""
@@ -114,12 +118,38 @@ class Companion:
         given = read_fixed_params(engine, study_id)
         newest = newest_by_slot(read_attempts(engine, study_id, details=True))
         final = {
-            Training(**given[slot]): attempt
+            self._training(given[slot], attempt): attempt
             for slot, attempt in newest.items()
             if slot in given and attempt.is_final
         }
         complete = {t: a for t, a in final.items() if a.state == TrialState.COMPLETE}
         return complete, set(final)
+
+    def _training(self, given: Mapping[str, Any], attempt: Attempt) -> Training:
+        try:
+            training = Training(**given)
+        except TypeError:
+            raise self._changed(attempt) from None
+        if set(map(type, astuple(training))) != {int}:
+            raise self._changed(attempt)
+        return training
+
+    def seed_of(self, attempt: Attempt) -> int:
+        """Return the seed that a training had.
+
+        Raises:
+            StudyError: Somebody has changed it.
+        """
+        if attrs.SEED not in attempt.user_attrs:
+            raise self._changed(attempt)
+        return int(attempt.user_attrs[attrs.SEED])
+
+    def _changed(self, attempt: Attempt) -> StudyError:
+        name = self.opened.name
+        return StudyError(
+            f"somebody has changed params or seed of trial {attempt.trial} of study '{name}'",
+            f"study delete --study {shlex.quote(name)}   (then finalize trains anew)",
+        )
 
     def kept(self, attempts: Sequence[Attempt]) -> dict[int, bytes]:
         """Return trial id to what was kept of it."""
@@ -135,7 +165,7 @@ class Companion:
             return loaded.objective.fit(
                 attempt.params,
                 loaded.dataset,
-                seed=int(attempt.user_attrs[attrs.SEED]),
+                seed=self.seed_of(attempt),
                 report=lambda step, value: None,
                 resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
             )

@@ -228,7 +228,7 @@ def _resume(
         opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
         storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
     status = read_status(opened)
-    created_by = storage.get_study_user_attrs(opened.study_id).get(attrs.CREATED_BY, "?")
+    created_by = opened.attr(attrs.CREATED_BY) or "?"
     done = f"{status.n_final} of {status.n_slots} done"
     say(f"resuming '{name}', created by {created_by}, {done}")
     return opened
@@ -236,8 +236,7 @@ def _resume(
 
 def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
     """Plan further slots; those of `study add` come on top of `n_trials`."""
-    user_attrs = opened.storage.get_study_user_attrs(opened.study_id)
-    have, wanted = opened.n_slots, n_trials + int(user_attrs.get(attrs.N_ADDED, 0))
+    have, wanted = opened.n_slots, n_trials + opened.count(attrs.N_ADDED)
     if wanted != have:
         added = read_fixed_params(opened.storage.engine, opened.study_id)
         redraws = redraws_of(opened.spec, have, wanted - have, added) if wanted > have else {}

@@ -305,7 +305,7 @@ class _Finalize:
         identity = {
             **self._facts(ending),
             "members": [attempt.params for attempt in members],
-            "training_seeds": [int(attempt.user_attrs[attrs.SEED]) for attempt in members],
+            "training_seeds": [self._companion.seed_of(attempt) for attempt in members],
             **self._outputs.origin(),
         }
         submission = self._outputs.submission

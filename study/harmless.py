@@ -8,13 +8,16 @@ characters are shown by their code instead; and which cells of a CSV a spreadshe
 import csv
 import io
 import re
-import unicodedata
 
 # Beside the controls: what turns the direction of a line or breaks it unseen, and halves of pairs.
 _UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _OBEYED = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
 _OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Spreadsheets take the wide forms for the plain ones. Where numbers have commas, they part cells at
+# semicolons, others at tabs, and then a quote does not keep a line whole.
+_FORMULA = re.compile(
+    r"(^|[;\t\n])(?=[\" ]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])"
+)
 LONGEST_CELL = 2**31 - 1  # characters
 
 
@@ -31,12 +34,12 @@ def harmless_lines(text: str) -> str:
 def harmless_cell(text: str) -> str:
     """Return text that a spreadsheet takes for text: a formula gets an apostrophe before it.
 
-    Numbers stay numbers, also `-inf`.
+    So does what would be one if cells were parted at semicolons. Numbers stay numbers, also `-inf`.
     """
-    shown = harmless_lines(text)
-    # Spreadsheets take the wide forms for the plain ones.
-    first = unicodedata.normalize("NFKC", text.lstrip(" ")[:1])
-    return f"'{shown}" if first in _FORMULA and first and not _is_number(text) else shown
+    if _is_number(text):
+        return harmless_lines(text)
+    shown = harmless_lines(_FORMULA.sub(r"\1'", text))
+    return f"'{shown}" if text[:1] in ("\t", "\r", "\n") else shown
 
 
 def harmless_csv(text: str) -> str:

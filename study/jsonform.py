@@ -21,8 +21,3 @@ def iso_utc(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def as_number(found: Any) -> float | None:
-    """Return a number that somebody else has written; None where it is none."""
-    return float(found) if isinstance(found, int | float) else None

@@ -27,7 +27,7 @@ def list_studies(storage: SlotStorage) -> list[dict[str, Any]]:
     for study in storage.get_all_studies():
         row: dict[str, Any] = {
             "study": study.study_name,
-            "created_by": study.user_attrs.get(attrs.CREATED_BY),
+            "created_by": attrs.known(attrs.CREATED_BY, study.user_attrs.get(attrs.CREATED_BY)),
             "created_at": None,
             "age_s": None,
             "n_slots": None,
@@ -48,10 +48,9 @@ def list_studies(storage: SlotStorage) -> list[dict[str, Any]]:
     return found
 
 
-def _age(opened: OpenStudy, created_at: str | None) -> dict[str, Any]:
-    if created_at is not None:
-        since = datetime.fromisoformat(created_at)
-    else:
+def _age(opened: OpenStudy, created_at: object) -> dict[str, Any]:
+    since = attrs.moment(created_at)
+    if since is None:
         attempts = read_attempts(opened.storage.engine, opened.study_id)
         starts = [attempt.started_at for attempt in attempts if attempt.started_at]
         if not starts:

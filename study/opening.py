@@ -75,11 +75,22 @@ class OpenStudy:
         default = (beside.parent if beside else Path()) / f"{folder_name(self.name)}.work"
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
+    def attr(self, key: str) -> Any:
+        """Return an attribute of the study; None where there is none, or an odd one."""
+        return attrs.known(key, self.storage.get_study_user_attrs(self.study_id).get(key))
+
+    def count(self, key: str) -> int:
+        """Return a count of slots, such as the budget.
+
+        Raises:
+            StorageError: Somebody has written something else there.
+        """
+        return attrs.count(key, self.storage.get_study_user_attrs(self.study_id))
+
     @property
     def n_slots(self) -> int:
         """The whole budget."""
-        found = self.storage.get_study_user_attrs(self.study_id).get(attrs.N_SLOTS, 0)
-        return int(found)
+        return self.count(attrs.N_SLOTS)
 
 
 @dataclass(frozen=True)
@@ -156,16 +167,14 @@ def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = N
     study_id, found = find_study(storage, name)
     spec = read_spec(storage, study_id, found)
     user_attrs = storage.get_study_user_attrs(study_id)
-    stored = user_attrs.get(attrs.DATA_DIR)
+    stored, token = (attrs.known(k, user_attrs.get(k)) for k in (attrs.DATA_DIR, attrs.TOKEN))
     folder = data_dir or (Path(stored) if stored else None)
-    token = user_attrs.get(attrs.TOKEN)
     return OpenStudy(storage, study_id, found, spec, folder, token)
 
 
 def stored_versions(opened: OpenStudy) -> dict[str, str]:
     """Return the creator's machine and versions; empty where they were not recorded."""
-    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.VERSIONS)
-    return dict(found or {})
+    return dict(opened.attr(attrs.VERSIONS) or {})
 
 
 def load(opened: OpenStudy) -> Loaded:

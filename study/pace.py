@@ -29,13 +29,14 @@ def mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
         for a in attempts
         if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
     ]
-    return sum(durations) / len(durations) if durations else None
+    known = [s for s in durations if s >= 0]  # in the others a clock was set back
+    return sum(known) / len(known) if known else None
 
 
 def expected_trial_s(opened: OpenStudy) -> float | None:
     """Return what a trial was expected to take when the study was made, in s."""
-    found = opened.storage.get_study_user_attrs(opened.study_id).get(attrs.TRIAL_S)
-    return None if found is None else float(found)
+    found: float | None = opened.attr(attrs.TRIAL_S)
+    return found if found is not None and found > 0 else None
 
 
 def images_per_s(cost: Cost | None, n_running: int) -> float | None:

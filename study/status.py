@@ -16,7 +16,7 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
 from storage.transaction import patiently
 from study.errors import StudyError
-from study.jsonform import as_number, iso_utc, jsonable
+from study.jsonform import iso_utc, jsonable
 from study.opening import OpenStudy
 from study.pace import attempt_cost, eta_s, expected_trial_s, images_per_s, mean_duration_s
 from study.trialcost import Cost, mean_cost
@@ -231,7 +231,7 @@ def why_failed(opened: OpenStudy) -> dict[int, str]:
 def error_line(attempt: Attempt) -> str:
     """Return type and first line of an attempt's error; "" where it has none."""
     error = attempt.user_attrs.get(attrs.ERROR)
-    if not isinstance(error, dict):
+    if error is None:
         return ""
     kind, message = str(error.get("type") or ""), str(error.get("message") or "")
     first = (message.splitlines() or [""])[0]
@@ -284,13 +284,13 @@ def _worker(
         id=name,
         host=host_of(name),
         pid=pid_of(name),
-        device=facts.get("device"),
+        device=str(found) if (found := facts.get("device")) is not None else None,
         trial=None if held is None else held.trial,
         slot=None if held is None else held.slot,
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
         state="gone" if ages and min(ages) > grace_s else state,
-        images_per_s=as_number(facts.get("images_per_s")),
+        images_per_s=attrs.number(facts.get("images_per_s")),
     )
 
 

@@ -99,8 +99,8 @@ def delete_command(
     doomed = [study_id]
     if name + COMPANION in study_names(opened):
         companion_id = opened.get_study_id_from_name(name + COMPANION)
-        spec = opened.get_study_user_attrs(companion_id).get(attrs.SPEC) or {}
-        if spec.get("refits") == name:  # of no use without its search
+        spec = opened.get_study_user_attrs(companion_id).get(attrs.SPEC)
+        if isinstance(spec, dict) and spec.get("refits") == name:  # of no use without its search
             doomed.append(companion_id)
     n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
@@ -122,7 +122,8 @@ def _n_at_work(opened: "SlotStorage", study_id: int) -> int:
     from storage.registry import Registry
     from study.spec import StudySpec
 
-    spec = opened.get_study_user_attrs(study_id).get(attrs.SPEC) or {}
-    grace_s = float(spec.get("grace_s", StudySpec.grace_s))
+    spec = opened.get_study_user_attrs(study_id).get(attrs.SPEC)
+    found = attrs.number(spec.get("grace_s")) if isinstance(spec, dict) else None
+    grace_s = StudySpec.grace_s if found is None else found
     workers = Registry(opened, study_id, grace_s=grace_s).workers()
     return sum(worker.seen_s <= grace_s for worker in workers)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from study.jsonform import as_number
+from storage import attrs
 
 _KEYS = ("images", "flop", "train_s", "images_per_s")
 
@@ -41,7 +41,7 @@ class Cost:
 
 def cost_of(info: Mapping[str, Any] | None) -> Cost | None:
     """Return the cost that a trial's `info` tells of; None where it tells of none."""
-    found = [as_number((info or {}).get(key)) for key in _KEYS]
+    found = [attrs.number((info or {}).get(key)) for key in _KEYS]
     return Cost(*found) if any(one is not None for one in found[:-1]) else None
 
 

@@ -36,4 +36,4 @@ def host_of(name: str) -> str:
 def pid_of(name: str) -> int | None:
     """Return the process id of a worker; None where the name is not one of ours."""
     text = name.rpartition(":")[2]
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -62,7 +62,7 @@ def _example(members: list[Attempt]) -> Html:
     """Return the first line of the newest error, and the trial that has it."""
     for attempt in reversed(members):
         error = attempt.user_attrs.get(attrs.ERROR)
-        if isinstance(error, dict):
+        if error is not None:
             first = (str(error.get("message")).strip().splitlines() or [""])[0]
             text = f"{error.get('type')}: {first}"
             cut = text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
@@ -150,9 +150,8 @@ def render_environment(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> H
 def _versions(snapshot: Snapshot) -> Html:
     seen: dict[str, Counter[str]] = {}
     for attempt in snapshot.attempts:
-        found = attempt.user_attrs.get(attrs.ENVIRONMENT)
-        for name, value in (found if isinstance(found, dict) else {}).items():
-            seen.setdefault(str(name), Counter())[str(value)] += 1
+        for name, value in attempt.user_attrs.get(attrs.ENVIRONMENT, {}).items():
+            seen.setdefault(name, Counter())[value] += 1
     rows = []
     for name in dict.fromkeys([*snapshot.versions, *seen]):
         counted = seen.get(name, Counter())

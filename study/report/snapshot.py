@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
@@ -16,7 +15,6 @@ from optuna.trial import TrialState
 from objectives.space import SearchSpace
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
-from study.jsonform import as_number
 from study.opening import OpenStudy, stored_versions
 from study.spec import StudySpec
 from study.status import find_best, standing
@@ -86,9 +84,8 @@ class Snapshot:
 
 def info_of(attempt: Attempt, key: str) -> float | None:
     """Return one of the numbers that a training left, such as `train_s`."""
-    info = attempt.user_attrs.get(attrs.INFO)
-    found = info.get(key) if isinstance(info, dict) else None
-    return as_number(found)
+    found: float | None = attempt.user_attrs.get(attrs.INFO, {}).get(key)
+    return found
 
 
 def epochs_of(attempt: Attempt) -> int:
@@ -101,12 +98,11 @@ def read_snapshot(
 ) -> Snapshot:
     """Read a study in a few statements, whatever its size."""
     rows = read_attempts(opened.storage.engine, opened.study_id, details=True)
-    user_attrs: dict[str, Any] = opened.storage.get_study_user_attrs(opened.study_id)
     return Snapshot(
         name=opened.name,
         spec=opened.spec,
         data=opened.data_dir.name or "." if opened.data_dir else None,
-        n_added=int(user_attrs.get(attrs.N_ADDED, 0)),
+        n_added=opened.attr(attrs.N_ADDED) or 0,
         versions=stored_versions(opened),
         attempts=[row for row in rows if row.slot is not None],
         at=now(),

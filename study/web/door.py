@@ -19,6 +19,15 @@ from study.web.exchange import Request
 
 PASSWORD = "STUDY_DASHBOARD_PASSWORD"
 SHORT = 8  # characters
+LONGEST_PREFIX = {4: 24, 6: 64}
+"""Of IPv4 and IPv6: a trusted network with public addresses in it is no larger than this."""
+PRIVATE = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
+        *("169.254.0.0/16", "fc00::/7", "fe80::/10"),
+    )
+)
 HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?|\[?[0-9a-f:.]+\]?")
 WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
@@ -58,7 +67,7 @@ class Door:
 
     def named_by_proxy(self, request: Request) -> str | None:
         """Return whom a trusted proxy says it is; None from anybody else."""
-        if self.trust_header is None or not self._is_proxy(request.peer):
+        if self.trust_header is None or not self.is_proxy(request.peer):
             return None
         return request.header(self.trust_header).strip() or None
 
@@ -68,12 +77,13 @@ class Door:
         Without the port that some proxies add: each connection has another one.
         """
         said = request.header("X-Forwarded-For").rpartition(",")[2].strip()
-        if not said or not self._is_proxy(request.peer):
+        if not said or not self.is_proxy(request.peer):
             return request.peer
         found = WITH_PORT.fullmatch(said)
         return (found[1] or found[2]) if found else said
 
-    def _is_proxy(self, address: str) -> bool:
+    def is_proxy(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
         try:
             found = ipaddress.ip_address(address)
         except ValueError:
@@ -141,24 +151,36 @@ def read_password(file: Path | None) -> str | None:
     """Return the password of a file, or of the environment; None where there is none.
 
     Raises:
-        DashboardError: The file cannot be read, or is empty.
+        DashboardError: The file cannot be read, or the password is empty or blank.
     """
     if file is None:
-        return os.environ.get(PASSWORD) or None
+        found = os.environ.get(PASSWORD, "")
+        if found and not found.strip():
+            raise DashboardError(f"{PASSWORD} is blank: anybody would guess it", "a longer one")
+        return found or None
     try:
         found = file.read_text("utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise DashboardError(f"--password-file {file} cannot be read: {reason}") from None
-    if not found:
-        raise DashboardError(f"--password-file {file} is empty", "write the password into it")
+    if not found.strip():
+        is_what = "blank" if found else "empty"
+        raise DashboardError(f"--password-file {file} is {is_what}", "write the password into it")
     return found
 
 
 def _network(text: str) -> Any:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        found = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise DashboardError(
             f"--trusted-proxy {text!r} is no address", "like 127.0.0.1 or 10.0.0.0/8"
         ) from None
+    is_private = any(found.version == p.version and found.subnet_of(p) for p in PRIVATE)  # type: ignore[arg-type]
+    if found.prefixlen < LONGEST_PREFIX[found.version] and not is_private:
+        raise DashboardError(
+            f"--trusted-proxy {text} is no proxy but a part of the internet: whoever has an "
+            "address there could name anybody",
+            "the proxy's own address, like 10.0.0.2",
+        )
+    return found

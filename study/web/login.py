@@ -127,11 +127,10 @@ class Login:
         """Return None where they open, 0 where not, or for how many seconds nothing is tried."""
         address = self._door.address_of(request)
         wait_s = self._keeper.try_now(address)
-        if wait_s > 0:
+        if wait_s > 0 or not self._door.opens_for(user, password):
+            self._keeper.keep_out(address, user)
             return wait_s
-        if not self._door.opens_for(user, password):
-            return 0.0
-        self._keeper.let_in(address)
+        self._keeper.let_in(address, user)
         return None
 
 

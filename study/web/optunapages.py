@@ -45,6 +45,7 @@ class OptunaPages:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         request = Request(environ)
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # its own files fail without
         is_page = request.path == "/dashboard" or request.path.startswith("/dashboard/")
         if is_page:
             for name in CONDITIONAL:

@@ -39,15 +39,15 @@ class OwnPages:
         }
 
     def _workers(self, request: Request, visitor: Visitor) -> Answer:
-        viewer = self._viewer(visitor)
+        viewer, names = self._viewer(visitor), []
         try:
+            names = self._overview.names()
             look = self._overview.look(request.query("study") or None)
         except StudyError as error:
-            return empty_page(str(error), viewer, 404 if request.query("study") else 200)
+            return empty_page(str(error), viewer, 404 if request.query("study") else 200, names)
         except StorageUnavailableError:
             return empty_page("The database does not answer", viewer, 503)
-        said = DONE.get(request.query("done"))
-        return workers_page(look, self._overview.names(), viewer, said)
+        return workers_page(look, names, viewer, DONE.get(request.query("done")))
 
     def _metrics(self, request: Request, visitor: Visitor) -> Answer:
         return metrics_text(self._overview.all())

@@ -41,7 +41,7 @@ def serve_dashboard(storage_url: str, *, host: str, port: int, door: Door, say: 
         raise
     with closing(database):
         application = Application(door, database)
-        server = Server(make_site(application), listening)
+        server = Server(make_site(application), listening, door.is_proxy)
 
         def ready() -> None:
             if database.failure is not None:

@@ -105,9 +105,10 @@ def workers_page(look: Look, names: Iterable[str], viewer: Viewer, said: str | N
     )
 
 
-def empty_page(why: str, viewer: Viewer, status: int = 200) -> Answer:
-    """Return the page that says why there is no study to show."""
-    nav = tag("nav", tag("a", "Dashboard", href="/dashboard"), _leave(viewer))
+def empty_page(why: str, viewer: Viewer, status: int = 200, names: Iterable[str] = ()) -> Answer:
+    """Return the page that says why there is no study to show, with links to those of `names`."""
+    others = [tag("a", name, href=page_of(name)) for name in names]
+    nav = tag("nav", tag("a", "Dashboard", href="/dashboard"), *others, _leave(viewer))
     header = tag("header", tag("h1", "Workers"), nav)
     return make_page("Workers", header, tag("p", f"{why}."), head=NO_SCRIPT, status=status)
 

@@ -1,6 +1,7 @@
 """What a claim writes, on each database, and its reports and its finish."""
 
 import json
+import re
 from itertools import chain, count
 from typing import Any
 
@@ -12,7 +13,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from storage import attempt, attrs, rows
-from storage.errors import ClaimLostError
+from storage.errors import ClaimLostError, StorageError
 from storage.slots import Draw, Slot
 from tests.integration.planned import (
     LONG_S,
@@ -61,6 +62,25 @@ def test_failing_draw_leaves_the_slot_waiting(storage_url: str) -> None:
     with pytest.raises(ValueError, match="no params"):
         slots.claim("host:1", fail)
     assert rows_of_all_tables(slots.storage) == before
+
+
+@pytest.mark.parametrize(("key", "value"), [(attrs.SLOT, "x"), (attrs.FIXED_PARAMS, [1])])
+def test_trial_that_nobody_can_run_says_so(storage_url: str, key: str, value: Any) -> None:
+    """Somebody has written to it: passed over, its slot would be left out unseen."""
+    slots = planned(storage_url, 1)
+    trial_id = slots.storage.get_all_trials(slots.study_id)[0]._trial_id
+    slots.storage.set_trial_user_attr(trial_id, attrs.ATTEMPT, "odd too")
+    if key == attrs.SLOT:
+        slots.storage.set_trial_user_attr(trial_id, key, value)
+    else:
+        slots.storage.set_trial_system_attr(trial_id, key, value)
+    said = re.escape(f"its attribute '{key}' is {json.dumps(value)}")
+    with pytest.raises(StorageError, match=said) as caught:
+        claimed(slots)
+    assert caught.value.hint
+    slots.storage.set_trial_user_attr(trial_id, attrs.SLOT, 0)
+    slots.storage.set_trial_system_attr(trial_id, attrs.FIXED_PARAMS, {})
+    assert claimed(slots).slot.attempt == 1
 
 
 def test_no_two_claims_share_a_slot(storage_url: str) -> None:

@@ -180,8 +180,8 @@ def test_metrics_open_to_name_and_password(client: Client) -> None:
     assert client.ask("/metrics", Authorization=f"Basic {right}").status == 200
 
 
-def test_guessing_is_slowed_down(url: str) -> None:
-    """Then even the right password has to wait."""
+def test_guessing_is_slowed_down(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Then even the right password has to wait; that it was tried is logged, without it."""
     with served(url, LOCKED) as client:
         for _ in range(FREE_TRIES):
             got = client.log_in(password="wrong")
@@ -191,6 +191,9 @@ def test_guessing_is_slowed_down(url: str) -> None:
         assert got.status == 429
         assert int(got.headers["retry-after"]) >= 1
         assert client.ask("/api/studies").status == 401
+    assert f"1 failed login, the last as '{USER}' from 127.0.0.1" in caplog.messages
+    assert "wrong" not in caplog.text
+    assert PASSWORD not in caplog.text
 
 
 @pytest.mark.parametrize("to", ["https://evil.example/", "//evil.example", "/\\evil.example"])

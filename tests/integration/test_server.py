@@ -2,20 +2,24 @@
 
 import os
 import select
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from study.web import database
+from study.web import connections, database
+from study.web.connections import Connections
 from study.web.database import Database
 from study.web.listening import listen
 from study.web.server import Server
 
 LIMIT_S = 60.0
+Opened = Callable[..., socket.socket]
 
 
 def hello(environ: Any, start_response: Any) -> list[bytes]:
@@ -24,17 +28,17 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
     return [b"hello"]
 
 
-def started() -> tuple[Server, threading.Thread]:
+def started(**limits: Any) -> tuple[Server, threading.Thread]:
     """A server, and the thread in which it serves."""
-    server = Server(hello, listen("127.0.0.1", 0))
+    server = Server(hello, listen("127.0.0.1", 0), **limits)
     thread = threading.Thread(target=server.serve)
     thread.start()
     return server, thread
 
 
-def ask(port: int) -> bytes:
-    """Send one request, and return what was answered."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
+def ask(port: int, address: str = "127.0.0.1") -> bytes:
+    """Send one request from an address of this machine, and return what was answered."""
+    connection = HTTPConnection("127.0.0.1", port, LIMIT_S, source_address=(address, 0))
     try:
         connection.request("GET", "/")
         return connection.getresponse().read()
@@ -101,6 +105,129 @@ def test_servers_start_and_stop_again_and_again() -> None:
         for stop in (*stops, thread):
             stop.join(LIMIT_S)
             assert not stop.is_alive()
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+UNFINISHED = {
+    "says nothing": b"",
+    "headers without an end": HEAD,
+    "half a body": HEAD + b"Content-Length: 9999\r\n\r\n1234",
+    "chunks without an end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+    "waits to continue": HEAD + b"Expect: 100-continue\r\nContent-Length: 9999\r\n\r\n",
+    "kept open": HEAD + b"Content-Length: 0\r\n\r\n",
+}
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Opens connections, and closes them in the end."""
+    found: list[socket.socket] = []
+
+    def connect(server: Server, sent: bytes, address: str = "127.0.0.1") -> socket.socket:
+        place = ("127.0.0.1", server.port)
+        found.append(socket.create_connection(place, LIMIT_S, (address, 0)))
+        found[-1].sendall(sent)
+        return found[-1]
+
+    yield connect
+    for one in found:
+        one.close()
+
+
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
+def test_address_with_many_connections_keeps_nobody_out(opened: Opened, sent: bytes) -> None:
+    """Neither others nor itself, and the server holds no more than its number of them."""
+    server, thread = started(most=20)
+    other = HTTPConnection("127.0.0.1", server.port, LIMIT_S, source_address=("127.0.0.2", 0))
+    try:
+        other.request("GET", "/")
+        assert other.getresponse().read() == b"hello"
+        for _ in range(100):
+            opened(server, sent)
+        assert (ask(server.port, "127.0.0.3"), ask(server.port)) == (b"hello", b"hello")
+        assert len(server._server.active_channels) <= 21  # one more until it is seen
+        other.auto_open = 0  # whoever has one connection keeps it
+        other.request("GET", "/")
+        assert other.getresponse().read() == b"hello"
+    finally:
+        other.close()
+        server.stop()
+        thread.join(LIMIT_S)
+
+
+def closes(one: socket.socket, drip: bytes) -> bool:
+    """Whether the other side ends a connection to which a byte is written now and then."""
+    one.settimeout(0.05)
+    while True:
+        try:
+            one.sendall(drip)
+            if not one.recv(100):
+                return True
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return True
+
+
+@pytest.mark.parametrize("kind", [kind for kind in UNFINISHED if kind != "kept open"])
+def test_request_that_drips_is_ended(opened: Opened, kind: str) -> None:
+    """A byte now and then does not put it off."""
+    server, thread = started(request_s=0.5, idle_s=0.5)
+    drip = {"chunks without an end": b"1\r\na\r\n", "says nothing": b""}.get(kind, b"a")
+    try:
+        assert closes(opened(server, UNFINISHED[kind]), drip)
+    finally:
+        server.stop()
+        thread.join(LIMIT_S)
+
+
+def test_answer_that_nobody_reads_is_ended(opened: Opened) -> None:
+    """And it holds no thread meanwhile: there are more such answers than threads."""
+    server, thread = started(request_s=1.0)
+
+    def much(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] != "/much":
+            return hello(environ, start_response)
+        start_response("200 OK", [("Content-Length", str(10 << 20))])
+        return [bytes(10 << 20)]
+
+    server.app = much
+    try:
+        unread = [
+            opened(server, b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(12)
+        ]
+        assert ask(server.port) == b"hello"
+        for one in unread:
+            assert select.select([one], [], [], LIMIT_S)[0]  # its answer has begun
+        while len(server._server.active_channels) > 1:
+            assert ask(server.port) == b"hello"
+    finally:
+        server.stop()
+        thread.join(LIMIT_S)
+
+
+def test_each_connection_of_a_proxy_counts_for_itself() -> None:
+    """It speaks for many: an address with more connections than one loses them first."""
+    closed: list[str] = []
+
+    def channel(name: str, address: str) -> Any:
+        found = Mock(addr=(address, 1), request=None, requests=[], total_outbufs_len=0)
+        found.handle_close = lambda: closed.append(name)
+        return found
+
+    proxied = {i: channel(f"proxy {i}", "10.0.0.1") for i in range(5)}
+    direct = {10 + i: channel(f"direct {i}", "10.0.0.2") for i in range(2)}
+    Connections(proxied | direct, lambda address: address == "10.0.0.1", most=6).tidy()
+    assert closed == ["direct 0"]
+
+
+@pytest.mark.parametrize(("files", "most"), [(64, 16), (256, 52), (1024, 256), (1 << 20, 256)])
+def test_connections_leave_files_to_the_process(
+    monkeypatch: pytest.MonkeyPatch, files: int, most: int
+) -> None:
+    """Of a limit that is as low as this; with many files memory is what counts."""
+    monkeypatch.setattr(connections.resource, "getrlimit", lambda which: (files, files))
+    assert connections.most_open() == most
 
 
 @pytest.mark.parametrize("comes", [False, True], ids=["still away", "comes meanwhile"])

@@ -1,5 +1,9 @@
 """Text from elsewhere: a terminal obeys nothing in it, a spreadsheet runs none of it."""
 
+import csv
+import io
+import random
+
 import pytest
 
 from study.harmless import harmless, harmless_cell, harmless_csv, harmless_lines
@@ -63,6 +67,36 @@ def test_line_ends_stay_where_lines_are_meant() -> None:
 def test_formula_is_text(cell: str) -> None:
     """An apostrophe before it makes every spreadsheet take it so."""
     assert harmless_cell(cell).startswith("'")
+
+
+PARTED = {
+    'a;=HYPERLINK("http://evil")': """a;'=HYPERLINK("http://evil")""",
+    'a;"=1+1"': """a;'"=1+1\"""",
+    "a; \uff1d1": "a;' \uff1d1",
+    "a\t@SUM(A1)\n-A1": "a\t'@SUM(A1)\n'-A1",
+    "1;+A1;x;-B2": "1;'+A1;x;'-B2",
+    "a; b=c; d-e;": "a; b=c; d-e;",
+}
+
+
+@pytest.mark.parametrize(("cell", "wanted"), PARTED.items())
+def test_formula_behind_a_semicolon_is_text(cell: str, wanted: str) -> None:
+    """A German spreadsheet parts cells there, and at a tab, whatever is quoted."""
+    assert harmless_cell(cell) == wanted
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_no_reader_of_a_table_finds_a_formula(delimiter: str) -> None:
+    """Cells of many makings, read with any delimiter."""
+    pieces = ["=1", "+1x", "@A", "-A1", ";", "\t", "\n", '"', " ", ",", "x", "'"]
+    draw = random.Random(7)
+    rows = [["".join(draw.choices(pieces, k=5)) for _ in range(4)] for _ in range(2000)]
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows([[0, *row, 1] for row in rows])
+    text = harmless_csv(written.getvalue())
+    read = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    found = [cell for row in read for cell in row if cell.lstrip()[:1] in tuple("=+-@")]
+    assert found == []
 
 
 @pytest.mark.parametrize("cell", ["-inf", "-1.5", "+3e-4", "nan", "digits", "a=b", "", "lost"])

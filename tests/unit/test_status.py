@@ -4,10 +4,11 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -15,6 +16,7 @@ from rich.console import Console
 
 import study.status
 from storage import attrs
+from storage.backend import TRIALS
 from storage.rdb import SlotStorage, open_storage
 from storage.slots import Claim, Draw, Slot, Slots
 from study.errors import StudyError
@@ -24,7 +26,8 @@ from study.pace import eta_s
 from study.spec import StudySpec
 from study.status import StudyStatus, costs_of, list_workers, read_status, trials_json
 from study.trialcost import Cost
-from study.watch import Watch
+from study.watch import Watch, summary
+from study.wording import duration
 from tests.integration.planned import age_heartbeat
 
 N_SLOTS = 6
@@ -298,3 +301,34 @@ def test_times_are_utc_with_z() -> None:
     """To the millisecond; None where there is none."""
     assert iso_utc(datetime(2026, 1, 2, 3, 4, 5, 678900)) == "2026-01-02T03:04:05.678Z"
     assert iso_utc(None) is None
+
+
+def test_clock_that_is_set_back_makes_no_negative_time(opened: OpenStudy) -> None:
+    """A trial that ended before it began tells nothing of how long the next one takes."""
+    for _ in range(2):
+        opened.slots.finish(claim(opened), TrialState.COMPLETE, 1.0)
+    claim(opened)
+    for trial, hours in ((0, -2), (1, 0)):
+        with opened.storage.engine.begin() as connection:
+            mine = TRIALS.c.number == trial
+            at = connection.execute(sa.select(TRIALS.c.datetime_start).where(mine)).scalar_one()
+            ended = at + timedelta(hours=hours, seconds=4)
+            connection.execute(TRIALS.update().where(mine).values(datetime_complete=ended))
+    assert read_status(opened).trial_s == 4.0
+    with opened.storage.engine.begin() as connection:
+        ended = at - timedelta(days=1)
+        connection.execute(TRIALS.update().values(datetime_complete=ended))
+    found = read_status(opened)
+    assert (found.trial_s, found.eta_s) == (None, None)
+    assert "ETA -" in summary(found)
+    opened.storage.set_study_user_attr(opened.study_id, attrs.TRIAL_S, -7.0)
+    assert read_status(opened).eta_s is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-5.0, "0s"), (-7200.0, "0s"), (math.inf, "-"), (math.nan, "-"), (None, "-"), (61, "1m 01s")],
+)
+def test_duration_is_never_negative(seconds: float | None, said: str) -> None:
+    """And what is no number is not known."""
+    assert duration(seconds) == said

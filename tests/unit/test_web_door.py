@@ -96,6 +96,22 @@ def test_password_of_a_file(tmp_path: Path) -> None:
         door("0.0.0.0", password_file=tmp_path / "none")
 
 
+@pytest.mark.parametrize("blank", [" ", "\t \t", "\u3000", " \n"])
+def test_blank_password_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str
+) -> None:
+    """It is a mistake of a script, and no secret; an empty variable is as good as none."""
+    file = tmp_path / "secret"
+    file.write_text(blank)
+    with pytest.raises(DashboardError, match="is blank"):
+        door("0.0.0.0", password_file=file)
+    monkeypatch.setenv(PASSWORD, blank)
+    with pytest.raises(DashboardError, match=f"{PASSWORD} is blank"):
+        door()
+    monkeypatch.setenv(PASSWORD, "")
+    assert door().password is None
+
+
 def test_user_without_a_password_is_refused() -> None:
     """It would be open to everybody, or to nobody."""
     with pytest.raises(DashboardError, match="user 'ana' has no password"):
@@ -115,6 +131,27 @@ def test_header_is_trusted_from_named_addresses_alone() -> None:
         assert found.named_by_proxy(request(REMOTE_ADDR=peer)) is None
     for peer in ("10.0.0.3", "::1", "127.0.0.1", "", "nonsense"):
         assert found.named_by_proxy(request(REMOTE_ADDR=peer, HTTP_X_USER="ana")) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "good"),
+    [
+        *(("0.0.0.0/0", False), ("::/0", False), ("0.0.0.0/1", False), ("10.0.0.0/7", False)),
+        *(("8.0.0.0/8", False), ("203.0.0.0/23", False), ("2000::/3", False), ("::/1", False)),
+        *(("fc00::/6", False), ("128.0.0.0/1", False), ("192.0.0.0/8", False)),
+        *(("10.0.0.0/8", True), ("172.16.0.0/12", True), ("192.168.1.0/24", True), ("::1", True)),
+        *(("203.0.113.0/24", True), ("8.8.8.8", True), ("fd00::/8", True), ("127.0.0.0/8", True)),
+        *(("100.64.0.0/10", True), ("2001:db8:1:2::/64", True), ("fe80::/10", True)),
+    ],
+)
+def test_part_of_the_internet_is_no_trusted_proxy(network: str, good: bool) -> None:
+    """Anybody there could name anybody; a private network is the user's own."""
+    if good:
+        assert door("::1", trusted_proxies=[network]).proxies
+        return
+    with pytest.raises(DashboardError, match=f"{network} is no proxy") as caught:
+        door("::1", trusted_proxies=[network])
+    assert caught.value.hint
 
 
 def test_address_of_who_asks_is_what_the_proxy_saw() -> None:

@@ -7,6 +7,7 @@ from study.web.doorkeeper import (
     FREE_TRIES,
     LONGEST_DELAY_S,
     MOST_ADDRESSES,
+    SAID_EVERY_S,
     Doorkeeper,
 )
 from study.web.session import LASTS_S, Sessions, set_cookie
@@ -101,7 +102,7 @@ def test_wait_doubles_after_failures_and_ends_with_a_success() -> None:
     assert waits[-1] == LONGEST_DELAY_S
     assert keeper.try_now("10.0.0.2") == 0.0
     clock.now += LONGEST_DELAY_S
-    keeper.let_in("10.0.0.1")
+    keeper.let_in("10.0.0.1", "ana")
     assert keeper.try_now("10.0.0.1") == 0.0
 
 
@@ -137,3 +138,25 @@ def test_doorkeeper_forgets() -> None:
     keeper._failures.update({str(i): keeper._failures["name 0"] for i in range(MOST_ADDRESSES)})
     keeper.try_now("one more")
     assert len(keeper._failures) <= MOST_ADDRESSES
+
+
+def test_failed_logins_are_logged_without_a_line_for_each(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who, from where, how many; nothing that a terminal would obey."""
+    clock = Clock()
+    keeper = Doorkeeper(clock)
+    for _ in range(100):
+        keeper.keep_out("10.0.0.7", "ana\x1b[2J\n" + "x" * 1000)
+    (first,) = caplog.messages
+    assert first.startswith("1 failed login, the last as 'ana\\x1b[2J\\nxxx")
+    assert first.endswith("' from 10.0.0.7")
+    assert len(first) < 150
+    clock.now += SAID_EVERY_S
+    keeper.keep_out("10.0.0.8", "bob")
+    assert caplog.messages[1] == "100 failed logins, the last as 'bob' from 10.0.0.8"
+    keeper.let_in("10.0.0.8", "bob")
+    assert len(caplog.messages) == 2
+    keeper.keep_out("10.0.0.8", "bob")
+    keeper.let_in("10.0.0.8", "bob")
+    assert caplog.messages[2] == "1 failed login, then 'bob' logged in from 10.0.0.8"
