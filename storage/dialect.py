@@ -33,6 +33,12 @@ LONGEST_HELD_S = 60
 OWN_OPTIONS = f"-c idle_in_transaction_session_timeout={LONGEST_HELD_S}s  -c timezone=UTC"
 """PostgreSQL's; those of a URL go between."""
 
+OWN_SETTINGS = (
+    "SET time_zone = '+00:00'"
+    # MySQL, which has no such limit, takes what MariaDB reads there for a comment.
+    f" /*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
+)
+
 KEEP_ALIVE_S = {
     "TCP_KEEPIDLE": 15,
     "TCP_KEEPINTVL": 5,
@@ -88,10 +94,8 @@ def make_engine(url: URL) -> Engine:
             "prepare_threshold": None,
         }
     else:
-        options["isolation_level"] = "READ COMMITTED"
-        # MySQL, which has no such limit, takes what MariaDB reads there for a comment.
-        held = f"/*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
-        options["connect_args"] = {"init_command": f"SET time_zone = '+00:00' {held}"}
+        options["isolation_level"] = "READ COMMITTED"  # and no autocommit, whatever the URL says
+        options["connect_args"] = {"charset": "utf8mb4"}
     engine = sa.create_engine(url, **options)
     if backend == "sqlite":
         event.listen(engine, "connect", _set_sqlite_pragmas)
@@ -134,6 +138,7 @@ def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, An
     connection = dialect.connect(*args, **(dict.fromkeys(bounds, timeout_s) | params))
     connection._read_timeout = params.get("read_timeout")
     connection._write_timeout = params.get("write_timeout")
+    connection.query(OWN_SETTINGS)  # after an `init_command` of the URL
     _keep_alive(connection._sock.fileno())
     return connection
 
@@ -215,7 +220,7 @@ def is_passing(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         cause = error.__cause__
         # Of a pool, or of Optuna, which went on with a session whose connection had broken.
-        if isinstance(error, PoolTimeoutError) or isinstance(cause, PendingRollbackError):
+        if any(isinstance(e, PoolTimeoutError | PendingRollbackError) for e in (error, cause)):
             return True
         return isinstance(cause, DBAPIError) and is_passing(cause)
     original: Any = error.orig

@@ -14,7 +14,11 @@ SPACE = "make space on its disk, then the same command"
 WRITABLE = "make its file and folder writable, then the same command"
 DAMAGED = "restore it from a backup, or name another --storage"
 WRITES = "name the server that takes writes"
-TIMEOUT = "ALTER ROLE name SET statement_timeout = '60s', for the user of the URL"
+OPTIONS = "check the port and the options of the URL"
+POOLED = (
+    "leave options= out of the URL, which a pooler refuses: ALTER ROLE name SET search_path = ..."
+)
+TIMEOUT = "give the user of the URL more time: ALTER ROLE name SET statement_timeout = '60s'"
 MOST_MS = "SET GLOBAL max_execution_time = 0"
 LOGIN = (
     "check user and password of the URL; @ : / # ? and % are written %40 %3A %2F %23 %3F and %25"
@@ -52,7 +56,9 @@ REFUSED_LOGINS = (
     (r"no pg_hba\.conf entry", "allow this machine and user in the server's pg_hba.conf"),
     (r"does not support SSL", "leave sslmode out of the URL"),
     (r"certificate", "check sslmode and sslrootcert of the URL"),
-    (r"(invalid|bad) .*(value|option|port)", "check the port and the options of the URL"),
+    (r"(invalid|bad) .*(value|option|port)|requires a value|definition of service", OPTIONS),
+    (r"non-integer port|replication connection", OPTIONS),
+    (r"unsupported startup parameter.*: options", POOLED),
     (r"configuration parameter", "check options= in the URL"),
 )
 # MySQL's: what is missing stands in the message.

@@ -34,6 +34,14 @@ TAKEN_FOR_OURS = {
         *("aiomysql", "asyncmy", "cymysql"),
     ),
 }
+NOT_IN_URL = frozenset(
+    (
+        *("self", "autocommit", "auth_plugin_map", "compress", "conv", "cursorclass", "db"),
+        *("defer_connect", "named_pipe", "use_unicode"),
+    )
+)
+"""What PyMySQL takes from a program and no URL can say, or what would end what is promised."""
+
 EXAMPLES = "sqlite:///study.db, postgresql://user:password@host/name or mysql://..."
 _SCHEME = re.compile(r"(?P<base>[A-Za-z]\w*)(?:\+(?P<driver>\w+))?://(?P<rest>.*)", re.DOTALL)
 _ASYNCPG_SSL = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
@@ -153,7 +161,7 @@ def _postgres_options() -> frozenset[str]:
 def _mysql_options() -> frozenset[str]:
     from pymysql.connections import Connection
 
-    known = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
+    known = frozenset(inspect.signature(Connection.__init__).parameters) - NOT_IN_URL
     # SQLAlchemy puts these into PyMySQL's `ssl`.
     return known | {"ssl_capath", "ssl_cipher", "ssl_check_hostname"}
 

@@ -86,8 +86,10 @@ class AttemptLog:
 
 def _forgiving(number: int, like: Any) -> TextIO:
     raw = _Forgiving(number, "w", closefd=False)
+    at_once = bool(getattr(like, "write_through", False))
     return io.TextIOWrapper(
-        io.BufferedWriter(raw),
+        raw if at_once else io.BufferedWriter(raw),
+        write_through=at_once,
         encoding=getattr(like, "encoding", None),
         errors="backslashreplace",
         line_buffering=getattr(like, "line_buffering", False),

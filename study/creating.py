@@ -9,10 +9,11 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -103,10 +104,15 @@ def create_or_resume(
         study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
-        plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
-        # Whoever planned first defined the study: another creator may have come in between.
+        wanted = spec.to_json()
+        plan_defined(
+            *(storage, study_id, spec, n_slots, data_dir),
+            redraws=redraws,
+            trial_s=trial_s,
+            # Another creator may have come in between: whoever plans first defines the study.
+            agree=lambda found: refuse_difference(name, StudySpec.from_json(found), wanted),
+        )
         opened = open_study(storage, name, data_dir)
-        refuse_difference(name, opened.spec, spec.to_json())
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
 
@@ -135,6 +141,7 @@ def plan_defined(
     *,
     redraws: Mapping[int, int] | None = None,
     trial_s: float | None = None,
+    agree: Callable[[Any], None] | None = None,
 ) -> None:
     """Plan the first slots of a study together with what defines it."""
     define = {
@@ -146,7 +153,7 @@ def plan_defined(
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    Slots(storage, study_id).plan(n_slots, redraws, define)
+    Slots(storage, study_id).plan(n_slots, redraws, define, agree)
 
 
 def _user() -> str:
