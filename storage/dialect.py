@@ -32,6 +32,7 @@ LONGEST_HELD_S = 60
 
 OWN_OPTIONS = f"-c idle_in_transaction_session_timeout={LONGEST_HELD_S}s  -c timezone=UTC"
 """PostgreSQL's; those of a URL go between."""
+HEARD = "-c study.heard=1"
 
 OWN_SETTINGS = (
     "SET time_zone = '+00:00'"
@@ -144,14 +145,25 @@ def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, An
 
 
 def _connect_postgres(dialect: Any, args: Any, params: dict[str, Any]) -> Any:
-    """Connect, also through a pooler that refuses `options`: we can do without ours."""
-    try:
-        return dialect.connect(*args, **params)
-    except Exception as error:
-        is_ours = params["options"] == OWN_OPTIONS
-        if not is_ours or "unsupported startup parameter" not in str(error):
-            raise
-    return dialect.connect(*args, **{**params, "options": ""})
+    """Connect, also through a pooler that refuses `options`: we can do without ours.
+
+    Of one that leaves them out and says nothing, no others would be heard: no `search_path`.
+    """
+    if params["options"] == OWN_OPTIONS:
+        try:
+            return dialect.connect(*args, **params)
+        except Exception as error:
+            if "unsupported startup parameter" not in str(error):
+                raise
+        return dialect.connect(*args, **{**params, "options": ""})
+    connection = dialect.connect(*args, **{**params, "options": f"{params['options']} {HEARD}"})
+    heard = connection.execute("SELECT current_setting('study.heard', true)").fetchone()[0]
+    connection.rollback()
+    if not heard:
+        connection.close()
+        said = "unsupported startup parameter, which the pooler leaves out: options"
+        raise dialect.loaded_dbapi.OperationalError(said)
+    return connection
 
 
 def _keep_alive(descriptor: int) -> None:

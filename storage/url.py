@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.errors import StorageError
-from storage.password import HIDDEN, is_misread, query_of, redact, to_encode
+from storage.password import is_misread, query_of, redact, to_encode
 from storage.sqlitepath import sqlite_url, with_path
 
 BACKENDS = {
@@ -142,8 +142,8 @@ def _with_options(text: str, url: URL, driver: str) -> URL:
     if unknown:
         shown = redact(text)
         # The name may be the rest of a password in which there is an unencoded &.
-        pieces = shown.partition("?")[2].split("&")
-        named = [name for name in unknown if name and f"{name}={HIDDEN}" in pieces]
+        told = {piece.partition("=")[0] for piece in shown.partition("?")[2].split("&")}
+        named = [name for name in unknown if name and name in told]
         raise StorageError(
             f"storage '{shown}' has an option that {url.get_driver_name()} does not know"
             + "".join(f": {name}" for name in named[:1]),
