@@ -73,6 +73,7 @@ PASSING_MYSQL_CODES = (
     *(1028, 1317, 1969, 3024),  # cancelled, by somebody or for the time it took
     *(1053, 1077, 1079),  # shutting down
     *(1290, 1792, 1836),  # read-only, as a replica is until it takes over
+    1467,  # no next number, where the statement that asked for it was cancelled
     *(1243, 1412, 1615),  # as `ALTER TABLE` goes on; a prepared statement that is not there
 )
 

@@ -87,10 +87,12 @@ def patiently(call: Callable[[], T], *, wait_s: float) -> T:
     """
     try:
         return retry(call, wait_s=wait_s)
+    except StorageBrokenError:
+        raise
     except Exception as error:
         if is_passing(error):
             raise StorageUnavailableError(
-                f"the database was away or locked for over {wait_s:g} s: {error.__cause__ or error}"
+                f"the database was away or locked for over {wait_s:g} s: {first_line(error)}"
             ) from error
         if isinstance(error, SQLAlchemyError | StorageInternalError):
             raise StorageBrokenError(f"the database failed: {first_line(error)}") from error

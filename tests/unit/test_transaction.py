@@ -156,6 +156,15 @@ def test_what_may_pass_is_waited_for_before_its_remedy_is_told(
         retry(fail, wait_s=60)
     assert hint in str(caught.value.hint)
     assert clock[0] > 50
+    # What asks once, inside what is patient, is asked again.
+    n_left = [5]
+
+    def ask() -> None:
+        n_left[0] -= 1
+        if n_left[0]:
+            fail()
+
+    patiently(lambda: patiently(ask, wait_s=0), wait_s=60)
 
 
 def test_retry_inside_another_ends_with_it(clock: list[float]) -> None:
