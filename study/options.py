@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import typer
 
 DEFAULT_STORAGE = "sqlite:///study.db"
+AS_VARIABLE = "with a password, by the variable: all users of a machine see its command lines"
 DEFAULT_RECYCLE_AFTER = 1000
 DEFAULT_DRAIN_S, DEFAULT_WAIT_S = 8.0, 30.0
 ADVANCED = "Advanced"
@@ -57,7 +58,11 @@ def _duration(flag: str, help_text: str, panel: str | None = None, **more: Any) 
 
 
 Storage = Annotated[
-    str, option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
+    str,
+    option(
+        "--storage",
+        f"Database URL: sqlite:///FILE, postgresql://..., mysql://...; {AS_VARIABLE}",
+    ),
 ]
 Study = Annotated[
     str | None, option("--study", "Name of the study; may be left out where there is one only")
