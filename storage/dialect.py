@@ -138,9 +138,9 @@ def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, An
         return connection
     bounds = ("connect_timeout", "read_timeout", "write_timeout")
     connection = dialect.connect(*args, **(dict.fromkeys(bounds, timeout_s) | params))
+    connection.query(OWN_SETTINGS)  # after an `init_command` of the URL
     connection._read_timeout = params.get("read_timeout")
     connection._write_timeout = params.get("write_timeout")
-    connection.query(OWN_SETTINGS)  # after an `init_command` of the URL
     _keep_alive(connection._sock.fileno())
     return connection
 
