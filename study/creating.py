@@ -9,7 +9,7 @@ import os
 import secrets
 import shlex
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -104,14 +104,8 @@ def create_or_resume(
         study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
-        wanted = spec.to_json()
-        plan_defined(
-            *(storage, study_id, spec, n_slots, data_dir),
-            redraws=redraws,
-            trial_s=trial_s,
-            # Another creator may have come in between: whoever plans first defines the study.
-            agree=lambda found: refuse_difference(name, StudySpec.from_json(found), wanted),
-        )
+        first = (storage, study_id, spec, n_slots, data_dir)
+        plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
         opened = open_study(storage, name, data_dir)
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return opened
@@ -141,9 +135,19 @@ def plan_defined(
     *,
     redraws: Mapping[int, int] | None = None,
     trial_s: float | None = None,
-    agree: Callable[[Any], None] | None = None,
+    name: str | None = None,
 ) -> None:
-    """Plan the first slots of a study together with what defines it."""
+    """Plan the first slots of a study together with what defines it.
+
+    Args:
+        name: Of a study that another creator may define at the same moment: whoever plans first
+            does, and one who wants another spec is refused. None: nobody asks.
+    """
+
+    def agree(found: Any) -> None:
+        if name is not None:
+            refuse_difference(name, StudySpec.from_json(found), spec.to_json())
+
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
