@@ -4,6 +4,8 @@ Known failures carry one line for the user and, where there is one, the next com
 Turning them into text and exit codes is `study/cli.py`'s work, not theirs.
 """
 
+from typing import ClassVar
+
 
 class ObjectiveError(Exception):
     """A failure that the user can mend; `hint` is the command or change that mends it."""
@@ -26,7 +28,17 @@ class ModelError(ObjectiveError):
 
 
 class CheckpointError(ObjectiveError):
-    """A checkpoint cannot be written, as where the disk is full."""
+    """A checkpoint cannot be written, as where the disk is full.
+
+    Attributes:
+        last: The newest one: a user's `fit` around a training of ours may not let it through.
+    """
+
+    last: ClassVar["CheckpointError | None"] = None
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message, hint)
+        CheckpointError.last = self
 
 
 class DivergedError(Exception):

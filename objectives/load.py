@@ -121,17 +121,22 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         ModelError: What the user's code raised, on one line, or what it returned is no `Fitted`.
     """
 
-    here = FitProcess()
+    here, enough = FitProcess(), Pruned()
 
     def report(step: int, value: float | None) -> None:
         here.refuse_child()
         if value is not None:
             float(value)
-        raise Pruned
+        raise enough
 
     params = objective.space.draw(middle)
     with blaming(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
-        fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
+        try:
+            fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
+        except Exception as error:
+            if enough in (error.__cause__, error.__context__):
+                return  # made an exception of its own out of what the report raised
+            raise
         as_fitted(fitted, f"{shown}: fit")
 
 

@@ -35,6 +35,13 @@ HEARTBEATS = models.TrialHeartbeatModel.__table__
 MOST_IDS_A_QUERY = 500
 HIGHEST_ID = 2**31 - 1  # of Optuna's integer columns
 RETRY_S = 60.0
+READ_RETRY_S = 3.0  # a page that reads does not wait for a database that is away
+READS = (
+    *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions"),
+    *("get_study_user_attrs", "get_study_system_attrs", "get_all_studies", "get_trial"),
+    *("get_trial_user_attrs", "get_trial_system_attrs", "get_trial_param", "_get_trials"),
+    *("get_trial_id_from_study_id_trial_number", "get_best_trial"),
+)
 MOVED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 INSERTS: dict[str, Callable[..., Any]] = {
@@ -250,7 +257,16 @@ class SlotBackend(RDBStorage):
         return sorted(ids | (self._touched & known))
 
     def _retry(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        def attempt() -> T:
-            return call(*args, **kwargs)
+        return retry(functools.partial(call, *args, **kwargs), wait_s=RETRY_S)
 
-        return retry(attempt, wait_s=RETRY_S)
+
+def _retried(read: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(read)
+    def patient(*args: Any, **kwargs: Any) -> T:
+        return retry(functools.partial(read, *args, **kwargs), wait_s=READ_RETRY_S)
+
+    return patient
+
+
+for _name in READS:
+    setattr(SlotBackend, _name, _retried(getattr(SlotBackend, _name)))

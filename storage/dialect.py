@@ -18,9 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.forked import withhold_connections
-from storage.remedy import tell_remedy
+from storage.remedy import code_of, tell_remedy
 
 SQLITE_BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
@@ -28,6 +29,16 @@ SHORTEST_CONNECT_TIMEOUT_S = 2
 
 LONGEST_HELD_S = 60
 """How long a process that is frozen in the middle of a transaction may keep its locks."""
+
+OWN_OPTIONS = f"-c idle_in_transaction_session_timeout={LONGEST_HELD_S}s  -c timezone=UTC"
+"""PostgreSQL's; those of a URL go between."""
+HEARD = "-c study.heard=1"
+
+OWN_SETTINGS = (
+    "SET time_zone = '+00:00'"
+    # MySQL, which has no such limit, takes what MariaDB reads there for a comment.
+    f" /*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
+)
 
 KEEP_ALIVE_S = {
     "TCP_KEEPIDLE": 15,
@@ -40,13 +51,31 @@ a machine without power, a network that was unplugged. The kernel's own limits a
 
 _connect_until: ContextVar[float | None] = ContextVar("connect_until", default=None)
 
-# serialization failure, deadlock, lock not available, admin shutdown, crash shutdown,
-# cannot connect now, too many connections
-PASSING_SQLSTATES = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
-# closed before the call, too many connections (two codes), lock wait timeout, deadlock,
-# changed since last read, shutdown in progress, can't connect (two codes), gone away,
-# lost during query, aborted by peer
-PASSING_MYSQL_CODES = (0, 1040, 1203, 1205, 1213, 1020, 1053, 2002, 2003, 2006, 2013, 4031)
+PASSING_CLASSES = ("08", "40")
+"""The first two digits of an SQLSTATE: connection exceptions, transactions rolled back."""
+PASSING_SQLSTATES = (
+    *("53000", "53200", "53300", "53400"),  # resources, but for a full disk
+    *("55006", "55P03"),  # object in use, lock not available
+    *("57014", "57P01", "57P02", "57P03", "57P05"),  # cancelled, shutting down, starting, idle
+    *("25006", "25P02", "25P03", "25P04"),  # read-only; transaction failed, idle, too long
+    *("26000", "42P05"),  # a pooler's other session has, or lacks, a prepared statement
+)
+PASSING_TEXTS = (
+    *("database is locked", "database schema is locked", "database table is locked"),
+    *("cached plan must not change result type", "tuple concurrently updated"),
+    "could not open relation with oid",  # as `ALTER TABLE` goes on
+    "packet sequence number wrong",
+)
+PASSING_MYSQL_CODES = (
+    *(0, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055, 4031),  # connection broken
+    *(1040, 1041, 1135, 1203, 1226),  # connections, memory, threads; limits of the user
+    *(1205, 1206, 1213, 1020),  # lock wait timeout, locks, deadlock, changed since last read
+    *(1028, 1317, 1969, 3024),  # cancelled, by somebody or for the time it took
+    *(1053, 1077, 1079),  # shutting down
+    *(1290, 1792, 1836),  # read-only, as a replica is until it takes over
+    1467,  # no next number, where the statement that asked for it was cancelled
+    *(1243, 1412, 1615),  # as `ALTER TABLE` goes on; a prepared statement that is not there
+)
 
 
 def make_engine(url: URL) -> Engine:
@@ -57,19 +86,18 @@ def make_engine(url: URL) -> Engine:
         options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT_S, "check_same_thread": False}
         options["poolclass"] = sa.pool.QueuePool
     elif backend == "postgresql":
-        held = f"-c idle_in_transaction_session_timeout={LONGEST_HELD_S}s"
         options["connect_args"] = {
             # The URL's own options stay (a search_path); of two alike the last one holds.
-            "options": f"{held} {url.query.get('options', '')} -c timezone=UTC",
+            "options": OWN_OPTIONS.replace("  ", f" {url.query.get('options', '')} "),
             "application_name": "study",
             # Also in a database of another encoding: psycopg would return bytes from SQL_ASCII.
             "client_encoding": "utf8",
+            # A pooler may give each transaction another session, without what was prepared.
+            "prepare_threshold": None,
         }
     else:
-        options["isolation_level"] = "READ COMMITTED"
-        # MySQL, which has no such limit, takes what MariaDB reads there for a comment.
-        held = f"/*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
-        options["connect_args"] = {"init_command": f"SET time_zone = '+00:00' {held}"}
+        options["isolation_level"] = "READ COMMITTED"  # and no autocommit, whatever the URL says
+        options["connect_args"] = {"charset": "utf8mb4"}
     engine = sa.create_engine(url, **options)
     if backend == "sqlite":
         event.listen(engine, "connect", _set_sqlite_pragmas)
@@ -90,24 +118,52 @@ def connecting_until(deadline: float) -> Iterator[None]:
         _connect_until.reset(token)
 
 
+def time_is_up() -> float:
+    """Return the `time.monotonic()` until which `connecting_until` lets connect; or infinity."""
+    until = _connect_until.get()
+    return math.inf if until is None else until
+
+
 def _connect_in_time(dialect: Any, _record: Any, args: Any, params: dict[str, Any]) -> Any:
     """Connect; a server that accepts and then says nothing is given up like one that is away.
 
     PyMySQL bounds only the first packet by its `connect_timeout`; the handshake needs a timeout of
     reads, which is taken off again: a query may take long.
     """
-    until = _connect_until.get()
-    left_s = CONNECT_TIMEOUT_S if until is None else math.ceil(until - time.monotonic())
-    timeout_s = max(SHORTEST_CONNECT_TIMEOUT_S, min(left_s, CONNECT_TIMEOUT_S))
+    left_s = min(time_is_up() - time.monotonic(), CONNECT_TIMEOUT_S)
+    timeout_s = max(SHORTEST_CONNECT_TIMEOUT_S, math.ceil(left_s))
     if dialect.name == "postgresql":
-        connection = dialect.connect(*args, **{"connect_timeout": timeout_s, **params})
+        connection = _connect_postgres(dialect, args, {"connect_timeout": timeout_s, **params})
         _keep_alive(connection.fileno())
         return connection
     bounds = ("connect_timeout", "read_timeout", "write_timeout")
     connection = dialect.connect(*args, **(dict.fromkeys(bounds, timeout_s) | params))
+    connection.query(OWN_SETTINGS)  # after an `init_command` of the URL
     connection._read_timeout = params.get("read_timeout")
     connection._write_timeout = params.get("write_timeout")
     _keep_alive(connection._sock.fileno())
+    return connection
+
+
+def _connect_postgres(dialect: Any, args: Any, params: dict[str, Any]) -> Any:
+    """Connect, also through a pooler that refuses `options`: we can do without ours.
+
+    Of one that leaves them out and says nothing, no others would be heard: no `search_path`.
+    """
+    if params["options"] == OWN_OPTIONS:
+        try:
+            return dialect.connect(*args, **params)
+        except Exception as error:
+            if "unsupported startup parameter" not in str(error):
+                raise
+        return dialect.connect(*args, **{**params, "options": ""})
+    connection = dialect.connect(*args, **{**params, "options": f"{params['options']} {HEARD}"})
+    heard = connection.execute("SELECT current_setting('study.heard', true)").fetchone()[0]
+    connection.rollback()
+    if not heard:
+        connection.close()
+        said = "unsupported startup parameter, which the pooler leaves out: options"
+        raise dialect.loaded_dbapi.OperationalError(said)
     return connection
 
 
@@ -176,23 +232,23 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same call may succeed in a moment: deadlock, lock wait, server away or full."""
     if not isinstance(error, DBAPIError):
         cause = error.__cause__
-        if isinstance(cause, PendingRollbackError):
-            return True  # Optuna went on with a session whose connection had broken
+        # Of a pool, or of Optuna, which went on with a session whose connection had broken.
+        if any(isinstance(e, PoolTimeoutError | PendingRollbackError) for e in (error, cause)):
+            return True
         return isinstance(cause, DBAPIError) and is_passing(cause)
     original: Any = error.orig
     if error.connection_invalidated:
         return True
     text = str(original).lower()
-    if "database is locked" in text or "database schema is locked" in text:
+    if any(said in text for said in PASSING_TEXTS):
         return True
-    sqlstate = getattr(original, "sqlstate", None)
-    if sqlstate is not None:
-        return sqlstate in PASSING_SQLSTATES or sqlstate.startswith("08")
+    code = code_of(original)
+    if isinstance(code, str):
+        return code in PASSING_SQLSTATES or code.startswith(PASSING_CLASSES)
     if type(original).__module__.startswith("psycopg"):
         # A connection that failed has no SQLSTATE; what a person has to mend does not pass.
         refused = getattr(original, "remedy", None) is not None or any(
             word in text for word in ("password", "does not exist", "authentication")
         )
         return isinstance(error, OperationalError | InterfaceError) and not refused
-    code = original.args[0] if original is not None and original.args else None
     return code in PASSING_MYSQL_CODES  # 0: the connection was closed

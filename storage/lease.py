@@ -51,9 +51,7 @@ class Lease:
                 if not self._ended.is_set():
                     self.lost.set()
                 return
-            except Exception:
+            except Exception as error:
                 # The trial goes on: if the database stays away for longer than the grace period,
                 # somebody else takes the slot and the next beat says so.
-                logger.warning(
-                    "heartbeat of trial %d failed", self._claim.slot.trial, exc_info=True
-                )
+                logger.warning("heartbeat of trial %d failed: %s", self._claim.slot.trial, error)

@@ -204,15 +204,14 @@ def _is_of_driver(error: Exception) -> bool:
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:
     is_drivers = isinstance(error, DBAPIError)
     reason = first_line(error) if is_drivers else str(error).strip().partition("\n")[0]
-    encoded = to_encode(url)
-    if is_passing(error):
+    encoded, mended = to_encode(url), how_to_mend(error)
+    if mended is None and is_passing(error):
         hint = "start the database, or name another --storage"
         return StorageUnavailableError(
             f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",
             hint if encoded is None else f"{hint}; {encoded}",
         )
     said = f"cannot use storage {redact(url)}: {reason}"
-    mended = how_to_mend(error)
     if mended == LOGIN and encoded is not None:
         mended = f"check user and password of the URL, and {encoded}"
     return StorageError(said) if mended is None else StorageBrokenError(said, mended)

@@ -15,6 +15,12 @@ WRITABLE = "make its file and folder writable, then the same command"
 DAMAGED = "restore it from a backup, or name another --storage"
 COPY = "study copy --to sqlite:///copy.db"
 WRITES = "name the server that takes writes"
+OPTIONS = "check the port and the options of the URL"
+POOLED = (
+    "leave options= out of the URL, which a pooler refuses: ALTER ROLE name SET search_path = ..."
+)
+TIMEOUT = "give the user of the URL more time: ALTER ROLE name SET statement_timeout = '60s'"
+MOST_MS = "SET GLOBAL max_execution_time = 0"
 LOGIN = (
     "check user and password of the URL; @ : / # ? and % are written %40 %3A %2F %23 %3F and %25"
 )
@@ -34,7 +40,8 @@ BROKEN_TEXTS = {
 BROKEN_CODES: dict[str | int, str] = {
     **{"53100": SPACE, "58030": SPACE, "XX001": DAMAGED, "XX002": DAMAGED},
     **{"25006": WRITES, "22P05": UTF8, "22021": UTF8, "28P01": LOGIN, "28000": LOGIN},
-    **{1021: SPACE, 1026: SPACE, 1114: SPACE, 1290: WRITES, 1836: WRITES},
+    **{1021: SPACE, 1026: SPACE, 1114: SPACE, 1290: WRITES, 1792: WRITES, 1836: WRITES},
+    **{"57014": TIMEOUT, 1969: "SET GLOBAL max_statement_time = 0", 3024: MOST_MS},
     **{1366: UTF8MB4, 3988: UTF8MB4, 1045: LOGIN, 1698: LOGIN, 1046: MISSING_NAME},
     1130: "let the server accept this machine: CREATE USER 'name'@'%' IDENTIFIED BY 'password'",
 }
@@ -50,7 +57,9 @@ REFUSED_LOGINS = (
     (r"no pg_hba\.conf entry", "allow this machine and user in the server's pg_hba.conf"),
     (r"does not support SSL", "leave sslmode out of the URL"),
     (r"certificate", "check sslmode and sslrootcert of the URL"),
-    (r"(invalid|bad) .*(value|option|port)", "check the port and the options of the URL"),
+    (r"(invalid|bad) .*(value|option|port)|requires a value|definition of service", OPTIONS),
+    (r"non-integer port|replication connection", OPTIONS),
+    (r"unsupported startup parameter.*: options", POOLED),
     (r"configuration parameter", "check options= in the URL"),
 )
 # MySQL's: what is missing stands in the message.
@@ -66,9 +75,10 @@ NO_PRIVILEGE, NO_SCHEMA = "42501", "3F000"
 
 
 def first_line(error: Any) -> str:
-    """Return what the driver said in a `DBAPIError`, on one line."""
-    said = str(error.orig).strip()
-    return said.splitlines()[0] if said else repr(error.orig)
+    """Return what the driver said in an error of SQLAlchemy's or Optuna's, on one line."""
+    found = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+    said = str(found).strip()
+    return said.splitlines()[0] if said else repr(found)
 
 
 def how_to_mend(error: BaseException | None) -> str | None:
@@ -82,12 +92,21 @@ def how_to_mend(error: BaseException | None) -> str | None:
     told: str | None = getattr(original, "remedy", None)
     if told is not None:
         return told
-    code = getattr(original, "sqlstate", None) or next(iter(getattr(original, "args", ())), None)
+    code = code_of(original)
     if isinstance(code, int) and code in REFUSED_BY_MYSQL:
         pattern, hint = REFUSED_BY_MYSQL[code]
         found = re.search(pattern, str(original))
         return hint.format(*(part or "*" for part in found.groups())) if found else LOGIN
-    return BROKEN_CODES.get(code) if isinstance(code, str | int) else None
+    return None if code is None else BROKEN_CODES.get(code)
+
+
+def code_of(original: Any) -> str | int | None:
+    """Return MySQL's number of a driver's error, or PostgreSQL's SQLSTATE; None without either."""
+    number = next(iter(getattr(original, "args", ())), None)  # PyMySQL has an SQLSTATE beside it
+    code: str | int | None = (
+        number if isinstance(number, int) else getattr(original, "sqlstate", None)
+    )
+    return code
 
 
 def tell_remedy(context: ExceptionContext) -> None:

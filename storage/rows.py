@@ -51,18 +51,17 @@ def lock_study(connection: Connection, study_id: int) -> None:
 
 
 def read_count(connection: Connection, study_id: int, key: str) -> int:
+    found = read_study_attr(connection, study_id, key)
+    return attrs.count(key, {} if found is None else {key: found})
+
+
+def read_study_attr(connection: Connection, study_id: int, key: str) -> Any:
+    """Return a study's attribute, None where it has none."""
     query = sa.select(STUDY_ATTRS.c.value_json).where(
         STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
     )
     found = connection.execute(query).scalar()
-    return attrs.count(key, {} if found is None else {key: attrs.decode(found)})
-
-
-def has_study_attr(connection: Connection, study_id: int, key: str) -> bool:
-    query = sa.select(STUDY_ATTRS.c.key).where(
-        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
-    )
-    return connection.execute(query).first() is not None
+    return None if found is None else attrs.decode(found)
 
 
 def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ class Slots(Requeue):
         n_slots: int,
         redraws: Mapping[int, int] | None = None,
         define: Mapping[str, Any] | None = None,
+        agree: Callable[[Any], None] | None = None,
     ) -> int:
         """Raise the budget to `n_slots`: one WAITING trial for each new slot, all or none.
 
@@ -45,6 +46,8 @@ class Slots(Requeue):
             redraws: Slot to `redraw`, where it is not 0.
             define: Study attributes that stand for ever once the first plan has written them;
                 ignored by every later plan, also by one that raced with the first.
+            agree: Called by such a later plan with the first of these attributes as it stands;
+                what it raises ends the plan, and no slot is added.
 
         Returns:
             How many slots were added; 0 where the budget is `n_slots` already.
@@ -55,6 +58,12 @@ class Slots(Requeue):
 
         def body(connection: Connection) -> int:
             rows.lock_study(connection, self.study_id)
+            for key in list(define or ())[:1]:
+                stored = rows.read_study_attr(connection, self.study_id, key)
+                if stored is None:
+                    rows.write_study_attrs(connection, self.study_id, define or {})
+                elif agree is not None:
+                    agree(stored)
             have = rows.read_count(connection, self.study_id, attrs.N_SLOTS)
             wanted = n_slots or have
             if wanted < have:
@@ -62,8 +71,6 @@ class Slots(Requeue):
                     f"the study has {have} slots already; {n_slots} would lower its budget",
                     f"drop --n-trials, or give {have} or more",
                 )
-            if define and not rows.has_study_attr(connection, self.study_id, next(iter(define))):
-                rows.write_study_attrs(connection, self.study_id, define)
             new = [_planned(slot, (redraws or {}).get(slot, 0)) for slot in range(have, wanted)]
             rows.insert_waiting(connection, self.study_id, new)
             rows.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: wanted})

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from storage.dialect import begin_write, connecting_until, is_passing
+from storage.dialect import begin_write, connecting_until, is_passing, time_is_up
 from storage.errors import StorageBrokenError, StorageUnavailableError
 from storage.remedy import first_line, how_to_mend
 
@@ -58,18 +59,20 @@ def write(
 def retry(call: Callable[[], T], *, wait_s: float) -> T:
     """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff.
 
+    One inside another ends with the outer one.
+
     Raises:
         StorageBrokenError: Its disk is full, or it cannot be written.
     """
-    deadline = time.monotonic() + wait_s
+    deadline = min(time.monotonic() + wait_s, time_is_up())
     pause_s = FIRST_PAUSE_S
     while True:
         try:
             with connecting_until(deadline):
                 return call()
         except Exception as error:
-            _refuse_broken(error)
             if not is_passing(error) or time.monotonic() + pause_s > deadline:
+                _refuse_broken(error)
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1.0))
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
@@ -80,23 +83,25 @@ def patiently(call: Callable[[], T], *, wait_s: float) -> T:
 
     Raises:
         StorageUnavailableError: The database was away or locked for longer than `wait_s`.
-        StorageBrokenError: Its disk is full, or it cannot be written.
+        StorageBrokenError: It failed otherwise, whatever its driver or SQLAlchemy said.
     """
     try:
         return retry(call, wait_s=wait_s)
+    except StorageBrokenError:
+        raise
     except Exception as error:
-        if not is_passing(error):
-            raise
-        raise StorageUnavailableError(
-            f"the database was away or locked for over {wait_s:g} s: {error.__cause__ or error}"
-        ) from error
+        if is_passing(error):
+            raise StorageUnavailableError(
+                f"the database was away or locked for over {wait_s:g} s: {first_line(error)}"
+            ) from error
+        if isinstance(error, SQLAlchemyError | StorageInternalError):
+            raise StorageBrokenError(f"the database failed: {first_line(error)}") from error
+        raise
 
 
 def _refuse_broken(error: Exception) -> None:
     """Raise what is wrong with the database itself as an error that no trial is blamed for."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
-    if not isinstance(cause, DBAPIError):
-        return
     hint = how_to_mend(cause)
     if hint is not None:
         raise StorageBrokenError(f"the database failed: {first_line(cause)}", hint) from cause

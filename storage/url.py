@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage.errors import StorageError
-from storage.password import HIDDEN, is_misread, query_of, redact, to_encode
+from storage.password import is_misread, query_of, redact, to_encode
 from storage.sqlitepath import sqlite_url, with_path
 
 BACKENDS = {
@@ -34,6 +34,14 @@ TAKEN_FOR_OURS = {
         *("aiomysql", "asyncmy", "cymysql"),
     ),
 }
+NOT_IN_URL = frozenset(
+    (
+        *("self", "autocommit", "auth_plugin_map", "compress", "conv", "cursorclass", "db"),
+        *("defer_connect", "named_pipe", "use_unicode"),
+    )
+)
+"""What PyMySQL takes from a program and no URL can say, or what would end what is promised."""
+
 EXAMPLES = "sqlite:///study.db, postgresql://user:password@host/name or mysql://..."
 _SCHEME = re.compile(r"(?P<base>[A-Za-z]\w*)(?:\+(?P<driver>\w+))?://(?P<rest>.*)", re.DOTALL)
 _ASYNCPG_SSL = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
@@ -134,8 +142,8 @@ def _with_options(text: str, url: URL, driver: str) -> URL:
     if unknown:
         shown = redact(text)
         # The name may be the rest of a password in which there is an unencoded &.
-        pieces = shown.partition("?")[2].split("&")
-        named = [name for name in unknown if name and f"{name}={HIDDEN}" in pieces]
+        told = {piece.partition("=")[0] for piece in shown.partition("?")[2].split("&")}
+        named = [name for name in unknown if name and name in told]
         raise StorageError(
             f"storage '{shown}' has an option that {url.get_driver_name()} does not know"
             + "".join(f": {name}" for name in named[:1]),
@@ -153,7 +161,7 @@ def _postgres_options() -> frozenset[str]:
 def _mysql_options() -> frozenset[str]:
     from pymysql.connections import Connection
 
-    known = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
+    known = frozenset(inspect.signature(Connection.__init__).parameters) - NOT_IN_URL
     # SQLAlchemy puts these into PyMySQL's `ssl`.
     return known | {"ssl_capath", "ssl_cipher", "ssl_check_hostname"}
 

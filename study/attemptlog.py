@@ -5,12 +5,23 @@ interpreter print is in it too. Decides nothing about what is printed.
 """
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TextIO
 
 from study.forks import close_withheld, withhold
+
+
+class _Forgiving(io.FileIO):
+    """A file that takes what it cannot write: no `print` of a user's fails by our full disk."""
+
+    def write(self, data: Any) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(data)
+        return len(data)
 
 
 class AttemptLog:
@@ -27,17 +38,24 @@ class AttemptLog:
         self._kept: list[tuple[int, int]] = []
 
     def __enter__(self) -> "AttemptLog":
+        opened: list[int] = []
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            opened.append(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
+            opened += [os.dup(1), os.dup(2)]
         except OSError:
+            for number in opened:
+                os.close(number)
             return self
         _flush()
-        self._kept = [(number, os.dup(number)) for number in (1, 2)]
-        for number, kept in self._kept:
+        handle, *kept = opened
+        self._kept = list(zip((1, 2), kept, strict=True))
+        for number, before in self._kept:
             os.dup2(handle, number)
-            withhold(kept)  # whoever reads what this process prints waits for its end alone
+            withhold(before)  # whoever reads what this process prints waits for its end alone
         os.close(handle)
+        self._streams = (sys.stdout, sys.stderr)
+        sys.stdout, sys.stderr = _forgiving(1, sys.stdout), _forgiving(2, sys.stderr)
         return self
 
     def __exit__(
@@ -51,6 +69,8 @@ class AttemptLog:
     def close(self) -> None:
         """Turn stdout and stderr back to where they went before."""
         _flush()
+        if self._kept:
+            sys.stdout, sys.stderr = self._streams
         for number, kept in self._kept:
             os.dup2(kept, number)
             close_withheld(kept)
@@ -62,6 +82,18 @@ class AttemptLog:
             _flush()
             with contextlib.suppress(OSError):  # a full disk
                 os.write(2, f"{line}\n".encode(errors="backslashreplace"))
+
+
+def _forgiving(number: int, like: Any) -> TextIO:
+    raw = _Forgiving(number, "w", closefd=False)
+    at_once = bool(getattr(like, "write_through", False))
+    return io.TextIOWrapper(
+        raw if at_once else io.BufferedWriter(raw),
+        write_through=at_once,
+        encoding=getattr(like, "encoding", None),
+        errors="backslashreplace",
+        line_buffering=getattr(like, "line_buffering", False),
+    )
 
 
 def _flush() -> None:

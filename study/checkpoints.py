@@ -68,8 +68,8 @@ def tidy(opened: OpenStudy, work: WorkDir) -> None:
     """
     try:
         _tidy(opened, work)
-    except Exception:
-        logger.warning("checkpoints were not tidied", exc_info=True)
+    except Exception as error:
+        logger.warning("checkpoints were not tidied: %s", error)
 
 
 def _tidy(opened: OpenStudy, work: WorkDir) -> None:

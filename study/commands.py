@@ -14,6 +14,7 @@ import typer
 from study.gpu import hide_gpus
 from study.harmless import harmless
 from study.options import (
+    AS_VARIABLE,
     DEFAULT_DRAIN_S,
     DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
@@ -203,7 +204,10 @@ def settings_for(
 
 
 def copy_command(
-    to: Annotated[str, typer.Option("--to", envvar="STUDY_TO", help="URL of the other database")],
+    to: Annotated[
+        str,
+        typer.Option("--to", envvar="STUDY_TO", help=f"URL of the other database; {AS_VARIABLE}"),
+    ],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     to_study: Annotated[

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -104,10 +105,9 @@ def create_or_resume(
         study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
-        plan_defined(storage, study_id, spec, n_slots, data_dir, redraws=redraws, trial_s=trial_s)
-        # Whoever planned first defined the study: another creator may have come in between.
+        first = (storage, study_id, spec, n_slots, data_dir)
+        plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
         opened = open_study(storage, name, data_dir)
-        refuse_difference(name, opened.spec, spec.to_json())
     say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
     return replace(opened, code=remember(spec, code_given(given)))
 
@@ -136,8 +136,19 @@ def plan_defined(
     *,
     redraws: Mapping[int, int] | None = None,
     trial_s: float | None = None,
+    name: str | None = None,
 ) -> None:
-    """Plan the first slots of a study together with what defines it."""
+    """Plan the first slots of a study together with what defines it.
+
+    Args:
+        name: Of a study that another creator may define at the same moment: whoever plans first
+            does, and one who wants another spec is refused. None: nobody asks.
+    """
+
+    def agree(found: Any) -> None:
+        if name is not None:
+            refuse_difference(name, StudySpec.from_json(found), spec.to_json())
+
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
@@ -147,7 +158,7 @@ def plan_defined(
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    Slots(storage, study_id).plan(n_slots, redraws, define)
+    Slots(storage, study_id).plan(n_slots, redraws, define, agree)
 
 
 def _user() -> str:

@@ -19,6 +19,7 @@ import typer
 from study.spec import Kept, Metric, Pruner, Sampler
 
 DEFAULT_STORAGE = "sqlite:///study.db"
+AS_VARIABLE = "with a password, by the variable: all users of a machine see its command lines"
 DEFAULT_RECYCLE_AFTER = 1000
 DEFAULT_DRAIN_S, DEFAULT_WAIT_S = 8.0, 30.0
 ADVANCED = "Advanced"
@@ -59,7 +60,11 @@ def _duration(flag: str, help_text: str, panel: str | None = None, **more: Any) 
 
 
 Storage = Annotated[
-    str, option("--storage", "Database URL: sqlite:///FILE, postgresql://..., mysql://...")
+    str,
+    option(
+        "--storage",
+        f"Database URL: sqlite:///FILE, postgresql://..., mysql://...; {AS_VARIABLE}",
+    ),
 ]
 Study = Annotated[
     str | None, option("--study", "Name of the study; may be left out where there is one only")

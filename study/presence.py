@@ -118,8 +118,8 @@ class Presence:
                 logger.warning("%s", error)
                 if "was deleted" in str(error):
                     self._leave(f"study '{self._opened.name}' was deleted")
-            except Exception:
-                logger.warning("the study could not be looked at", exc_info=True)
+            except Exception as error:
+                logger.warning("the study could not be looked at: %s", error)
 
     def _heed(self, seen: Seen) -> None:
         self.is_paused = seen.paused

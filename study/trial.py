@@ -4,12 +4,13 @@ Decides what becomes of a trial that ends in any way: complete, pruned, infeasib
 memory, overdue, released, lost. Which trial is next, and when to leave, is decided in `worker.py`.
 """
 
+import contextlib
 import json
 import logging
 import math
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from study.attemptlog import AttemptLog
 from study.breaker import break_circuit, place_of
 from study.checkpoints import tidy
 from study.device import DeviceLock, device_name
+from study.errors import StudyError
 from study.logs import last_lines
 from study.opening import Loaded, OpenStudy, Say
 from study.speed import Speed
@@ -109,21 +111,24 @@ class TrialRunner:
             return True
         except Drained:
             self._release(claim)
-        except CheckpointError:
-            # A full disk is no fact of the params: the slot is kept, and this worker ends.
-            self._release(claim)
-            raise
         except (LeaseLost, ClaimLostError, StorageUnavailableError) as error:
             place.say(f"{error}; claiming another")
             tidy(place.opened, place.work)
+        except (CheckpointError, StorageError, StudyError):
+            # A full disk is no fact of the params: the slot is kept, and this worker ends.
+            self._release(claim)
+            raise
         return False
 
     def _release(self, claim: Claim) -> None:
+        trial = claim.slot.trial
         try:
             self._place.slots.release(claim)
-            self._place.say(f"trial {claim.slot.trial} (slot {claim.slot.slot}) released")
+            self._place.say(f"trial {trial} (slot {claim.slot.slot}) released")
         except ClaimLostError:
-            self._place.say(f"trial {claim.slot.trial} was lost before its release")
+            self._place.say(f"trial {trial} was lost before its release")
+        except StorageError as error:  # then it is lost once it is not heard of
+            self._place.say(f"trial {trial} was not released: {error}")
 
 
 class _Attempt:
@@ -136,44 +141,76 @@ class _Attempt:
         self._should_prune: Callable[[], bool] = lambda: False
         self._overdue, self._ended = threading.Event(), threading.Event()
         self._handing_over, self._handed_back = False, threading.Event()
+        self._ours: Exception | None = None
 
     def run(self) -> None:
-        """Train and finish; raises `Drained`, or that the trial is no longer this worker's."""
+        """Train and finish; raises `Drained`, or that the trial is no longer this worker's.
+
+        What a report or a checkpoint has raised decides, whatever `fit` made of it.
+        """
         place, claim = self._place, self._claim
+        CheckpointError.last = None
         try:
-            params, self._should_prune = place.suggester.params_of(claim)
+            with self._as_ours():
+                params, self._should_prune = place.suggester.params_of(claim)
             self._log.write(f"params {params}")
             fitted = as_fitted(self._fit(params))
-        except (Drained, LeaseLost, ClaimLostError, StorageError, CheckpointError):
-            raise
-        except PRUNED:
-            self._finish_pruned()
-        except DivergedError as error:
-            self._fail(attrs.Reason.INFEASIBLE, error)
-        except Overdue as error:
-            self._fail(attrs.Reason.TIMEOUT, error)
         except (Exception, SystemExit) as error:
-            if place.stop.wait(SIGNALLED_S):
-                # Who stops all processes of a terminal or a job stops those of the objective too.
-                self._log.write("".join(traceback.format_exception(error)).rstrip())
-                raise Drained from error
-            # A user's sys.exit() ends its trial and not this worker.
-            self._fail(_reason_of(error), error)
+            self._end_by(self._ours or CheckpointError.last or error)
         else:
-            self._complete(fitted)
+            swallowed = self._ours or CheckpointError.last
+            if swallowed is None:
+                self._complete(fitted)
+            else:
+                self._end_by(swallowed)
         finally:
+            self._ours = CheckpointError.last = None  # and with them what their frames hold
             self._ended.set()
             if self._handing_over:  # the process may be replaced: nothing may be claimed now
                 self._handed_back.wait()
         tidy(place.opened, place.work)
 
+    @contextlib.contextmanager
+    def _as_ours(self) -> Iterator[None]:
+        """Note what our own files and the storage raise: it is never an error of the trial's."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._ours = error
+            raise
+
+    def _end_by(self, error: BaseException) -> None:
+        """Write how a trial ended that did not complete; raise what is no fact of the params."""
+        if isinstance(error, Drained | LeaseLost | StorageError | CheckpointError):
+            raise error
+        if isinstance(error, PRUNED):
+            self._finish_pruned()
+        elif isinstance(error, Overdue):
+            self._fail(attrs.Reason.TIMEOUT, error)
+        elif error is self._ours:
+            trial = self._claim.slot.trial
+            raise StudyError(f"trial {trial} cannot go on here: {error}") from error
+        elif isinstance(error, DivergedError):
+            self._fail(attrs.Reason.INFEASIBLE, error)
+        elif self._place.stop.wait(SIGNALLED_S):
+            # Who stops all processes of a terminal or a job stops those of the objective too.
+            self._log.write("".join(traceback.format_exception(error)).rstrip())
+            raise Drained from error
+        else:  # a user's sys.exit() ends its trial and not this worker
+            self._fail(_reason_of(error), error)
+
     def _fit(self, params: dict[str, Any]) -> Any:
         place, slot = self._place, self._claim.slot
         objective = place.loaded.objective
-        with DeviceLock(device_name(), alone=slot.alone, look=self._look, say=place.say):
-            timeout_s = place.opened.spec.trial_timeout_s
-            if timeout_s is not None:
-                threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()
+        with contextlib.ExitStack() as held:
+            with self._as_ours():
+                lock = DeviceLock(device_name(), alone=slot.alone, look=self._look, say=place.say)
+                held.enter_context(lock)
+                timeout_s = place.opened.spec.trial_timeout_s
+                if timeout_s is not None:
+                    threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()
             note = getattr(objective, "note", None)
             if note is not None:
                 note(slot.slot, slot.attempt, slot.trial)
@@ -189,14 +226,21 @@ class _Attempt:
 
     def _report(self, step: int, value: float | None) -> None:
         self._here.refuse_child()
-        self._place.speed.epoch_ended(int(step))
+        step, value = int(step), None if value is None else float(value)
+        if self._ours is not None:  # what an earlier report raised was not let through
+            raise self._ours
+        with self._as_ours():
+            self._tell(step, value)
+
+    def _tell(self, step: int, value: float | None) -> None:
+        self._place.speed.epoch_ended(step)
         if value is None:  # a training without valid rows: there is nothing to write
             self._look()
             return
         self._refuse_lost()
-        self._place.slots.report(self._claim, int(step), float(value))
-        self._reported[int(step)] = float(value)
-        self._log.write(f"step {int(step)}: {float(value)!r}")
+        self._place.slots.report(self._claim, step, value)
+        self._reported[step] = value
+        self._log.write(f"step {step}: {value!r}")
         self._look()
         if self._should_prune():
             raise Pruned

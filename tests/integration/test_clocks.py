@@ -134,6 +134,16 @@ def test_options_of_the_users_url_are_kept(postgres_url: str) -> None:
         assert connection.exec_driver_sql("SHOW timezone").scalar_one() == "UTC"
 
 
+def test_init_command_of_the_users_url_is_kept(mysql_url: str) -> None:
+    """It comes before what is ours, and gives up no transaction; characters are never fewer."""
+    command = "SET autocommit = 1, time_zone = '+05:00', lock_wait_timeout = 77"
+    url = make_url(mysql_url).update_query_dict({"init_command": command, "charset": "latin1"})
+    slots = planned(url.render_as_string(hide_password=False), 1)
+    with slots.storage.engine.connect() as connection:
+        query = "SELECT @@autocommit, @@time_zone, @@lock_wait_timeout, @@character_set_client"
+        assert connection.exec_driver_sql(query).one() == (0, "+00:00", 77, "utf8mb4")
+
+
 @pytest.mark.usefixtures("host_clock_is_off")
 def test_host_clock_that_is_an_hour_off(storage_url: str) -> None:
     """Nothing that the process thinks about the time is written or compared."""

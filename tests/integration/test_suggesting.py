@@ -13,7 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from objectives.space import SearchSpace, parse_space
-from storage import attrs
+from storage import attrs, backend
 from storage.rdb import open_storage
 from storage.reading import Attempt
 from storage.slots import Claim, Draw, Slots
@@ -156,9 +156,10 @@ class CutOff(SearchSpace):
 
 
 def test_suggestion_that_is_cut_off_goes_on_with_what_was_suggested(
-    opened: OpenStudy, outages: Outages
+    opened: OpenStudy, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The params that the row has already are given again, so they are those it is run with."""
+    monkeypatch.setattr(backend, "READ_RETRY_S", 0.0)  # an outage that reads do not outlast
 
     def go_away() -> None:
         outages.begin()

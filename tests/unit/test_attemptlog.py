@@ -1,5 +1,6 @@
 """An attempt's log: all that a process prints, and no trial is to blame for a full disk."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -38,3 +39,34 @@ def test_log_that_cannot_be_made_is_done_without(tmp_path: Path) -> None:
     with AttemptLog(path) as log:
         log.write("by us")
     assert path.is_dir()
+
+
+def test_print_of_a_trial_does_not_fail_by_our_full_disk(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """However much it prints, and also where it flushes; what is printed later is another's."""
+    path = tmp_path / "trial-1.log"
+    path.symlink_to("/dev/full")
+    with capfd.disabled():
+        before = sys.stdout
+        with AttemptLog(path):
+            print("x" * 100_000, flush=True)
+            print("y", file=sys.stderr, flush=True)
+            sys.stdout.write("z" * 100_000)
+        assert sys.stdout is before
+
+
+def test_log_without_a_free_descriptor_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has as many files open as it may; none stays open of ours."""
+    n_before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "dup", _refuse)
+        with AttemptLog(tmp_path / "trial-1.log") as log:
+            log.write("by us")
+    assert len(os.listdir("/proc/self/fd")) == n_before
+
+
+def _refuse(_: int) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")

@@ -166,6 +166,19 @@ def test_fit_that_prunes_itself_is_tried_out_without_an_error(error: str) -> Non
     try_fit(load("mine.py:Mine"), None, "mine.py:Mine")
 
 
+def test_fit_that_wraps_what_a_report_raises_is_tried_out_without_an_error() -> None:
+    """Any report may raise that the trial is to end; an error of its own is still one."""
+    body = """try:
+            {}
+        except Exception as error:
+            raise ValueError("a callback failed") from error"""
+    write("mine.py", OBJECTIVE.replace("return self.space", body.format("report(0, 0.5)")))
+    try_fit(load("mine.py:Mine"), None, "mine.py:Mine")
+    write("other.py", OBJECTIVE.replace("return self.space", body.format("params['none']")))
+    with pytest.raises(ModelError, match="a callback failed"):
+        try_fit(load("other.py:Mine"), None, "other.py:Mine")
+
+
 def test_processes_that_are_started_get_plain_folders() -> None:
     """The entry of `sys.path` that brings a user's file along is a plain one where it arrives."""
     write("mine.py", OBJECTIVE)

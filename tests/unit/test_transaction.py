@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from storage import transaction
 from storage.dialect import is_passing, make_engine
 from storage.errors import StorageBrokenError
-from storage.transaction import retry, write
+from storage.transaction import patiently, retry, write
 
 
 @pytest.fixture
@@ -47,6 +47,13 @@ def wrapped(original: BaseException, kind: type[DBAPIError] = OperationalError) 
     return kind("SELECT 1", {}, original)
 
 
+def mysql(code: int, said: str, sqlstate: str) -> pymysql.OperationalError:
+    """An error as newer versions of PyMySQL raise it, with an SQLSTATE beside its number."""
+    error = pymysql.OperationalError(code, said)
+    error.sqlstate = sqlstate
+    return error
+
+
 PASSING: dict[str, BaseException] = {
     "SQLite is locked": wrapped(sqlite3.OperationalError("database is locked")),
     "deadlock, PostgreSQL": wrapped(psycopg.errors.DeadlockDetected()),
@@ -57,6 +64,17 @@ PASSING: dict[str, BaseException] = {
     "deadlock, MySQL": wrapped(pymysql.OperationalError(1213, "Deadlock found")),
     "lock wait, MySQL": wrapped(pymysql.OperationalError(1205, "Lock wait timeout")),
     "server has gone away": wrapped(pymysql.OperationalError(2006, "gone away")),
+    "cancelled": wrapped(psycopg.errors.QueryCanceled("canceling statement due to user request")),
+    "cancelled, MySQL": wrapped(mysql(1317, "Query execution was interrupted", "70100")),
+    "killed, MariaDB": wrapped(mysql(1927, "Connection was killed", "70100")),
+    "table altered, MySQL": wrapped(mysql(1412, "Table definition has changed", "HY000")),
+    "a pooler's session": wrapped(psycopg.errors.InvalidSqlStatementName("does not exist")),
+    "a pooler's other session": wrapped(psycopg.errors.DuplicatePreparedStatement("exists")),
+    "table altered": wrapped(
+        psycopg.errors.FeatureNotSupported("cached plan must not change result type")
+    ),
+    "failed transaction": wrapped(psycopg.errors.InFailedSqlTransaction("is aborted")),
+    "pool": sa.exc.TimeoutError("QueuePool limit"),
     "broken": OperationalError("SELECT 1", {}, Exception("?"), connection_invalidated=True),
 }
 LASTING: dict[str, BaseException] = {
@@ -64,6 +82,7 @@ LASTING: dict[str, BaseException] = {
     "unique": wrapped(psycopg.errors.UniqueViolation(), IntegrityError),
     "mixed types": wrapped(psycopg.DataError("cannot dump lists of mixed types"), DataError),
     "wrong password": wrapped(psycopg.OperationalError("password authentication failed")),
+    "not supported": wrapped(psycopg.errors.FeatureNotSupported("FOR UPDATE is not allowed")),
     "ours": ValueError("database is locked"),
 }
 BROKEN: dict[str, tuple[Exception, str]] = {
@@ -73,7 +92,11 @@ BROKEN: dict[str, tuple[Exception, str]] = {
     "read-only": (sqlite3.OperationalError("attempt to write a readonly database"), "writable"),
     "damaged": (sqlite3.DatabaseError("database disk image is malformed"), "a backup"),
     "access denied": (pymysql.OperationalError(1045, "Access denied"), "user and password"),
+}
+PASSING_WITH_REMEDY: dict[str, tuple[Exception, str]] = {
     "standby": (psycopg.errors.ReadOnlySqlTransaction("cannot execute"), "takes writes"),
+    "read-only, MySQL": (mysql(1290, "running with the --read-only option", "HY000"), "writes"),
+    "too slow": (psycopg.errors.QueryCanceled("due to statement timeout"), "statement_timeout"),
 }
 
 
@@ -117,6 +140,51 @@ def test_broken_database_is_no_mistake_of_a_trial(name: str, clock: list[float])
             retry(fail, wait_s=60)
         assert hint in str(caught.value.hint)
     assert clock == [0.0]
+
+
+@pytest.mark.parametrize("name", PASSING_WITH_REMEDY)
+def test_what_may_pass_is_waited_for_before_its_remedy_is_told(
+    name: str, clock: list[float]
+) -> None:
+    """A replica takes over, somebody stops to cancel: the hint is for what does not pass."""
+    original, hint = PASSING_WITH_REMEDY[name]
+
+    def fail() -> None:
+        raise wrapped(original)
+
+    with pytest.raises(StorageBrokenError, match=r"^the database failed: ") as caught:
+        retry(fail, wait_s=60)
+    assert hint in str(caught.value.hint)
+    assert clock[0] > 50
+    # What asks once, inside what is patient, is asked again.
+    n_left = [5]
+
+    def ask() -> None:
+        n_left[0] -= 1
+        if n_left[0]:
+            fail()
+
+    patiently(lambda: patiently(ask, wait_s=0), wait_s=60)
+
+
+def test_retry_inside_another_ends_with_it(clock: list[float]) -> None:
+    """Who waits for a page two seconds does not wait for a minute inside."""
+    with pytest.raises(OperationalError):
+        retry(lambda: retry(failing(1000), wait_s=60), wait_s=2)
+    assert clock[0] <= 4
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_error_of_the_database_is_storages_whatever_it_is(name: str) -> None:
+    """The driver's, SQLAlchemy's and Optuna's; another one is somebody else's."""
+    error = LASTING[name]
+
+    def fail() -> None:
+        raise error
+
+    kind = StorageBrokenError if isinstance(error, DBAPIError) else type(error)
+    with pytest.raises(kind):
+        patiently(fail, wait_s=1)
 
 
 def failing(n: int) -> Callable[[], str]:

@@ -1,6 +1,9 @@
 """What a report of a trial does before and instead of writing, and how an attempt ends."""
 
+import contextlib
+import errno
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +12,10 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.base import Fitted
-from objectives.errors import LeaseLost, Pruned
+from objectives.errors import CheckpointError, LeaseLost, Pruned
+from storage.errors import ClaimLostError, StorageBrokenError, StorageUnavailableError
 from study import trial
+from study.errors import StudyError
 from study.speed import Speed
 from study.trial import Drained, _Attempt
 
@@ -113,4 +118,106 @@ def test_error_of_a_trial_that_is_to_stop_is_no_end_of_its_slot(study: Study) ->
         stopped.run()
     assert study.ends == []
     study.attempt(RuntimeError("a process of the pool died"), {}).run()
+    assert study.ends == [(TrialState.FAIL, None)]
+
+
+class Storage:
+    """Slots whose reports fail; notes what was told of the claim."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.told: list[str] = []
+
+    def report(self, *_: object) -> None:
+        self.told.append("report")
+        raise self.error
+
+    def finish(self, *_: object) -> None:
+        self.told.append("finish")
+
+
+def wrap(report: Callable[[int, float], None]) -> Fitted:
+    """A user's `fit` that makes an exception of its own out of any other."""
+    try:
+        report(0, 0.5)
+    except Exception as error:
+        raise RuntimeError("my callback failed") from error
+    return Fitted(value=0.5, model=None)
+
+
+def swallow(report: Callable[[int, float], None]) -> Fitted:
+    """One that goes on, and returns what it has."""
+    for step in range(3):
+        with contextlib.suppress(Exception):
+            report(step, 0.5)
+    return Fitted(value=0.5, model=None)
+
+
+OURS: dict[str, tuple[Exception, type[Exception]]] = {
+    "database broken": (StorageBrokenError("no such table"), StorageBrokenError),
+    "database away": (StorageUnavailableError("the database was away"), StorageUnavailableError),
+    "lost": (ClaimLostError("trial 7 is no longer this worker's"), ClaimLostError),
+    "our file": (OSError(errno.ENOSPC, "No space left on device"), StudyError),
+    "a driver's own": (AttributeError("'NoneType' object has no attribute 'read'"), StudyError),
+}
+
+
+@pytest.mark.parametrize("fit", [wrap, swallow])
+@pytest.mark.parametrize("name", OURS)
+def test_error_of_the_storage_is_no_trials_whatever_fit_makes_of_it(
+    study: Study, name: str, fit: Callable[[Any], Fitted]
+) -> None:
+    """Wrapped or swallowed, it decides: nothing is written, and the database is asked once."""
+    raised, wanted = OURS[name]
+    storage = Storage(raised)
+    made = study.attempt(RuntimeError(), {})
+    made._place.slots, made._fit = storage, lambda params: fit(made._report)
+    with pytest.raises(wanted):
+        made.run()
+    assert storage.told == ["report"]
+
+
+@pytest.mark.parametrize("fit", [wrap, swallow])
+def test_decision_to_prune_holds_whatever_fit_makes_of_it(
+    study: Study, fit: Callable[[Any], Fitted]
+) -> None:
+    """As the request to stop does: what `fit` returns after it is of no whole training."""
+    made = study.attempt(RuntimeError(), {})
+    made._place.slots.report = lambda *_: None
+    made._should_prune, made._fit = lambda: True, lambda params: fit(made._report)
+    made._place.suggester.params_of = lambda _: ({}, lambda: True)
+    made.run()
+    assert study.ends == [(TrialState.PRUNED, 0.5)]
+
+
+@pytest.mark.parametrize("fit", [wrap, swallow])
+def test_checkpoint_that_cannot_be_written_is_no_trials_either(
+    study: Study, fit: Callable[[Any], Fitted]
+) -> None:
+    """A user's objective may train with ours and let nothing through."""
+
+    def save(step: int, value: float) -> None:
+        raise CheckpointError("cannot write the checkpoint")
+
+    made = study.attempt(RuntimeError(), {})
+    made._fit = lambda params: fit(save)
+    with pytest.raises(CheckpointError, match="cannot write the checkpoint"):
+        made.run()
+    assert study.ends == []
+    assert CheckpointError.last is None
+
+
+@pytest.mark.parametrize("value", ["no number", None, {}])
+def test_users_own_error_is_the_trials(study: Study, value: object) -> None:
+    """His missing file, his database, and a value that is no number."""
+
+    def fit(params: object) -> Fitted:
+        if value is None:
+            raise FileNotFoundError("my own file")
+        made._report(0, value)
+        raise AssertionError
+
+    made = study.attempt(RuntimeError(), {})
+    made._fit = fit
+    made.run()
     assert study.ends == [(TrialState.FAIL, None)]

@@ -55,6 +55,8 @@ def test_driver_that_is_not_known_is_refused() -> None:
         ("sqlite+pysqlcipher://:s3cret@/study.db", "names the driver pysqlcipher"),
         ("postgresql://me:s3cret@host/name?colour=1", "psycopg does not know: colour"),
         ("mysql://me:s3cret@host/name?colour=1", "pymysql does not know: colour"),
+        ("mysql://me:s3cret@host/name?autocommit=true", "pymysql does not know: autocommit"),
+        ("mysql://me:s3cret@host/name?defer_connect=1", "pymysql does not know: defer_connect"),
         ("postgresql://host/name?password=a&s3cret", "option without a value"),
     ],
 )
