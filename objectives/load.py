@@ -48,6 +48,7 @@ def load_objective(
     options: Mapping[str, str],
     model: str | None,
     space_overrides: Mapping[str, Any] | None,
+    source: str | None = None,
 ) -> Objective:
     """Return the objective that is meant, with its space narrowed.
 
@@ -59,15 +60,21 @@ def load_objective(
         options: Of the objective, as text.
         model: "FILE.py:build" puts the user's network into the place of `reference`.
         space_overrides: A parsed TOML table; see `SearchSpace.override`.
+        source: What `source_fingerprint` must say of a file when it is run; None for anything.
 
     Raises:
         ModelError: No such file, module or name; an error inside it; a missing or wrong member of
             the contract; an unknown or missing option.
         SpaceError: The space, or what overrides it, is wrong.
     """
+
+    def check(content: bytes) -> None:
+        if source is not None and source_fingerprint(reference, model, content) != source:
+            raise ModelError(f"{target}: it was changed at this moment", "the same command again")
+
     if model is not None:
         target, _ = _split(model, "--model")
-        objective = _around_model(model, fit_options, options)
+        objective = _around_model(model, fit_options, options, check)
     elif reference in BUILT_IN:
         target = reference
         objective = _make(reference, _built_in(reference), target, fit_options, options)
@@ -75,7 +82,7 @@ def load_objective(
         target, attr = _split(reference)
         _refuse_missing(target, attr, "--objective")
         with blaming(target):
-            found = attribute(import_target(target), target, attr)
+            found = attribute(import_target(target, check=check), target, attr)
         objective = _make(reference, found, target, fit_options, options)
     space = _check(reference if model is None else model, objective, target)
     if space_overrides:
@@ -83,21 +90,29 @@ def load_objective(
     return objective if space is objective.space else with_space(objective, space)
 
 
-def source_fingerprint(reference: str, model: str | None) -> str:
+def source_fingerprint(reference: str, model: str | None, content: bytes | None = None) -> str:
     """Return the sha256, in hex, of what defines the objective: equal where its source is equal.
 
     That is the content of the file that `model` or `reference` names, wherever it lies, and the
     name in it; for a dotted reference the dotted name too; for a built-in its name and version. A
     model is trained by the built-in objective, so the version of that is part of it.
+
+    Args:
+        content: Of the file, where it has been read already.
+
+    Raises:
+        ModelError: There is no such file or module, or it cannot be read.
     """
     if is_built_in(reference, model):
         return hashlib.sha256(_versioned(reference)).hexdigest()
     named = reference if model is None else model
     target, attr = _split(named)
-    _refuse_missing(target, attr, "--objective" if model is None else "--model")
+    if content is None:
+        _refuse_missing(target, attr, "--objective" if model is None else "--model")
+        content = source_bytes(target)
     name = (attr if target.endswith(".py") else named).encode()
     trained_by = b"" if model is None else _versioned("digits-cnn") + b"\0"
-    return hashlib.sha256(trained_by + name + b"\0" + source_bytes(target)).hexdigest()
+    return hashlib.sha256(trained_by + name + b"\0" + content).hexdigest()
 
 
 def is_built_in(reference: str, model: str | None) -> bool:
@@ -177,12 +192,17 @@ def _built_in(name: str) -> Callable[..., Any]:
     return digits_cnn
 
 
-def _around_model(model: str, fit_options: FitOptions, options: Mapping[str, str]) -> Objective:
+def _around_model(
+    model: str,
+    fit_options: FitOptions,
+    options: Mapping[str, str],
+    check: Callable[[bytes], None],
+) -> Objective:
     target, attr = _split(model, "--model")
     _refuse_missing(target, attr, "--model")
     _check_options(model, options, ())
     with blaming(target):
-        module = _import_model(target)
+        module = _import_model(target, check)
         build = attribute(module, target, attr)
     if not callable(build):
         raise ModelError(f"{model} is {_kind(build)}, not a function that builds a model")
@@ -220,7 +240,7 @@ def _callbacks_of(module: ModuleType, target: str) -> Any:
     return found
 
 
-def _import_model(target: str) -> ModuleType:
+def _import_model(target: str, check: Callable[[bytes], None]) -> ModuleType:
     """Import a model's file, and refuse one that makes TensorFlow compute meanwhile.
 
     The threads of a trial can be set before that alone. What such a statement makes would also be
@@ -236,7 +256,7 @@ def _import_model(target: str) -> ModuleType:
                 "move it into build, so that each call makes its own; a constant may be NumPy's",
             )
 
-    return import_target(target, refuse_state)
+    return import_target(target, refuse_state, check)
 
 
 def _check_build(model: str, build: Any) -> None:

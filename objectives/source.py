@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -36,18 +36,24 @@ After = Callable[[str], None]
 """Called with the place of each statement of a file once it has run, as "FILE.py:LINE"."""
 
 
-def import_target(target: str, after: After | None = None) -> ModuleType:
+def import_target(
+    target: str, after: After | None = None, check: Callable[[bytes], None] | None = None
+) -> ModuleType:
     """Return the module that a target names; what its code raises passes through.
 
     Args:
         target: "FILE.py" or "package.module".
         after: Called after each statement of a file, and with the name of a module at its end.
+        check: Called with the content of a file before any of it runs.
 
     Raises:
         ModelError: There is no such file or module.
     """
     if target.endswith(".py"):
-        return _import_file(target, after)
+        source = _read(target)
+        if check is not None:
+            check(source)
+        return _import_file(target, source, after)
     module = _import_dotted(target)
     if after is not None:
         after(target)
@@ -67,19 +73,22 @@ def function_of(called: Any) -> Any:
 
 
 def source_bytes(target: str) -> bytes:
-    """Return the source of a target; nothing for a dotted one that cannot be found.
+    """Return the source of a target; runs nothing of it.
 
     Raises:
-        ModelError: The file cannot be read.
+        ModelError: It is not found here, or cannot be read.
     """
     if target.endswith(".py"):
         return _read(target)
     # The finders of installed packages may raise anything.
+    found = None
     with suppress(Exception), _folder_on_path(Path.cwd()):
-        spec = _found_module(target)
-        if spec is not None and spec.origin is not None:
-            return Path(spec.origin).read_bytes()
-    return b""
+        found = _found_module(target)
+    if found is None:
+        raise ModelError(f"no module {target!r} here", "set PYTHONPATH, or FILE.py:attr")
+    with suppress(Exception):
+        return bytes(cast(Any, found.loader).get_data(found.origin))  # also from a zip archive
+    raise ModelError(f"the source of module {target!r} cannot be read", "FILE.py:attr")
 
 
 def _found_module(target: str) -> ModuleSpec | None:
@@ -148,13 +157,13 @@ def guess(name: str, names: Iterable[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def _import_file(target: str, after: After | None) -> ModuleType:
+def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
     """Run a file of the user's as a module of its own, named after its path.
 
     It is compiled here and not by the import system, which would leave a `__pycache__` beside it
     and take an edit within the same second for no edit.
     """
-    path, source = Path(target).resolve(), _read(target)
+    path = Path(target).resolve()
     stem = re.sub(r"\W", "_", path.stem)
     name = f"user_{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)

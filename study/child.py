@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from study.code import passed_on
 from study.errors import StudyError
 from study.opening import OpenStudy
 from study.placing import Placing
@@ -131,14 +132,13 @@ class Child:
             STOP_SEEN: self._stop_seen,
             KEY: key,
             LOG_ENCODING: "utf-8:backslashreplace",
+            **({} if opened.code is None else passed_on(opened.spec, opened.code)),
             # By the environment, because a command line is readable by everybody on the machine.
             "STUDY_STORAGE": opened.storage.url,
         }
         command = [*PROGRAM, "worker", "--study", opened.name, *self._settings.arguments()]
         if opened.data_dir is not None:
             command += ["--data", str(opened.data_dir)]
-        if opened.code is not None:
-            command += opened.code.arguments()
         with self._open_log() as log:
             self._tail_from = log.tell()
             self._shown_to = self._tail_from if self._shown_to is None else self._shown_to

@@ -9,8 +9,9 @@ commands on this machine need not be told again.
 
 import hashlib
 import json
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,11 @@ from study.atomic import write_text
 from study.errors import StudyError
 from study.spec import StudySpec, refuse_difference
 from study.userfolder import private_folder, state_folder
+
+Say = Callable[[str], None]
+
+
+_PASSED_ON = "STUDY_CODE"
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,6 @@ class Code:
     def source(self) -> str:
         """Return the hash of what is there now, see `StudySpec.source`; imports nothing of it."""
         return source_fingerprint(self.objective, self.model)
-
-    def arguments(self) -> list[str]:
-        """Return what tells a worker process the same on its command line."""
-        named = ["--objective", self.objective] if self.model is None else ["--model", self.model]
-        return [*named, *_option_words(self.options)]
 
 
 def _option_words(options: Mapping[str, str]) -> list[str]:
@@ -142,20 +143,35 @@ def _risky_options(spec: StudySpec) -> dict[str, str]:
     return dict(spec.options)
 
 
-def remember(spec: StudySpec, code: Code) -> Code:
+def remember(spec: StudySpec, code: Code, say: Say = lambda line: None) -> Code:
     """Keep, for later commands of this user, that this machine was told so; return the code.
 
-    Where nothing can be kept, later commands have to be told again.
+    Args:
+        say: Called with one line where nothing can be kept.
     """
     if not is_built_in(spec.objective, spec.model) or _risky_options(spec):
-        with suppress(StudyError, OSError):
+        try:
             write_text(_memory(spec), json.dumps([code.objective, code.model]))
+        except (StudyError, OSError) as error:
+            say(f"warning: later commands have to be told --model or --objective again: {error}")
     return code
 
 
+def passed_on(spec: StudySpec, code: Code) -> dict[str, str]:
+    """Return the variable that tells a worker process of this command the same.
+
+    It holds for this code and these options alone: the database may have others by then.
+    """
+    return {_PASSED_ON: json.dumps([_key(spec), code.objective, code.model])}
+
+
 def _recall(spec: StudySpec) -> Code | None:
+    """Return what the command that started this process was told, or this user earlier."""
     with suppress(StudyError, OSError, ValueError, TypeError):
-        objective, model = json.loads(_memory(spec).read_text(encoding="utf-8"))
+        key, *named = json.loads(os.environ.get(_PASSED_ON, "[null]"))
+        if key != _key(spec):
+            named = json.loads(_memory(spec).read_text(encoding="utf-8"))
+        objective, model = named
         return Code(str(objective), None if model is None else str(model), spec.options)
     return None
 

@@ -106,10 +106,11 @@ def create_or_resume(
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
         first = (storage, study_id, spec, n_slots, data_dir)
-        plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
+        n_new = plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
         opened = open_study(storage, name, data_dir)
-    say(f"creating '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    return replace(opened, code=remember(spec, code_given(given)))
+    begun = "creating" if n_new == n_slots else "resuming"  # another command was first
+    say(f"{begun} '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
+    return replace(opened, code=remember(spec, code_given(given), say))
 
 
 def _warn(say: Say, warnings: Iterable[str]) -> None:
@@ -137,8 +138,8 @@ def plan_defined(
     redraws: Mapping[int, int] | None = None,
     trial_s: float | None = None,
     name: str | None = None,
-) -> None:
-    """Plan the first slots of a study together with what defines it.
+) -> int:
+    """Plan the first slots of a study together with what defines it; return how many were new.
 
     Args:
         name: Of a study that another creator may define at the same moment: whoever plans first
@@ -158,7 +159,7 @@ def plan_defined(
         attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    Slots(storage, study_id).plan(n_slots, redraws, define, agree)
+    return Slots(storage, study_id).plan(n_slots, redraws, define, agree)
 
 
 def _user() -> str:

@@ -225,6 +225,7 @@ def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None)
         options=code.options,
         model=code.model,
         space_overrides=None,
+        source=spec.source,
     )
     return with_space(objective, SearchSpace.from_json(spec.space))
 

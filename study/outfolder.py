@@ -76,9 +76,10 @@ def sole_writer(out: Path, study: str, say: "Say", *, waits: bool) -> Iterator[N
         handle = _locked(out, study, say, waits=waits)
     except OSError as error:
         reason = error.strerror or error
-        raise StudyError(
-            f"cannot write {out / LOCK}: {reason}", "name another folder: --out DIR"
-        ) from error
+        hint = "name another folder: --out DIR"
+        if isinstance(error, PermissionError) and os.path.lexists(out / LOCK):
+            hint = f"another user finalizes here, or did: remove the file then, or {hint}"
+        raise StudyError(f"cannot write {out / LOCK}: {reason}", hint) from error
     try:
         refuse_foreign(out, study)  # it may be another study's since
         if handle is not None:
@@ -99,6 +100,8 @@ def _locked(out: Path, study: str, say: "Say", *, waits: bool) -> int | None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_there(out / LOCK, handle):
+                if os.fstat(handle).st_nlink > 1:
+                    raise OSError("it is a hard link to another file")
                 withhold(handle)
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, json.dumps(asdict(Holder.here("", study))).encode(), 0)

@@ -5,6 +5,7 @@ not in here, because it may be raised: see `storage.slots`.
 """
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import UnionType
@@ -230,11 +231,14 @@ def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -
         flag = "--" + flag.removesuffix("_s").replace("_", "-") if key != "backend" else VARIABLE
         if key in ("data", "source", "space", "direction"):
             what = {"source": "objective's code"}.get(key, key)
+            same = ", by the same version of slot-study" if key == "source" else ""
             detail = _first_difference(have, value) if key == "space" else ""
             raise StudyError(
                 f"study '{name}' was created with another {what}{detail}",
-                f"another --study name, or the {what} it was created with",
+                f"another --study name, or the {what} it was created with{same}",
             )
+        variable = "STUDY_" + flag.strip("-").upper().replace("-", "_")
+        flag = variable if os.environ.get(variable) else flag
         raise StudyError(
             f"study '{name}' has {key.removesuffix('_s')} {have}; this command says {value}",
             f"another --study name, or drop {flag} to continue this one",

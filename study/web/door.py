@@ -155,18 +155,24 @@ def read_password(file: Path | None) -> str | None:
     """
     if file is None:
         found = os.environ.get(PASSWORD, "")
-        if found and not found.strip():
+        if found and _is_blank(found):
             raise DashboardError(f"{PASSWORD} is blank: anybody would guess it", "a longer one")
         return found or None
     try:
-        found = file.read_text("utf-8").strip("\r\n")
+        found = file.read_text("utf-8-sig").strip("\r\n")  # an editor may put a mark before it
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise DashboardError(f"--password-file {file} cannot be read: {reason}") from None
-    if not found.strip():
+    if _is_blank(found):
         is_what = "blank" if found else "empty"
         raise DashboardError(f"--password-file {file} is {is_what}", "write the password into it")
+    if "\n" in found:
+        raise DashboardError(f"--password-file {file} has several lines", "the password alone")
     return found
+
+
+def _is_blank(password: str) -> bool:
+    return not any(one.isprintable() and not one.isspace() for one in password)
 
 
 def _network(text: str) -> Any:

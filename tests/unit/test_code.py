@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from objectives.load import source_fingerprint
-from study.code import Code, Told, remember, trusted_code
+from study.code import Code, Told, passed_on, remember, trusted_code
 from study.errors import StudyError
 from study.spec import StudySpec
 
@@ -129,12 +129,26 @@ def test_option_of_a_built_in_objective_that_names_a_file_is_told() -> None:
     assert told == trusted_code("s", spec, Told()) == Code("synthetic", None, spec.options)
 
 
-def test_workers_are_told_on_their_command_line() -> None:
-    """A supervisor passes what it was told."""
-    code = Code("digits-cnn", "/a/net.py:build", {})
-    assert code.arguments() == ["--model", "/a/net.py:build"]
-    code = Code("/a/o.py:O", None, {"k": "a b"})
-    assert code.arguments() == ["--objective", "/a/o.py:O", "--objective-option", "k=a b"]
+def test_workers_are_told_by_their_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For this code and these options alone: the database may have others when they ask."""
+    spec = spec_of(f"{folder}/mine.py:attr", options={"a": "1"})
+    code = Code(f"{folder}/mine.py:attr", None, {"a": "1"})
+    for name, value in passed_on(spec, code).items():
+        monkeypatch.setenv(name, value)
+    assert trusted_code("s", spec, Told()) == code
+    assert not Path("state").exists()
+    for change in ({"options": {"a": "2"}}, {"objective": f"{folder}/mine.py:other"}):
+        with pytest.raises(StudyError, match="not told"):
+            trusted_code("s", replace(spec, **change), Told())
+    smuggled = replace(SYNTHETIC, options={"sleep_s": "0\nledger=/etc/profile"})
+    for name, value in passed_on(SYNTHETIC, Code("synthetic")).items():
+        monkeypatch.setenv(name, value)
+    assert trusted_code("s", smuggled, Told()).options == smuggled.options  # no number: refused
+    ledger = {"sleep_s": "0", "ledger": "/etc/profile"}
+    with pytest.raises(StudyError, match="not told"):
+        trusted_code("s", replace(SYNTHETIC, options=ledger), Told())
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"objective": 1}', b"\xff"])

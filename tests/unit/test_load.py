@@ -1,13 +1,15 @@
 """From a reference to an objective: both doors, what each is made with, and fingerprints."""
 
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from objectives.base import FitOptions
 from objectives.errors import ModelError, ObjectiveError
-from objectives.load import BUILT_IN, BuiltIn, source_fingerprint
+from objectives.load import BUILT_IN, BuiltIn, load_objective, source_fingerprint
 from objectives.synthetic import SYNTHETIC_SPACE, SyntheticObjective
 from tests.unit.loaded import MODEL, OBJECTIVE, load, write
 
@@ -190,14 +192,49 @@ def test_fingerprint_of_a_dotted_name_runs_nothing() -> None:
     assert source_fingerprint("pkg_trap.inner.module:Mine", None) != before
 
 
+def test_module_whose_source_is_not_there_has_no_fingerprint() -> None:
+    """An empty one would be that of any other content."""
+    for name in ("no_such_module", "json.no_such_module", "sys"):
+        with pytest.raises(ModelError, match=r"no module|cannot be read"):
+            source_fingerprint(f"{name}:Mine", None)
+
+
+def test_module_in_an_archive_has_the_fingerprint_of_its_source() -> None:
+    """Exchanged in the archive, it is another."""
+    found = []
+    for number, text in enumerate([OBJECTIVE, OBJECTIVE + "\n"]):
+        archive = str(Path(f"archive_{number}.zip").resolve())
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("zipped_a.py", text)
+        sys.path.insert(0, archive)
+        found.append(source_fingerprint("zipped_a:Mine", None))
+    assert found[0] != found[1]
+
+
+def test_file_that_is_exchanged_after_its_hash_is_not_run() -> None:
+    """What is run is what was compared, to the byte."""
+    net = write("net.py", MODEL)
+    spec = source_fingerprint("digits-cnn", f"{net}:build")
+    write("net.py", "raise SystemExit('it ran')\n" + MODEL)
+    with pytest.raises(ModelError, match="changed at this moment"):
+        load_objective(
+            "digits-cnn",
+            fit_options=FitOptions(),
+            options={},
+            model=f"{net}:build",
+            space_overrides=None,
+            source=spec,
+        )
+
+
 def test_fingerprints_of_names_differ() -> None:
-    """Built-in, dotted and unfindable references each have their own, 64 hex digits long."""
+    """Built-in and dotted references each have their own, 64 hex digits long."""
     write("pkg_c/__init__.py", "")
     module = write("pkg_c/module.py", OBJECTIVE)
     dotted = source_fingerprint("pkg_c.module:Mine", None)
-    names = ["digits-cnn", "synthetic", "no_such_module:Mine", "pkg_c.module:mine"]
+    names = ["digits-cnn", "synthetic", "pkg_c.module:mine"]
     found = [dotted, *(source_fingerprint(name, None) for name in names)]
-    assert len(set(found)) == 5
+    assert len(set(found)) == 4
     assert {len(value) for value in found} == {64}
     write(module, OBJECTIVE + "\n")
     assert source_fingerprint("pkg_c.module:Mine", None) != dotted

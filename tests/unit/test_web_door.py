@@ -96,7 +96,7 @@ def test_password_of_a_file(tmp_path: Path) -> None:
         door("0.0.0.0", password_file=tmp_path / "none")
 
 
-@pytest.mark.parametrize("blank", [" ", "\t \t", "\u3000", " \n"])
+@pytest.mark.parametrize("blank", [" ", "\t \t", "\u3000", " \n", "\u200b\u200b"])
 def test_blank_password_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blank: str
 ) -> None:
@@ -110,6 +110,19 @@ def test_blank_password_is_refused(
         door()
     monkeypatch.setenv(PASSWORD, "")
     assert door().password is None
+
+
+def test_password_file_of_an_editor_is_read_without_its_mark(tmp_path: Path) -> None:
+    """As Windows' writes one before the text; and a file of several lines is no password."""
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xef\xbb\xbfs3cret-word\r\n")
+    assert door("0.0.0.0", password_file=file).password == "s3cret-word"
+    file.write_bytes(b"\xef\xbb\xbf\n")
+    with pytest.raises(DashboardError, match="is empty"):
+        door("0.0.0.0", password_file=file)
+    file.write_text("one\ntwo")
+    with pytest.raises(DashboardError, match="several lines"):
+        door("0.0.0.0", password_file=file)
 
 
 def test_user_without_a_password_is_refused() -> None:
