@@ -9,6 +9,7 @@ import os
 import secrets
 import shlex
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,6 +24,7 @@ from objectives.backend import backend_name
 from objectives.base import FitOptions
 from objectives.space import SearchSpace
 from storage import attrs
+from storage.dialect import connecting_until
 from storage.errors import StorageMissingError
 from storage.given import read_fixed_params
 from storage.rdb import SlotStorage, open_storage
@@ -102,7 +104,9 @@ def create_or_resume(
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
-        study_id = create_row(storage, name, spec.direction, [e["name"] for e in spec.space])
+        study_id = create_row(
+            storage, name, spec.direction, [e["name"] for e in spec.space], wait_s
+        )
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
         first = (storage, study_id, spec, n_slots, data_dir)
@@ -268,8 +272,18 @@ def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -
         )
 
 
-def create_row(storage: SlotStorage, name: str, direction: str, params: Sequence[str] = ()) -> int:
+def create_row(
+    storage: SlotStorage,
+    name: str,
+    direction: str,
+    params: Sequence[str] = (),
+    wait_s: float = 30.0,
+) -> int:
     """Make a study's row, or return the id of the one that an earlier try has left.
+
+    Args:
+        params: Names that the database must be able to hold, too.
+        wait_s: For how long a database that takes no writes is waited for.
 
     Raises:
         StorageError: The database cannot hold the name, or that of one of `params`.
@@ -278,7 +292,8 @@ def create_row(storage: SlotStorage, name: str, direction: str, params: Sequence
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
     storage.refuse_unheld(name, *params)
     try:
-        return storage.create_new_study([StudyDirection[direction.upper()]], name)
+        with connecting_until(time.monotonic() + wait_s):
+            return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:
         study_id = storage.get_study_id_from_name(name)
     taken = storage.get_study_name_from_id(study_id)

@@ -103,6 +103,8 @@ class Connections:
     def _close(self, channel: Any) -> None:
         # At once: one that is not read could not be told to close when it has been written.
         del self._open[channel]
+        if channel.request is not None:
+            channel.request.close()  # a body that is in a file
         channel.handle_close()
 
 

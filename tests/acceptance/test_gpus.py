@@ -45,7 +45,9 @@ def test_make_installs_cuda_where_the_driver_answers(
     done = subprocess.run(
         command, cwd=ROOT, env=with_driver(tmp_path, script), capture_output=True, text=True
     )
-    assert f"-m pip install --quiet --requirement {lock};" in done.stdout, done.stderr
+    assert f"-m pip install --quiet --require-hashes --requirement {lock};" in done.stdout, (
+        done.stderr
+    )
 
 
 BLIND = "from types import SimpleNamespace as S; config = S(list_physical_devices=lambda kind: [])"

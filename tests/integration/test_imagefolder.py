@@ -13,8 +13,16 @@ from objectives import limits
 from objectives.errors import DataError
 from objectives.imagefolder import read_image_folder
 from objectives.kaggle import check_data
+from objectives.runtime import start_framework
 from study.fetching import from_images_command
 from study.png import encode_png
+from tests.integration.trainings import OPTIONS
+
+
+@pytest.fixture(autouse=True, scope="module")
+def framework() -> None:
+    """Start TensorFlow as the trainings do that may follow in this process."""
+    start_framework(OPTIONS)
 
 
 def encode(image: Any, kind: str = "png") -> bytes:
@@ -264,7 +272,6 @@ def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
         (gif(1, False)[:8], "no PNG, JPEG, GIF or BMP image, or damaged"),
         (b"\xff\xd8\xff\xe1", "no PNG, JPEG, GIF or BMP image, or damaged"),
         (b"RIFF\x24\0\0\0WEBPVP8 ", "no PNG, JPEG, GIF or BMP image, or damaged"),
-        *((huge(kind), HUGE) for kind in ("png", "gif", "picture of a gif", "jpeg", "bmp")),
     ],
 )
 def test_broken_file_is_one_line(
@@ -276,6 +283,14 @@ def test_broken_file_is_one_line(
         read_image_folder(folder_of(tmp_path / "x", files), 4)
     assert str(caught.value) == f"{tmp_path}/x/a/1.png: {reason}"
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "picture of a gif", "jpeg", "bmp"])
+def test_image_of_huge_sides_is_one_line(tmp_path: Path, kind: str) -> None:
+    """By what its header says, before anything of it is decoded."""
+    files = {"a/1.png": huge(kind), "b/1.png": encode(flat(9)), "b/2.png": encode(flat(8))}
+    with pytest.raises(DataError, match=f"a/1.png: {HUGE}"):
+        read_image_folder(folder_of(tmp_path / "x", files), 8)
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a text of 40 MB", "30,000 pictures"])
