@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from objectives.errors import CheckpointError
+from objectives.ownfile import open_folder
 from objectives.sentence import one_line
 from objectives.trainstate import TrainingState, UnusableError
 
@@ -37,6 +38,7 @@ UNFINISHED = ".part"
 _MAGIC = b"slot-study checkpoint\n"
 _LENGTH_BYTES = 8  # of the header's length, after the magic
 _DIGEST_BYTES = 32  # sha256 of everything before it, at the end
+_DEPTH = 4  # names of an attempt's folder below the work dir: <study>/slots/<slot>/<attempt>
 _KEPT = 2  # the newest, and one before it should the newest turn out damaged
 _FILE = re.compile(r"epoch-(\d{4,})\.ckpt")
 _ATTEMPT = re.compile(r"trial-\d+")
@@ -242,31 +244,42 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
     """
     text = json.dumps(header).encode()
     # The folder is one attempt's own: nobody else writes under this name.
-    part = path.with_name(f"{path.name}{UNFINISHED}")
+    part = f"{path.name}{UNFINISHED}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        within = open_folder(path.parent, _DEPTH, make=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    try:
         digest = hashlib.sha256()
-        part.unlink(missing_ok=True)
-        with part.open("xb") as file:  # through no link that somebody has put there
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=within)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=within)
+        with open(handle, "wb") as file:  # through no link that somebody has put there
             for piece in (_MAGIC, len(text).to_bytes(_LENGTH_BYTES, "little"), text, *content):
                 file.write(piece)
                 digest.update(piece)
             file.write(digest.digest())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(part, path.name, src_dir_fd=within, dst_dir_fd=within)
+        # Some network file systems sync no folders. All that could be lost is an epoch's work.
+        with contextlib.suppress(OSError):
+            os.fsync(within)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            part.unlink()
+            os.unlink(part, dir_fd=within)
         if not isinstance(error, OSError):
             raise
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}",
-            hint="free space on that disk, or name another one with --work-dir DIR",
-        ) from error
-    # Some network file systems sync no folders. All that could be lost is an epoch's work.
-    with contextlib.suppress(OSError):
-        _sync_folder(path.parent)
+        raise _unwritten(path, error) from error
+    finally:
+        os.close(within)
+
+
+def _unwritten(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"cannot write the checkpoint {path}: {error.strerror or error}",
+        hint="free space on that disk, or name another one with --work-dir DIR",
+    )
 
 
 def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any], memoryview]:
@@ -324,24 +337,20 @@ def _candidates(folder: Path) -> list[Path]:
 
 
 def _attempts_in(slot_dir: Path) -> list[Path]:
-    return [path for path in _listed(slot_dir) if _ATTEMPT.fullmatch(path.name)]
+    return [path for path in _listed(slot_dir, _DEPTH - 1) if _ATTEMPT.fullmatch(path.name)]
 
 
 def _epochs_in(folder: Path) -> list[tuple[int, Path]]:
     """Return epoch and path of each checkpoint in a folder, in rising order."""
-    named = [(_FILE.fullmatch(path.name), path) for path in _listed(folder)]
+    named = [(_FILE.fullmatch(path.name), path) for path in _listed(folder, _DEPTH)]
     return sorted((int(match[1]), path) for match, path in named if match)
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, depth: int) -> list[Path]:
     with contextlib.suppress(OSError):
-        return list(folder.iterdir())
+        handle = open_folder(folder, depth)
+        try:
+            return [folder / name for name in os.listdir(handle)]
+        finally:
+            os.close(handle)
     return []
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -428,10 +428,10 @@ def test_an_attempt_that_cannot_rename_goes_on(
     flipped(tmp_path / "trial-1" / "epoch-0000.ckpt")
     move = os.replace
 
-    def refused(one: Path, other: Path) -> None:
+    def refused(one: Any, other: Any, **where: int) -> None:
         if str(other).endswith("set-aside"):
             raise PermissionError
-        move(one, other)
+        move(one, other, **where)
 
     monkeypatch.setattr(os, "replace", refused)
     assert finished(tmp_path / "trial-2") == finished(None)
