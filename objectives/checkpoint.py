@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from objectives.errors import CheckpointError
+from objectives.ownfile import open_folder
+from objectives.sentence import one_line
 from objectives.trainstate import TrainingState, UnusableError
 
 if TYPE_CHECKING:
@@ -26,13 +28,17 @@ if TYPE_CHECKING:
     from objectives.kaggle import Dataset
 
 FORMAT = 3
-LARGEST = 2 << 30  # bytes of a checkpoint that is read: memory is bounded, whatever lies there
+# Memory and time are bounded, whatever lies in the work dir.
+LARGEST, LARGEST_HEADER = 2 << 30, 16 << 20  # bytes of a checkpoint, and of JSON in it
+MOST_TRIED = 50  # checkpoints
+HUGE = 1e15  # no loss, duration in s or number of steps comes near
 UNFINISHED = ".part"
 """The suffix of a file that is being written."""
 
 _MAGIC = b"slot-study checkpoint\n"
 _LENGTH_BYTES = 8  # of the header's length, after the magic
 _DIGEST_BYTES = 32  # sha256 of everything before it, at the end
+_DEPTH = 4  # names of an attempt's folder below the work dir: <study>/slots/<slot>/<attempt>
 _KEPT = 2  # the newest, and one before it should the newest turn out damaged
 _FILE = re.compile(r"epoch-(\d{4,})\.ckpt")
 _ATTEMPT = re.compile(r"trial-\d+")
@@ -65,12 +71,15 @@ class Progress:
 
     def check(self, n_epochs: int) -> None:
         """Raise an exception unless a training of so many epochs may have come so far."""
-        numbers = [self.loss, self.train_s, self.steady_s, self.n_steady]
-        optional = [*self.values, self.accuracy]
-        are_numbers = all(type(one) in (int, float) for one in numbers) and all(
-            one is None or type(one) in (int, float) for one in optional
-        )
-        if not are_numbers or type(self.stopped) is not bool or len(self.values) > n_epochs:
+        numbers = [*self.values, self.accuracy, self.train_s, self.steady_s]
+        if self.accuracy is None:  # without valid rows
+            numbers = [0.0 if one is None else one for one in numbers]
+        else:
+            numbers.append(self.loss)
+        are_right = all(type(one) is float and 0 <= one < HUGE for one in numbers)
+        counted = type(self.n_steady) is int and 0 <= self.n_steady < HUGE
+        is_said = type(self.stopped) is bool and type(self.loss) is float
+        if not (are_right and counted and is_said and 0 < len(self.values) <= n_epochs):
             raise UnusableError("it is not as ours are")
 
     def add_step(self, step_s: float) -> None:
@@ -117,6 +126,7 @@ class Checkpoints:
         self._folder, self._options, self._state = folder, options, state
         self._fixed = {"format": FORMAT, "versions": _versions(), "identity": identity}
         self._forgetful: bool | None = None
+        self._taken: Path | None = None
 
     def take_up(self) -> Progress:
         """Put everything back as it was after the last epoch that any attempt has finished.
@@ -124,14 +134,12 @@ class Checkpoints:
         Returns:
             That attempt's progress, or one of no epochs where there is no usable checkpoint.
         """
-        for path in _candidates(self._folder) if self._folder else []:
+        for path in _candidates(self._folder)[:MOST_TRIED] if self._folder else []:
             try:
                 header, content = read_checkpoint(path, self._fixed)
                 progress = Progress(**header["progress"])
                 progress.check(self._options.epochs)
-                self._state.restore(header["state"], content)
-                self._state.network.stop_training = progress.stopped
-                return progress
+                restore = self._state.restorer(header["state"], content)
             except FileNotFoundError:
                 continue  # the older attempt is not dead yet, and has tidied up
             except Exception as error:  # anybody may have written it
@@ -139,9 +147,30 @@ class Checkpoints:
                 if isinstance(error, OSError | UnusableError):
                     reason = error.strerror if isinstance(error, OSError) else error
                 _log.warning("checkpoint %s is set aside: %s", path, reason)
-                with contextlib.suppress(OSError):
-                    os.replace(path, path.with_name(f"{path.name}.set-aside"))
+                _set_aside(path)
+            else:
+                self._taken = path  # whatever fails from here on
+                restore()
+                self._state.network.stop_training = progress.stopped
+                return progress
         return Progress()
+
+    def blame(self, error: Exception) -> bool:
+        """Set aside all checkpoints after an error, if the training has gone on from one.
+
+        Whatever it holds, it must not charge the trial. Those after it have come of it, and those
+        before it may be of the same hand.
+
+        Returns:
+            Whether the training is to be done anew.
+        """
+        if self._folder is None or self._taken is None:
+            return False
+        why = one_line(f"{type(error).__name__}: {error}")
+        _log.warning("training starts anew: it failed after checkpoint %s: %s", self._taken, why)
+        for path in _candidates(self._folder):
+            _set_aside(path)
+        return True
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint of the epoch just finished, if one is due, and drop old ones.
@@ -215,31 +244,42 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
     """
     text = json.dumps(header).encode()
     # The folder is one attempt's own: nobody else writes under this name.
-    part = path.with_name(f"{path.name}{UNFINISHED}")
+    part = f"{path.name}{UNFINISHED}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        within = open_folder(path.parent, _DEPTH, make=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    try:
         digest = hashlib.sha256()
-        part.unlink(missing_ok=True)
-        with part.open("xb") as file:  # through no link that somebody has put there
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=within)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=within)
+        with open(handle, "wb") as file:  # through no link that somebody has put there
             for piece in (_MAGIC, len(text).to_bytes(_LENGTH_BYTES, "little"), text, *content):
                 file.write(piece)
                 digest.update(piece)
             file.write(digest.digest())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        os.replace(part, path.name, src_dir_fd=within, dst_dir_fd=within)
+        # Some network file systems sync no folders. All that could be lost is an epoch's work.
+        with contextlib.suppress(OSError):
+            os.fsync(within)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            part.unlink()
+            os.unlink(part, dir_fd=within)
         if not isinstance(error, OSError):
             raise
-        raise CheckpointError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}",
-            hint="free space on that disk, or name another one with --work-dir DIR",
-        ) from error
-    # Some network file systems sync no folders. All that could be lost is an epoch's work.
-    with contextlib.suppress(OSError):
-        _sync_folder(path.parent)
+        raise _unwritten(path, error) from error
+    finally:
+        os.close(within)
+
+
+def _unwritten(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"cannot write the checkpoint {path}: {error.strerror or error}",
+        hint="free space on that disk, or name another one with --work-dir DIR",
+    )
 
 
 def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any], memoryview]:
@@ -264,13 +304,21 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, 
     start = len(_MAGIC) + _LENGTH_BYTES
     if body[: len(_MAGIC)] != _MAGIC or hashlib.sha256(body).digest() != digest:
         raise UnusableError("it is torn or damaged")
-    end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
+    n_header = int.from_bytes(body[len(_MAGIC) : start], "little")
+    if n_header > LARGEST_HEADER:
+        raise UnusableError(f"its header has more than {LARGEST_HEADER >> 20} MB")
+    end = start + n_header
     header: dict[str, Any] = json.loads(bytes(body[start:end]))
     for name, wanted in expected.items():
         if header[name] != wanted:
             what = "another training" if name == "identity" else f"{name} {header[name]!r:.200}"
             raise UnusableError(f"it is of {what}")
     return header, body[end:]
+
+
+def _set_aside(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.replace(path, path.with_name(f"{path.name}.set-aside"))
 
 
 def _versions() -> dict[str, str]:
@@ -289,24 +337,20 @@ def _candidates(folder: Path) -> list[Path]:
 
 
 def _attempts_in(slot_dir: Path) -> list[Path]:
-    return [path for path in _listed(slot_dir) if _ATTEMPT.fullmatch(path.name)]
+    return [path for path in _listed(slot_dir, _DEPTH - 1) if _ATTEMPT.fullmatch(path.name)]
 
 
 def _epochs_in(folder: Path) -> list[tuple[int, Path]]:
     """Return epoch and path of each checkpoint in a folder, in rising order."""
-    named = [(_FILE.fullmatch(path.name), path) for path in _listed(folder)]
+    named = [(_FILE.fullmatch(path.name), path) for path in _listed(folder, _DEPTH)]
     return sorted((int(match[1]), path) for match, path in named if match)
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, depth: int) -> list[Path]:
     with contextlib.suppress(OSError):
-        return list(folder.iterdir())
+        handle = open_folder(folder, depth)
+        try:
+            return [folder / name for name in os.listdir(handle)]
+        finally:
+            os.close(handle)
     return []
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

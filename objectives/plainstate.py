@@ -3,15 +3,17 @@
 Decides which values can be kept, and where they are put back. Anybody may have written a file: no
 class or function is ever looked up by a name from it, and nothing from it is called. What is no
 plain value goes into the object of the same class in the same place. Functions and classes are not
-kept: the new object brings its own.
+kept: the new object brings its own. So it is with places, such as names of files: who can write a
+checkpoint must not choose where a callback reads and writes.
 """
 
 import random
+import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PosixPath
+from pathlib import Path, PosixPath, PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -21,11 +23,15 @@ _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict,
 _AS_TEXT: dict[str, Any] = {"PosixPath": (str, Path), "datetime": (str, datetime.fromisoformat)}
 _COPIED: dict[str, Any] = {**_SEQUENCES, **_MAPPINGS, "bytes": bytes, "defaultdict": defaultdict}
 _COPIED |= {"PosixPath": PosixPath, "datetime": datetime}
-_NUMBERS = "biufcSUmM"  # the kinds of NumPy's types that are bytes and nothing else
+_NUMBERS = "biufcmM"  # the kinds of NumPy's types that are bytes and nothing else
 _DEEPEST, _LONGEST_INT = 100, 8000  # levels; bits
 _ABSENT = object()
-# Where Keras's callbacks write: who can write a checkpoint must not be able to choose that.
-_PLACES = {"filepath", "filename", "directory", "backup_dir", "log_dir", "root", "path"}
+# A text with a separator, of the home folder, of no name of its own, or with a suffix of letters.
+_PLACE = re.compile(r"[/\\]|\A~|\A\.*\Z|\.[A-Za-z]\w*\Z")
+# In the name of an attribute: its text may be a file in the current folder. No "direction".
+_NAMES_PLACE = re.compile(
+    r"path|(?<!pro)file|folder|root|dir(?!ect(?!or))|url|host|command|cmd", re.IGNORECASE
+)
 
 
 class UnkeptError(Exception):
@@ -63,11 +69,9 @@ def put_back(
     restorer, fresh, state = _Restorer(shared, content), vars(thing), {}
     for name, node in tree.items():
         try:
-            state[name] = restorer.value(node, fresh.get(name, _ABSENT))
+            state[name] = restorer.named(name, node, fresh.get(name, _ABSENT))
         except UnkeptError as error:
             raise UnkeptError(f"its attribute {name!r} ({error})") from None
-    for name in _PLACES & {*fresh}:
-        state.pop(name, None)
 
     def put() -> None:
         for do in restorer.todo:
@@ -166,9 +170,31 @@ class _Restorer:
         self.todo: list[Callable[[], Any]] = []
         self._shared, self._content, self._start = shared, content, 0
         self._met: list[Any] = []
+        self._name = ""
+
+    def named(self, name: Any, node: Any, fresh: Any) -> Any:
+        """Return the value of the node of an attribute or a key."""
+        before, self._name = self._name, name if isinstance(name, str) else self._name
+        found = self.value(node, fresh)
+        self._name = before
+        return found
 
     def value(self, node: Any, fresh: Any) -> Any:
-        """Return the value of a node; `fresh` stands in its place in the new object."""
+        """Return the value of a node; `fresh` stands in its place in the new object.
+
+        Of places only `fresh` is ever returned.
+        """
+        found = self._value(node, fresh)
+        if type(found) is type(fresh) and isinstance(fresh, str | bytes | Path) and found == fresh:
+            return found
+        is_name = _NAMES_PLACE.search(self._name) is not None
+        if _is_place(fresh, is_name):
+            return fresh
+        if _is_place(found, is_name):
+            raise UnkeptError("the name of a file or an address")
+        return found
+
+    def _value(self, node: Any, fresh: Any) -> Any:
         if node is None or type(node) in _SCALARS:
             return node
         kind, *rest = node
@@ -214,8 +240,8 @@ class _Restorer:
             new.default_factory = self.value(factory, getattr(fresh, "default_factory", _ABSENT))
         self._met[number] = new
         for key, one in pairs:
-            found = self.value(key, _ABSENT)
-            new[found] = self.value(one, old.get(found, _ABSENT))
+            found = self.value(key, _within(old, key))
+            new[found] = self.named(found, one, old.get(found, _ABSENT))
         return new
 
     def _sequence(self, kind: str, rest: list[Any], fresh: Any, number: int) -> Any:
@@ -225,7 +251,8 @@ class _Restorer:
         if kind in ("list", "deque"):
             self._met[number] = new
         for place, node in enumerate(nodes):
-            new.append(self.value(node, old[place] if place < len(old) else _ABSENT))
+            beside = old[place] if place < len(old) else _within(fresh, node)
+            new.append(self.value(node, beside))
         return new if kind in ("list", "deque") else _SEQUENCES[kind](new)
 
     def _piece(self, n_bytes: Any) -> memoryview:
@@ -269,7 +296,7 @@ class _Restorer:
 
     def _object(self, fresh: Any, nodes: Any) -> None:
         for name, node in nodes.items():
-            value = self.value(node, getattr(fresh, name, _ABSENT))
+            value = self.named(name, node, getattr(fresh, name, _ABSENT))
             self.todo.append(partial(object.__setattr__, fresh, name, value))
 
 
@@ -284,6 +311,21 @@ def _same(fresh: Any, name: str, name_of: Callable[[Any], str | None]) -> Any:
     if fresh is _ABSENT or name_of(fresh) != name:
         raise UnkeptError(f"{name} has no place in it")
     return fresh
+
+
+def _is_place(value: Any, is_name: bool) -> bool:
+    """Whether a value may say where something lies; any text does under the name of a place."""
+    if isinstance(value, bytes) and b"\0" not in value:  # no name has a NUL
+        value = value.decode("latin-1")
+    if not isinstance(value, str):
+        return isinstance(value, PurePath)
+    return bool(value) and (is_name or _PLACE.search(value) is not None)
+
+
+def _within(old: Any, node: Any) -> Any:
+    """Return a text that the new object's dict or set holds as well; else that nothing is there."""
+    is_held = type(node) is str and isinstance(old, Mapping | set | frozenset) and node in old
+    return node if is_held else _ABSENT
 
 
 def _index(number: Any) -> int:

@@ -26,7 +26,7 @@ from objectives.checkpoint import Checkpoints, Progress, training_identity
 from objectives.cost import training_cost
 from objectives.durations import Durations
 from objectives.epochorder import epoch_order
-from objectives.errors import DivergedError, LeaseLost, ModelError
+from objectives.errors import CheckpointError, DivergedError, LeaseLost, ModelError
 from objectives.export import serving_model
 from objectives.finite import LossWatch, refuse_unfinite_weights
 from objectives.kaggle import Dataset
@@ -89,11 +89,14 @@ def fit_network(
 
     policy = keras.config.dtype_policy()
     refuse_policy(policy.name, options.precision, "the file of build")
-    try:
+
+    def make() -> tuple[_Training, Checkpoints]:
         with durations.of("build"):
-            training = _Training(build, params, dataset, seed, options, callbacks, durations, pure)
-            checkpoints = training.checkpoints(params, options, resume_dir)
-        return training.run(undisturbed(report), checkpoints)
+            made = _Training(build, params, dataset, seed, options, callbacks, durations, pure)
+            return made, made.checkpoints(params, options, resume_dir)
+
+    try:
+        return _trained(make, undisturbed(report))
     except Exception as error:
         known = _known(error)
         if known is None:
@@ -101,6 +104,30 @@ def fit_network(
         raise known from error
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _trained(
+    make: Callable[[], "tuple[_Training, Checkpoints]"], report: Report, anew: bool = False
+) -> Fitted:
+    """Train, and once more from the start where a checkpoint may be to blame for an error."""
+    is_reporting = False
+
+    def told(step: int, value: float | None) -> None:
+        nonlocal is_reporting
+        is_reporting = True
+        report(step, value)
+        is_reporting = False
+
+    training, checkpoints = make()
+    try:
+        return training.run(told, checkpoints, anew)
+    except (*PRUNED, LeaseLost, CheckpointError):
+        raise
+    except Exception as error:
+        if is_reporting or not checkpoints.blame(error):
+            raise
+    del training, checkpoints  # memory for one
+    return _trained(make, report, anew=True)
 
 
 def _known(error: Exception) -> ModelError | None:
@@ -176,11 +203,15 @@ class _Training:
         identity = training_identity(params, self._seed, self._dataset, options)
         return Checkpoints(folder, identity, options, self.state)
 
-    def run(self, report: Report, checkpoints: Checkpoints) -> Fitted:
-        """Train the epochs that are left, unless a callback stops early, and return the outcome."""
+    def run(self, report: Report, checkpoints: Checkpoints, anew: bool) -> Fitted:
+        """Train the epochs that are left, unless a callback stops early, and return the outcome.
+
+        Args:
+            anew: Whether no checkpoint is taken up.
+        """
         self._callbacks.train_begin()
         with self._durations.of("checkpoint"):
-            done = checkpoints.take_up()
+            done = Progress() if anew else checkpoints.take_up()
         n_resumed = len(done.values)
         try:
             for epoch, value in enumerate(done.values):
@@ -206,10 +237,10 @@ class _Training:
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        if self._callbacks:  # one may have put the weights of the best epoch back
+        # A callback may have put the weights of the best epoch back. Of the last epoch what a
+        # checkpoint says of it is not believed.
+        if self._callbacks or n_resumed == len(done.values):
             done.accuracy, done.loss = self._score()
-        else:  # no epoch has filled the twin, where the last one was taken over
-            self._fill_twin()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
         if (n_kept := self.state.restored_epochs()) is not None:
             info["kept_epochs"] = float(n_kept)

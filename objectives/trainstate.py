@@ -7,7 +7,7 @@ loading one resets the seed generators. Importing this file loads neither NumPy 
 
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +59,8 @@ class TrainingState:
         }
         return described, pieces
 
-    def restore(self, described: Mapping[str, Any], content: memoryview) -> None:
-        """Put back what `gather` has returned; all of it, or nothing.
+    def restorer(self, described: Mapping[str, Any], content: memoryview) -> Callable[[], None]:
+        """Return what puts back what `gather` has returned; until it is called, nothing changes.
 
         Raises:
             UnusableError: It is the state of another network, or of other callbacks.
@@ -94,12 +94,16 @@ class TrainingState:
         _check_random_state(described["random"], described["keras_seed"])
         for name, why in said:
             _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
-        for (_, variable), array in zip(self._variables(), found, strict=True):
-            variable.assign(array)
-        for put in todo:
-            put()
-        _set_keras_seed(described["keras_seed"])
-        _set_random_state(described["random"])
+
+        def restore() -> None:
+            for (_, variable), array in zip(self._variables(), found, strict=True):
+                variable.assign(array)
+            for put in todo:
+                put()
+            _set_keras_seed(described["keras_seed"])
+            _set_random_state(described["random"])
+
+        return restore
 
     def restored_epochs(self) -> int | None:
         """Return the epochs behind the weights that a callback puts back; None where none does."""

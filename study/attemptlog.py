@@ -8,10 +8,12 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from objectives.ownfile import APPEND, open_file
 from study.forks import close_withheld, withhold
 
 
@@ -27,25 +29,26 @@ class _Forgiving(io.FileIO):
 class AttemptLog:
     """Holds stdout and stderr of this process from `__enter__` to `__exit__`.
 
-    A log that cannot be written (a full disk, a folder that is gone) is done without.
+    A log that cannot be written (a full disk, a link in its place) is done without.
 
     Args:
         path: Appended to; its folder is made.
+        say: Called with one line where there is no log.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+        self._path, self._say = path, say
         self._kept: list[tuple[int, int]] = []
 
     def __enter__(self) -> "AttemptLog":
         opened: list[int] = []
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            opened.append(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
+            opened.append(open_file(self._path, 2, APPEND))
             opened += [os.dup(1), os.dup(2)]
-        except OSError:
+        except OSError as error:
             for number in opened:
                 os.close(number)
+            self._say(f"no log {self._path}: {error.strerror}")
             return self
         _flush()
         handle, *kept = opened

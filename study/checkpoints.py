@@ -6,6 +6,7 @@ the objective's.
 
 import contextlib
 import logging
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -14,11 +15,13 @@ from pathlib import Path
 from optuna.trial import TrialState
 
 from objectives.checkpoint import UNFINISHED, latest_epoch
+from objectives.ownfile import open_file, open_folder
 from objectives.refit import ALL_ROWS
 from storage import attrs
 from storage.given import read_fixed_params
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.atomic import make_folder, write_text
+from study.errors import StudyError
 from study.opening import OpenStudy, Say
 from study.status import find_best
 from study.workdir import WorkDir
@@ -26,6 +29,7 @@ from study.workdir import WorkDir
 logger = logging.getLogger(__name__)
 
 MARKER_S = 2.0
+LONGEST = 1000  # characters of a marker, whatever lies there
 
 
 def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
@@ -37,7 +41,12 @@ def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
     Raises:
         StudyError: The work dir cannot be made.
     """
-    make_folder(work.own, "--work-dir")
+    make_folder(work.root, "--work-dir")
+    try:
+        os.close(open_folder(work.own, 1, make=True))
+    except OSError as error:
+        why = f"--work-dir {work.own}: {error.strerror}"
+        raise StudyError(why, "another folder for --work-dir") from error
     marker, is_first = opened.registry().claim_marker()
     if is_first:
         with contextlib.suppress(OSError):  # a full disk: the others will say that they miss it
@@ -55,7 +64,8 @@ def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        with open(open_file(path, 1, os.O_RDONLY), encoding="utf-8") as file:
+            return file.read(LONGEST)
     except (OSError, ValueError):
         return None
 
@@ -110,7 +120,8 @@ def _may_be_retried(attempt: Attempt) -> bool:
 def _drop_unfinished(folder: Path) -> None:
     """Remove what a process that was killed while it wrote has left."""
     for path in folder.glob(f"*/*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
+        if not path.parent.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
@@ -128,6 +139,12 @@ def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
 
 
 def _slot_folders(work: WorkDir) -> dict[int, Path]:
-    if not work.slots.is_dir():
+    try:
+        handle = open_folder(work.slots, 2)
+    except OSError:  # none yet; or a link, and what lies behind it is not ours
         return {}
-    return {int(path.name): path for path in work.slots.iterdir() if path.name.isdecimal()}
+    try:
+        found = [work.slots / name for name in os.listdir(handle) if name.isdecimal()]
+    finally:
+        os.close(handle)
+    return {int(path.name): path for path in found if not path.is_symlink()}

@@ -7,19 +7,21 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from objectives.ownfile import APPEND, open_file
 from study.code import passed_on
-from study.errors import StudyError
-from study.opening import OpenStudy
+from study.opening import OpenStudy, Say
 from study.placing import Placing
 from study.ready import LOG_ENCODING, PROGRAM, Ready
 from study.workdir import WorkDir
 from study.workername import KEY, name_of, new_key
 
 TAIL_LINES = 15
+MOST_READ = 1 << 20  # bytes of a log at once, whatever lies there
 SUPERVISED = "STUDY_SUPERVISED"
 """In a worker's environment, its supervisor's pid: the worker drains when that is gone."""
 
@@ -61,6 +63,7 @@ class Child:
     """A worker process, which may be started several times.
 
     Args:
+        say: Called with one line where it has no log.
         ready: What becomes of it the first time, instead of a new process.
 
     Attributes:
@@ -79,9 +82,10 @@ class Child:
         index: int,
         settings: Settings,
         stop_seen: str,
+        say: Say,
         ready: Ready | None = None,
     ) -> None:
-        self.index = index
+        self.index, self._say = index, say
         self.log = settings.work.worker_log(index)
         self.n_deaths = self.n_barren = 0
         self.names: list[str] = []
@@ -157,31 +161,37 @@ class Child:
 
     def _open_log(self) -> BinaryIO:
         try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("ab")
+            return open(open_file(self.log, 1, APPEND), "ab")
         except OSError as error:
-            reason = error.strerror or error
-            raise StudyError(f"the log {self.log}: {reason}", "another --work-dir") from error
+            self._say(f"worker {self.index} goes without the log {self.log}: {error.strerror}")
+            return open(os.devnull, "ab")
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines of its log that were not yet yielded."""
-        if self._shown_to is None or not self.log.is_file():
+        """Yield the lines of its log that were not yet yielded; of long ones the parts."""
+        if self._shown_to is None:
             return
-        with self.log.open("rb") as log:
-            log.seek(self._shown_to)
-            *lines, _unfinished = log.read().split(b"\n")
+        read = self._read(self._shown_to)
+        *lines, unfinished = read.split(b"\n")
+        if not lines and len(read) == MOST_READ:
+            lines = [unfinished[:-1]]
         for line in lines:
             self._shown_to += len(line) + 1
             yield line.decode(errors="replace")
 
     def tail(self) -> str:
         """Return the last lines that the newest process printed, indented."""
-        if not self.log.is_file():
-            return ""
-        with self.log.open("rb") as log:
-            log.seek(self._tail_from)
-            lines = log.read().decode(errors="replace").splitlines()
+        with suppress(OSError):
+            self._tail_from = max(self._tail_from, self.log.lstat().st_size - MOST_READ)
+        lines = self._read(self._tail_from).decode(errors="replace").splitlines()
         return "\n".join(f"  {line}" for line in lines[-TAIL_LINES:])
+
+    def _read(self, start: int) -> bytes:
+        try:
+            with open(open_file(self.log, 1, os.O_RDONLY), "rb") as log:
+                log.seek(start)
+                return log.read(MOST_READ)
+        except OSError:
+            return b""
 
 
 class KernelKills:

@@ -88,7 +88,9 @@ class Supervisor:
         self._work, self._drain_s = settings.work, settings.drain_s
         self._kill_at = math.inf
         firsts = [*ready[:n_workers], *[None] * (n_workers - len(ready))]
-        self._children = [Child(opened, i, settings, stop_seen, r) for i, r in enumerate(firsts)]
+        self._children = [
+            Child(opened, i, settings, stop_seen, say, r) for i, r in enumerate(firsts)
+        ]
         for one in ready[n_workers:]:
             one.end()
         self._kills = KernelKills()

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from objectives.ownfile import open_file
 from storage import attrs
 from storage.reading import Attempt
 from storage.rows import UNFINISHED
@@ -26,6 +27,7 @@ from study.workername import host_of
 
 POLL_S = 1.0
 CHUNK_BYTES = 1 << 16
+DEPTH = 2  # names of a log's folder below the work dir
 
 
 def show_logs(
@@ -44,12 +46,10 @@ def show_logs(
     path = work.attempt_log(trial.trial)
     if follow and trial.state in UNFINISHED:
         _follow(opened, trial, path, out)
-    elif path.is_file():
-        _Tail(path, out).copy()
-    elif trial.user_attrs.get(attrs.LOG):
+    elif not _Tail(path, out).copy():
+        if not trial.user_attrs.get(attrs.LOG):
+            raise _nothing(opened, trial, work)
         out.write(_with_end(str(trial.user_attrs[attrs.LOG])))
-    else:
-        raise _nothing(opened, trial, work)
     out.flush()
 
 
@@ -62,7 +62,7 @@ def last_lines(path: Path, n: int = 200, most_bytes: int = 24_000) -> str:
         most_bytes: Of the text as JSON, at most; of a longer line its end is kept.
     """
     try:
-        with path.open("rb") as file:
+        with open(open_file(path, DEPTH, os.O_RDONLY), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             start = max(0, size - most_bytes)
             file.seek(start)
@@ -98,7 +98,7 @@ class _Tail:
         """Copy what is new; return whether the file can be read."""
         while True:
             try:
-                with self._path.open("rb") as file:
+                with open(open_file(self._path, DEPTH, os.O_RDONLY), "rb") as file:
                     file.seek(self._position)
                     chunk = file.read(CHUNK_BYTES)
             except OSError:

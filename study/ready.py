@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.errors import ObjectiveError
+from objectives.ownfile import APPEND, open_file
 from study.errors import StudyError
 
 READY = "STUDY_READY"
@@ -139,7 +140,10 @@ def await_orders() -> None:
 
 def _become(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
-    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        log = open_file(Path(order["log"]), 1, APPEND)
+    except OSError:  # who started it has said so
+        log = os.open(os.devnull, os.O_WRONLY)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for here, standard in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(here, standard)

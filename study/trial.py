@@ -97,7 +97,8 @@ class TrialRunner:
         """Train a claimed trial and write how it ended; return whether this process finished it."""
         self.current = claim
         try:
-            with AttemptLog(self._place.work.attempt_log(claim.slot.trial)) as log:
+            path = self._place.work.attempt_log(claim.slot.trial)
+            with AttemptLog(path, self._place.say) as log:
                 return self._run_logged(claim, log)
         finally:
             self.current = None

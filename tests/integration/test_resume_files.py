@@ -7,9 +7,11 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from objectives import checkpoint
@@ -18,7 +20,17 @@ from objectives.cnn import KerasObjective
 from objectives.errors import CheckpointError
 from objectives.space import parse_space
 from tests.conditions import OTHER_PRECISION, THREADS
-from tests.integration.resuming import OPTIONS, SMALL, Stop, died, files, finished, hasty, played
+from tests.integration.resuming import (
+    OPTIONS,
+    SMALL,
+    Outcome,
+    Stop,
+    died,
+    files,
+    finished,
+    hasty,
+    played,
+)
 from tests.integration.trainings import build_linear, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
@@ -139,6 +151,14 @@ def test_a_checkpoint_of_another_training_is_set_aside(
     assert reasons == ["it is of another training"]
 
 
+def parts_of(path: Path) -> tuple[Any, bytes]:
+    """Return header and content of a checkpoint, as its description says."""
+    whole = path.read_bytes()
+    start = len(b"slot-study checkpoint\n") + 8
+    end = start + int.from_bytes(whole[start - 8 : start], "little")
+    return json.loads(whole[start:end]), whole[end:-32]
+
+
 def forged(header: Any, path: str, value: Any) -> dict[str, Any]:
     """Return a header of ours in which one thing is another: `state.callbacks.0.1`, say."""
     whole = copy.deepcopy(header)
@@ -156,6 +176,16 @@ FORGED: list[tuple[str, Any]] = [
     ("progress.values", [0.5] * 9),
     ("progress.stopped", "no"),
     ("progress.loss", None),
+    ("progress.loss", float("inf")),
+    ("progress.values", []),
+    ("progress.values", [10**400]),
+    ("progress.values", [float("nan")]),
+    ("progress.accuracy", -1.0),
+    ("progress.train_s", 10**400),
+    ("progress.train_s", 1e300),
+    ("progress.steady_s", float("-inf")),
+    ("progress.n_steady", -1),
+    ("progress.n_steady", 10**400),
     ("state", []),
     ("state.variables.0.2", [1 << 62]),
     ("state.random.python", [3, [0], None]),
@@ -180,14 +210,12 @@ def test_whatever_lies_in_the_work_dir_is_set_aside_with_a_line(
     died(tmp_path / "trial-1", Stop("report", 0), **how)
     folder = tmp_path / "trial-1"
     sound = folder / "epoch-0000.ckpt"
-    whole = sound.read_bytes()
+    whole, (header, content) = sound.read_bytes(), parts_of(sound)
     start = len(b"slot-study checkpoint\n") + 8
-    end = start + int.from_bytes(whole[start - 8 : start], "little")
-    header, content = json.loads(whole[start:end]), whole[end:-32]
     places = iter([folder / f"epoch-{n:04d}.ckpt" for n in range(1, 60)])
     for path, value in FORGED:
         checkpoint.write_checkpoint(next(places), forged(header, path, value), [content])
-    for text in (b"[" * 100_000, b"[]", b"{}", b'{"format": NaN}', b"9" * 5000):
+    for text in (b"[" * 100_000, b"[]", b"{}", b'{"format": NaN}', b"9" * 5000, b" " * (17 << 20)):
         body = whole[: start - 8] + len(text).to_bytes(8, "little") + text
         next(places).write_bytes(body + hashlib.sha256(body).digest())
     body = whole[: start - 8] + b"\xff" * 8 + whole[start:-32]  # a header of 2**64 bytes
@@ -198,7 +226,7 @@ def test_whatever_lies_in_the_work_dir_is_set_aside_with_a_line(
     next(places).symlink_to(sound)
     with next(places).open("wb") as file:
         file.truncate(1 << 42)
-    n_bad = len(FORGED) + 11
+    n_bad = len(FORGED) + 12
     ended = played(tmp_path / "trial-2", **how)
     assert ended is not None
     assert ended[1].info["resumed_epochs"] == 1
@@ -206,6 +234,118 @@ def test_whatever_lies_in_the_work_dir_is_set_aside_with_a_line(
     assert len(caplog.messages) == n_bad
     assert all("is set aside: " in said and "\n" not in said for said in caplog.messages)
     assert sum(name.endswith(".set-aside") for name in files(folder)) == n_bad
+
+
+def told_again(outcome: Outcome, whole: Outcome) -> bool:
+    """Whether a training came to the same as another, and its last reports are those of all."""
+    reports = outcome.reports[-len(whole.reports) :]
+    return replace(outcome, reports=reports) == whole
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("content", float("nan")), ("state.callbacks.0.1.wait", "x"),
+        ("state.callbacks.0.1.patience", None), ("state.callbacks.0.1.on_epoch_end", 5),
+        ("state.callbacks.0.1._model", 5),
+    ],
+)  # fmt: skip
+def test_what_a_checkpoint_makes_fail_later_is_not_charged_to_the_trial(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, value: Any
+) -> None:
+    """Training starts anew with one line, also where an epoch has been trained on it."""
+    how = {"callbacks": hasty}
+    died(tmp_path / "trial-1", Stop("report", 1), **how)
+    last = tmp_path / "trial-1" / "epoch-0001.ckpt"
+    header, content = parts_of(last)
+    if path == "content":
+        content = np.full(len(content) // 4, value, "f4").tobytes()
+    else:
+        header = forged(header, path, value)
+    checkpoint.write_checkpoint(last, header, [content])
+    ended = played(tmp_path / "trial-2", **how)
+    assert ended is not None
+    assert "resumed_epochs" not in ended[1].info
+    assert told_again(ended[0], finished(None, **how))
+    assert caplog.messages[-1].startswith(
+        f"training starts anew: it failed after checkpoint {last}"
+    )
+    assert len(caplog.messages) == 1
+    assert files(tmp_path / "trial-1") == [f"epoch-000{n}.ckpt.set-aside" for n in (0, 1)]
+
+
+def test_an_error_of_the_training_itself_is_raised(tmp_path: Path) -> None:
+    """Once it has come again without a checkpoint."""
+    import keras
+
+    def failing() -> list[Any]:
+        def fail(epoch: int, logs: Any) -> None:
+            if epoch == 2:
+                raise RuntimeError("mine")
+
+        return [keras.callbacks.LambdaCallback(on_epoch_begin=fail)]
+
+    died(tmp_path / "trial-1", Stop("report", 1), callbacks=failing)
+    with pytest.raises(RuntimeError, match="mine"):
+        played(tmp_path / "trial-2", callbacks=failing)
+
+
+def test_no_checkpoint_is_blamed_for_what_a_report_raises(tmp_path: Path) -> None:
+    """A database that is away, a worker that is to stop."""
+    died(tmp_path / "trial-1", Stop("report", 1))
+    n_told = 0
+
+    def away() -> None:
+        nonlocal n_told
+        n_told += 1
+        if n_told == 3:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        played(tmp_path / "trial-2", in_report=away)
+    assert n_told == 3
+    assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt", "epoch-0001.ckpt"]
+
+
+def test_the_value_of_a_trial_is_never_that_of_a_file(tmp_path: Path) -> None:
+    """Where the last epoch was taken over, its weights are scored again."""
+    died(tmp_path / "trial-1", Stop("report", 3))
+    last = tmp_path / "trial-1" / "epoch-0003.ckpt"
+    header, content = parts_of(last)
+    header["progress"] |= {"accuracy": 0.999, "loss": 0.001}
+    checkpoint.write_checkpoint(last, header, [content])
+    assert finished(tmp_path / "trial-2") == finished(None)
+
+
+def backed_up(folder: Path) -> list[Any]:
+    """Return a callback that copies files between places of its own."""
+    import keras
+
+    return [keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)]
+
+
+def test_a_checkpoint_has_no_callback_copy_files_elsewhere(tmp_path: Path) -> None:
+    """Its places are those of the callback of now; all else that it says goes on."""
+    how = {"callbacks": partial(backed_up, tmp_path / "own")}
+    died(tmp_path / "trial-1", Stop("report", 1), **how)
+    last = tmp_path / "trial-1" / "epoch-0001.ckpt"
+    header, content = parts_of(last)
+    (tmp_path / "evil").write_text("evil")
+    (tmp_path / "mine").write_text("mine")
+    tree = header["state"]["callbacks"][0][1]
+    tree |= {
+        "double_checkpoint": True,
+        "_training_metadata_path": str(tmp_path / "evil"),
+        "_prev_training_metadata_path": str(tmp_path / "mine"),
+        "_weights_path": str(tmp_path / "other.weights.h5"),
+    }
+    checkpoint.write_checkpoint(last, header, [content])
+    ended = played(tmp_path / "trial-2", **how)
+    assert ended is not None
+    assert ended[1].info["resumed_epochs"] == 2
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "evil").read_text() == "evil"
+    assert not (tmp_path / "other.weights.h5").exists()
 
 
 def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
@@ -288,10 +428,10 @@ def test_an_attempt_that_cannot_rename_goes_on(
     flipped(tmp_path / "trial-1" / "epoch-0000.ckpt")
     move = os.replace
 
-    def refused(one: Path, other: Path) -> None:
+    def refused(one: Any, other: Any, **where: int) -> None:
         if str(other).endswith("set-aside"):
             raise PermissionError
-        move(one, other)
+        move(one, other, **where)
 
     monkeypatch.setattr(os, "replace", refused)
     assert finished(tmp_path / "trial-2") == finished(None)

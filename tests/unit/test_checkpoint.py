@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from objectives import checkpoint
 from objectives.checkpoint import latest_epoch, read_checkpoint, write_checkpoint
 from objectives.errors import CheckpointError, ObjectiveError
 from objectives.trainstate import UnusableError
@@ -93,7 +92,7 @@ class BrokenDisk:
     def __init__(self, code: int) -> None:
         self.code = code
 
-    def __call__(self, *_: Any) -> None:
+    def __call__(self, *_: Any, **__: Any) -> None:
         raise OSError(self.code, os.strerror(self.code))
 
 
@@ -154,7 +153,14 @@ def test_a_file_system_that_syncs_no_folders_is_good_enough(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file itself is synced before it is moved."""
-    monkeypatch.setattr(checkpoint, "_sync_folder", BrokenDisk(errno.EINVAL))
+    sync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", synced)
     write_checkpoint(written, EXPECTED, [b"new"])
     assert bytes(read_checkpoint(written, EXPECTED)[1]) == b"new"
 
@@ -170,9 +176,9 @@ def test_file_and_folder_are_synced_around_the_move(
         done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
-    def moved(one: Path, other: Path) -> None:
-        done.append(f"{one.name} -> {other.name}")
-        replace(one, other)
+    def moved(one: str, other: str, **where: int) -> None:
+        done.append(f"{one} -> {other}")
+        replace(one, other, **where)
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", moved)
