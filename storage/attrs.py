@@ -174,13 +174,17 @@ def known(key: str, value: Any) -> Any:
     return value if read is None else read(value)
 
 
-def decode(text: str) -> Any:
+def decode(text: Any) -> Any:
     """Return the value of an attribute's JSON; where nobody could pass that on, the text itself.
 
     That is no JSON, too deep, or has halves of pairs, which no page and no file can hold.
     """
+    if not isinstance(text, str):  # NULL, or bytes in a column of SQLite's
+        return None
     try:
-        value = _DECODE(text)[0]
+        value, end = _DECODE(text)
+        if end != len(text):  # such as a date, which begins with a number
+            return text
         nested = text.count("[") + text.count("{")
         if nested > DEEPEST and _is_deep(value):
             return text
