@@ -85,19 +85,6 @@ CHECKED = {
 """What an SQLite engine reads these types as."""
 
 
-def _refuse_odd(row: Any, *_: Any) -> None:
-    """Refuse what Optuna ends at with an AssertionError, a TypeError or a JSONDecodeError."""
-    table = row.__table__.c
-    for name in ("number", "step"):
-        if name in table:
-            whole(getattr(row, name))
-    if "distribution_json" in table:
-        param(row.distribution_json, row.param_value)
-    for kind in ("value_type", "intermediate_value_type"):
-        if kind in table:
-            refuse_no_value(getattr(row, kind.removesuffix("_type")), getattr(row, kind))
-
-
 def refuse_no_value(value: float | None, kind: Any) -> None:
     """Refuse a finite value that is not there.
 
@@ -108,11 +95,17 @@ def refuse_no_value(value: float | None, kind: Any) -> None:
         raise odd_cell(None, "a finite value")
 
 
-for _model in (
-    models.TrialModel,
-    models.TrialValueModel,
-    models.TrialIntermediateValueModel,
-    models.TrialParamModel,
+def _refuse_odd_report(row: Any, _: Any) -> None:
+    whole(row.step)
+    refuse_no_value(row.intermediate_value, row.intermediate_value_type)
+
+
+# What Optuna itself takes for granted. Not as a row is refreshed: a trial that is being made has
+# no number for a moment.
+for _model, _refuse in (
+    (models.TrialModel, lambda row, _: whole(row.number)),
+    (models.TrialParamModel, lambda row, _: param(row.distribution_json, row.param_value)),
+    (models.TrialValueModel, lambda row, _: refuse_no_value(row.value, row.value_type)),
+    (models.TrialIntermediateValueModel, _refuse_odd_report),
 ):
-    # Not as it is refreshed: a trial that Optuna is making has no number for a moment.
-    event.listen(_model, "load", _refuse_odd)
+    event.listen(_model, "load", _refuse)
