@@ -46,7 +46,7 @@ def param(text: Any, value: Any) -> Any:
         StorageBrokenError: They are none.
     """
     try:
-        return _distribution(text).to_external_repr(value)
+        return _distribution(text).to_external_repr(float(value))
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         raise odd_cell(text, "the distribution of a param, or the value is none of it") from None
 

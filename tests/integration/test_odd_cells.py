@@ -86,6 +86,22 @@ def test_number_of_a_trial_is_part_of_no_path(file: Path, value: Any) -> None:
         WorkDir(Path("work"), "token").attempt_log(value if value != 1.5 else "1.5")
 
 
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("trial_params", "param_value"), ("trial_params", "distribution_json")),
+        *(("trial_values", "value"), ("trials", "number")),
+    ],
+)
+def test_null_that_optuna_takes_for_granted_is_a_line(file: Path, table: str, column: str) -> None:
+    """It would end in an AssertionError, or in a TypeError later."""
+    assert spoiled(file, table, column, None, every=True)
+    storage = open_storage(f"sqlite:///{file}")
+    with pytest.raises(StorageError, match="somebody has changed the database"):
+        storage.get_all_trials(1)
+    storage.close()
+
+
 @pytest.mark.parametrize(("table", "column", "value", "every"), SAMPLE)
 def test_odd_cell_is_a_line_at_most(
     file: Path,
