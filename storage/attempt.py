@@ -176,21 +176,21 @@ def lock_lowest_waiting(
     if connection.dialect.name == "postgresql":
         return postgres.lock_lowest_waiting(connection, study_id, token)
     token_json = None if token is None else json.dumps(token)
-    row = LOWEST.run(connection, study_id=study_id, token_json=token_json).fetchone()
-    return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
+    found = LOWEST.rows(connection, study_id=study_id, token_json=token_json)
+    return (*found[0], read_attrs(connection, found[0][0])) if found else None
 
 
 def find_by_token(
     connection: Connection, study_id: int, token: str
 ) -> tuple[int, int, dict[str, Any]] | None:
     """Return the RUNNING trial that was claimed under `token`, as `lock_lowest_waiting` does."""
-    row = OF_TOKEN.run(connection, study_id=study_id, token_json=json.dumps(token)).fetchone()
-    return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
+    found = OF_TOKEN.rows(connection, study_id=study_id, token_json=json.dumps(token))
+    return (*found[0], read_attrs(connection, found[0][0])) if found else None
 
 
 def read_attrs(connection: Connection, trial_id: int) -> dict[str, Any]:
     """Return the user attributes of a trial, and its given params under `FIXED_PARAMS`."""
-    found = ATTRS.run(connection, trial_id=trial_id)
+    found = ATTRS.rows(connection, trial_id=trial_id)
     return {key: attrs.decode(text) for key, text in found}
 
 

@@ -78,6 +78,9 @@ TRIAL_S = "expected_trial_s"
 TOKEN = "token"
 """Study attribute: random, made with the study: SQLite gives a deleted study's id to another."""
 
+COPIED_FROM = "copied_from"
+"""Study attribute: tokens of what it is a copy of, the newest first; a copy has its own."""
+
 VERSIONS = "versions"
 """Study attribute: the creator's Python and packages; a worker with others warns."""
 
@@ -145,6 +148,10 @@ def number(value: Any) -> float | None:
     return float(value) if is_number and abs(value) < 1e300 else None
 
 
+def _names(value: Any) -> list[str] | None:
+    return [one for one in value if _name(one)] if isinstance(value, list) else None
+
+
 def _of_each(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any] | None]:
     def of_dict(value: Any) -> dict[str, Any] | None:
         if not isinstance(value, dict):
@@ -163,6 +170,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     ERROR: _of_each(_text),
     INFO: _of_each(number),
     LOG: _text,
+    COPIED_FROM: _names,
     DATA_DIR: lambda value: None if "\0" in str(value) else _name(value),
     TRIAL_S: number,
 }
@@ -174,13 +182,17 @@ def known(key: str, value: Any) -> Any:
     return value if read is None else read(value)
 
 
-def decode(text: str) -> Any:
+def decode(text: Any) -> Any:
     """Return the value of an attribute's JSON; where nobody could pass that on, the text itself.
 
     That is no JSON, too deep, or has halves of pairs, which no page and no file can hold.
     """
+    if not isinstance(text, str):  # NULL, or bytes in a column of SQLite's
+        return None
     try:
-        value = _DECODE(text)[0]
+        value, end = _DECODE(text)
+        if end != len(text):  # such as a date, which begins with a number
+            return text
         nested = text.count("[") + text.count("{")
         if nested > DEEPEST and _is_deep(value):
             return text

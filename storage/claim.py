@@ -10,6 +10,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from storage import attrs
+from storage.cells import whole
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Slot:
             slot=slot,
             attempt=attrs.known(attrs.ATTEMPT, found.get(attrs.ATTEMPT)) or 1,
             redraw=attrs.known(attrs.REDRAW, found.get(attrs.REDRAW)) or 0,
-            trial=number,
+            trial=whole(number),
             trial_id=trial_id,
             fixed_params=given,
             alone=found.get(attrs.ALONE) is True,

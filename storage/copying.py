@@ -1,12 +1,14 @@
 """Copying a study to another database, slots and all, in one transaction of the target.
 
 Decides what of a study travels: everything but a RUNNING attempt, whose worker cannot follow; its
-slot is WAITING in the copy. The source is read as it stood at one moment, so workers may go on
-there. Rows go from table to table in batches, never through Optuna's objects.
+slot is WAITING in the copy; and the token, which names its folder in a work dir: a copy gets its
+own. The source is read as it stood at one moment, so workers may go on there. Rows go from table to
+table in batches, never through Optuna's objects.
 """
 
 import json
 import re
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -229,10 +231,30 @@ def _copy_study_rows(
         query = sa.select(*(column for column in table.c if column is not key))
         query = query.where(table.c.study_id == study_id).order_by(key)
         new = [{**row, "study_id": new_study_id} for row in reading.execute(query).mappings()]
+        if table is STUDY_ATTRS:
+            new = _with_own_token(new)
         if table is STUDY_SYSTEM_ATTRS:
             new = [_renamed(row, new_ids) for row in new]
         if new:
             writing.execute(table.insert(), new)
+
+
+def _with_own_token(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the attributes of a study that shares no work dir with the one it is copied from.
+
+    Else each of them would delete what it does not know of the other's checkpoints.
+    """
+    found = {row["key"]: attrs.read(row["key"], row["value_json"]) for row in rows}
+    token = found.get(attrs.TOKEN)
+    if token is None:  # plain Optuna's
+        return rows
+    changed = {
+        attrs.TOKEN: secrets.token_hex(16),
+        attrs.COPIED_FROM: [token, *(found.get(attrs.COPIED_FROM) or [])],
+    }
+    kept = [row for row in rows if row["key"] not in (*changed, attrs.MARKER)]
+    own = [{**rows[0], "key": key, "value_json": json.dumps(v)} for key, v in changed.items()]
+    return kept + own
 
 
 def _renamed(row: dict[str, Any], new_ids: Mapping[int, int]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.cells import CHECKED
 from storage.forked import withhold_connections
 from storage.remedy import code_of, tell_remedy
 
@@ -100,6 +101,7 @@ def make_engine(url: URL) -> Engine:
         options["connect_args"] = {"charset": "utf8mb4"}
     engine = sa.create_engine(url, **options)
     if backend == "sqlite":
+        engine.dialect.colspecs = {**engine.dialect.colspecs, **CHECKED}
         event.listen(engine, "connect", _set_sqlite_pragmas)
     else:
         event.listen(engine, "do_connect", _connect_in_time)

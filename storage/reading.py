@@ -12,14 +12,15 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
 from storage.backend import HEARTBEATS, TRIALS
+from storage.cells import param, refuse_no_value, whole
 from storage.dialect import utc_now
+from storage.errors import StorageBrokenError
 from storage.rows import (
     PARAMS,
     REPORTS,
@@ -110,8 +111,9 @@ def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable
         .order_by(TRIALS.c.number)
     )
     for trial_id, number, state, start, end, seen, clock, value, kind in connection.execute(query):
-        attempt = Attempt(number, trial_id, state, start, end)
+        attempt = Attempt(whole(number), trial_id, state, start, end)
         if kind is not None:
+            refuse_no_value(value, kind)
             attempt.value = models.TrialValueModel.stored_repr_to_value(value, kind)
         last = seen or start
         if state == TrialState.RUNNING and last is not None:
@@ -147,15 +149,15 @@ def _read_details(
                 continue
             if table is PARAMS:
                 try:
-                    distribution = json_to_distribution(row.distribution_json)
-                    external = distribution.to_external_repr(row.param_value)
-                except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+                    attempt.params[row.param_name] = param(row.distribution_json, row.param_value)
+                except StorageBrokenError:
                     continue  # written by somebody else: no param of ours
-                attempt.params[row.param_name] = external
             else:
                 kind = models.TrialIntermediateValueModel
-                attempt.reports[row.step] = kind.stored_repr_to_intermediate_value(
-                    row.intermediate_value, row.intermediate_value_type
+                value, is_of = row.intermediate_value, row.intermediate_value_type
+                refuse_no_value(value, is_of)
+                attempt.reports[whole(row.step)] = kind.stored_repr_to_intermediate_value(
+                    value, is_of
                 )
 
 

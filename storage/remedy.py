@@ -34,6 +34,7 @@ BROKEN_TEXTS = {
     "disk i/o error": SPACE,
     "readonly database": WRITABLE,
     "unable to open database file": WRITABLE,
+    "could not decode to utf-8": "put the text back, or restore the database from a backup",
     "file is not a database": "name another --storage",
     "malformed": f"{DAMAGED}; of a study that runs, only this makes a whole copy: {COPY}",
 }

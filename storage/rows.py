@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from storage import attrs
 from storage.backend import HEARTBEATS, TRIALS, upsert
 from storage.dialect import utc_now
-from storage.errors import StorageError
+from storage.errors import StorageBrokenError, StorageError
 
 STUDIES = models.StudyModel.__table__
 STUDY_ATTRS = models.StudyUserAttributeModel.__table__
@@ -92,6 +92,11 @@ def insert_waiting(
         TRIALS.c.study_id == study_id, TRIALS.c.number >= first
     )
     ids = connection.execute(mine.order_by(TRIALS.c.number)).scalars().all()
+    if len(ids) != len(numbers):
+        raise StorageBrokenError(
+            f"somebody has changed the numbers of trials: of {first}, one is above {first - 1}",
+            "put them back, or plan in another --study",
+        )
     connection.execute(USER_ATTRS.insert(), _attr_rows(zip(ids, user_attrs, strict=True)))
     if fixed_params:
         fixed = [{attrs.FIXED_PARAMS: params} for params in fixed_params]

@@ -31,7 +31,7 @@ class Statement:
         """Run with these values, passed to the driver as they are.
 
         Returns:
-            A cursor: `fetchone`, iteration and `rowcount` are there for every driver.
+            A cursor: `fetchall` and `rowcount` are there for every driver.
         """
         text, order, constants = self._for(connection.dialect)
         values.update(constants)
@@ -42,6 +42,15 @@ class Statement:
             return cursor.execute(text, [values[name] for name in order])
         except sqlite3.Error as error:
             raise _wrapped(text, error) from error
+
+    def rows(self, connection: Connection, **values: Any) -> list[Any]:
+        """Run with these values, and return all rows: SQLite decodes text only as it is read."""
+        found = self.run(connection, **values)
+        try:
+            rows: list[Any] = found.fetchall()
+        except sqlite3.Error as error:
+            raise _wrapped(self._for(connection.dialect)[0], error) from error
+        return rows
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run once for each of `rows`, if there are any."""

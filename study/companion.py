@@ -180,7 +180,9 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
     if attrs.SPEC not in search.storage.get_study_user_attrs(study_id):
         return None  # whoever made its row got no further
     found = open_study(search.storage, name, search.data_dir)
-    if (found.spec.refits, found.spec.refits_token) != (search.name, search.token):
+    # A copy of both has the tokens of their copies; they are of one search all the same.
+    tokens = (search.token, *(search.attr(attrs.COPIED_FROM) or []))
+    if found.spec.refits != search.name or found.spec.refits_token not in tokens:
         raise StudyError(
             f"study '{name}' is there and is not the finalize of this '{search.name}', "
             "but of another or earlier one",

@@ -57,7 +57,7 @@ class WorkDir:
 
     def attempt_log(self, trial: int) -> Path:
         """What an attempt prints."""
-        return self.own / "logs" / f"trial-{trial}.log"
+        return self.own / "logs" / f"trial-{int(trial)}.log"
 
     @property
     def slots(self) -> Path:
@@ -66,8 +66,8 @@ class WorkDir:
 
     def slot_dir(self, slot: int) -> Path:
         """The checkpoints of all attempts at a slot."""
-        return self.slots / str(slot)
+        return self.slots / str(int(slot))
 
     def attempt_dir(self, slot: int, trial: int) -> Path:
         """The checkpoints of one attempt, which nobody else writes."""
-        return self.slot_dir(slot) / f"trial-{trial}"
+        return self.slot_dir(slot) / f"trial-{int(trial)}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from storage.dialect import is_passing
-from storage.errors import StorageUnavailableError
+from storage.errors import StorageError, StorageUnavailableError
 from study.web.database import Database
 from study.web.door import Door
 from study.web.exchange import Answer, App, Request, redirect, to_json
@@ -66,6 +66,9 @@ class Application:
             if is_passing(error) or isinstance(error, StorageUnavailableError):
                 self._database.forget_answer()
                 return away().send(request, start_response)
+            if isinstance(error, StorageError):  # somebody has changed it
+                logger.warning("%s %s failed: %s", request.method, request.target, error)
+                return to_json(500, str(error)).send(request, start_response)
             logger.warning("%s %s failed", request.method, request.target, exc_info=True)
             return to_json(500, "internal server error").send(request, start_response)
 

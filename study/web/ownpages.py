@@ -47,6 +47,8 @@ class OwnPages:
             return empty_page(str(error), viewer, 404 if request.query("study") else 200, names)
         except StorageUnavailableError:
             return empty_page("The database does not answer", viewer, 503)
+        except StorageError as error:  # somebody has changed it
+            return empty_page(str(error), viewer, 500, names)
         return workers_page(look, names, viewer, DONE.get(request.query("done")))
 
     def _metrics(self, request: Request, visitor: Visitor) -> Answer:

@@ -143,6 +143,23 @@ def test_ids_rise_with_numbers_over_many_batches(
     assert ids == sorted(ids)
 
 
+def test_copy_has_a_work_dir_of_its_own(source: SlotStorage, target: SlotStorage) -> None:
+    """Its token names the folder: with one, each would delete the other's checkpoints."""
+    study_id = make_study(source)
+    for key, value in {attrs.TOKEN: "t", attrs.MARKER: "m"}.items():
+        source.set_study_user_attr(study_id, key, value)
+    copy_study(source, target, "digits")
+    copied = target.get_study_user_attrs(target.get_study_id_from_name("digits"))
+    assert copied[attrs.TOKEN] != "t"
+    assert copied[attrs.COPIED_FROM] == ["t"]
+    assert attrs.MARKER not in copied
+    copy_study(target, source, "digits", "back")
+    back = source.get_study_user_attrs(source.get_study_id_from_name("back"))
+    assert back[attrs.TOKEN] not in ("t", copied[attrs.TOKEN])
+    assert back[attrs.COPIED_FROM] == [copied[attrs.TOKEN], "t"]
+    assert source.get_study_user_attrs(study_id)[attrs.TOKEN] == "t"
+
+
 def test_study_goes_there_and_back_again(source: SlotStorage, target: SlotStorage) -> None:
     """Any database can be the source too."""
     study_id = make_study(source)

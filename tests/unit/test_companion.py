@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -11,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from storage import attrs
+from storage.copying import copy_study
 from storage.rdb import SlotStorage, open_storage
 from storage.reading import Attempt
 from storage.slots import Draw, Slots
@@ -99,6 +101,27 @@ def test_companion_of_an_earlier_study_of_that_name_is_refused(search: OpenStudy
     Companion(search)
     with pytest.raises(StudyError, match="is not the finalize of this 's'"):
         companion_of(replace(search, token="another"))
+
+
+@pytest.mark.parametrize("names", [("s", "s.finalize"), ("s.finalize", "s")])
+def test_copies_of_a_search_and_its_companion_belong_together(
+    search: OpenStudy, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    """In whichever order they were copied, and copied again: so a backup is made and restored."""
+    Companion(search).ensure(FOLDS)
+    source = search.storage
+    for place in ("backup", "restored"):
+        target = open_storage(f"sqlite:///{tmp_path / place}.db")
+        for name in names:
+            copy_study(source, target, name)
+        copied = open_study(target, "s")
+        found = companion_of(copied)
+        assert found is not None
+        assert found.n_slots == len(FOLDS)
+        assert len({copied.token, found.token, search.token}) == 3
+        source.close()
+        source = target
+    source.close()
 
 
 def test_own_study_that_is_called_so_is_no_companion(search: OpenStudy) -> None:
