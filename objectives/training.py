@@ -56,7 +56,7 @@ def fit_network(
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
     The same arguments give the same bits on one kind of machine, whatever ran in the process
-    before, and however often the training was interrupted and taken up again.
+    before, and however often the training was interrupted.
 
     Args:
         build: See `cnn.KerasObjective`. It is called twice: the second network is the float32 one
@@ -73,9 +73,8 @@ def fit_network(
     Returns:
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
         None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
-        `images_per_s` (without the first step, which builds the graph), `n_epochs`,
-        `kept_epochs` (if other weights were put back), `resumed_epochs` (if any), `images`, `flop`
-        (see `cost.training_cost`), and what `durations.py` names.
+        `images_per_s` (without the first step), `n_epochs`, `kept_epochs` (if other weights were
+        put back), `resumed_epochs` (if any), those of `cost.training_cost` and of `durations.py`.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -98,8 +97,7 @@ def fit_network(
     try:
         return _trained(make, undisturbed(report))
     except Exception as error:
-        known = _known(error)
-        if known is None:
+        if (known := _known(error)) is None:
             raise
         raise known from error
     finally:

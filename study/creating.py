@@ -78,8 +78,7 @@ def create_or_resume(
         crew: Processes that may become workers; where the study has none for them, they are ended.
 
     Raises:
-        StudyError: The study was created with something else than is given now, or cannot be
-            finalized.
+        StudyError: The study was created with something else, or cannot be finalized.
         ObjectiveError: Data, space, model or objective are wrong.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
@@ -104,16 +103,15 @@ def create_or_resume(
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
-        study_id = create_row(
-            storage, name, spec.direction, [e["name"] for e in spec.space], wait_s
-        )
+        params = [entry["name"] for entry in spec.space]
+        study_id = create_row(storage, name, spec.direction, params, wait_s)
         trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
         first = (storage, study_id, spec, n_slots, data_dir)
         n_new = plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
-        opened = open_study(storage, name, data_dir)
     begun = "creating" if n_new == n_slots else "resuming"  # another command was first
     say(f"{begun} '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
+    opened = open_study(storage, name, data_dir)
     return replace(opened, code=remember(spec, code_given(given), say))
 
 
