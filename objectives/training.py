@@ -59,8 +59,8 @@ def fit_network(
     before, and however often the training was interrupted.
 
     Args:
-        build: See `cnn.KerasObjective`. It is called twice: the second network is the float32 one
-            that is scored, predicts, and is saved.
+        build, pure: See `cnn.KerasObjective`. `build` is called twice: the second network is the
+            float32 one that is scored, predicts, and is saved.
         params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
@@ -68,7 +68,6 @@ def fit_network(
         options: Epochs, precision, threads, determinism.
         callbacks: Called with the params, returns Keras callbacks; see `callbacks.as_callbacks`.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
-        pure: See `cnn.KerasObjective`.
 
     Returns:
         `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
