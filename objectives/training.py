@@ -234,10 +234,10 @@ class _Training:
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        # A callback may have put the weights of the best epoch back. Of the last epoch what a
-        # checkpoint says of it is not believed.
-        if self._callbacks or n_resumed == len(done.values):
+        if self._callbacks:  # one may have put the weights of the best epoch back
             done.accuracy, done.loss = self._score()
+        else:  # no epoch has filled the twin, where the last one was taken over
+            self._fill_twin()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
         if (n_kept := self.state.restored_epochs()) is not None:
             info["kept_epochs"] = float(n_kept)

@@ -242,10 +242,10 @@ def attempt(folder: Path, fate: str) -> Any:
     if fate == "writing-2":
         move = os.replace
 
-        def replace_until(one: Path, other: Path) -> None:
-            if other.name == "epoch-0002.ckpt":
+        def replace_until(one: Path | str, other: Path | str, **folders: int) -> None:
+            if Path(other).name == "epoch-0002.ckpt":
                 os.kill(os.getpid(), signal.SIGKILL)
-            move(one, other)
+            move(one, other, **folders)
 
         os.replace = replace_until  # type: ignore[assignment]
     return (

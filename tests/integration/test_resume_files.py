@@ -307,16 +307,6 @@ def test_no_checkpoint_is_blamed_for_what_a_report_raises(tmp_path: Path) -> Non
     assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt", "epoch-0001.ckpt"]
 
 
-def test_the_value_of_a_trial_is_never_that_of_a_file(tmp_path: Path) -> None:
-    """Where the last epoch was taken over, its weights are scored again."""
-    died(tmp_path / "trial-1", Stop("report", 3))
-    last = tmp_path / "trial-1" / "epoch-0003.ckpt"
-    header, content = parts_of(last)
-    header["progress"] |= {"accuracy": 0.999, "loss": 0.001}
-    checkpoint.write_checkpoint(last, header, [content])
-    assert finished(tmp_path / "trial-2") == finished(None)
-
-
 def backed_up(folder: Path) -> list[Any]:
     """Return a callback that copies files between places of its own."""
     import keras
