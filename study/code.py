@@ -24,7 +24,6 @@ from study.userfolder import private_folder, state_folder
 
 Say = Callable[[str], None]
 
-
 _PASSED_ON = "STUDY_CODE"
 
 
@@ -74,7 +73,7 @@ def trusted_code(name: str, spec: StudySpec, told: Told) -> Code:
     named = _brought(name, spec, told)
     if told.options is not None:
         refuse_difference(name, spec, {"options": told.options})
-    remembered = _recall(spec)
+    remembered = _recall(spec) if _must_be_told(spec) else None
     if remembered is None:
         _refuse_untold(name, spec, told)
     code = named or remembered or Code(spec.objective, spec.model, spec.options)
@@ -136,6 +135,10 @@ def _kind(reference: str) -> str:
     return "FILE.py:NAME" if reference.rpartition(":")[0].endswith(".py") else "module:name"
 
 
+def _must_be_told(spec: StudySpec) -> bool:
+    return not is_built_in(spec.objective, spec.model) or bool(_risky_options(spec))
+
+
 def _risky_options(spec: StudySpec) -> dict[str, str]:
     """Return the options that may name files: of an objective of the user's, any may."""
     if is_built_in(spec.objective, spec.model):
@@ -149,7 +152,7 @@ def remember(spec: StudySpec, code: Code, say: Say = lambda line: None) -> Code:
     Args:
         say: Called with one line where nothing can be kept.
     """
-    if not is_built_in(spec.objective, spec.model) or _risky_options(spec):
+    if _must_be_told(spec):
         try:
             write_text(_memory(spec), json.dumps([code.objective, code.model]))
         except (StudyError, OSError) as error:
