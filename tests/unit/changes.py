@@ -18,6 +18,15 @@ def text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def sound_folder(parent: Path) -> Path:
+    """Make a folder with sound files and return it."""
+    data = parent / "data"
+    data.mkdir()
+    for name, lines in (("train", TRAIN), ("test", TEST), ("sample_submission", SAMPLE)):
+        (data / f"{name}.csv").write_text(text(lines))
+    return data
+
+
 def whole(name: str, content: bytes | str | list[str]) -> Change:
     """Return a change that replaces a file."""
     if isinstance(content, list):

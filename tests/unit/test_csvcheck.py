@@ -9,7 +9,7 @@ import pytest
 from objectives import csvcheck
 from objectives.errors import DataError
 from objectives.kaggle import load_dataset
-from tests.unit.changes import SAMPLE, TEST, TRAIN, Change, packed, text
+from tests.unit.changes import TRAIN, Change, packed, sound_folder, text
 from tests.unit.filefaults import FILE_FAULTS, HEADER_FAULTS
 from tests.unit.rowfaults import ROW_FAULTS, SAMPLE_FAULTS
 
@@ -19,11 +19,7 @@ FAULTS = FILE_FAULTS | HEADER_FAULTS | ROW_FAULTS | SAMPLE_FAULTS
 @pytest.fixture
 def folder(tmp_path: Path, cache: Path) -> Path:
     """Return a folder with sound files; the cache is a folder that is not there yet."""
-    data = tmp_path / "data"
-    data.mkdir()
-    for name, lines in (("train", TRAIN), ("test", TEST), ("sample_submission", SAMPLE)):
-        (data / f"{name}.csv").write_text(text(lines))
-    return data
+    return sound_folder(tmp_path)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

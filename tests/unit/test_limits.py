@@ -22,7 +22,7 @@ from objectives.openfile import RefusedFileError, open_file, read_file
 from objectives.source import source_bytes
 from objectives.space import parse_space, read_toml
 from study.score import ScoreError, score
-from tests.unit.changes import SAMPLE, TEST, TRAIN, Change, label, line, pixel, text, whole
+from tests.unit.changes import TEST, TRAIN, Change, label, line, pixel, sound_folder, text, whole
 
 CHECK = """
 import resource, sys
@@ -42,11 +42,7 @@ TOO_LONG = "is longer than 32 MiB, the most that is read"
 @pytest.fixture
 def folder(tmp_path: Path, cache: Path) -> Path:
     """Return a folder with sound files."""
-    data = tmp_path / "data"
-    data.mkdir()
-    for name, lines in (("train", TRAIN), ("test", TEST), ("sample_submission", SAMPLE)):
-        (data / f"{name}.csv").write_text(text(lines))
-    return data
+    return sound_folder(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process stands in /proc")
