@@ -6,6 +6,7 @@ alone.
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from objectives.synthetic import SYNTHETIC_SPACE, synthetic_value
@@ -84,3 +85,12 @@ def slots(lines: Iterable[dict[str, Any]], event: str, outcome: str | None = Non
 def once_each(n_slots: int) -> Counter[int]:
     """Return what `slots` gives where every slot stands once."""
     return Counter(range(n_slots))
+
+
+def change_attr(path: Path, key: str, **changes: Any) -> None:
+    """Do what a client of the database can: change fields of an attribute of study 's'."""
+    storage = open_storage(f"sqlite:///{path}", create=False)
+    study_id = storage.get_study_id_from_name("s")
+    stored = storage.get_study_user_attrs(study_id)[key]
+    storage.set_study_user_attr(study_id, key, {**stored, **changes})
+    storage.close()

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from storage import attrs
-from storage.rdb import open_storage
 from tests.acceptance.processes import Place
-from tests.acceptance.synthetic import look
+from tests.acceptance.synthetic import change_attr, look
 from tests.acceptance.test_doors import NET
 from tests.acceptance.test_main_job import write_competition
 
@@ -77,11 +76,7 @@ def test_worker_finds_its_model_file_changed(with_model: Place) -> None:
 
 def pretend(path: Path, **versions: str) -> None:
     """Let the study have been created by who had other versions."""
-    storage = open_storage(f"sqlite:///{path}", create=False)
-    study_id = storage.get_study_id_from_name("s")
-    stored = storage.get_study_user_attrs(study_id)[attrs.VERSIONS]
-    storage.set_study_user_attr(study_id, attrs.VERSIONS, {**stored, **versions})
-    storage.close()
+    change_attr(path, attrs.VERSIONS, **versions)
 
 
 def test_worker_with_other_minor_versions_warns(place: Place) -> None:

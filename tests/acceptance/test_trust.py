@@ -9,18 +9,13 @@ from typing import Any
 import pytest
 
 from storage import attrs
-from storage.rdb import open_storage
 from tests.acceptance.processes import Place
-from tests.acceptance.synthetic import look
+from tests.acceptance.synthetic import change_attr, look
 
 
 def write_spec(place: Place, **changes: Any) -> None:
-    """Do what a client of the database can: change the stored spec of study 's'."""
-    storage = open_storage(f"sqlite:///{place.folder}/study.db", create=False)
-    study_id = storage.get_study_id_from_name("s")
-    spec = storage.get_study_user_attrs(study_id)[attrs.SPEC]
-    storage.set_study_user_attr(study_id, attrs.SPEC, {**spec, **changes})
-    storage.close()
+    """Change the stored spec of study 's'."""
+    change_attr(place.folder / "study.db", attrs.SPEC, **changes)
 
 
 def hashed(name: str, file: str | Path) -> str:
