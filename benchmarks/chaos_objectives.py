@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.chaos_databases import Row, Witness
 from benchmarks.chaos_processes import environment_of, run_study
 from objectives.synthetic import SyntheticObjective
-from study.sampler import training_seed
+from study.spec.draw import training_seed
 from tests.acceptance.synthetic import expected
 
 N_EPOCHS = 8

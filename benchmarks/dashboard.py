@@ -29,10 +29,10 @@ from optuna.trial import TrialState
 from objectives.synthetic import SYNTHETIC_SPACE
 from storage import attrs
 from storage.rdb import open_storage
-from storage.slots import Claim, Draw, Slot, Slots
-from study.environment import read_environment
-from study.sampler import draw_params
-from study.spec import StudySpec
+from storage.slots.slots import Claim, Draw, Slot, Slots
+from study.machine.environment import read_environment
+from study.spec.draw import draw_params
+from study.spec.spec import StudySpec
 from tests.browser import find_browser, open_browser
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -28,11 +28,11 @@ from optuna.trial import Trial, TrialState
 
 from benchmarks.server import postgres_url
 from benchmarks.storage import DISTRIBUTIONS, N_REPORTS, PARAMS, work_stock
-from storage import rows
-from storage.backend import TRIALS
-from storage.dialect import refresh_statistics
+from storage.database import tables
+from storage.database.dialect import refresh_statistics
+from storage.database.tables import TRIALS
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Draw, Slots
+from storage.slots.slots import Draw, Slots
 
 STUDY = "growth"
 N_STEADY = 50
@@ -61,12 +61,12 @@ def _finish(connection: sa.Connection, ids: Sequence[int]) -> None:
     connection.execute(TRIALS.update().where(done).values(state=TrialState.COMPLETE))
     attributes = {"claim": '"token"', "worker": '"host:1"', "seed": "1"}
     connection.execute(
-        rows.USER_ATTRS.insert(),
+        tables.USER_ATTRS.insert(),
         [{"trial_id": i, "key": k, "value_json": v} for i in ids for k, v in attributes.items()],
     )
     params = {name: distribution_to_json(d) for name, d in DISTRIBUTIONS.items()}
     connection.execute(
-        rows.PARAMS.insert(),
+        tables.PARAMS.insert(),
         [
             {"trial_id": i, "param_name": name, "param_value": 0.5, "distribution_json": text}
             for i in ids
@@ -74,10 +74,10 @@ def _finish(connection: sa.Connection, ids: Sequence[int]) -> None:
         ],
     )
     value = {"objective": 0, "value": 0.5, "value_type": "FINITE"}
-    connection.execute(rows.VALUES.insert(), [{"trial_id": i, **value} for i in ids])
+    connection.execute(tables.VALUES.insert(), [{"trial_id": i, **value} for i in ids])
     report = {"intermediate_value": 0.5, "intermediate_value_type": "FINITE"}
     connection.execute(
-        rows.REPORTS.insert(),
+        tables.REPORTS.insert(),
         [{"trial_id": i, "step": step, **report} for i in ids for step in range(N_REPORTS)],
     )
 

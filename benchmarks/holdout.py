@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from study.score import score
+from study.view.score import score
 
 SHARE = 0.2
 LOG = Path(__file__).resolve().parent / "holdout.jsonl"

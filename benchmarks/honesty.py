@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.stored_trials import Stored, read_stored
-from study.selection import Measured, choose, predicted, score_of_choosing
+from study.finalize.choose import Measured, choose, predicted, score_of_choosing
 
 KNOWN_SHARE, VALID_SHARE = 0.6, 0.1
 TOP_K = 4

@@ -15,9 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from objectives.base import FitOptions
-from objectives.cnn import digits_cnn
-from study.recycle import memory_bytes
-from study.sampler import draw_params, training_seed
+from objectives.network.cnn import digits_cnn
+from study.spec.draw import draw_params, training_seed
+from study.worker.recycle import memory_bytes
 
 N_ROWS = 300
 SEED = 0

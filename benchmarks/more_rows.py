@@ -2,9 +2,9 @@
 
 Each stored configuration was trained twice over: by the search, on nine tenths of the rows, and on
 folds, on half of them, with the same epochs. Both are asked of the search's validation rows, which
-neither had learned from. Prints the exponent of `study.selection.on_more_rows` for all of them and
-for parts, with a bootstrap interval over the configurations, and what a finalize's own exponent
-makes of the error with half of the rows. The rows are the same few thousand for all
+neither had learned from. Prints the exponent of `study.finalize.choose.on_more_rows` for all of
+them and for parts, with a bootstrap interval over the configurations, and what a finalize's own
+exponent makes of the error with half of the rows. The rows are the same few thousand for all
 configurations, so the truth is less certain than the interval.
 
     python benchmarks/stored_trials.py --data DIR --store DIR
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from benchmarks.stored_trials import N_FOLDS, NAME, read_stored, url_of
 from storage.rdb import open_storage
-from study.opening import load, open_study
-from study.selection import on_more_rows
+from study.finalize.choose import on_more_rows
+from study.spec.open import load, open_study
 
 N_RESAMPLES = 2000
 HEAD = (

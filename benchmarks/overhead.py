@@ -29,7 +29,7 @@ from benchmarks.holdout import read_rows
 from storage import attrs
 from storage.rdb import open_storage
 from storage.reading import Attempt, read_attempts
-from study.opening import open_study
+from study.spec.open import open_study
 
 NAME = "overhead"
 STEPS = ("training steps", "validation steps")

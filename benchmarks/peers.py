@@ -37,11 +37,11 @@ import psutil
 from benchmarks.holdout import read_rows
 from benchmarks.kept import HELP, Kept
 from benchmarks.overhead import write_data
-from objectives.cnn import CNN_SPACE
-from objectives.kaggle import load_dataset
-from objectives.runtime import KERNELS
-from objectives.splits import VALID_SHARE
-from study.sampler import draw_params, training_seed
+from objectives.data.dataset import load_dataset
+from objectives.data.splits import VALID_SHARE
+from objectives.framework.runtime import KERNELS
+from objectives.network.cnn import CNN_SPACE
+from study.spec.draw import draw_params, training_seed
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(__file__).with_suffix("")

@@ -27,8 +27,8 @@ from benchmarks.stored_trials import NAME, keys_of, read_stored, url_of
 from storage import attrs
 from storage.rdb import open_storage
 from storage.reading import newest_by_slot, read_attempts
-from study.opening import OpenStudy, open_study
-from study.suggesting import make_pruner
+from study.spec.open import OpenStudy, open_study
+from study.spec.pruners import make_pruner
 
 PRUNERS = ("none", "median", "asha", "hyperband")
 WITHIN = 3e-4

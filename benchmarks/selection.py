@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.honesty import KNOWN_SHARE, TOP_K, VALID_SHARE, on_rows
 from benchmarks.stored_trials import read_stored
-from study.selection import Measured, choose
+from study.finalize.choose import Measured, choose
 
 METRICS, SPLITS = ("accuracy", "log loss"), ("one for all", "one a slot")
 HEAD = (

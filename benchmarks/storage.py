@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 
 from benchmarks.server import postgres_url
 from storage.rdb import open_storage
-from storage.slots import Draw, Slots
+from storage.slots.slots import Draw, Slots
 
 DISTRIBUTIONS = {f"p{i}": FloatDistribution(0.0, 1.0) for i in range(5)}
 PARAMS = dict.fromkeys(DISTRIBUTIONS, 0.5)
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--postgres-url", help="an empty database; without it a server is started")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    CONTEXT.set_forkserver_preload(["optuna", "storage.slots"])
+    CONTEXT.set_forkserver_preload(["optuna", "storage.slots.slots"])
     print("| database | processes | way | trials/s | range | to stock | errors |")
     print("|---|---:|---|---:|---|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="study-benchmark-") as folder:

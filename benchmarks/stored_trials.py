@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from storage.rdb import open_storage
 from storage.reading import newest_by_slot, read_attempts
-from study.companion import Companion, slot_of
-from study.opening import OpenStudy, load, open_study
-from study.outoffold import Key, OutOfFold, fold_trainings, gather
-from study.status import by_value
+from study.finalize.companion import Companion, slot_of
+from study.finalize.folds import Key, OutOfFold, fold_trainings, gather
+from study.spec.open import OpenStudy, load, open_study
+from study.view.status import by_value
 
 NAME = "stored"
 N_FOLDS = 2  # the fewest networks that say something of every row

@@ -30,9 +30,9 @@ import numpy as np
 from benchmarks.holdout import held_out
 from benchmarks.kept import HELP, Kept
 from objectives.base import FitOptions
-from objectives.cnn import CNN_SPACE, digits_cnn
-from objectives.kaggle import Dataset, Split, load_dataset
-from objectives.runtime import detect_precision, start_tensorflow
+from objectives.data.dataset import Dataset, Split, load_dataset
+from objectives.framework.runtime import detect_precision, start_tensorflow
+from objectives.network.cnn import CNN_SPACE, digits_cnn
 
 HOLDOUT_SEED = 1
 THREADS = 2

@@ -4,6 +4,7 @@ Search and finalize share all of it. Nothing here knows of Optuna's studies or o
 sees params, data, a seed, and a `report` to call after each epoch.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.exceptions import TrialPruned
 
-from objectives.errors import Pruned
-from objectives.space import SearchSpace
+from objectives.errors import DivergedError, Pruned
+from objectives.space.space import SearchSpace
 
 PRUNED = (Pruned, TrialPruned)
 """What ends a trial as pruned: `report` raises the first, and a `fit` of its own accord either."""
@@ -126,3 +127,25 @@ class Objective(Protocol):
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities of shape (n, n_classes) for raw images (n, side, side)."""
+
+
+def refuse_unfinite_predictions(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return predictions of shape (n, n_classes), if all of them are finite.
+
+    Raises:
+        DivergedError: Names the first image of which they are not, from 1.
+    """
+    if not _is_finite(probabilities):
+        bad = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+        what = f"image {bad[0] + 1}" if len(bad) == 1 else f"{len(bad)} images"
+        place = "" if len(bad) == 1 else f", the first of them image {bad[0] + 1}"
+        raise DivergedError(
+            f"the network says NaN or infinity of {what} of {len(probabilities)}{place}"
+        )
+    return probabilities
+
+
+def _is_finite(value: Any) -> bool:
+    # The sum is NaN or infinite where a number is. It may also overflow: then each is looked at.
+    with np.errstate(all="ignore"):
+        return math.isfinite(float(value.sum())) or bool(np.isfinite(value).all())

@@ -1,7 +1,7 @@
 """The ways in which an objective fails that are known, and the two that end a trial early.
 
 Known failures carry one line for the user and, where there is one, the next command to try.
-Turning them into text and exit codes is `study/cli.py`'s work, not theirs.
+Turning them into text and exit codes is `study/cli/app.py`'s work, not theirs.
 """
 
 from typing import ClassVar
@@ -17,6 +17,10 @@ class ObjectiveError(Exception):
 
 class DataError(ObjectiveError):
     """A file of the data is missing or wrong; names file, row and column."""
+
+
+class FileError(ObjectiveError):
+    """A file or folder of the machine cannot be used; names it and says why."""
 
 
 class SpaceError(ObjectiveError):

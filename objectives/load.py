@@ -17,10 +17,10 @@ from typing import Any, cast
 
 from objectives.base import PRUNED, FitOptions, Fitted, Objective
 from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
-from objectives.fitprocess import FitProcess
-from objectives.runtime import tensorflow_computes
+from objectives.framework.fitprocess import FitProcess
+from objectives.framework.runtime import tensorflow_computes
 from objectives.source import attribute, blaming, guess, import_target, source_bytes
-from objectives.space import SearchSpace, middle, parse_space
+from objectives.space.space import SearchSpace, middle, parse_space
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _built_in(name: str) -> Callable[..., Any]:
         from objectives.synthetic import SyntheticObjective
 
         return SyntheticObjective
-    from objectives.cnn import digits_cnn
+    from objectives.network.cnn import digits_cnn
 
     return digits_cnn
 
@@ -216,7 +216,7 @@ def _around_model(
         space = parse_space(table)
     except SpaceError as error:
         raise SpaceError(f"{target}: {error}", error.hint) from None
-    from objectives.cnn import KerasObjective
+    from objectives.network.cnn import KerasObjective
 
     return KerasObjective(build, space, fit_options, callbacks=callbacks)
 

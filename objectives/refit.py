@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import Fitted, Objective, Report
+from objectives.base import Fitted, Objective, Report, refuse_unfinite_predictions
 from objectives.errors import DivergedError
-from objectives.finite import refuse_unfinite_predictions
-from objectives.space import SearchSpace, parse_space
+from objectives.space.space import SearchSpace, parse_space
 
 ALL_ROWS = 0
 """The `fold` of a training on every labelled row; folds to hold out count from 1."""

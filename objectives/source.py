@@ -16,9 +16,10 @@ import random
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -26,11 +27,13 @@ from typing import Any, cast
 import numpy as np
 
 from objectives.errors import ModelError, ObjectiveError
-from objectives.limits import MOST_SOURCE
-from objectives.openfile import read_file
-from objectives.runtime import quiet_import
-from objectives.sentence import one_line
-from objectives.spawned import share
+from objectives.files.limits import MOST_SOURCE
+from objectives.files.openfile import read_file
+from objectives.framework.runtime import quiet_import
+from objectives.framework.sentence import one_line
+
+_files: dict[str, str] = {}
+
 
 After = Callable[[str], None]
 """Called with the place of each statement of a file once it has run, as "FILE.py:LINE"."""
@@ -145,7 +148,9 @@ def _place(error: BaseException, target: str, path: str) -> str:
     if own:
         return f"{target}:{own[-1].lineno}"
     ours = Path(__file__).parent
-    others = [f for f in frames if f.filename[0] != "<" and Path(f.filename).parent != ours]
+    others = [
+        f for f in frames if f.filename[0] != "<" and not Path(f.filename).is_relative_to(ours)
+    ]
     if target.endswith(".py") or not others:
         return target
     return f"{others[-1].filename}:{others[-1].lineno}"
@@ -254,3 +259,47 @@ def _folder_on_path(folder: Path) -> Iterator[None]:
             sys.path.remove(entry)
         if entry not in sys.path:
             sys.path.append(entry)
+
+
+def share(module: str, file: str, folder: str) -> None:
+    """Let processes that are started from now on import a user's file.
+
+    Args:
+        module: The name that it has.
+        file: Its path.
+        folder: An entry of `sys.path`.
+    """
+    _files[module] = file
+    sys.path[sys.path.index(folder)] = _Folder(folder)
+
+
+class _Folder(str):
+    """An entry of `sys.path`; unpickled, it is a plain one, and the files can be imported."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _take_over, (str(self), dict(_files))
+
+
+def _take_over(folder: str, files: dict[str, str]) -> str:
+    if not _files:
+        sys.meta_path.append(_Finder())
+    _files.update(files)
+    return folder
+
+
+class _Finder(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        file = _files.get(fullname)
+        if file is None:
+            return None
+        loader = _Loader(fullname, file)
+        return importlib.util.spec_from_file_location(fullname, file, loader=loader)
+
+
+class _Loader(SourceFileLoader):
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Leave no `__pycache__` beside the file."""

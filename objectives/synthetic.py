@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from objectives.base import Fitted, Report
 from objectives.errors import ModelError
-from objectives.space import SearchSpace, parse_space
+from objectives.space.space import SearchSpace, parse_space
 
 if TYPE_CHECKING:
     import numpy as np

@@ -55,7 +55,7 @@ CARRIED = (SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, ALONE)
 """What a new row for a slot takes over from the row before it."""
 
 SPEC = "spec"
-"""Study attribute: what defines the study, as JSON (see `study/spec.py`)."""
+"""Study attribute: what defines the study, as JSON (see `study/spec/spec.py`)."""
 
 N_SLOTS = "n_slots"
 """Study attribute: the budget; only `plan` and `add` write it."""
@@ -103,7 +103,7 @@ FIXED_PARAMS = "fixed_params"
 """Trial *system* attribute, Optuna's own: params that are given, not drawn."""
 
 EFFORT = "effort"
-"""Study attribute of a finalize's study: how much work it was asked for (see `study/effort.py`)."""
+"""Study attribute of a finalize's study: how much work it was asked for."""
 
 KEPT = "kept:"
 """Trial *system* attributes that begin so hold a piece each of what is kept of it, as base 85."""

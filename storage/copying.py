@@ -21,21 +21,23 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage import attrs
-from storage.backend import HEARTBEATS, MOST_IDS_A_QUERY, TRIALS
-from storage.dialect import is_passing
-from storage.errors import StorageError, StorageUnavailableError
-from storage.password import redact
-from storage.rdb import SlotStorage
-from storage.rows import (
+from storage.database.backend import MOST_IDS_A_QUERY
+from storage.database.dialect import is_passing
+from storage.database.password import redact
+from storage.database.tables import (
+    HEARTBEATS,
     PARAMS,
     REPORTS,
     STUDIES,
     STUDY_ATTRS,
     SYSTEM_ATTRS,
+    TRIALS,
     USER_ATTRS,
     VALUES,
 )
-from storage.transaction import write
+from storage.database.transaction import write
+from storage.errors import StorageError, StorageUnavailableError
+from storage.rdb import SlotStorage
 
 ROWS_A_BATCH = 2_000
 MOST_NAMES_SHOWN = 20

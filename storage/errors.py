@@ -1,7 +1,7 @@
 """The ways in which storage fails that are known.
 
 Each carries one line for the user, free of passwords, and where there is one the next command to
-try. Turning them into text and exit codes is `study/cli.py`'s work.
+try. Turning them into text and exit codes is `study/cli/app.py`'s work.
 """
 
 

@@ -1,8 +1,8 @@
 """`open_storage(url)`: an Optuna storage on SQLite, PostgreSQL or MySQL/MariaDB.
 
 The object goes wherever Optuna takes a storage (`optuna.load_study(storage=...)`, samplers,
-pruners, optuna-dashboard); `storage.slots` adds the budget as rows. It is Optuna's own cache over
-our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
+pruners, optuna-dashboard); `storage.slots.slots` adds the budget as rows. It is Optuna's own cache
+over our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
 """
 
 import logging
@@ -20,19 +20,20 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
-from storage.backend import RETRY_S, TRIALS, SlotBackend
-from storage.dialect import is_passing
+from storage.database.backend import RETRY_S, SlotBackend
+from storage.database.dialect import is_passing
+from storage.database.password import redact, to_encode
+from storage.database.remedy import LOGIN, first_line, how_to_mend
+from storage.database.sqlitepath import sqlite_url
+from storage.database.tables import TRIALS
+from storage.database.transaction import retry
+from storage.database.url import parse_url, sqlite_path
 from storage.errors import (
     StorageBrokenError,
     StorageError,
     StorageMissingError,
     StorageUnavailableError,
 )
-from storage.password import redact, to_encode
-from storage.remedy import LOGIN, first_line, how_to_mend
-from storage.sqlitepath import sqlite_url
-from storage.transaction import retry
-from storage.url import parse_url, sqlite_path
 
 logger = logging.getLogger(__name__)
 

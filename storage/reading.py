@@ -1,7 +1,7 @@
 """What is read of a study without Optuna's cache: attempts, slots and their newest attempts.
 
 A few statements for the whole study, whatever its size; nothing here writes. What the numbers mean
-to a user is decided in `study/watch.py`.
+to a user is decided in `study/view/watch.py`.
 """
 
 import json
@@ -17,19 +17,20 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
-from storage.backend import HEARTBEATS, TRIALS
-from storage.cells import param, refuse_no_value, whole
-from storage.dialect import utc_now
-from storage.errors import StorageBrokenError
-from storage.rows import (
+from storage.database.cells import param, refuse_no_value, whole
+from storage.database.dialect import utc_now
+from storage.database.tables import (
+    HEARTBEATS,
     PARAMS,
     REPORTS,
+    TRIALS,
     UNFINISHED,
     USER_ATTRS,
     VALUES,
     has_attr,
 )
-from storage.transaction import patiently
+from storage.database.transaction import patiently
+from storage.errors import StorageBrokenError
 
 STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
 

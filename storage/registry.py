@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
-from storage import attrs, rows
-from storage.backend import TRIALS
-from storage.dialect import utc_now
+from storage import attrs
+from storage.database import tables
+from storage.database.dialect import utc_now
+from storage.database.tables import STUDY_ATTRS, TRIALS
+from storage.database.transaction import patiently, write
 from storage.rdb import SlotStorage
-from storage.rows import STUDY_ATTRS
-from storage.transaction import patiently, write
 
 T = TypeVar("T")
 
@@ -119,7 +119,7 @@ class Registry:
         """
 
         def body(connection: Connection) -> str:
-            rows.lock_study(connection, self._study_id)
+            tables.lock_study(connection, self._study_id)
             now = _now(connection)
             there = _read_workers(connection, self._study_id, now)
             longest_s = FORGOTTEN_AFTER_GRACES * self._grace_s
@@ -136,7 +136,7 @@ class Registry:
         """Say that the worker is still there; the time since anybody's last beat counts."""
 
         def body(connection: Connection) -> None:
-            rows.lock_study(connection, self._study_id)
+            tables.lock_study(connection, self._study_id)
             now = _now(connection)
             self._count(connection, now, counts=True)
             self._put(connection, worker, facts, now)
@@ -151,7 +151,7 @@ class Registry:
         """
 
         def body(connection: Connection) -> None:
-            rows.lock_study(connection, self._study_id)
+            tables.lock_study(connection, self._study_id)
             now = _now(connection)
             self._drop(connection, [worker])
             there = _read_workers(connection, self._study_id, now)
@@ -220,28 +220,28 @@ class Registry:
         """Ask every worker that is there to stop; one that begins later does not mind."""
 
         def body(connection: Connection) -> None:
-            rows.lock_study(connection, self._study_id)
+            tables.lock_study(connection, self._study_id)
             made = replace(order, at=_now(connection).isoformat())
-            rows.write_study_attrs(connection, self._study_id, {attrs.STOP: made.to_json()})
+            tables.write_study_attrs(connection, self._study_id, {attrs.STOP: made.to_json()})
 
         self._write(body, durable=True)
 
     def pause(self, paused: bool) -> None:
         """Let nobody claim a trial, or let them again; what is in progress goes on."""
         value = {attrs.PAUSED: paused}
-        self._write(lambda c: rows.write_study_attrs(c, self._study_id, value), durable=True)
+        self._write(lambda c: tables.write_study_attrs(c, self._study_id, value), durable=True)
 
     def claim_marker(self) -> tuple[str, bool]:
         """Return what the study's marker file says, and whether this call made it up."""
 
         def body(connection: Connection) -> tuple[str, bool]:
-            rows.lock_study(connection, self._study_id)
+            tables.lock_study(connection, self._study_id)
             mine = STUDY_ATTRS.c.key == attrs.MARKER
             found = _read_attrs(connection, self._study_id, mine).get(attrs.MARKER)
             if found is not None:
                 return str(found), False
             marker = secrets.token_hex(8)
-            rows.write_study_attrs(connection, self._study_id, {attrs.MARKER: marker})
+            tables.write_study_attrs(connection, self._study_id, {attrs.MARKER: marker})
             return marker, True
 
         return self._write(body)
@@ -259,7 +259,7 @@ class Registry:
         used = _read_attrs(connection, self._study_id, mine).get(attrs.USED)
         used_s = round(self._used_s(used, now, counts=counts), 3)
         value = {attrs.USED: {"used_s": used_s, "at": now.isoformat() if goes_on else None}}
-        rows.write_study_attrs(connection, self._study_id, value)
+        tables.write_study_attrs(connection, self._study_id, value)
 
     def _used_s(self, used: Any, now: datetime, *, counts: bool) -> float:
         used = used if isinstance(used, dict) else {}
@@ -274,7 +274,7 @@ class Registry:
         self, connection: Connection, worker: str, facts: Mapping[str, Any], now: datetime
     ) -> None:
         value = {**facts, "seen_at": now.isoformat()}
-        rows.write_study_attrs(connection, self._study_id, {attrs.WORKERS + worker: value})
+        tables.write_study_attrs(connection, self._study_id, {attrs.WORKERS + worker: value})
 
     def _drop(self, connection: Connection, workers: list[str]) -> None:
         names = [attrs.WORKERS + worker for worker in workers]

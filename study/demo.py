@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from objectives.digits import bundled_digits
+from objectives.data.digits import bundled_digits
+from objectives.data.write import write_pictures
 from objectives.errors import DataError
-from study.datafiles import write_pictures
 from study.errors import StudyError
-from study.score import score
+from study.view.score import score
 
 MIN_ACCURACY = 0.98
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from study.__main__ import prepare_streams
+    from study.text import prepare_streams
 
     prepare_streams()
     sys.exit(main())

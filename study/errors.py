@@ -7,3 +7,7 @@ class StudyError(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class DashboardError(StudyError):
+    """The dashboard cannot listen where it was told to, or would be open to everybody there."""

@@ -16,7 +16,11 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from study.spec import Kept, Metric, Pruner, Sampler
+Sampler = Literal["random", "tpe", "gp", "cmaes", "qmc"]
+Pruner = Literal["none", "median", "asha", "hyperband"]
+Metric = Literal["accuracy", "log_loss"]
+Kept = Literal["best", "all", "none"]
+
 
 DEFAULT_STORAGE = "sqlite:///study.db"
 AS_VARIABLE = "with a password, by the variable: all users of a machine see its command lines"

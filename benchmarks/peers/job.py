@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from objectives.base import FitOptions
-from objectives.cnn import build_cnn, digits_cnn
-from objectives.kaggle import load_dataset
-from objectives.optimizer import make_optimizer
-from objectives.runtime import detect_precision, start_tensorflow
+from objectives.data.dataset import load_dataset
+from objectives.framework.runtime import detect_precision, start_tensorflow
+from objectives.network.cnn import build_cnn, digits_cnn
+from objectives.network.optimizer import make_optimizer
 
 MARK = "RESULT "
 

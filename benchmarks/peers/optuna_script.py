@@ -6,7 +6,7 @@ import optuna
 from job import Job, answer, read_job, train
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from objectives.cnn import CNN_SPACE
+from objectives.network.cnn import CNN_SPACE
 
 job: Job = read_job()
 storage = sys.argv[2] if len(sys.argv) > 2 else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from job import objective, own_data, own_model, read_job
 
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 
 job, slot = read_job(), int(sys.argv[2])
 held = np.load(Path(job.data) / "holdout.npz")

@@ -13,7 +13,7 @@ from job import Job, answer, objective, own_data, own_model, read_job
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import RandomizedSearchCV
 
-from objectives.kaggle import Split, load_dataset
+from objectives.data.dataset import Split, load_dataset
 
 
 class Same(ClassifierMixin, BaseEstimator):

@@ -12,21 +12,20 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from objectives.kaggle import Dataset
+from objectives.data.dataset import Dataset
+from objectives.files.atomic import write_text
 from storage.reading import Attempt
-from study.atomic import write_text
-from study.evidence import Evidence
-from study.markup import Html, join, number, pairs, paragraph, tag
-from study.opening import OpenStudy
 from study.report.calibration import render_calibration
 from study.report.choice import render_candidates, share
 from study.report.confusion import render_confusion
-from study.report.curves import curves_plot
+from study.report.evidence import Evidence
 from study.report.gallery import render_gallery
 from study.report.page import Figures, Section, render_page
-from study.report.plots import search_plots
+from study.report.plots import curves_plot, search_plots
 from study.report.run import moment, render_environment, render_failures, render_time
 from study.report.snapshot import Snapshot, read_snapshot
+from study.spec.open import OpenStudy
+from study.view.html import Html, join, number, pairs, paragraph, tag
 
 
 def write_report(

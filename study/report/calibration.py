@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from study.evidence import Evidence
-from study.markup import Html, paragraph, table, tag
 from study.report.choice import share
-from study.score import wilson
+from study.report.evidence import Evidence
+from study.view.html import Html, paragraph, table, tag
+from study.view.score import wilson
 
 N_BINS = 10
 SIDE, LEFT, TOP = 260, 42, 12  # of the diagram, in SVG's pixels

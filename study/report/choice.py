@@ -7,8 +7,8 @@ those of `evidence.py`; nothing is chosen here.
 from collections import Counter
 from collections.abc import Sequence
 
-from study.evidence import Candidate, Evidence
-from study.markup import Html, number, paragraph, table, tag
+from study.report.evidence import Candidate, Evidence
+from study.view.html import Html, number, paragraph, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:

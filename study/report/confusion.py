@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from study.evidence import Evidence
-from study.markup import Html, folded, table, tag
 from study.report.choice import share
+from study.report.evidence import Evidence
+from study.view.html import Html, folded, table, tag
 
 MOST_CLASSES = 20
 """More of them make no readable matrix; then the most frequent confusions are listed."""

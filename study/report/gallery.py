@@ -3,13 +3,20 @@
 These are the rows to look at: mislabelled ones stand here, and what no network could read.
 """
 
+import base64
+import struct
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.kaggle import Dataset
-from study.evidence import Evidence
-from study.markup import Html, paragraph, tag
-from study.png import png_uri
+from objectives.data.dataset import Dataset
+from study.report.evidence import Evidence
+from study.view.html import Html, paragraph, tag
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GRAY, DEPTH = 0, 8
+
 
 MOST = 60
 MOST_PIXELS = 300_000
@@ -57,3 +64,23 @@ def _picture(evidence: Evidence, dataset: Dataset, index: int) -> Html:
     image = tag("img", src=png_uri(dataset.images[row]), alt=title, title=title)
     words = tag("figcaption", tag("b", label), " said ", tag("b", guess), tag("small", sure))
     return tag("figure", image, words)
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a PNG file of uint8 pixels of shape (height, width), 0 is black."""
+    height, width = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, DEPTH, GRAY, 0, 0, 0)
+    # Before each row stands how it is filtered: not at all.
+    rows = np.hstack([np.zeros((height, 1), np.uint8), pixels.astype(np.uint8)])
+    packed = zlib.compress(rows.tobytes(), 9)
+    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def png_uri(pixels: NDArray[np.uint8]) -> str:
+    """Return such an image as a `data:` URI."""
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)

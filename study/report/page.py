@@ -11,9 +11,163 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from study.markup import Html, join, tag
 from study.report.figure import Plot, plain
-from study.report.style import SCRIPT, STYLE
+from study.view.html import Html, join, tag
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2530; --soft: #5b6673; --line: #d9dee4; --page: #fff;
+  --panel: #f5f7f9; --blue: #1f6aa5; --orange: #b8501a; --mark: #e8f1f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ed; --soft: #9aa6b2; --line: #343d47;
+  --page: #14191f; --panel: #1c232b; --blue: #6fb1e4; --orange: #f0945f; --mark: #1d3040; } }
+@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #ccc; --page: #fff;
+  --panel: #fff; --blue: #1f6aa5; --orange: #b8501a; --mark: #eee; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; background: var(--page);
+  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue",
+  "Noto Sans", Arial, sans-serif; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+header { border-bottom: 1px solid var(--line); padding-bottom: .75rem; margin-bottom: 1.5rem; }
+header p { margin: .25rem 0 0; color: var(--soft); }
+h1 { font-size: 1.6rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
+h2 { font-size: 1.25rem; line-height: 1.3; margin: 3rem 0 .75rem; }
+h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
+p { margin: 0 0 .9rem; max-width: 44rem; }
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
+  monospace; font-size: .875em; }
+pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem;
+  padding: .75rem .9rem; overflow-x: auto; line-height: 1.5; overflow-wrap: normal; }
+.verdict { font-size: 1.35rem; line-height: 1.4; margin: 0 0 1rem; }
+.lead { font-size: 1.05rem; }
+time { white-space: nowrap; }
+.note, figcaption, caption { color: var(--soft); font-size: .875rem; line-height: 1.45; }
+.live { border-left: 4px solid var(--orange); background: var(--panel); padding: .6rem .9rem;
+  border-radius: 0 .4rem .4rem 0; color: var(--ink); margin-top: .75rem; max-width: none; }
+nav { font-size: .9rem; margin-top: .75rem; }
+nav a { margin-right: .9rem; white-space: nowrap; }
+a { color: var(--blue); text-underline-offset: .15em; }
+dl { margin: 0 0 1rem; display: grid; gap: 0 2rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
+dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .3rem 0;
+  border-bottom: 1px solid var(--line); }
+dt { color: var(--soft); } dd { margin: 0; text-align: right; }
+.scroll { overflow-x: auto; margin: 0 0 1.25rem; }
+.scroll:focus-visible, pre:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; line-height: 1.4; }
+caption { text-align: left; padding: 0 0 .4rem; }
+caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
+th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; font-weight: 400;
+  border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+.wordy td:last-child { min-width: 13rem; }
+td code { overflow-wrap: anywhere; }
+thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
+.number { text-align: right; white-space: nowrap; }
+tr.marked > * { background: var(--mark); font-weight: 600; }
+.matrix { width: auto; } .matrix th, .matrix td { text-align: right; padding: .3rem .5rem;
+  min-width: 2.4rem; border: 1px solid var(--line); }
+@media (max-width: 30rem) { .matrix { font-size: .8rem; } .matrix th, .matrix td {
+  padding: .3rem .15rem; min-width: 1.5rem; } }
+.matrix td { color: var(--soft); background: color-mix(in srgb, var(--orange) var(--depth, 0%),
+  var(--page)); }
+.matrix td[style] { color: var(--ink); background: color-mix(in srgb, var(--orange)
+  calc(10% + .5 * var(--depth)), var(--page)); print-color-adjust: exact;
+  -webkit-print-color-adjust: exact; }
+.matrix td.right { color: var(--ink); font-weight: 600; background: var(--mark); }
+figure { margin: 0 0 1.5rem; }
+.plot { width: 100%; } .plot:empty { background: var(--panel); border-radius: .4rem; }
+.small { display: grid; gap: .5rem 1rem; margin-bottom: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
+.small figure { margin: 0; min-width: 0; }
+@media (max-width: 30rem) { .small { grid-template-columns: 1fr 1fr; gap: .25rem; } }
+.intervals { display: grid; grid-template-columns: auto 1fr; gap: 0 1rem; align-items: center;
+  font-size: .92rem; margin-bottom: .4rem; } .intervals .chosen { font-weight: 600; }
+.interval { width: 100%; display: block; overflow: visible; }
+.interval line { stroke: var(--soft); stroke-width: 2; } .interval circle { fill: var(--soft); }
+.interval.chosen line { stroke: var(--blue); stroke-width: 3; }
+.interval.chosen circle { fill: var(--blue); }
+@media (max-width: 30rem) { .intervals { grid-template-columns: 1fr; }
+  .intervals > span:empty { display: none; } }
+.ends { display: flex; justify-content: space-between; color: var(--soft); font-size: .8rem;
+  border-top: 1px solid var(--line); }
+.beside { display: grid; gap: 0 2rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+.diagram { width: 100%; max-width: 22rem; display: block; font-size: 11px; overflow: visible; }
+.diagram text { fill: var(--soft); } .axes rect { fill: none; stroke: var(--line); }
+.ideal { stroke: var(--soft); stroke-dasharray: 4 4; }
+.bin line { stroke: var(--blue); stroke-width: 2; }
+.bin circle { fill: var(--blue); stroke: var(--page); stroke-width: 1.5; }
+.gallery { display: grid; gap: .9rem .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(5.5rem, 1fr)); }
+.gallery figure { margin: 0; break-inside: avoid; }
+.gallery img { width: 100%; aspect-ratio: 1; display: block; image-rendering: pixelated;
+  border-radius: .25rem; background: #000; }
+.gallery figcaption { font-size: .8rem; line-height: 1.35; margin-top: .25rem; }
+.gallery b { color: var(--ink); } .gallery small { display: block; font-size: .75rem; }
+details { margin: 0 0 1rem; } summary { cursor: pointer; color: var(--blue); padding: .25rem 0; }
+footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75rem; }
+@media (min-width: 48rem) { body { padding: 2.5rem 2rem 5rem; } h1 { font-size: 2rem; }
+  .verdict { font-size: 1.6rem; } }
+/* Plots do not stretch: before the page is printed, they get the width that they have on paper. */
+.paper body { width: 43.5rem; padding: 0; } .paper .small { grid-template-columns: repeat(3, 1fr); }
+.paper .plot { min-width: 0 !important; }
+@media print { body { max-width: none; padding: 0; font-size: 9.5pt; } nav { display: none; }
+  h2 { margin-top: 1.6rem; } h2, h3, caption, summary { break-after: avoid; }
+  figure, tr, pre, .live { break-inside: avoid; } .scroll { overflow: visible; }
+  pre { white-space: pre-wrap; } .small { grid-template-columns: repeat(3, 1fr); }
+  table { font-size: 8.5pt; } .gallery { grid-template-columns: repeat(10, 1fr); } }
+"""
+SCRIPT = """
+(function () {
+  "use strict";
+  var figures = JSON.parse(document.getElementById("figures").textContent);
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  var touch = window.matchMedia("(pointer: coarse)").matches;
+  var narrow = window.matchMedia("(max-width: 30rem)").matches;
+  function template(isDark) {
+    var line = isDark ? "#343d47" : "#dde2e7", ink = isDark ? "#c4ccd4" : "#3c4753";
+    var axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true,
+      tickfont: { size: 11 }, title: { font: { size: 12 }, standoff: 8 } };
+    return { layout: { font: { color: ink, size: 12, family: "system-ui, sans-serif" },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
+      annotationdefaults: { bgcolor: isDark ? "rgba(20,25,31,.7)" : "rgba(255,255,255,.75)" },
+      hoverlabel: { bgcolor: isDark ? "#28313a" : "#ffffff", font: { color: ink } } } };
+  }
+  function each(work) {
+    Array.prototype.forEach.call(document.querySelectorAll(".plot"), work);
+  }
+  function redraw(isDark, isPaper) {
+    each(function (place) {
+      // Not Plots.resize, which waits: a page that is printed waits for nothing.
+      var size = isPaper ? { width: place.clientWidth } : { width: null, autosize: true };
+      Plotly.relayout(place, Object.assign({ template: template(isDark) }, size));
+    });
+  }
+  each(function (place) {
+    var figure = figures[Number(place.dataset.figure)], layout = figure.layout;
+    layout.template = template(dark.matches);
+    layout.margin = { l: narrow ? 40 : 56, r: narrow ? 6 : 12, b: 44,
+      t: layout.showlegend === false ? 10 : 28 };
+    if (touch) { layout.dragmode = false; }
+    Plotly.newPlot(place, figure.data, layout,
+      { responsive: true, displayModeBar: false, doubleClick: "autosize" });
+  });
+  dark.addEventListener("change", function (event) { redraw(event.matches); });
+  function open(isOpen) {
+    Array.prototype.forEach.call(document.querySelectorAll("details"), function (details) {
+      details.open = isOpen;
+    });
+  }
+  window.addEventListener("beforeprint", function () {
+    open(true);
+    document.documentElement.className = "paper";
+    redraw(false, true);
+  });
+  window.addEventListener("afterprint", function () {
+    open(false);
+    document.documentElement.className = "";
+    redraw(dark.matches);
+  });
+}());
+"""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,24 @@ Decides how much is drawn of a large study, and what is changed in Optuna's figu
 instead of numbers, colours, and the range that is shown. Each note says what is not drawn.
 """
 
+import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
 from storage.reading import Attempt
-from study.report.figure import BLUE, ORANGE, SCALE, Plot, axes, frame
-from study.report.plotstudy import completed, plot_study, spread
+from study.report.figure import BLUE, GRAY, ORANGE, SCALE, Plot, axes, frame
 from study.report.snapshot import Snapshot
+
+MOST_CURVES, MOST_STEPS = 150, 200
+
 
 MOST_HISTORY, MOST_LINES, MOST_DOTS = 5000, 200, 400
 MOST_AXES = 8
@@ -183,3 +193,140 @@ def _slices(
         figure["layout"]["showlegend"] = False
         plots.append(Plot(f"Value by {name}", _capped(len(shown), len(rows)), figure, 230, True))
     return plots
+
+
+def curves_plot(snapshot: Snapshot) -> Plot | None:
+    """Return the values by epoch of all trials that reported, the best trial's on top."""
+    top = [snapshot.best] if snapshot.best is not None and snapshot.best.reports else []
+    rows = [a for a in snapshot.newest.values() if a.reports and all(a is not best for best in top)]
+    if not rows and not top:
+        return None
+    every = max(1, math.ceil(len(rows) / MOST_CURVES))
+    shown = rows[::every]
+    groups = {
+        "Pruned": (TrialState.PRUNED, "dash"),
+        "Running": (TrialState.RUNNING, "dot"),
+        "Failed": (TrialState.FAIL, "dashdot"),
+        "Finished": (TrialState.COMPLETE, "solid"),
+    }
+    traces = []
+    for name, (state, dash) in groups.items():
+        members = [a for a in shown if a.state == state]
+        line = {"color": GRAY, "width": 1, "dash": dash}
+        if members:
+            traces.append({**_curves(members), "name": name, "line": line, "opacity": 0.6})
+    for best in top:
+        line = {"color": ORANGE, "width": 3}
+        traces.append({**_curves([best]), "name": f"Best: trial {best.trial}", "line": line})
+    drawn = [*shown, *top]
+    view = frame([v for a in drawn for v in a.reports.values()], snapshot.spec.direction)
+    n_epochs = max(step for a in drawn for step in a.reports) + 1
+    layout = {**axes("Epoch", "Value", view), "hovermode": "closest"}
+    layout["xaxis"] |= {"dtick": math.ceil(n_epochs / 12), "tick0": 1}
+    note = "What each trial reported after each epoch."
+    if every > 1:
+        note += f" Drawn: {len(shown):,} of {len(rows):,} curves, evenly, and the best."
+    return Plot("Values by epoch", note, {"data": traces, "layout": layout}, 400)
+
+
+def _curves(attempts: list[Attempt]) -> dict[str, Any]:
+    """Return one trace for all curves, with gaps between them: it is far smaller than many."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    trials: list[int | None] = []
+    for attempt in attempts:
+        steps = list(attempt.reports)[:: max(1, len(attempt.reports) // MOST_STEPS)]
+        x += [*(step + 1 for step in steps), None]
+        y += [*(attempt.reports[step] for step in steps), None]
+        trials += [*([attempt.trial] * len(steps)), None]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "customdata": trials,
+        "hovertemplate": "trial %{customdata}, epoch %{x}: %{y}<extra></extra>",
+    }
+
+
+def completed(snapshot: Snapshot) -> list[Attempt]:
+    """Return the attempts with a finite value, by slot, with the params that fit the space."""
+    found, known = snapshot.with_state(TrialState.COMPLETE), snapshot.distributions
+    return [
+        replace(a, params={n: v for n, v in a.params.items() if _fits(known.get(n), v)})
+        for a in found
+        if a.value is not None and math.isfinite(a.value)
+    ]
+
+
+def spread(attempts: Sequence[Attempt], most: int, direction: str) -> list[Attempt]:
+    """Return `most` attempts or a few more: evenly many of all, and each that was the best so far.
+
+    Args:
+        attempts: With values, in order.
+        most: How many are to be drawn.
+        direction: Whether a higher or a lower value is better.
+    """
+    if len(attempts) <= most:
+        return list(attempts)
+    step = len(attempts) / most
+    chosen = {int(index * step) for index in range(most)}
+    sign, best = (-1.0 if direction == "maximize" else 1.0), math.inf
+    for index, attempt in enumerate(attempts):
+        value = math.inf if attempt.value is None else sign * attempt.value
+        if value < best:
+            best = value
+            chosen.add(index)
+    return [attempts[index] for index in sorted(chosen)]
+
+
+def plot_study(snapshot: Snapshot, attempts: Sequence[Attempt]) -> Study:
+    """Return a study of these attempts, which are `completed`; number `n` is `attempts[n]`."""
+    direction = StudyDirection[snapshot.spec.direction.upper()]
+    storage = _QuietStorage()
+    study_id = storage.create_new_study([direction], "report")
+    for attempt in attempts:
+        storage.create_new_trial(study_id, _frozen(attempt, snapshot.distributions))
+    return Study(storage.get_study_name_from_id(study_id), storage)
+
+
+class _QuietStorage(InMemoryStorage):
+    """Says nothing, and keeps trials as they come: copying 5,000 of them deeply takes seconds."""
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        logger = logging.getLogger("optuna.storages._in_memory")
+        was_disabled, logger.disabled = logger.disabled, True
+        try:
+            return super().create_new_study(directions, study_name)
+        finally:
+            logger.disabled = was_disabled
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        if template_trial is None:
+            return super().create_new_trial(study_id)
+        number = len(self._studies[study_id].trials)
+        template_trial.number = template_trial._trial_id = number
+        self._trial_id_to_study_id_and_number[number] = (study_id, number)
+        self._studies[study_id].trials.append(template_trial)
+        return number
+
+
+def _frozen(attempt: Attempt, known: dict[str, BaseDistribution]) -> FrozenTrial:
+    return create_trial(
+        state=TrialState.COMPLETE,
+        value=attempt.value,
+        params=attempt.params,
+        distributions={name: known[name] for name in attempt.params},
+    )
+
+
+def _fits(distribution: BaseDistribution | None, value: Any) -> bool:
+    """Whether a stored value is one of the space's; what is not would break a plot."""
+    if distribution is None:
+        return False
+    try:
+        return bool(distribution._contains(distribution.to_internal_repr(value)))
+    except (TypeError, ValueError):
+        return False

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from objectives.space import SearchSpace
+from objectives.space.space import SearchSpace
 from study.report.snapshot import Snapshot
 
 FRESH = "sqlite:///again.db"

@@ -10,7 +10,6 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt
-from study.markup import Html, folded, pairs, paragraph, table, tag
 from study.report.reproduce import (
     FRESH,
     SPACE_FILE,
@@ -21,8 +20,9 @@ from study.report.reproduce import (
     space_toml,
 )
 from study.report.snapshot import Snapshot, info_of
-from study.status import reason_of, standing
-from study.wording import duration as spaced_duration
+from study.text import duration as spaced_duration
+from study.view.html import Html, folded, pairs, paragraph, table, tag
+from study.view.status import reason_of, standing
 
 LONGEST_MESSAGE = 300
 MEANINGS = {

@@ -12,12 +12,12 @@ from functools import cached_property
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
-from objectives.space import SearchSpace
+from objectives.space.space import SearchSpace
 from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
-from study.opening import OpenStudy, stored_versions
-from study.spec import StudySpec
-from study.status import find_best, standing
+from study.spec.open import OpenStudy, stored_versions
+from study.spec.spec import StudySpec
+from study.view.status import find_best, standing
 
 
 @dataclass(frozen=True)

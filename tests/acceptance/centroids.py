@@ -8,7 +8,7 @@ files to the submission, which no score of a trained network should have to show
 CENTROIDS = """
 import numpy as np
 from objectives.base import Fitted
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 
 class Centroids:
     direction = "maximize"

@@ -12,8 +12,8 @@ from typing import Any
 
 from storage import attrs
 from storage.rdb import open_storage
-from storage.slots import Draw
-from study.opening import open_study
+from storage.slots.slots import Draw
+from study.spec.open import open_study
 from tests.acceptance.competition import DIGITS, rows_in, write_competition
 from tests.acceptance.processes import Place, Running
 from tests.acceptance.synthetic import Rows, rows_of
@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 import numpy as np
 from objectives.base import Fitted
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 
 HERE = Path(__file__).parent
 

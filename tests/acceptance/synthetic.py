@@ -11,9 +11,9 @@ from typing import Any
 
 from objectives.synthetic import SYNTHETIC_SPACE, synthetic_value
 from storage.rdb import open_storage
-from study.opening import open_study
-from study.sampler import draw_params, training_seed
-from study.status import StudyStatus, read_status, trials_json
+from study.spec.draw import draw_params, training_seed
+from study.spec.open import open_study
+from study.view.status import StudyStatus, read_status, trials_json
 
 Rows = list[dict[str, Any]]
 

@@ -10,7 +10,7 @@ BROKEN = """
 import numpy as np
 from objectives.base import Fitted
 from objectives.errors import DivergedError
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 
 class Broken:
     direction = "maximize"

@@ -12,8 +12,8 @@ from optuna.study import StudyDirection
 from objectives.load import source_fingerprint
 from storage import attrs
 from storage.rdb import open_storage
-from storage.slots import Slots
-from study.spec import StudySpec
+from storage.slots.slots import Slots
+from study.spec.spec import StudySpec
 from tests.acceptance.competition import write_competition
 from tests.acceptance.processes import Place
 

@@ -1,8 +1,8 @@
 """`study pause` and `study resume`: workers stay, claim nothing, and go on."""
 
 from storage.rdb import open_storage
-from study.opening import open_study
-from study.orders import pause
+from study.spec.open import open_study
+from study.spec.orders import pause
 from tests.acceptance.processes import Place
 from tests.acceptance.synthetic import expected, look, results, rows_of, slots
 

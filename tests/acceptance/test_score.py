@@ -2,7 +2,7 @@
 
 import re
 
-from study.score import wilson
+from study.view.score import wilson
 from tests.acceptance.processes import Place
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from storage.rdb import open_storage
 from storage.registry import StopOrder
-from study.opening import open_study
+from study.spec.open import open_study
 from tests.acceptance.processes import Place, is_alive
 from tests.acceptance.synthetic import expected, look, results, rows_of, slots
 

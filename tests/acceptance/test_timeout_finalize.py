@@ -14,7 +14,7 @@ CONSTANT = """
 import time
 import numpy as np
 from objectives.base import Fitted
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 
 class Constant:
     direction = "maximize"

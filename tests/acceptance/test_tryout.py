@@ -11,15 +11,15 @@ from types import SimpleNamespace
 import pytest
 
 from objectives.base import FitOptions
-from objectives.cnn import digits_cnn
-from study.creating import create_or_resume
-from study.crew import Crew
+from objectives.network.cnn import digits_cnn
 from study.errors import StudyError
-from study.opening import Loaded
-from study.placing import Placing
-from study.ready import AT_ONCE, PROGRAM, Ready
-from study.spec import Given
-from study.tryout import expected_trial_s
+from study.machine.placing import Placing
+from study.run.create import create_or_resume
+from study.run.crew import Crew
+from study.run.tryout import expected_trial_s
+from study.spec.open import Loaded
+from study.spec.spec import Given
+from study.worker.warm import AT_ONCE, PROGRAM, Ready
 from tests.acceptance.competition import SPACE, write_competition
 from tests.acceptance.processes import POLL_S, Place, is_alive
 
@@ -29,8 +29,8 @@ CREATE = """
 import json, sys
 from pathlib import Path
 from storage import attrs
-from study.creating import create_or_resume
-from study.spec import Given
+from study.run.create import create_or_resume
+from study.spec.spec import Given
 given = Given(epochs=3)
 opened = create_or_resume("sqlite:///study.db", "s", Path("data"), 2, given, lambda line: None)
 told = opened.storage.get_study_user_attrs(opened.study_id)
@@ -38,13 +38,13 @@ print(json.dumps([told[attrs.TRIAL_S], [n for n in ("keras", "tensorflow") if n 
 """
 LEFT_ALONE = """
 import os, signal
-from study.ready import AT_ONCE, Ready
+from study.worker.warm import AT_ONCE, Ready
 print(Ready("s", AT_ONCE).process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 LOADED = """
 import sys
-from objectives.firstbatches import load_framework
+from objectives.network.tryout.firstbatches import load_framework
 load_framework()
 print(sorted({"tensorflow", "pandas"} & set(sys.modules)))
 import pandas

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from study.status import StudyStatus
+from study.view.status import StudyStatus
 from tests.acceptance.synthetic import Rows, look, rows_of
 
 ROOT = Path(__file__).resolve().parents[2]

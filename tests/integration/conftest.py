@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from storage import backend
+from storage.database import backend
 from storage.rdb import SlotStorage, open_storage
 from tests.integration.planned import OPENED
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Draw, Slot, Slots
+from storage.slots.slots import Draw, Slot, Slots
 
 MAXIMIZE = [StudyDirection.MAXIMIZE]
 DISTRIBUTIONS: dict[str, BaseDistribution] = {

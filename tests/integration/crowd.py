@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy.orm import configure_mappers
 
 from storage.rdb import open_storage
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.planned import LONG_S, draw
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -12,12 +12,11 @@ from urllib.parse import urlencode
 from optuna.study import StudyDirection
 
 from storage.rdb import open_storage
-from storage.slots import Slots
-from study.web.application import Application, make_site
-from study.web.database import Database
-from study.web.door import Door
-from study.web.listening import listen
-from study.web.server import Server
+from storage.slots.slots import Slots
+from study.dashboard.app import Application, make_site
+from study.dashboard.database import Database
+from study.dashboard.door import Door
+from study.dashboard.server import Server, listen
 
 OPEN = Door(is_open=True, allow_writes=True)
 USER, PASSWORD = "ana", "a password of the tests"

@@ -8,9 +8,9 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.rdb import SlotStorage
-from storage.slots import Claim, Draw, Slot, Slots
-from study.opening import OpenStudy, open_study
-from study.spec import StudySpec
+from storage.slots.slots import Claim, Draw, Slot, Slots
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
 
 EVIL = "</pre><script>alert(1)</script>\x1b[31m"
 """What an attacker would like to see run."""

@@ -16,7 +16,7 @@ from optuna.study import StudyDirection
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.reading import Attempt, read_attempts
-from storage.slots import Claim, Draw, Slot, Slots
+from storage.slots.slots import Claim, Draw, Slot, Slots
 
 DISTRIBUTIONS = {
     "x": FloatDistribution(0.0, 1.0),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from study.cli import app
+from study.cli.app import app
 
 CREATE = ("create", "--study", "s", "--objective", "synthetic", "--n-trials", "2", "--wait", "2s")
 STATUS = ("status", "--study", "s")

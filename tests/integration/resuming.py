@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from objectives.base import FitOptions, Fitted
-from objectives.cnn import KerasObjective
-from objectives.kaggle import Dataset
-from objectives.space import parse_space
+from objectives.data.dataset import Dataset
+from objectives.network.cnn import KerasObjective
+from objectives.space.space import parse_space
 from tests.conditions import PRECISION, THREADS, seeded
 from tests.integration.trainings import build_linear, tiny_dataset
 

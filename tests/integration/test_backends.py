@@ -12,10 +12,10 @@ import sys
 import numpy as np
 import pytest
 
-from objectives.augment import Augmentation, augmented, transforms
-from objectives.optimizer import TRAINING_DEFAULTS, compile_network
-from objectives.runtime import start_framework
-from objectives.step import portable_step, traced_step
+from objectives.framework.runtime import start_framework
+from objectives.network.augment import Augmentation, augmented, transforms
+from objectives.network.optimizer import TRAINING_DEFAULTS, compile_network
+from objectives.network.train.step import portable_step, traced_step
 from tests.integration.trainings import OPTIONS, ROOT, build_linear, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
@@ -30,7 +30,7 @@ WHOLE = """
 import json
 from dataclasses import replace
 from pathlib import Path
-from objectives.cnn import digits_cnn
+from objectives.network.cnn import digits_cnn
 from tests.conditions import seeded
 from tests.integration.trainings import OPTIONS, PARAMS, build_linear, objective_of, tiny_dataset
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Engine
 
-from storage import schema
+from storage.database import schema
 from storage.errors import StorageBrokenError
 from storage.rdb import open_storage
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.planned import another, attempts, claimed, planned
 from tests.integration.refused import CREATE, STATUS, command, error_of, mode
 

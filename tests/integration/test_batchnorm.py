@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.batchnorm import fuse_batch_norms
-from objectives.runtime import start_tensorflow
+from objectives.framework.runtime import start_tensorflow
+from objectives.network.batchnorm import fuse_batch_norms
 from tests.integration.trainings import OPTIONS
 
 pytestmark = [

@@ -16,7 +16,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import make_url
 
-from storage import schema
+from storage.database import schema
+from storage.database.url import parse_url
 from storage.errors import (
     StorageError,
     StorageMissingError,
@@ -24,8 +25,7 @@ from storage.errors import (
     UnsupportedDatabaseError,
 )
 from storage.rdb import open_storage
-from storage.slots import Slots
-from storage.url import parse_url
+from storage.slots.slots import Slots
 from tests.integration.crowd import crowd, open_and_claim
 from tests.integration.planned import attempts, new_slots
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from objectives.cnn import KerasObjective
 from objectives.errors import ModelError
+from objectives.network.cnn import KerasObjective
 from tests.integration.trainings import OPTIONS, build_linear, fitted, objective_of, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from storage import backend
+from storage.database import backend
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Draw, Slots
+from storage.slots.slots import Draw, Slots
 from tests.integration.planned import attempts, claimed, new_slots, objective
 
 pytestmark = pytest.mark.usefixtures("engines")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.callbacks import as_callbacks
-from objectives.epochorder import epoch_order
 from objectives.errors import DivergedError, ModelError
-from objectives.optimizer import TRAINING_DEFAULTS, compile_network
-from objectives.runtime import start_framework
+from objectives.framework.runtime import start_framework
+from objectives.network.optimizer import TRAINING_DEFAULTS, compile_network
+from objectives.network.train.callbacks import as_callbacks
+from objectives.network.train.training import epoch_order
 from tests.integration.trainings import (
     OPTIONS,
     build_linear,
@@ -136,7 +136,7 @@ def prepared(build: Build) -> tuple[Any, bool]:
     start_framework(OPTIONS)
     import keras
 
-    from objectives.targets import wants_indexes
+    from objectives.network.targets import wants_indexes
 
     keras.utils.clear_session()
     keras.utils.set_random_seed(SEED)

@@ -12,9 +12,11 @@ from optuna.distributions import FloatDistribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from storage import attempt, attrs, rows
+from storage import attrs
+from storage.database import tables
 from storage.errors import ClaimLostError, StorageError
-from storage.slots import Draw, Slot
+from storage.slots import attempt
+from storage.slots.slots import Draw, Slot
 from tests.integration.planned import (
     LONG_S,
     age_heartbeat,
@@ -136,7 +138,7 @@ def test_attributes_are_plain_json(storage_url: str) -> None:
     assert claim is not None
     with slots.storage.engine.connect() as connection:
         found = attempt.read_attrs(connection, claim.trial_id)
-        texts = connection.execute(sa.select(rows.USER_ATTRS.c.value_json)).scalars().all()
+        texts = connection.execute(sa.select(tables.USER_ATTRS.c.value_json)).scalars().all()
     assert found["worker"] == "häst:1"
     assert found["seed"] == 2**63
     assert all(json.dumps(json.loads(text)) == text for text in texts)

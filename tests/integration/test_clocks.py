@@ -16,12 +16,12 @@ from optuna.storages._rdb import storage as optuna_storage
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
-from storage import dialect
+from storage.database import dialect
 from storage.errors import ClaimLostError
 from storage.rdb import open_storage
 from storage.reading import newest_by_slot
 from storage.registry import Registry
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.planned import age_heartbeat, another, attempts, claimed, planned
 
 GRACE_S, AGED_S = 600.0, 700.0  # of a test; far from zero and from the hours that clocks differ by

@@ -11,11 +11,12 @@ from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from storage import attrs, copying, rows
-from storage.backend import HEARTBEATS, TRIALS
+from storage import attrs, copying
 from storage.copying import copy_study
+from storage.database import tables
+from storage.database.tables import HEARTBEATS, TRIALS
 from storage.rdb import SlotStorage
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.copies import MAXIMIZE, content, draw, make_study, trials
 
 
@@ -211,7 +212,7 @@ def test_thousands_of_trials_are_copied_in_seconds(
             for i in ids
             for n in range(5)
         ]
-        connection.execute(rows.PARAMS.insert(), params)
+        connection.execute(tables.PARAMS.insert(), params)
     started = time.monotonic()
     assert copy_study(source, target, "digits") == 2_000
     assert time.monotonic() - started < 20  # a statement a row takes minutes on a loaded machine

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from storage import attrs, copying
-from storage.backend import TRIALS
 from storage.copying import copy_study
+from storage.database.tables import TRIALS
 from storage.errors import StorageError
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.copies import MAXIMIZE, draw, make_study, trials
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from objectives.cnn import digits_cnn
-from objectives.cost import forward_flop
-from objectives.ensemble import averaged_model
-from objectives.export import serving_model
-from objectives.runtime import start_tensorflow
+from objectives.framework.runtime import start_tensorflow
+from objectives.network.cnn import digits_cnn
+from objectives.network.cost import forward_flop
+from objectives.network.ensemble import averaged_model
+from objectives.network.export import serving_model
 from tests.integration.trainings import (
     OPTIONS,
     PARAMS,

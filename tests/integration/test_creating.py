@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from storage.errors import StorageError
-from study import creating
-from study.creating import create_or_resume
 from study.errors import StudyError
-from study.opening import OpenStudy
-from study.spec import Given
+from study.run import create as creating
+from study.run.create import create_or_resume
+from study.spec.open import OpenStudy
+from study.spec.spec import Given
 
 
 def create(url: str, n_trials: int, seed: int) -> OpenStudy:

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from storage.errors import StorageMissingError
-from study.web.errors import DashboardError
-from study.web.listening import listen, url_of
-from study.web.serve import serve_dashboard
+from study.dashboard.serve import serve_dashboard
+from study.dashboard.server import listen, url_of
+from study.errors import DashboardError
 from tests.integration.dashboards import OPEN, Client, plan, served
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = """
 import sys
-from study.web.door import Door
-from study.web.serve import serve_dashboard
+from study.dashboard.door import Door
+from study.dashboard.serve import serve_dashboard
 door = Door(is_open=True, allow_writes=True)
 say = lambda line: print(line, flush=True)
 serve_dashboard(sys.argv[1], host="localhost", port=0, door=door, say=say)

@@ -9,8 +9,8 @@ from html import unescape
 import pytest
 
 from storage.rdb import open_storage
-from study.web.door import make_door
-from study.web.doorkeeper import FREE_TRIES
+from study.dashboard.door import make_door
+from study.dashboard.login import FREE_TRIES
 from tests.integration.dashboards import LOCKED, PASSWORD, USER, Client, plan, served
 
 PATHS = [

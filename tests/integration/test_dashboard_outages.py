@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from storage.errors import StorageError
-from study.web.serve import serve_dashboard
+from study.dashboard.serve import serve_dashboard
 from tests.databases import PostgresServer
 from tests.integration.dashboards import OPEN, Client, plan, served
 
@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120.0
 SERVE = """
 import sys
-from study.web.door import Door
-from study.web.serve import serve_dashboard
+from study.dashboard.door import Door
+from study.dashboard.serve import serve_dashboard
 say = lambda line: print(line, flush=True)
 serve_dashboard(sys.argv[1], host="127.0.0.1", port=0, door=Door(is_open=True), say=say)
 """

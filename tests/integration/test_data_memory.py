@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from objectives.competition import Competition
-from objectives.datacache import fetch, store
-from objectives.kaggle import Dataset, Split
+from objectives.data.cache import fetch, store
+from objectives.data.csv.competition import Competition
+from objectives.data.dataset import Dataset, Split
 from tests.integration.trainings import OPTIONS, build_linear, objective_of
 
 N_ROWS, N_TEST, SIDE, N_CLASSES = 42_000, 28_000, 28, 10  # those of Kaggle's digits

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from storage.backend import TRIALS
-from storage.transaction import write
+from storage.database.tables import TRIALS
+from storage.database.transaction import write
 from tests.integration.planned import (
     another,
     attempts,

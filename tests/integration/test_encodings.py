@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from optuna.trial import TrialState
 
+from storage.database.remedy import UTF8
 from storage.errors import StorageError
-from storage.remedy import UTF8
 from tests.databases import PostgresServer
 from tests.integration.planned import attempts, claimed, new_slots
 from tests.integration.refused import CREATE, STATUS, command, error_of

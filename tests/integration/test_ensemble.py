@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from objectives.base import Fitted
-from objectives.cnn import KerasObjective, digits_cnn
+from objectives.network.cnn import KerasObjective, digits_cnn
 from tests.integration.trainings import (
     AS_HERE,
     OPTIONS,
@@ -66,7 +66,7 @@ def mean_of(
 
 ON_MORE_CORES = """
 import json
-from objectives.runtime import overlap_ops
+from objectives.framework.runtime import overlap_ops
 from tests.integration.test_ensemble import averaged_digest
 overlap_ops(4)
 print(json.dumps(averaged_digest()))

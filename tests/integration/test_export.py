@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from objectives.cnn import digits_cnn
+from objectives.network.cnn import digits_cnn
 from tests.integration.trainings import (
     OPTIONS,
     PARAMS,

@@ -9,11 +9,12 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from storage import attrs, rows
+from storage import attrs
+from storage.database.transaction import write
 from storage.errors import ClaimLostError
-from storage.lease import Lease
-from storage.slots import Claim, Slots
-from storage.transaction import write
+from storage.slots import rows
+from storage.slots.lease import Lease
+from storage.slots.slots import Claim, Slots
 from tests.integration.planned import (
     age_heartbeat,
     another,

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives import finite
-from objectives.base import Fitted
+from objectives.base import Fitted, _is_finite, refuse_unfinite_predictions
 from objectives.errors import DivergedError
-from objectives.finite import LossWatch, refuse_unfinite_predictions
+from objectives.framework.runtime import start_framework
+from objectives.network.train.finite import LossWatch
 from objectives.refit import Refit
-from objectives.runtime import start_framework
 from tests.integration.trainings import OPTIONS, build_linear, fitted, objective_of, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
@@ -126,7 +125,7 @@ def test_large_predictions_are_finite() -> None:
     """Their sum may overflow, and nothing is wrong."""
     huge = np.full((9, 2), np.finfo(np.float32).max, np.float32)
     assert refuse_unfinite_predictions(huge) is huge
-    assert not finite._is_finite(np.array([1.0, np.nan]))
+    assert not _is_finite(np.array([1.0, np.nan]))
 
 
 class Blind:

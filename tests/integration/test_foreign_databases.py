@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from storage.url import parse_url, shown
+from storage.database.url import parse_url, shown
 from tests.integration.refused import CREATE, STATUS, command, error_of
 
 pytestmark = pytest.mark.usefixtures("engines")  # closes those of the commands

@@ -14,14 +14,13 @@ import pytest
 import sqlalchemy as sa
 
 from objectives.errors import ModelError
-from objectives.fitprocess import FitProcess
+from objectives.framework.fitprocess import FitProcess
 from storage.rdb import SlotStorage, open_storage
-from study.attemptlog import AttemptLog
-from study.device import DeviceLock
-from study.forks import close_withheld, end_forks, withhold
-from study.gpu import Gpu
-from study.seat import Holder, SeatFolder
-from study.signals import StopRequest
+from study.machine.forks import close_withheld, end_forks, withhold
+from study.machine.gpus import Gpu
+from study.machine.locks import DeviceLock, Holder, SeatFolder
+from study.worker.log import AttemptLog
+from study.worker.signals import StopRequest
 
 # From Python 3.12 on; this process has threads, as a worker has.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from objectives.base import FitOptions
-from objectives.cnn import digits_cnn
 from objectives.load import BUILT_IN
+from objectives.network.cnn import digits_cnn
 from objectives.synthetic import synthetic_value
 from tests.conditions import THREADS
 from tests.integration.trainings import PARAMS, tiny_dataset

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives import limits
+from objectives.data.dataset import check_data
+from objectives.data.images.folder import read_image_folder
 from objectives.errors import DataError
-from objectives.imagefolder import read_image_folder
-from objectives.kaggle import check_data
-from objectives.runtime import start_framework
-from study.fetching import from_images_command
-from study.png import encode_png
+from objectives.files import limits
+from objectives.framework.runtime import start_framework
+from study.cli.data import from_images_command
+from study.report.gallery import encode_png
 from tests.integration.trainings import OPTIONS
 
 

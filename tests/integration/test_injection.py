@@ -17,16 +17,16 @@ import typer
 
 from storage import attrs
 from storage.rdb import open_storage
-from study import cli
-from study.creating import create_or_resume
-from study.opening import open_study
-from study.spec import Given
-from study.workdir import WorkDir
+from study.cli import app
+from study.run.create import create_or_resume
+from study.spec.open import open_study
+from study.spec.spec import Given
+from study.spec.workdir import WorkDir
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202e"
 NAME = f"../../x{EVIL}"
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-COMMAND = typer.main.get_command(cli.app)
+COMMAND = typer.main.get_command(app.app)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from study.cli.data import fetch_command
 from study.errors import StudyError
-from study.fetching import fetch_command
 
 ROWS = {
     "train.csv": "label,pixel0\n1,2\n",

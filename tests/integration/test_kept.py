@@ -9,11 +9,11 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.copying import copy_study
+from storage.database.tables import read_fixed_params
 from storage.errors import ClaimLostError
-from storage.given import read_fixed_params
-from storage.kept import PIECE, read_kept
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Slots
+from storage.slots.attempt import PIECE, read_kept
+from storage.slots.slots import Slots
 from tests.integration.copies import MAXIMIZE, draw
 from tests.integration.planned import (
     age_heartbeat,

@@ -5,7 +5,7 @@ from tests.integration.trainings import run_python
 CODE = """
 import json, sys
 from objectives.base import FitOptions
-from objectives.runtime import start_framework
+from objectives.framework.runtime import start_framework
 start_framework(FitOptions(epochs=1, precision="float32", threads=1))
 import keras
 before = "sklearn" in sys.modules
@@ -16,7 +16,7 @@ print(json.dumps([before, name, "sklearn" in sys.modules]))
 
 COLLECTING = """
 import gc, json
-from objectives.runtime import quiet_import
+from objectives.framework.runtime import quiet_import
 with quiet_import():
     during = gc.isenabled()
 after = gc.isenabled()

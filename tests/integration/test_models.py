@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.cnn import build_cnn, digits_cnn
 from objectives.errors import ModelError, ObjectiveError
+from objectives.network.cnn import build_cnn, digits_cnn
 from tests.integration.trainings import (
     OPTIONS,
     PARAMS,

@@ -18,13 +18,13 @@ import typer
 
 from storage import attrs
 from storage.registry import StopOrder
-from study import cli
-from study.creating import create_or_resume
-from study.spec import Given
+from study.cli import app
+from study.run.create import create_or_resume
+from study.spec.spec import Given
 from tests.integration.dashboards import OPEN, served
 from tests.integration.ourstudies import claim, complete, fail
 
-COMMAND = typer.main.get_command(cli.app)
+COMMAND = typer.main.get_command(app.app)
 DEEP = "[" * 100_000 + "]" * 100_000
 VALUES = [
     *("null", "true", "0", "-5", "7.5", "1e999", "-1e999", "NaN", "9" * 400, "9" * 5000, '""'),

@@ -16,10 +16,10 @@ from optuna.trial import TrialState
 
 from storage.errors import StorageError
 from storage.rdb import open_storage
-from storage.slots import Draw
+from storage.slots.slots import Draw
 from study.errors import StudyError
-from study.opening import open_study
-from study.workdir import WorkDir
+from study.spec.open import open_study
+from study.spec.workdir import WorkDir
 from tests.integration.dashboards import OPEN, served
 from tests.integration.test_odd_attributes import READS, WRITES, file, made, ran
 

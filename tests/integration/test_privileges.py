@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 
-from storage.url import parse_url
+from storage.database.url import parse_url
 from tests.databases import PostgresServer
 from tests.integration.refused import CREATE, STATUS, command, error_of
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from storage import attrs
 from storage.rdb import open_storage
 from storage.reading import count_unfinished, failed_numbers, newest_by_slot, read_attempts
-from storage.slots import Slots
+from storage.slots.slots import Slots
 from tests.integration.ourstudies import claim, complete, fail, make_study
 from tests.integration.planned import claimed, new_slots
 

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.errors import ClaimLostError
-from storage.slots import Claim, Slots
+from storage.slots.slots import Claim, Slots
 from tests.integration.planned import (
     age_heartbeat,
     another,

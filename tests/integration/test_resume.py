@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.checkpoint import latest_epoch
 from objectives.errors import Pruned
-from objectives.optimizer import OPTIMIZERS, SCHEDULES
+from objectives.network.optimizer import OPTIMIZERS, SCHEDULES
+from objectives.network.train.checkpoint import latest_epoch
 from tests.conditions import OTHER_PRECISION, PRECISION
 from tests.integration.resuming import (
     NEVER,

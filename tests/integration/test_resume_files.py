@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives import checkpoint
-from objectives.checkpoint import training_identity
-from objectives.cnn import KerasObjective
 from objectives.errors import CheckpointError
-from objectives.space import parse_space
+from objectives.network.cnn import KerasObjective
+from objectives.network.train import checkpoint
+from objectives.network.train.checkpoint import training_identity
+from objectives.space.space import parse_space
 from tests.conditions import OTHER_PRECISION, THREADS
 from tests.integration.resuming import (
     OPTIONS,
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     assert ended[1].info["resumed_epochs"] == 2
     assert files(tmp_path / "trial-1") == ["epoch-0001.ckpt", "epoch-0002.ckpt.set-aside"]
     (said,) = caplog.records
-    assert (said.name, said.levelno) == ("objectives.checkpoint", logging.WARNING)
+    assert (said.name, said.levelno) == ("objectives.network.train.checkpoint", logging.WARNING)
     assert "trial-1/epoch-0002.ckpt is set aside: " in said.getMessage()
     assert "\n" not in said.getMessage()
     assert ended[0] == finished(None)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives import trainstate
-from objectives.checkpoint import latest_epoch
-from objectives.plainstate import kept_state, put_back
+from objectives.network.train import state
+from objectives.network.train.checkpoint import latest_epoch
+from objectives.network.train.plainstate import kept_state, put_back
 from tests.integration.resuming import OPTIONS, Callbacks, Stop, died, files, finished, hasty
 from tests.integration.trainings import build_linear
 
@@ -238,7 +238,7 @@ def test_a_callback_never_gets_a_copy_of_the_network() -> None:
         network.compile("adam", "categorical_crossentropy")
     callbacks = [keras.callbacks.Callback() for _ in networks]
     old, new = (
-        trainstate.TrainingState(network, network, None, [callback])
+        state.TrainingState(network, network, None, [callback])
         for network, callback in zip(networks, callbacks, strict=True)
     )
     callbacks[0].set_model(networks[0])

@@ -12,11 +12,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from study.web import connections, database
-from study.web.connections import Connections
-from study.web.database import Database
-from study.web.listening import listen
-from study.web.server import Server
+from study.dashboard import database
+from study.dashboard import server as web_server
+from study.dashboard.database import Database
+from study.dashboard.server import Connections, Server, listen, most_open
 
 LIMIT_S = 60.0
 Opened = Callable[..., socket.socket]
@@ -226,8 +225,8 @@ def test_connections_leave_files_to_the_process(
     monkeypatch: pytest.MonkeyPatch, files: int, most: int
 ) -> None:
     """Of a limit that is as low as this; with many files memory is what counts."""
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda which: (files, files))
-    assert connections.most_open() == most
+    monkeypatch.setattr(web_server.resource, "getrlimit", lambda which: (files, files))
+    assert most_open() == most
 
 
 @pytest.mark.parametrize("comes", [False, True], ids=["still away", "comes meanwhile"])

@@ -4,7 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from storage import attrs, rows
+from storage import attrs
+from storage.database import tables
 from storage.errors import StorageError
 from storage.reading import newest_by_slot
 from tests.integration.planned import (
@@ -49,7 +50,7 @@ def test_plan_is_all_or_none(storage_url: str, monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object) -> None:
         raise RuntimeError("the last statement")
 
-    monkeypatch.setattr(rows, "write_study_attrs", fail)
+    monkeypatch.setattr(tables, "write_study_attrs", fail)
     with pytest.raises(RuntimeError, match="the last statement"):
         slots.plan(10)
     assert rows_of_all_tables(slots.storage) == before

@@ -17,10 +17,11 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
-from storage import attrs, backend
+from storage import attrs
+from storage.database import backend
+from storage.database.schema import CLAIM_INDEX
 from storage.rdb import SlotStorage, open_storage
-from storage.schema import CLAIM_INDEX
-from storage.slots import Draw, Slots
+from storage.slots.slots import Draw, Slots
 from tests.conftest import DATABASES, mysql_server_url
 from tests.databases import PostgresServer, mysql_database
 from tests.integration.planned import attempts, claimed, new_slots, objective

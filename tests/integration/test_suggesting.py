@@ -12,14 +12,15 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from objectives.space import SearchSpace, parse_space
-from storage import attrs, backend
+from objectives.space.space import SearchSpace, parse_space
+from storage import attrs
+from storage.database import backend
 from storage.rdb import open_storage
 from storage.reading import Attempt
-from storage.slots import Claim, Draw, Slots
-from study.opening import OpenStudy, open_study
-from study.spec import StudySpec
-from study.suggesting import Suggester
+from storage.slots.slots import Claim, Draw, Slots
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
+from study.worker.suggest import Suggester
 from tests.databases import PostgresServer
 from tests.integration.planned import attempts
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from objectives.errors import ModelError
-from objectives.optimizer import TRAINING_DEFAULTS, compile_network
-from objectives.runtime import start_framework
-from objectives.targets import wants_indexes
+from objectives.framework.runtime import start_framework
+from objectives.network.optimizer import TRAINING_DEFAULTS, compile_network
+from objectives.network.targets import wants_indexes
 from tests.integration.trainings import OPTIONS, build_linear, fitted, objective_of
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.

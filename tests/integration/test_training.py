@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.cnn import digits_cnn
 from objectives.errors import DivergedError, LeaseLost, ModelError, Pruned
-from objectives.optimizer import OPTIMIZERS, SCHEDULES, make_schedule
-from objectives.step import traced_step
+from objectives.network.cnn import digits_cnn
+from objectives.network.optimizer import OPTIMIZERS, SCHEDULES, make_schedule
+from objectives.network.train.step import traced_step
 from tests.conditions import THREADS, seeded
 from tests.integration.trainings import (
     OPTIONS,
@@ -242,7 +242,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         networks.append(network)
         return traced_step(network, *sizes)
 
-    monkeypatch.setattr("objectives.training.traced_step", noted)
+    monkeypatch.setattr("objectives.network.train.training.traced_step", noted)
     return networks
 
 
@@ -284,7 +284,7 @@ def test_augmentation_moves_images_a_little_and_the_same_way_again() -> None:
     """A pure function of seed and step that keeps brightness where it is."""
     import tensorflow as tf
 
-    from objectives.augment import Augmentation, augmented
+    from objectives.network.augment import Augmentation, augmented
 
     blob = np.zeros((64, 9, 9, 1), np.float32)
     blob[:, 3:6, 3:6] = 1.0

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from objectives.base import FitOptions
-from objectives.cnn import KerasObjective, digits_cnn
 from objectives.errors import ModelError
+from objectives.framework.runtime import start_framework
 from objectives.load import load_objective
-from objectives.runtime import start_framework
-from objectives.scaledtwice import scaled_twice
-from objectives.space import parse_space
-from study.usage import loading_lines
+from objectives.network.cnn import KerasObjective, digits_cnn
+from objectives.network.tryout.scaledtwice import scaled_twice
+from objectives.space.space import parse_space
+from study.finalize.usage import loading_lines
 from tests.integration.trainings import OPTIONS, fitted, objective_of, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
@@ -303,8 +303,8 @@ def test_lines_of_the_card_load_the_file_elsewhere(
 
 def test_default_network_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known, and somebody waits."""
-    monkeypatch.setattr("objectives.cnn.look_at", None)
-    monkeypatch.setattr("objectives.cnn.Watched", None)
+    monkeypatch.setattr("objectives.network.cnn.look_at", None)
+    monkeypatch.setattr("objectives.network.cnn.Watched", None)
     assert digits_cnn(OPTIONS).trial_run(tiny_dataset()) > 0
 
 

@@ -5,8 +5,8 @@ import socket
 import pytest
 import sqlalchemy as sa
 
-from storage import rows
-from storage.dialect import KEEP_ALIVE_S, LONGEST_HELD_S, is_passing
+from storage.database import tables
+from storage.database.dialect import KEEP_ALIVE_S, LONGEST_HELD_S, is_passing
 from tests.integration.planned import another, planned
 
 HELD = {
@@ -38,7 +38,7 @@ def test_process_that_is_frozen_in_a_transaction_does_not_keep_its_locks(server_
         assert frozen.execute(sa.text(HELD[name])).scalar() in (LONGEST_HELD_S, "1min")
         frozen.execute(sa.text(SOON[name]))
         frozen.commit()
-        rows.lock_study(frozen, slots.study_id)
+        tables.lock_study(frozen, slots.study_id)
         another(slots).plan(2)  # waits for the lock
         with pytest.raises(sa.exc.DBAPIError) as refused:
             frozen.execute(sa.text("SELECT 1"))

@@ -8,22 +8,23 @@ from pathlib import Path
 import pytest
 from optuna.study import StudyDirection
 
-from objectives.checkpoint import latest_epoch, write_checkpoint
 from objectives.errors import CheckpointError
+from objectives.network.train.checkpoint import latest_epoch, write_checkpoint
 from storage import attrs
 from storage.rdb import open_storage
-from storage.slots import Slots
-from study import checkpoints
-from study.attemptlog import AttemptLog
-from study.checkpoints import look_for_marker, resumable, tidy
-from study.child import MOST_READ, Child, Settings
+from storage.slots.slots import Slots
 from study.errors import StudyError
-from study.logs import last_lines, show_logs
-from study.naming import find_trial
-from study.opening import OpenStudy, open_study
-from study.ready import PROGRAM, WITH_A_JOB, Ready
-from study.spec import StudySpec
-from study.workdir import WorkDir
+from study.run.child import MOST_READ, Child
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
+from study.spec.trials import find_trial
+from study.spec.workdir import WorkDir
+from study.view.logs import last_lines, show_logs
+from study.worker import checkpoints
+from study.worker.checkpoints import look_for_marker, resumable, tidy
+from study.worker.log import AttemptLog
+from study.worker.told import Settings
+from study.worker.warm import PROGRAM, WITH_A_JOB, Ready
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import NO_STOP
-from study.looking import trials_command
-from study.opening import open_study
-from study.status import read_status
-from study.steering import pause_command, resume_command
-from study.web.door import Door
+from study.cli.look import trials_command
+from study.cli.steer import pause_command, resume_command
+from study.dashboard.door import Door
+from study.spec.open import open_study
+from study.view.status import read_status
 from tests.integration.dashboards import LOCKED, OPEN, Client, plan, served
 from tests.integration.ourstudies import EVIL, in_progress, make_study, url_in
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.base import FitOptions, Fitted
-from objectives.cnn import KerasObjective, digits_cnn
-from objectives.kaggle import Dataset, Split
-from objectives.space import parse_space
+from objectives.data.dataset import Dataset, Split
+from objectives.network.cnn import KerasObjective, digits_cnn
+from objectives.space.space import parse_space
 from tests.conditions import PRECISION, THREADS, seeded
 
 ROOT = Path(__file__).parents[2]

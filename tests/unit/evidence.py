@@ -12,10 +12,10 @@ from optuna.trial import TrialState
 from objectives.refit import ALL_ROWS, pack
 from storage import attrs
 from storage.reading import Attempt
-from study.companion import Companion, Training
-from study.decision import Decider, Ending, Stage
-from study.effort import Effort
-from study.opening import Loaded
+from study.finalize.companion import Companion, Training
+from study.finalize.decide import Decider, Ending, Stage
+from study.finalize.effort import Effort
+from study.spec.open import Loaded
 
 N_ROWS, N_CLASSES, N_TEST, EPOCHS = 300, 3, 100, 4
 LABELS = np.arange(N_ROWS, dtype=np.int64) % N_CLASSES

@@ -7,7 +7,7 @@ from objectives.base import FitOptions
 from objectives.load import load_objective
 
 OBJECTIVE = """
-from objectives.space import parse_space
+from objectives.space.space import parse_space
 
 
 class Mine:

@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt
-from study.evidence import Candidate, Evidence, Expected
+from study.report.evidence import Candidate, Evidence, Expected
 from study.report.snapshot import Snapshot
-from study.spec import StudySpec
+from study.spec.spec import StudySpec
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 SPACE = [

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from study import age
+from study.machine import process
 
 
 def test_age_is_that_of_the_process_and_passes_with_time() -> None:
     """More than since the import, less than since the machine's boot."""
-    first = age.process_age_s()
-    assert time.monotonic() - age._imported_at < first < time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert age.process_age_s() >= first
+    first = process.process_age_s()
+    assert time.monotonic() - process._imported_at < first < time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert process.process_age_s() >= first
 
 
 def test_without_proc_it_counts_from_the_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rather too young than too old: an order from before its time must not end it."""
-    monkeypatch.setattr(age, "STAT", tmp_path / "none")
-    assert 0 <= age.process_age_s() <= time.monotonic() - age._imported_at
+    monkeypatch.setattr(process, "STAT", tmp_path / "none")
+    assert 0 <= process.process_age_s() <= time.monotonic() - process._imported_at

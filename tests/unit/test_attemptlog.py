@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from study import attemptlog
-from study.attemptlog import AttemptLog
+from study.worker import log as attemptlog
+from study.worker.log import AttemptLog
 
 
 def test_log_has_what_is_printed_by_whatever_means(

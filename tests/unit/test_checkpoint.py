@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from objectives.checkpoint import latest_epoch, read_checkpoint, write_checkpoint
 from objectives.errors import CheckpointError, ObjectiveError
-from objectives.trainstate import UnusableError
+from objectives.network.train.checkpoint import latest_epoch, read_checkpoint, write_checkpoint
+from objectives.network.train.state import UnusableError
 
 EXPECTED = {"format": 1, "versions": {"keras": "3.15.1"}, "identity": "abc"}
 CONTENT = [b"weights", b"", b"\x00\xff"]
@@ -223,7 +223,7 @@ def test_latest_epoch_is_the_highest_of_any_attempt(tmp_path: Path) -> None:
 
 def test_asking_for_the_latest_epoch_loads_nothing_heavy() -> None:
     """`study run` asks, and must start in no time."""
-    code = "import sys, objectives.checkpoint; print(sorted({'numpy', 'keras', 'tensorflow'} & "
+    code = "import sys, objectives.network.train.checkpoint; print(sorted({'numpy', 'keras', 'tensorflow'} & "
     code += "set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],

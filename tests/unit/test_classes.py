@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from objectives.classes import odd_classes, read_classes
-from objectives.csvcheck import label_value
+from objectives.data.csv.check import label_value
+from objectives.data.csv.table import odd_classes, read_classes
+from objectives.data.dataset import check_data, load_dataset
 from objectives.errors import DataError
-from objectives.kaggle import check_data, load_dataset
 from tests.unit.changes import SAMPLE, TEST, TRAIN, text
 
 TRAIN_CSV = Path("train.csv")

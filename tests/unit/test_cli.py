@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from storage.errors import StorageBrokenError, StorageUnavailableError
-from study.cli import app, as_storage_error, is_known
+from study.cli.app import app, as_storage_error, is_known
 
 GONE = OperationalError("COMMIT", {}, Exception("(2006) the server has gone away\nand more"))
 

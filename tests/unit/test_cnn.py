@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from objectives import runtime
-from objectives.augment import Augmentation
 from objectives.base import FitOptions
-from objectives.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
-from objectives.cost import default_epochs
-from objectives.epochorder import epoch_order
+from objectives.data.dataset import Split
 from objectives.errors import DataError
-from objectives.kaggle import Split
-from objectives.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
-from objectives.scoring import score
-from objectives.space import SearchSpace, middle, parse_space
+from objectives.framework import runtime
+from objectives.network.augment import Augmentation
+from objectives.network.cnn import CNN_SPACE, KerasObjective, build_cnn, digits_cnn
+from objectives.network.cost import default_epochs
+from objectives.network.optimizer import OPTIMIZERS, SCHEDULES, TRAINING_DEFAULTS
+from objectives.network.train.scoring import score
+from objectives.network.train.training import epoch_order
+from objectives.space.space import SearchSpace, middle, parse_space
 
 
 def drawn(seed: int) -> dict[str, object]:

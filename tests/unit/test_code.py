@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from objectives.load import source_fingerprint
-from study.code import Code, Told, passed_on, remember, trusted_code
 from study.errors import StudyError
-from study.spec import StudySpec
+from study.spec.code import Code, Told, passed_on, remember, trusted_code
+from study.spec.spec import StudySpec
 
 SYNTHETIC = StudySpec(
     objective="synthetic",

@@ -15,13 +15,13 @@ from storage import attrs
 from storage.copying import copy_study
 from storage.rdb import SlotStorage, open_storage
 from storage.reading import Attempt
-from storage.slots import Draw, Slots
-from study.code import Code
-from study.companion import Companion, Training, companion_of, stop_of
+from storage.slots.slots import Draw, Slots
 from study.errors import StudyError
-from study.opening import OpenStudy, find_study, open_study, refuse_companion
-from study.sampler import given_seed
-from study.spec import StudySpec, check_name
+from study.finalize.companion import Companion, Training, stop_of
+from study.spec.code import Code
+from study.spec.draw import given_seed
+from study.spec.open import OpenStudy, companion_of, find_study, open_study, refuse_companion
+from study.spec.spec import StudySpec, check_name
 
 SPEC = StudySpec(
     "synthetic", None, {}, "s", "d", [], "minimize", 3, 9, "float32", 1,

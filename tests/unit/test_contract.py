@@ -11,7 +11,7 @@ import pytest
 from objectives.base import Fitted
 from objectives.errors import ModelError, SpaceError
 from objectives.load import as_fitted, try_fit
-from objectives.space import SearchSpace, parse_space
+from objectives.space.space import SearchSpace, parse_space
 from tests.unit.loaded import OBJECTIVE, load, write
 
 pytestmark = pytest.mark.usefixtures("own_path")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from objectives.copies import first_copies, image_digests, n_different
+from objectives.data.copies import first_copies, image_digests, n_different
+from objectives.data.dataset import load_dataset
+from objectives.data.splits import check_folds, fold_rows, valid_rows
 from objectives.errors import DataError
-from objectives.kaggle import load_dataset
-from objectives.splits import check_folds, fold_rows, valid_rows
-from study.expectation import expect
-from study.outoffold import OutOfFold, _by_image
-from study.selection import Measured
+from study.finalize.choose import Measured
+from study.finalize.expect import expect
+from study.finalize.folds import OutOfFold, _by_image
 from tests.unit.forms import PIXELS, TEST_ROWS, TRAIN_HEADER, TRAIN_ROWS, csv_text, put
 
 FINGERPRINT = "0123456789abcdef" * 4

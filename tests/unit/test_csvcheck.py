@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from objectives import csvcheck
+from objectives.data.csv import check
+from objectives.data.dataset import load_dataset
 from objectives.errors import DataError
-from objectives.kaggle import load_dataset
 from tests.unit.changes import TRAIN, Change, packed, sound_folder, text
 from tests.unit.filefaults import FILE_FAULTS, HEADER_FAULTS
 from tests.unit.rowfaults import ROW_FAULTS, SAMPLE_FAULTS
@@ -59,14 +59,14 @@ def test_file_for_a_folder_is_named(folder: Path) -> None:
 
 def test_unreadable_file_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system says of a file that may not be read is passed on."""
-    real = csvcheck.open_file
+    real = check.open_file
 
     def refuse(path: Path) -> object:
         if path.name == "test.csv":
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(csvcheck, "open_file", refuse)
+    monkeypatch.setattr(check, "open_file", refuse)
     with pytest.raises(DataError, match=r"test\.csv: cannot be read: Permission denied"):
         load_dataset(folder)
 
@@ -112,7 +112,7 @@ def test_form_does_not_change_the_content(folder: Path, change: Change) -> None:
 @pytest.mark.parametrize(("cell", "value"), [(b"0", 0), (b"255", 255), (b" 7 ", 7), (b"-0", 0)])
 def test_pixel_value(cell: bytes, value: int) -> None:
     """Whole numbers from 0 to 255 are pixels."""
-    assert csvcheck.pixel_value(cell) == value
+    assert check.pixel_value(cell) == value
 
 
 def test_cell_table_checks_a_spelling_once() -> None:
@@ -121,9 +121,9 @@ def test_cell_table_checks_a_spelling_once() -> None:
 
     def parse(cell: bytes) -> int:
         parsed.append(cell)
-        return csvcheck.pixel_value(cell)
+        return check.pixel_value(cell)
 
-    table = csvcheck.CellTable(parse)
+    table = check.CellTable(parse)
     assert [table[b"12"], table[b"12"]] == [12, 12]
     assert parsed == [b"12"]
     with pytest.raises(ValueError, match="'x' is not a number"):

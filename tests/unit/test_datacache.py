@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from objectives import datacache, filelock, kaggle
-from objectives.competition import Competition, read_competition
-from objectives.datafolder import Files
+from objectives.data import cache as datacache
+from objectives.data import dataset
+from objectives.data.csv.competition import Competition, read_competition
+from objectives.data.csv.folder import Files
+from objectives.data.dataset import check_data, load_dataset
 from objectives.errors import DataError
-from objectives.filelock import Locker
-from objectives.kaggle import check_data, load_dataset
+from objectives.files import filelock
+from objectives.files.filelock import Locker
 from tests.unit.competition import SIDE, edit, write
 
 
@@ -32,7 +34,7 @@ def parses(monkeypatch: pytest.MonkeyPatch) -> list[Files]:
         calls.append(files)
         return read_competition(files)
 
-    monkeypatch.setattr("objectives.kaggle.read_competition", counted)
+    monkeypatch.setattr("objectives.data.dataset.read_competition", counted)
     return calls
 
 
@@ -150,7 +152,7 @@ def test_file_that_changes_while_it_is_read_is_refused(
         edit(files.test.path, 1, ",".join("1" * SIDE**2))
         return found
 
-    monkeypatch.setattr("objectives.kaggle.read_competition", changing)
+    monkeypatch.setattr("objectives.data.dataset.read_competition", changing)
     with pytest.raises(DataError, match="changed while they were read"):
         load_dataset(folder)
     assert not cache.exists()
@@ -261,8 +263,8 @@ def test_lock_on_the_data_is_waited_for_with_a_line_and_not_for_ever(
 ) -> None:
     """The holder is this process here, which says its own number."""
     fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(kaggle, "QUIET_S", 0.0)
-    monkeypatch.setattr(kaggle, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(dataset, "QUIET_S", 0.0)
+    monkeypatch.setattr(dataset, "LONGEST_WAIT_S", 0.1)
     with (folder / "train.csv").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert check_data(folder).n_train

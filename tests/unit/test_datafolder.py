@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from objectives.datafolder import find_files
+from objectives.data.csv.folder import find_files
 from objectives.errors import DataError
 
 
@@ -106,7 +106,7 @@ def test_encrypted_archive_is_one_line(tmp_path: Path) -> None:
         raw[6] |= 1
         raw[raw.index(b"PK\x01\x02") + 8] |= 1
         path.write_bytes(raw)
-    from objectives.kaggle import load_dataset
+    from objectives.data.dataset import load_dataset
 
     with pytest.raises(DataError, match="encrypted with a password") as refused:
         load_dataset(tmp_path)

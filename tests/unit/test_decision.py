@@ -9,13 +9,13 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt
-from study.companion import Training
-from study.decision import Decider, Ending
-from study.effort import QUICK, Effort
 from study.errors import StudyError
-from study.evidence import Evidence
-from study.opening import Loaded
-from study.selection import on_more_rows, predicted
+from study.finalize.choose import on_more_rows, predicted
+from study.finalize.companion import Training
+from study.finalize.decide import Decider, Ending
+from study.finalize.effort import QUICK, Effort
+from study.report.evidence import Evidence
+from study.spec.open import Loaded
 from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, Dataset, World, drive
 
 EFFORT = Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)

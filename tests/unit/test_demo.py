@@ -26,7 +26,7 @@ def test_data_is_a_sound_competition(
 ) -> None:
     """1,797 real digits, 80/20 by class, pass the checks; the answers lie outside the folder."""
     pytest.importorskip("sklearn")
-    from objectives.kaggle import check_data
+    from objectives.data.dataset import check_data
 
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "demo" / "data"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from study import device
-from study.device import DeviceLock
-from study.userfolder import lock_folder
+from objectives.files.userfolder import lock_folder
+from study.machine import locks
+from study.machine.locks import DeviceLock
 
 LIMIT_S = 20.0
 said: list[str] = []
@@ -94,7 +94,7 @@ def test_waiting_ends_by_what_look_raises(alone: Waiting) -> None:
 
 def test_who_waits_says_for_what(alone: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits to be alone, and who waits for that one; the holder is this process here."""
-    monkeypatch.setattr(device, "QUIET_S", 0.0)
+    monkeypatch.setattr(locks, "QUIET_S", 0.0)
     by = rf"it is used by .*pid {os.getpid()} of user \d+"
     wanted = [rf"waiting for cpu, {why}: {by}" for why in ("to have it alone", "until .* ends")]
     said.clear()

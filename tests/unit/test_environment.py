@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from study import environment
-from study.environment import differences, minor_differences, read_environment, read_versions
+from study.machine import environment
+from study.machine.environment import (
+    differences,
+    minor_differences,
+    read_environment,
+    read_versions,
+)
 
 THEIRS = {"python": "3.11.9", "cpu": "a", "tensorflow": "2.20.0", "numpy": "2.1.0", "torch": "2"}
 OURS = {"python": "3.11.2", "cpu": "b", "tensorflow": "2.21.0", "numpy": "2.1.3", "keras": "3.15.0"}
@@ -52,7 +57,7 @@ def test_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPat
 def test_reading_the_environment_loads_no_tensorflow() -> None:
     """Versions come from metadata."""
     code = (
-        "import sys; from study.environment import read_environment; read_environment(); "
+        "import sys; from study.machine.environment import read_environment; read_environment(); "
         "print([n for n in ('tensorflow', 'keras', 'numpy', 'optuna') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,11 +6,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from study.evidence import Expected
-from study.expectation import expect
-from study.opening import Loaded
-from study.outoffold import OutOfFold
-from study.selection import Measured, on_more_rows, predicted
+from study.finalize.choose import Measured, on_more_rows, predicted
+from study.finalize.expect import expect
+from study.finalize.folds import OutOfFold
+from study.report.evidence import Expected
+from study.spec.open import Loaded
 
 N_ROWS, N_TEST = 400, 200
 LABELS = np.repeat([0, 1, 2, 2], N_ROWS // 4)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.digits import bundled_digits, deal, mnist
-from objectives.errors import DataError
-from objectives.kaggle import check_data
-from study import datafiles
-from study.datafiles import put_files, write_pictures
-from study.errors import StudyError
-from study.fetching import fetch_command
+from objectives.data import write
+from objectives.data.dataset import check_data
+from objectives.data.digits import bundled_digits, deal, mnist
+from objectives.data.write import put_files, write_pictures
+from objectives.errors import DataError, FileError
+from study.cli.data import fetch_command
 
 
 def fake_keras(monkeypatch: pytest.MonkeyPatch, load_data: Any) -> None:
@@ -101,7 +100,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in paths} == before
     (folder / "test.csv").write_text("mine")
     (folder / "train.csv").unlink()
-    with pytest.raises(StudyError, match=r"test\.csv is there already, with other content"):
+    with pytest.raises(DataError, match=r"test\.csv is there already, with other content"):
         fetch_command("demo", data=folder)
     assert (folder / "test.csv").read_text() == "mine"
     assert not (folder / "train.csv").exists()  # all or none
@@ -113,7 +112,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_packed_twin_is_in_the_way(tmp_path: Path) -> None:
     """train.csv beside train.csv.gz would be refused by every command that reads the folder."""
     (tmp_path / "train.csv.gz").write_bytes(b"x")
-    with pytest.raises(StudyError, match=r"train\.csv\.gz is there already"):
+    with pytest.raises(DataError, match=r"train\.csv\.gz is there already"):
         put_files({tmp_path / "train.csv": lambda path: path.touch()}, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["train.csv.gz"]
 
@@ -129,7 +128,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         path.write_text("whole")
 
     writers = {tmp_path / "train.csv": whole, tmp_path / "test.csv": full}
-    with pytest.raises(StudyError, match=r"cannot write .*test\.csv: No space left on device"):
+    with pytest.raises(DataError, match=r"cannot write .*test\.csv: No space left on device"):
         put_files(writers, overwrite=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -138,14 +137,14 @@ def test_file_in_the_folders_place_is_named(tmp_path: Path) -> None:
     """One line that names the option."""
     pytest.importorskip("sklearn")
     (tmp_path / "demo").write_text("a file")
-    with pytest.raises(StudyError, match="--data"):
+    with pytest.raises(FileError, match="--data"):
         fetch_command("demo", data=tmp_path / "demo")
 
 
 def test_labels_with_commas_are_quoted(tmp_path: Path) -> None:
     """What a label holds does not become a column."""
     images, _ = drawn(2)
-    pictures = datafiles.Pictures(images, ['a,"b"', "c"], images, ["1", "2"])
+    pictures = write.Pictures(images, ['a,"b"', "c"], images, ["1", "2"])
     write_pictures(pictures, tmp_path, None, overwrite=False)
     assert lines(tmp_path / "train.csv")[1].startswith('"a,""b""",')
     assert lines(tmp_path / "sample_submission.csv") == [

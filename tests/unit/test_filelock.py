@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from objectives.filelock import holders, open_lock, shown_holders, try_lock
+from objectives.files.filelock import holders, open_lock, shown_holders, try_lock
 
 
 @contextmanager

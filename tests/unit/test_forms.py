@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from objectives.data.dataset import check_data, load_answers, load_dataset
 from objectives.errors import DataError
-from objectives.kaggle import check_data, load_answers, load_dataset
 from tests.unit.forms import (
     ANSWERS,
     FORMS,

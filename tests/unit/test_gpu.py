@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from study import gpu
 from study.errors import StudyError
-from study.gpu import Driver, Gpu, chosen_gpus, gpus_of, seeing, visible_gpus
+from study.machine import gpus
+from study.machine.gpus import Driver, Gpu, chosen_gpus, gpus_of, seeing, visible_gpus
 
 TWO = Driver(
     "0, GPU-aa11, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bb22, NVIDIA GB10, Rev 2, [N/A]\n",
@@ -78,11 +78,11 @@ def test_device_that_is_not_there_is_refused(there: list[Gpu], devices: str, why
 
 def test_machine_without_a_driver_is_asked_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process is started where there is no nvidia-smi."""
-    gpu.ask_driver.cache_clear()
-    monkeypatch.setattr(gpu.shutil, "which", lambda program: None)
-    monkeypatch.setattr(gpu.subprocess, "run", None)
-    assert gpu.ask_driver().answer is None
-    gpu.ask_driver.cache_clear()
+    gpus.ask_driver.cache_clear()
+    monkeypatch.setattr(gpus.shutil, "which", lambda program: None)
+    monkeypatch.setattr(gpus.subprocess, "run", None)
+    assert gpus.ask_driver().answer is None
+    gpus.ask_driver.cache_clear()
 
 
 @pytest.mark.parametrize("before", [None, "0,1"])

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from study.harmless import harmless, harmless_cell, harmless_csv, harmless_lines
-from study.workdir import folder_name
+from study.spec.workdir import folder_name
+from study.text import harmless, harmless_cell, harmless_csv, harmless_lines
 
 TRICKS = {
     "colour": "\x1b[31mred",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from objectives.data.images.tree import ImageTree, read_tree
 from objectives.errors import DataError
-from objectives.imagetree import ImageTree, read_tree
 
 
 def made(root: Path, *names: str) -> Path:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from objectives.kaggle import check_data, load_dataset
-from objectives.splits import valid_rows
+from objectives.data.dataset import check_data, load_dataset
+from objectives.data.splits import valid_rows
 from tests.unit.competition import N_TEST, N_TRAIN, SIDE, edit, write
 
 EXPECTED_ROWS = [4, 10, 27, 39, 42, 53]  # of the labels and the fingerprint in the test

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from study.keys import Keys
+from study.view.keys import Keys
 
 
 def test_interrupt_that_nobody_heard_is_not_lost() -> None:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from study import launch
-from study.child import Settings
-from study.launch import MOST_BARREN, MOST_DEATHS, Look, Supervisor
-from study.opening import OpenStudy
-from study.workdir import WorkDir
+from study.run import supervisor as launch
+from study.run.supervisor import MOST_BARREN, MOST_DEATHS, Look, Supervisor
+from study.spec.open import OpenStudy
+from study.spec.workdir import WorkDir
+from study.worker.told import Settings
 
 
 class Study:

@@ -12,23 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from objectives import csvform, limits, openfile
-from objectives.datafolder import find_files
+from objectives.data.csv import form
+from objectives.data.csv.folder import find_files
+from objectives.data.dataset import load_dataset
+from objectives.data.images.files import check_links
 from objectives.errors import DataError, ModelError, SpaceError
-from objectives.imagefiles import check_links
-from objectives.kaggle import load_dataset
-from objectives.limits import refuse_memory
-from objectives.openfile import RefusedFileError, open_file, read_file
+from objectives.files import limits, openfile
+from objectives.files.limits import refuse_memory
+from objectives.files.openfile import RefusedFileError, open_file, read_file
 from objectives.source import source_bytes
-from objectives.space import parse_space, read_toml
-from study.score import ScoreError, score
+from objectives.space.space import parse_space, read_toml
+from study.view.score import ScoreError, score
 from tests.unit.changes import TEST, TRAIN, Change, label, line, pixel, sound_folder, text, whole
 
 CHECK = """
 import resource, sys
 from pathlib import Path
 from objectives.errors import DataError
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (400 << 20),) * 2)
 try:
@@ -107,7 +108,7 @@ def test_what_is_too_large_is_one_short_line(folder: Path, kind: str) -> None:
 
 def test_blank_lines_have_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many as an empty sheet has are none of the table; more are refused where they begin."""
-    monkeypatch.setattr(csvform, "MOST_BLANK_LINES", 100)
+    monkeypatch.setattr(form, "MOST_BLANK_LINES", 100)
     train = folder / "train.csv"
     sound = train.read_text()
     train.write_text(sound + "\n" * 100)
@@ -175,7 +176,7 @@ def test_memory_is_asked_for_before_it_is_taken(
         DataError, match=r"^x: to go on takes 94 MiB of memory, and 90 MiB are left"
     ):
         refuse_memory("x", 30 << 20)
-    monkeypatch.setattr(csvform, "_ROWS_A_LOOK", 5)
+    monkeypatch.setattr(form, "_ROWS_A_LOOK", 5)
     monkeypatch.setattr(limits, "_left", lambda: iter([1 << 20]))
     with pytest.raises(DataError, match=r"^train\.csv row 5: to go on takes 64 MiB of memory, and"):
         load_dataset(folder)

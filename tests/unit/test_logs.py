@@ -15,14 +15,14 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.rdb import open_storage
-from storage.slots import Claim, Draw, Slots
-from study import logs
+from storage.slots.slots import Claim, Draw, Slots
 from study.errors import StudyError
-from study.logs import last_lines, show_logs
-from study.naming import find_trial
-from study.opening import OpenStudy, open_study
-from study.spec import StudySpec
-from study.workdir import WorkDir
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
+from study.spec.trials import find_trial
+from study.spec.workdir import WorkDir
+from study.view import logs
+from study.view.logs import last_lines, show_logs
 
 LIMIT_S = 60.0
 

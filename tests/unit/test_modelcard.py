@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.evidence import Evidence, Expected
-from study.modelcard import cost_lines, model_card, score_lines
+from study.finalize.modelcard import cost_lines, model_card, score_lines
+from study.report.evidence import Evidence, Expected
 from tests.unit.reported import evidence_of
 
 DATASET = SimpleNamespace(

@@ -8,10 +8,10 @@ import pytest
 import typer
 
 from objectives.base import METRICS
-from study import cli
+from study.cli import app
 from study.options import Defining, Metric, key_values, seconds
 
-COMMAND = typer.main.get_command(cli.app)
+COMMAND = typer.main.get_command(app.app)
 COMMANDS: dict[str, Any] = COMMAND.commands  # type: ignore[attr-defined]
 
 

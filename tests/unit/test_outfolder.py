@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from study.errors import StudyError
-from study.outfolder import LOCK, read_manifest, refuse_foreign, sole_writer
+from study.finalize.outfolder import LOCK, read_manifest, refuse_foreign, sole_writer
 
 
 def held(out: Path, study: str) -> ExitStack:

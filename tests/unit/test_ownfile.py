@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from objectives.ownfile import APPEND, open_file, open_folder
+from objectives.files.ownfile import APPEND, open_file, open_folder
 
 
 def appended(path: Path, depth: int = 2) -> None:

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from storage.database.password import redact
+from storage.database.url import parse_url
 from storage.errors import StorageError
-from storage.password import redact
-from storage.url import parse_url
 
 
 @pytest.mark.parametrize(

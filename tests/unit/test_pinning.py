@@ -12,19 +12,20 @@ from typing import Any, cast
 
 import pytest
 
-from objectives import probe, runtime
-from objectives.backend import backend_name
 from objectives.errors import ModelError
-from study import pinning, working
-from study.child import Settings
+from objectives.framework import probe, runtime
+from objectives.framework.backend import backend_name
 from study.errors import StudyError
-from study.gpu import Driver, Gpu
-from study.opening import OpenStudy
-from study.pinning import own_gpu, refuse_unseen, take_seat
-from study.placing import Placing
-from study.seat import KEPT, Holder, SeatFolder, kept_seat
-from study.spec import StudySpec
-from study.staff import Machine, Staff
+from study.machine import pin
+from study.machine.gpus import Driver, Gpu
+from study.machine.locks import KEPT, Holder, SeatFolder, kept_seat
+from study.machine.pin import own_gpu, refuse_unseen, take_seat
+from study.machine.placing import Placing
+from study.machine.shares import Machine, Staff
+from study.spec.open import OpenStudy
+from study.spec.spec import StudySpec
+from study.worker import process
+from study.worker.told import Settings
 
 GPUS = (Gpu("GPU-0", 0, "Card", 80000), Gpu("GPU-1", 1, "Card", 80000))
 MACHINE = Machine(4, Driver("0, GPU-0, Card, 80000\n1, GPU-1, Card, 80000\n"), None)
@@ -36,9 +37,9 @@ SET = ("CUDA_VISIBLE_DEVICES", runtime.GPU_MEMORY, KEPT)
 def cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[set[int]]]:
     """The cores that this process was kept to; the environment is put back, the seat given up."""
     kept: list[set[int]] = []
-    monkeypatch.setattr(pinning.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(pin.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr(
-        pinning.os, "sched_setaffinity", lambda pid, wanted: kept.append(set(wanted)), raising=False
+        pin.os, "sched_setaffinity", lambda pid, wanted: kept.append(set(wanted)), raising=False
     )
     for name in SET:
         monkeypatch.setenv(name, "")
@@ -76,11 +77,11 @@ def test_process_that_replaced_itself_keeps_its_card(
     sit(SeatFolder(tmp_path), 0)
     placing = Placing(workers="1", devices="GPU-0,GPU-1", workers_per_gpu="1", gpu_locks=tmp_path)
     visible = os.environ["CUDA_VISIBLE_DEVICES"]
-    monkeypatch.setattr(pinning, "this_machine", lambda: replace(MACHINE, visible=visible))
+    monkeypatch.setattr(pin, "this_machine", lambda: replace(MACHINE, visible=visible))
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     study = cast(OpenStudy, SimpleNamespace(spec=spec))
     settings = cast(Settings, SimpleNamespace(placing=placing))
-    assert working._sit_down(study, settings, *cast(Any, (None, None, None)))
+    assert process._sit_down(study, settings, *cast(Any, (None, None, None)))
     assert (os.environ["CUDA_VISIBLE_DEVICES"], cores) == ("GPU-0", [{0, 1}])
 
 
@@ -124,10 +125,10 @@ def test_framework_that_sees_no_gpu_is_refused(
     """With the command that mends it; where there is no GPU, or it sees one, nothing is."""
     monkeypatch.setenv("KERAS_BACKEND", backend)
     monkeypatch.setattr(probe.importlib.util, "find_spec", lambda name: installed or None)
-    monkeypatch.setattr(pinning, "count_gpus", lambda: 0)
+    monkeypatch.setattr(pin, "count_gpus", lambda: 0)
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     machine = [Machine(4, Driver(), None)]
-    monkeypatch.setattr(pinning, "this_machine", lambda: machine[-1])
+    monkeypatch.setattr(pin, "this_machine", lambda: machine[-1])
     refuse_unseen(spec, Placing())
     machine.append(MACHINE)
     refuse_unseen(replace(spec, objective="synthetic"), Placing())
@@ -136,7 +137,7 @@ def test_framework_that_sees_no_gpu_is_refused(
         refuse_unseen(spec, Placing())
     assert str(refused.value.hint).startswith(hint)
     assert str(refused.value.hint).endswith("; or --cpu")
-    monkeypatch.setattr(pinning, "count_gpus", lambda: 2)
+    monkeypatch.setattr(pin, "count_gpus", lambda: 2)
     refuse_unseen(spec, Placing())
 
 
@@ -199,7 +200,7 @@ def test_process_without_a_seat_takes_the_emptiest_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For the few batches that show that an objective works; none where there is none."""
-    monkeypatch.setattr(pinning, "this_machine", lambda: MACHINE)
+    monkeypatch.setattr(pin, "this_machine", lambda: MACHINE)
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     placing = Placing(gpu_locks=tmp_path)
     assert own_gpu(spec, placing) == GPUS[0]

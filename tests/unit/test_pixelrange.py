@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from objectives.data.dataset import check_data, load_dataset
 from objectives.errors import DataError
-from objectives.kaggle import check_data, load_dataset
 from tests.unit.forms import (
     IMAGES,
     LABELS,

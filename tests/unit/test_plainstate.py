@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.plainstate import UnkeptError, kept_state, put_back
+from objectives.network.train.plainstate import UnkeptError, kept_state, put_back
 
 
 class Thing:

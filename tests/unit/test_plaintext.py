@@ -2,7 +2,7 @@
 
 import pytest
 
-from study.web.plaintext import plain
+from study.text import plain
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import NoReturn
 
 import pytest
 
-from study import child, recycle
-from study.child import KernelKills
-from study.ready import how_it_ended
-from study.recycle import Recycling, memory_bytes
+from study.run import child
+from study.run.child import KernelKills
+from study.worker import recycle
+from study.worker.recycle import Recycling, memory_bytes
+from study.worker.warm import how_it_ended
 
 
 def test_process_is_old_after_so_many_trials() -> None:

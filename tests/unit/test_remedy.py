@@ -5,7 +5,7 @@ import pymysql
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from storage.remedy import LOGIN, MISSING_NAME, UTF8, UTF8MB4, how_to_mend
+from storage.database.remedy import LOGIN, MISSING_NAME, UTF8, UTF8MB4, how_to_mend
 
 
 def wrapped(original: Exception) -> DBAPIError:

@@ -13,16 +13,16 @@ from objectives.errors import DivergedError, ModelError
 from objectives.synthetic import SyntheticObjective
 from storage import attrs
 from storage.reading import read_attempts
-from storage.slots import Claim, Draw, Slot
-from study import replay as replaying
-from study.creating import create_or_resume
-from study.environment import read_environment
+from storage.slots.slots import Claim, Draw, Slot
 from study.errors import StudyError
-from study.naming import find_trial
-from study.opening import Loaded, OpenStudy, load
-from study.replay import Replayed, replay
-from study.sampler import draw_params, training_seed
-from study.spec import Given
+from study.machine.environment import read_environment
+from study.run.create import create_or_resume
+from study.spec.draw import draw_params, training_seed
+from study.spec.open import Loaded, OpenStudy, load
+from study.spec.spec import Given
+from study.spec.trials import find_trial
+from study.worker import replay as replaying
+from study.worker.replay import Replayed, replay
 
 N_STEPS = 4
 

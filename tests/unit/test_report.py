@@ -11,14 +11,14 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from objectives.kaggle import load_dataset
+from objectives.data.dataset import load_dataset
 from storage import attrs
 from storage.rdb import open_storage
 from storage.reading import Attempt
-from storage.slots import Slots
-from study.opening import open_study
+from storage.slots.slots import Slots
 from study.report.build import headline, render_report, write_report
 from study.report.snapshot import Snapshot
+from study.spec.open import open_study
 from tests.unit.competition import write
 from tests.unit.reported import Page, attempt, evidence_of, params_of, snapshot_of, spec_of
 

@@ -13,21 +13,27 @@ import typer.main
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from objectives.kaggle import Dataset, load_dataset
+from objectives.data.dataset import Dataset, load_dataset
 from storage import attrs
-from study.cli import app
-from study.markup import Html, escape, number, table, tag
-from study.png import SIGNATURE, encode_png
+from study.cli.app import app
 from study.report.calibration import reliability
 from study.report.choice import render_candidates
 from study.report.confusion import confusion, render_confusion
-from study.report.curves import MOST_CURVES, curves_plot
 from study.report.figure import frame, plain
-from study.report.gallery import MOST, mistakes, render_gallery
-from study.report.plots import MOST_DOTS, MOST_LINES, search_plots
-from study.report.plotstudy import completed, plot_study, spread
+from study.report.gallery import MOST, SIGNATURE, encode_png, mistakes, render_gallery
+from study.report.plots import (
+    MOST_CURVES,
+    MOST_DOTS,
+    MOST_LINES,
+    completed,
+    curves_plot,
+    plot_study,
+    search_plots,
+    spread,
+)
 from study.report.reproduce import caveats, finalize_command_of, run_command_of
 from study.report.run import render_failures, render_time
+from study.view.html import Html, escape, number, table, tag
 from tests.unit.reported import Page, attempt, evidence_of, snapshot_of
 
 

@@ -11,14 +11,14 @@ from optuna.study import StudyDirection
 from storage import attrs
 from storage.rdb import open_storage
 from storage.registry import Seen, StopOrder
-from storage.slots import Slots
-from study import running
-from study.launch import Stop, Supervisor
-from study.opening import OpenStudy, open_study
-from study.running import _told_to_stop
-from study.signals import StopRequest
-from study.spec import StudySpec
-from study.status import StudyStatus, read_status
+from storage.slots.slots import Slots
+from study.run import run
+from study.run.run import _told_to_stop
+from study.run.supervisor import Stop, Supervisor
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
+from study.view.status import StudyStatus, read_status
+from study.worker.signals import StopRequest
 
 JUST_S = 0.01
 SPEC = StudySpec("synthetic", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
@@ -119,16 +119,16 @@ def test_run_whose_database_hangs_ends_all_the_same(
     """Soon after a second signal, and some time after a first; one that ends itself is left to."""
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
-    monkeypatch.setattr(running, "SECOND_S", 0.05)
-    monkeypatch.setattr(running, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(run, "SECOND_S", 0.05)
+    monkeypatch.setattr(run, "PATIENCE_S", 0.05)
     stop = StopRequest(lambda: None, lambda: None)
     stop.by_interrupt = True
     if ends:
         stop.ended.set()
     if is_second:
-        running._end_now(cast(Supervisor, Hangs()), stop)
+        run._end_now(cast(Supervisor, Hangs()), stop)
     else:
-        running._end_late(cast(Supervisor, Hangs()), stop, 0.05)
+        run._end_late(cast(Supervisor, Hangs()), stop, 0.05)
     assert exits == ([] if ends else [130])
 
 

@@ -16,9 +16,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from objectives.space import SearchSpace, parse_space
-from study import sampler
-from study.sampler import SlotRandomSampler, draw_params, training_seed
+from objectives.space.space import SearchSpace, parse_space
+from study.spec import draw
+from study.spec.draw import SlotRandomSampler, draw_params, training_seed
 
 SPACE = parse_space(
     {
@@ -98,7 +98,7 @@ def test_uniform_is_a_fresh_philox() -> None:
             counter=np.array([0, name, redraw, 0], dtype=np.uint64),
         )
         expected = int(fresh.random_raw() >> 11) * 2.0**-53
-        assert sampler._generator.uniform(seed, slot, name, redraw) == expected
+        assert draw._generator.uniform(seed, slot, name, redraw) == expected
 
 
 def test_any_order_and_number_of_workers_give_one_map() -> None:

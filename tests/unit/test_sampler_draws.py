@@ -13,8 +13,8 @@ from optuna.distributions import (
 )
 from optuna.samplers import RandomSampler
 
-from study import sampler
-from study.sampler import draw_param
+from study.spec import draw
+from study.spec.draw import draw_param
 
 DISTRIBUTIONS: list[BaseDistribution] = [
     FloatDistribution(-3.0, 5.0),
@@ -47,7 +47,7 @@ def test_every_value_is_in_bounds(
     monkeypatch: pytest.MonkeyPatch, distribution: BaseDistribution, uniform: float
 ) -> None:
     """The first, the middle and the last uniform give values that the distribution contains."""
-    monkeypatch.setattr(sampler._Generator, "uniform", lambda *_: uniform)
+    monkeypatch.setattr(draw._Generator, "uniform", lambda *_: uniform)
     value = draw_param(0, 0, "x", distribution)
     assert distribution._contains(distribution.to_internal_repr(value))
 
@@ -57,9 +57,9 @@ def test_both_ends_are_reached(
     monkeypatch: pytest.MonkeyPatch, distribution: BaseDistribution
 ) -> None:
     """Ends are inclusive: the least uniform gives the first value, the greatest the last."""
-    monkeypatch.setattr(sampler._Generator, "uniform", lambda *_: 0.0)
+    monkeypatch.setattr(draw._Generator, "uniform", lambda *_: 0.0)
     first = draw_param(0, 0, "x", distribution)
-    monkeypatch.setattr(sampler._Generator, "uniform", lambda *_: 1 - 2.0**-53)
+    monkeypatch.setattr(draw._Generator, "uniform", lambda *_: 1 - 2.0**-53)
     last = draw_param(0, 0, "x", distribution)
     if isinstance(distribution, CategoricalDistribution):
         assert (first, last) == (distribution.choices[0], distribution.choices[-1])

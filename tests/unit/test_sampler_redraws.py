@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from objectives.space import SearchSpace, parse_space
-from study import sampler
-from study.sampler import SpaceExhausted, draw_params, plan_redraws
+from objectives.space.space import SearchSpace, parse_space
+from study.spec import draw
+from study.spec.draw import SpaceExhausted, draw_params, plan_redraws
 from tests.unit.spaces import SPACE
 
 
@@ -63,7 +63,7 @@ def test_exhausted_space_says_how_many_points_it_has() -> None:
 
 def test_continuous_space_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A float that is always drawn makes slots distinct by itself, at no cost."""
-    monkeypatch.setattr(sampler, "draw_params", None)
+    monkeypatch.setattr(draw, "draw_params", None)
     assert plan_redraws(parse_space(SPACE), 0, 0, 10**9) == {}
 
 

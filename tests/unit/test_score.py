@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from study.score import Score, ScoreError, answers_of, score, wilson
+from study.view.score import Score, ScoreError, answers_of, score, wilson
 from tests.unit.forms import ANSWERS as TRUE_LABELS
 from tests.unit.forms import FORMS
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from study.errors import StudyError
-from study.gpu import Gpu
-from study.pinning import why_taken
-from study.seat import KEPT, Holder, Seat, SeatFolder, kept_seat
+from study.machine.gpus import Gpu
+from study.machine.locks import KEPT, Holder, Seat, SeatFolder, kept_seat
+from study.machine.pin import why_taken
 
 ONE, OTHER = Gpu("GPU-aa/11", 0, "Card", 80000), Gpu("GPU-bb", 1, "Card", 80000)
 ANA, BEN = Holder("t1", "digits", "ana@host, pid 1"), Holder("t2", "fashion", "ben@host, pid 2")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from study import selection
-from study.score import wilson
-from study.selection import Measured, choose, on_more_rows, predicted, score_of_choosing
+from study.finalize import choose as selection
+from study.finalize.choose import Measured, choose, on_more_rows, predicted, score_of_choosing
+from study.view.score import wilson
 
 N = 400
 

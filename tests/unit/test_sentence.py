@@ -2,7 +2,7 @@
 
 import pytest
 
-from objectives.sentence import LONGEST, one_line
+from objectives.framework.sentence import LONGEST, one_line
 
 NET = """
 Object Net was created by passing

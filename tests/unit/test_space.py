@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from objectives.errors import SpaceError
-from objectives.space import SearchSpace, parse_space
+from objectives.space.space import SearchSpace, parse_space
 from tests.unit.spaces import SPACE
 
 

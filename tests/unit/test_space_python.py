@@ -18,7 +18,7 @@ from optuna.distributions import (
 )
 
 from objectives.errors import SpaceError
-from objectives.space import SearchSpace, parse_space
+from objectives.space.space import SearchSpace, parse_space
 
 TAKEN: list[tuple[Any, BaseDistribution]] = [
     (None, CategoricalDistribution([None])),

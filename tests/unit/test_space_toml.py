@@ -14,7 +14,7 @@ from optuna.distributions import (
 )
 
 from objectives.errors import SpaceError
-from objectives.space import SearchSpace, parse_space, read_toml
+from objectives.space.space import SearchSpace, parse_space, read_toml
 from tests.unit.spaces import SPACE, random_table
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from study.errors import StudyError
-from study.opening import keep_to_backend
-from study.spec import (
+from study.spec.open import keep_to_backend
+from study.spec.spec import (
     COMPANION,
     LONGEST_NAME,
     MAY_CHANGE,
@@ -19,7 +19,7 @@ from study.spec import (
     check_name,
     refuse_difference,
 )
-from study.workdir import folder_name
+from study.spec.workdir import folder_name
 
 SPEC = StudySpec(
     objective="digits-cnn",

@@ -1,6 +1,6 @@
 """How fast a worker trains, from the moments at which its epochs end."""
 
-from study.speed import Speed, images_of
+from study.view.cost import Speed, images_of
 
 
 def test_speed_is_that_of_the_newest_epoch() -> None:

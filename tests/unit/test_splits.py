@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from objectives.data.dataset import load_dataset
+from objectives.data.splits import check_folds, fold_rows, valid_rows
 from objectives.errors import DataError
-from objectives.kaggle import load_dataset
-from objectives.splits import check_folds, fold_rows, valid_rows
 from tests.unit.competition import N_TRAIN
 
 FINGERPRINT = "0123456789abcdef" * 4

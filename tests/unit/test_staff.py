@@ -3,10 +3,10 @@
 import pytest
 
 from study.errors import StudyError
-from study.gpu import Driver
-from study.pinning import share_of
-from study.placing import Placing
-from study.staff import Machine, Staff, memory_limit_mb, staff_for
+from study.machine.gpus import Driver
+from study.machine.pin import share_of
+from study.machine.placing import Placing
+from study.machine.shares import Machine, Staff, memory_limit_mb, staff_for
 
 
 def machine(n_gpus: int = 2, memory: str = "81559", cores: int = 16) -> Machine:

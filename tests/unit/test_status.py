@@ -14,20 +14,18 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
-import study.status
+import study.view.status
 from storage import attrs
-from storage.backend import TRIALS
+from storage.database.tables import TRIALS
 from storage.rdb import SlotStorage, open_storage
-from storage.slots import Claim, Draw, Slot, Slots
+from storage.slots.slots import Claim, Draw, Slot, Slots
 from study.errors import StudyError
-from study.jsonform import iso_utc, jsonable
-from study.opening import OpenStudy, open_study
-from study.pace import eta_s
-from study.spec import StudySpec
-from study.status import StudyStatus, costs_of, list_workers, read_status, trials_json
-from study.trialcost import Cost
-from study.watch import Watch, summary
-from study.wording import duration
+from study.spec.open import OpenStudy, open_study
+from study.spec.spec import StudySpec
+from study.text import duration, iso_utc, jsonable
+from study.view.cost import Cost, eta_s
+from study.view.status import StudyStatus, costs_of, list_workers, read_status, trials_json
+from study.view.watch import Watch, summary
 from tests.integration.planned import age_heartbeat
 
 N_SLOTS = 6
@@ -48,14 +46,14 @@ def test_study_that_is_deleted_while_it_is_read_is_called_so(
     """Between any two of the statements: nobody takes what is left for an empty study."""
     storage = open_storage(sqlite_url)
     opened = study_in(storage, StudyDirection.MAXIMIZE, token="a study's own")
-    read = getattr(study.status, reads)
+    read = getattr(study.view.status, reads)
 
     def delete_and_read(*args: Any, **kwargs: Any) -> Any:
         storage.delete_study(opened.study_id)
-        monkeypatch.setattr(study.status, reads, read)
+        monkeypatch.setattr(study.view.status, reads, read)
         return read(*args, **kwargs)
 
-    monkeypatch.setattr(study.status, reads, delete_and_read)
+    monkeypatch.setattr(study.view.status, reads, delete_and_read)
     with pytest.raises(StudyError, match="study 's' was deleted"):
         read_status(opened)
     storage.close()

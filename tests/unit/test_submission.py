@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from study.atomic import atomic_path, write_text
-from study.submission import SubmissionError, kaggle_line, write_submission
+from objectives.files.atomic import atomic_path, write_text
+from study.finalize.submission import SubmissionError, kaggle_line, write_submission
 
 CLASSES = ("0", "1", "7")
 
@@ -144,7 +144,9 @@ def test_file_is_synced_before_it_takes_its_place(
     """Else a power loss could leave an empty file under the final name."""
     path = tmp_path / "card.md"
     was_there: list[bool] = []
-    monkeypatch.setattr("study.atomic.os.fsync", lambda _: was_there.append(path.exists()))
+    monkeypatch.setattr(
+        "objectives.files.atomic.os.fsync", lambda _: was_there.append(path.exists())
+    )
     write_text(path, "x")
     assert was_there == [False, True]
 

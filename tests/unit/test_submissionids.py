@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from objectives.data.dataset import load_dataset
 from objectives.errors import DataError
-from objectives.kaggle import load_dataset
 from tests.unit.forms import (
     N_TEST,
     PIXELS,

@@ -14,7 +14,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, QMCSampler
 from optuna.trial import TrialState
 
-from study.suggesting import make_pruner, make_sampler
+from study.spec.pruners import make_pruner
+from study.spec.samplers import make_sampler
 
 
 def test_qmc_says_nothing_when_it_is_made() -> None:

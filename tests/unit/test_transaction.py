@@ -13,10 +13,10 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
-from storage import transaction
-from storage.dialect import is_passing, make_engine
+from storage.database import transaction
+from storage.database.dialect import is_passing, make_engine
+from storage.database.transaction import patiently, retry, write
 from storage.errors import StorageBrokenError
-from storage.transaction import patiently, retry, write
 
 
 @pytest.fixture

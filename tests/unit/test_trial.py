@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 from objectives.base import Fitted
 from objectives.errors import CheckpointError, LeaseLost, Pruned
 from storage.errors import ClaimLostError, StorageBrokenError, StorageUnavailableError
-from study import trial
 from study.errors import StudyError
-from study.speed import Speed
-from study.trial import Drained, _Attempt
+from study.view.cost import Speed
+from study.worker import trial
+from study.worker.trial import Drained, _Attempt
 
 
 def attempt() -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from objectives.errors import ModelError
+from objectives.network.tryout.unread import draw_where_active, refuse_known, unread, warning_of
 from objectives.source import import_target
-from objectives.space import middle, parse_space
-from objectives.unread import draw_where_active, refuse_known, unread, warning_of
+from objectives.space.space import middle, parse_space
 from tests.unit.loaded import write
 
 pytestmark = pytest.mark.usefixtures("own_path")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.database.url import parse_url, shown, sqlite_path
 from storage.errors import StorageError
-from storage.url import parse_url, shown, sqlite_path
 
 
 @pytest.mark.parametrize(

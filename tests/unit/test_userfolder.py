@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from study import userfolder
-from study.errors import StudyError
-from study.userfolder import lock_folder, private_folder
+from objectives.errors import FileError
+from objectives.files import userfolder
+from objectives.files.userfolder import lock_folder, private_folder
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.M
     folder = tmp_path / "theirs"
     folder.mkdir()
     monkeypatch.setattr(userfolder.os, "getuid", lambda: os.stat(folder).st_uid + 1)
-    with pytest.raises(StudyError, match="is not a folder of this user's own"):
+    with pytest.raises(FileError, match="is not a folder of this user's own"):
         private_folder(folder)
 
 

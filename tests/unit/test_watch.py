@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 
 from storage.registry import Seen
-from study import watch
-from study.listing import render_list
-from study.opening import OpenStudy
-from study.status import Best, StudyStatus, WorkerStatus
-from study.trialcost import Cost
-from study.watch import Watch, render, render_trials, show_params, summary
-from study.wording import duration
+from study.spec.open import OpenStudy
+from study.text import duration
+from study.view import watch
+from study.view.cost import Cost
+from study.view.listing import render_list
+from study.view.status import Best, StudyStatus, WorkerStatus
+from study.view.watch import Watch, render, render_trials, show_params, summary
 
 NOBODY = cast(OpenStudy, None)
 STATUS = StudyStatus(

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from study.web.door import PASSWORD, Door, make_door
-from study.web.errors import DashboardError
-from study.web.exchange import Request, own_path
-from study.web.listening import is_loopback
+from study.dashboard.door import PASSWORD, Door, is_loopback, make_door
+from study.dashboard.exchange import Request, own_path
+from study.errors import DashboardError
 
 
 def door(host: str = "127.0.0.1", **given: Any) -> Door:

@@ -6,10 +6,10 @@ from typing import cast
 import pytest
 
 from storage.registry import Seen
-from study.opening import OpenStudy
-from study.status import StudyStatus, WorkerStatus
-from study.web.metrics import metrics_text
-from study.web.overview import Look
+from study.dashboard.metrics import metrics_text
+from study.dashboard.overview import Look
+from study.spec.open import OpenStudy
+from study.view.status import StudyStatus, WorkerStatus
 
 WORKER = WorkerStatus("host:12", "host", 12, None, 0, 0, 2, 1.0, "training")
 FAST, WAITING = replace(WORKER, images_per_s=500.0), replace(WORKER, state="waiting")

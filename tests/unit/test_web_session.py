@@ -2,15 +2,17 @@
 
 import pytest
 
-from study.web.doorkeeper import (
+from study.dashboard.login import (
     FORGOTTEN_AFTER_S,
     FREE_TRIES,
+    LASTS_S,
     LONGEST_DELAY_S,
     MOST_ADDRESSES,
     SAID_EVERY_S,
     Doorkeeper,
+    Sessions,
+    set_cookie,
 )
-from study.web.session import LASTS_S, Sessions, set_cookie
 
 
 class Clock:

@@ -1,0 +1,445 @@
+"""Which column of a file is what: pixels, label, id, or nothing of use.
+
+Decides it from the names in all the forms that people publish, and from the values where the files
+have no names. What is guessed is said; what cannot be told apart is refused.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from objectives.data.csv.check import NUMBER, CsvFile, column_error, label_value, shown, unpack_cell
+from objectives.data.csv.form import Form, read_form, read_rows
+from objectives.data.csv.pixelnames import (
+    COLOUR_HINT,
+    NAMES_HINT,
+    SQUARE_HINT,
+    find_pixels,
+    is_square,
+    kind_of,
+    largest_group,
+    numbers_of,
+)
+from objectives.data.csv.table import MAX_CLASSES, Columns
+from objectives.errors import DataError
+
+ID_NAMES = frozenset({"id", "imageid", "image_id"})
+LABEL_NAMES = frozenset(
+    {"label", "labels", "target", "targets", "class", "classes", "class_label", "category",
+     "character", "letter", "digit", "emotion", "species", "y"}
+)  # fmt: skip
+_LIKE_AN_ID = re.compile(r"(?i).*(id|image|img|file|name|index|key|row|number|no\b).*")
+_INDEX = re.compile(r"(?i)unnamed: ?[0-9]+(\.[0-9]+)*|index|level_0|x|\.\.\.1|row[._]?names?")
+_USAGE = "usage"
+_FEWEST_PACKED = 4  # numbers in one cell that are an image and no label
+_FEWEST_OF_CLASS = 5
+_BRIGHTEST = 255
+_MOST_OF_ONE = 0.9  # of the rows: a pixel at the border is nearly always black
+_FLAGS = {b"0": 0, b"0.0": 0, b"false": 0, b"1": 1, b"1.0": 1, b"true": 1}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the columns of a competition are.
+
+    Attributes:
+        train, test: Columns of the two files; the test's never have a label.
+        label_name: What the submission calls the label where no sample says it.
+        answers: Name of a label column that test has as well; None: it has none.
+        notes: What was dropped and what was assumed, one line each.
+    """
+
+    train: Columns
+    test: Columns
+    label_name: str
+    answers: str | None
+    notes: tuple[str, ...]
+
+
+@dataclass
+class _Part:
+    """One file, its columns sorted into pixels, others, and dropped ones.
+
+    Attributes:
+        pixels: Names, row by row of the image.
+        packed: The one column with all pixels, where that is so; `pixels` are then made up.
+        others: All that is neither a pixel nor dropped, in the file's order.
+        has_names: Whether the names say what a column is; else it was told by its place.
+        label: The label's column, where it was found by its place.
+    """
+
+    file: CsvFile
+    form: Form
+    pixels: tuple[str, ...] = ()
+    packed: str | None = None
+    others: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    has_names: bool = True
+    label: str | None = None
+
+    def cell(self, name: str) -> bytes:
+        """Return a cell of the first row; nothing where it has none."""
+        place = self.form.names.index(name)
+        return self.form.sample[place].strip() if place < len(self.form.sample) else b""
+
+    def drop(self, name: str, why: str) -> None:
+        """Take a column from the others, and say so."""
+        if name in self.others:
+            self.others.remove(name)
+        self.dropped.append(name)
+        self.notes.append(f"{self.file.name} column {name}: dropped; {why}")
+
+    def columns(self, *, label: str | None, identifier: str | None, answers: str | None) -> Columns:
+        dropped = (*self.dropped, *([answers] if answers else []))
+        order = None
+        if self.packed is None:
+            pixels = set(self.pixels)
+            in_file = [name for name in self.form.names if name in pixels]
+            place = {name: n for n, name in enumerate(in_file)}
+            places = tuple(place[name] for name in self.pixels)
+            order = None if in_file == list(self.pixels) else places
+        return Columns(self.form, self.pixels, order, label, identifier, dropped, self.packed)
+
+
+def resolve_columns(
+    train: CsvFile, test: CsvFile, id_column: str | None, sample_ids: Sequence[str] = ()
+) -> Resolved:
+    """Say what the columns of train and test are.
+
+    Args:
+        id_column: The first column of the sample submission; None where there is no sample.
+        sample_ids: Its values.
+
+    Raises:
+        DataError: The pixels are incomplete or no square, no column can be the label, several can,
+            or a column of test is none of these.
+    """
+    known = _part(train, id_column, ())
+    asked = _part(test, id_column, sample_ids, is_test=True)
+    _name_train(known)
+    _name_test(asked, known)
+    _refuse_one_hot(known, asked)
+    label = known.label or _label_of(known, asked)
+    _check_same_pixels(known, asked)
+    answers = _answers_of(asked, label, id_column)
+    identifier = _identifier_of(asked, answers, id_column)
+    rest = [name for name in known.others if name != label]
+    own_ids = [name for name in rest if name == identifier or name.lower() in ID_NAMES]
+    for name in rest:
+        if name not in own_ids[:1]:
+            known.drop(name, f"it is neither a pixel nor the label, {label}")
+    notes = [*known.notes, *asked.notes]
+    if answers is not None:
+        notes.append(
+            f"{test.name} column {answers}: labels; no training sees them, `study score` can "
+            "compare with them"
+        )
+    own_id = next(iter(own_ids), None)
+    return Resolved(
+        known.columns(label=label, identifier=own_id, answers=None),
+        asked.columns(label=None, identifier=identifier, answers=answers),
+        label if known.has_names else "Label",
+        answers,
+        tuple(notes),
+    )
+
+
+def is_index_name(name: str) -> bool:
+    """Whether a column is called as pandas or R call the index that they write along."""
+    return _INDEX.fullmatch(name) is not None
+
+
+def _part(
+    file: CsvFile, id_column: str | None, sample_ids: Sequence[str], *, is_test: bool = False
+) -> _Part:
+    """Return a file without the columns that are of no use by their names."""
+    form = read_form(file)
+    part = _Part(file, form, others=list(form.names), notes=list(form.notes))
+    for name in form.names:
+        if is_index_name(name) and name.lower() != (id_column or "").lower():
+            _drop_index(part, name, sample_ids)
+        elif name.lower() == _USAGE:
+            _drop_usage(part, name, is_test=is_test)
+    return part
+
+
+def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
+    """Drop an index of pandas; a column of its name with other values stays."""
+    values = _values(part, name)
+    if not any(values):
+        part.drop(name, "it is empty")
+        return
+    if not all(value.isdecimal() for value in values):
+        return
+    if sample_ids and values != list(sample_ids) and set(values) == set(sample_ids):
+        raise column_error(
+            part.file,
+            name,
+            "it looks like the index of a table, and holds the ids of the sample submission in "
+            "another order",
+            "call it as the sample calls the id if it is the id; else leave it out",
+        )
+    part.drop(
+        name,
+        "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out",
+    )
+
+
+def _values(part: _Part, name: str) -> list[str]:
+    place = part.form.names.index(name)
+    rows = read_rows(part.file, part.form)
+    return [cells[place].decode("utf-8", "replace").strip() for _, cells in rows]
+
+
+def _drop_usage(part: _Part, name: str, *, is_test: bool) -> None:
+    """Drop a column that says what a row is for.
+
+    Raises:
+        DataError: It tells train from test rows in one file.
+    """
+    counts = Counter(_values(part, name))
+    said = ", ".join(f"{value}: {n}" for value, n in counts.items())
+    if len(counts) > 1 and not is_test:
+        raise column_error(
+            part.file,
+            name,
+            f"the rows are of several kinds ({said})",
+            "write those to learn from into train.csv and those to predict into test.csv",
+        )
+    part.drop(name, f"the rows say {said}")
+
+
+def _name_train(part: _Part) -> None:
+    """Find the pixels of train, by place where it has no names."""
+    if _take_packed(part):
+        if not part.form.has_header and len(part.others) == 1:
+            part.label, part.has_names = part.others[0], False
+            part.notes.append(f"{part.file.name}: no header; the other column is the label")
+        return
+    names = _in_number_order(part)
+    n_pixels = len(names) - 1
+    if not _are_numbers(names) or is_square(len(names)) or not is_square(n_pixels):
+        _take_named(part)
+        return
+    ends = (names[0], names[-1])
+    kinds = [_kind_of_label(part, name) for name in ends]
+    if sorted(kinds) != [0, 2]:
+        raise DataError(
+            f"{part.file.name}: no column is called the label, and whether it is the first or the "
+            "last is not clear from the values",
+            hint=NAMES_HINT,
+        )
+    part.label, part.has_names = ends[kinds.index(2)], False
+    part.pixels = tuple(name for name in names if name != part.label)
+    part.others = [part.label]
+    where = "first" if part.label == names[0] else "last"
+    why = "numbers for names" if part.form.has_header else "no header"
+    part.notes.append(f"{part.file.name}: {why}; the {where} column is taken for the label")
+
+
+def _name_test(part: _Part, train: _Part) -> None:
+    """Find the pixels of test, by place where it has no names."""
+    if _take_packed(part):
+        return
+    names = _in_number_order(part)
+    if not _are_numbers(names) or (part.form.has_header and is_square(len(names))):
+        _take_named(part)
+        return
+    part.has_names = False
+    if len(names) == len(train.pixels):
+        part.pixels, part.others = tuple(names), []
+        part.notes.append(f"{part.file.name}: no header; all columns are taken for pixels")
+        return
+    is_like_train = train.label is not None and len(names) == len(train.pixels) + 1
+    label = None
+    if is_like_train:
+        at_start = train.form.names.index(str(train.label)) < len(train.form.names) // 2
+        label = names[0] if at_start else names[-1]
+    if label is None or not _holds_labels_of(part, label, train):
+        raise DataError(
+            f"{part.file.name}: {len(names)} columns without names, where {len(train.pixels)} "
+            "pixels are expected; what the others are is not clear",
+            hint="write a first line with the names, such as id,pixel0,pixel1,...",
+        )
+    part.label = label
+    part.pixels = tuple(name for name in names if name != label)
+    part.others = [label]
+
+
+def _in_number_order(part: _Part) -> list[str]:
+    """Return the columns that are left, those with numbers for names by their number."""
+    if part.form.has_header and _are_numbers(part.others):
+        return sorted(part.others, key=float)
+    return list(part.others)
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    return all(NUMBER.fullmatch(name.encode()) for name in names)
+
+
+def _take_named(part: _Part) -> None:
+    part.pixels = find_pixels(part.file, part.others)
+    pixels = set(part.pixels)
+    if [name for name in part.others if name in pixels] != list(part.pixels):
+        part.notes.append(f"{part.file.name}: the pixel columns are placed by their numbers")
+    part.others = [name for name in part.others if name not in pixels]
+
+
+def _take_packed(part: _Part) -> bool:
+    """Find the one column whose cells hold all pixels of an image; return whether there is one."""
+    if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
+        return False
+    sizes = {name: _n_listed(part.cell(name)) for name in part.others}
+    packed = max(sizes, key=sizes.__getitem__, default=None)
+    if packed is None or sizes[packed] < _FEWEST_PACKED:
+        return False
+    n_pixels = sizes[packed]
+    if part.cell(packed).replace(b" ", b"").startswith(b"[[["):
+        raise column_error(part.file, packed, "several values a pixel", COLOUR_HINT)
+    if not is_square(n_pixels):
+        text = f"{n_pixels} numbers in a cell make no square image"
+        raise column_error(part.file, packed, text, SQUARE_HINT)
+    part.notes.append(
+        f"{part.file.name} column {packed}: each cell holds the {n_pixels} pixels of an image"
+    )
+    part.packed, part.pixels = packed, tuple(f"pixel{n}" for n in range(n_pixels))
+    part.others.remove(packed)
+    return True
+
+
+def _n_listed(cell: bytes) -> int:
+    """Return how many numbers a cell lists; 0 where anything else is in it."""
+    words = unpack_cell(cell)
+    return len(words) if all(map(NUMBER.fullmatch, words)) else 0
+
+
+def _kind_of_label(part: _Part, name: str) -> int:
+    """Return 2 for values that are classes, 1 for values that may be, 0 for others.
+
+    Classes are text, or all numbers from 0 or 1 up to a last one, and each has its rows.
+    """
+    counts = Counter[int | str]()
+    place = part.form.names.index(name)
+    for _, cells in read_rows(part.file, part.form):
+        try:
+            counts[label_value(cells[place])] += 1
+        except ValueError:
+            return 0
+    n_classes = len(counts)
+    if n_classes < 2:
+        return 0
+    numbers = {value for value in counts if isinstance(value, int)}
+    is_row = numbers in (set(range(n_classes)), set(range(1, n_classes + 1)))
+    is_row = is_row and _BRIGHTEST not in numbers  # as in a pixel that has every value
+    has_rows = min(counts.values()) >= _FEWEST_OF_CLASS and n_classes <= MAX_CLASSES
+    if has_rows and (not numbers or is_row):
+        return 2
+    is_varied = counts.most_common(1)[0][1] <= _MOST_OF_ONE * counts.total()
+    return 1 if is_row or (is_varied and n_classes <= MAX_CLASSES) else 0
+
+
+def _holds_labels_of(part: _Part, name: str, train: _Part) -> bool:
+    """Whether a column holds several of train's labels and nothing else."""
+    values = set(_values(part, name))
+    return len(values) > 1 and values <= set(_values(train, str(train.label)))
+
+
+def _refuse_one_hot(train: _Part, test: _Part) -> None:
+    """Refuse labels that are one column a class, by name and with the line that mends it."""
+    found = [name for name in train.others if name not in test.others or numbers_of(name)]
+    if len(found) < 2 or any(name.lower() in LABEL_NAMES for name in found):
+        return
+    flags = sorted(_FLAGS.get(train.cell(name).lower(), 2) for name in found)
+    if flags != [0] * (len(found) - 1) + [1]:
+        return
+    raise column_error(
+        train.file,
+        found[0],
+        f"the first of {len(found)} columns of one-hot labels, up to {found[-1]}; one column "
+        "with the label of each row is expected",
+        'with pandas: table["label"] = table[columns].idxmax(axis=1), then drop the columns',
+    )
+
+
+def _label_of(train: _Part, test: _Part) -> str:
+    """Return the label's column, by its name or because test lacks it alone."""
+    others = [name for name in train.others if name.lower() not in ID_NAMES]
+    named = [name for name in others if name.lower() in LABEL_NAMES]
+    if len(named) == 1:
+        return named[0]
+    lacking = [name for name in others if _same_name(name, test.others) is None]
+    if len(lacking) == 1 and not named:
+        return lacking[0]
+    likely = [name for name in lacking if name in named] or lacking or named
+    if len(likely) > 1:
+        text = f"it or {likely[0]} could be the label; {test.file.name} has neither"
+        raise column_error(train.file, likely[1], text, "call the right one 'label'")
+    if likely:
+        return likely[0]
+    if len(others) == 1 and _kind_of_label(train, others[0]):
+        return others[0]
+    raise DataError(
+        f"{train.file.name}: no label column; none is called 'label', and {test.file.name} lacks "
+        "none of its columns",
+        hint="is this a second test file? if not, call the label's column 'label'",
+    )
+
+
+def _answers_of(test: _Part, label: str, id_column: str | None) -> str | None:
+    """Return test's own label column; None where it has none."""
+    if test.label is not None:
+        return test.label
+    same = _same_name(label, test.others)
+    if same is not None and same != id_column:
+        return same
+    named = [name for name in test.others if name.lower() in LABEL_NAMES and name != id_column]
+    return named[0] if len(named) == 1 else None
+
+
+def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> str | None:
+    """Return test's id column; None where it has none. What is neither is dropped."""
+    left = [name for name in test.others if name != answers]
+    if not left:
+        return None
+    said = [name for name in left if name.lower() == (id_column or "").lower()]
+    named = said or [name for name in left if name.lower() in ID_NAMES]
+    if not named and len(left) > 1:
+        text = f"it or {left[0]} could be the id, and neither is called so"
+        raise column_error(test.file, left[1], text, "call the right one 'id'")
+    found = (named or left)[0]
+    for name in left:
+        if name != found:
+            test.drop(name, f"it is neither a pixel nor the id, {found}")
+    if not named and _LIKE_AN_ID.fullmatch(found) is None:
+        test.notes.append(f"{test.file.name} column {found}: taken for the id of the images")
+    return found
+
+
+def _same_name(name: str, names: Sequence[str]) -> str | None:
+    """Return the one of `names` that is `name`, by the case of another file if need be."""
+    if name in names:
+        return name
+    return next((other for other in names if other.lower() == name.lower()), None)
+
+
+def _check_same_pixels(train: _Part, test: _Part) -> None:
+    n_train, n_test = len(train.pixels), len(test.pixels)
+    if n_train != n_test:
+        side, test_side = math.isqrt(n_train), math.isqrt(n_test)
+        raise DataError(
+            f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
+            f"{train.file.name} has {n_train} ({side}x{side})",
+            hint="bring images of one size into both files",
+        )
+    if n_train == 1:
+        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image"
+        raise DataError(text, SQUARE_HINT)
+    first, test_first = train.pixels[0], test.pixels[0]
+    if not (train.has_names and test.has_names) or train.packed or test.packed:
+        return
+    if kind_of(first) == kind_of(test_first) and numbers_of(first) != numbers_of(test_first):
+        text = f"{train.file.name} starts with {shown(first)}"
+        raise column_error(test.file, test_first, text, "number the pixels alike in both files")

@@ -1,0 +1,141 @@
+"""Which labelled rows are learned from, and which are held back.
+
+Decides the valid split of a search and the folds of a re-evaluation, each stratified by class and a
+pure function of labels, copies and fingerprint: the same on every machine, in every release. Equal
+images never stand on two sides. Raw Philox words are ordered, and no NumPy generator asked, as
+NumPy promises the words for good but the generators' streams only within a version.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.data.copies import n_different
+from objectives.errors import DataError
+
+VALID_SHARE = 0.1
+_KEY_DIGITS = 32  # of the fingerprint: Philox's key has 128 bits
+_FIRST_FOLDS = 1 << 128  # counters below it are the valid split's
+
+
+def valid_rows(
+    labels: NDArray[np.int64], fingerprint: str, copies: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Return the rows of the valid split, rising: 10 % of each class, at least one row.
+
+    Equal images stay together: either all of them are in the split or none. A class of which all
+    images are equal has none in it.
+
+    Args:
+        labels: Class indexes of shape (m,).
+        fingerprint: Hex, 32 digits at least; the first 32 are the key.
+        copies: Of each row the first with the same image, from `copies.first_copies`; None: no two
+            are the same.
+    """
+    copies = np.arange(len(labels)) if copies is None else copies
+    n_copies = np.bincount(copies, minlength=len(labels))
+    chosen = np.zeros(len(labels), np.bool_)
+    for first in _shuffled_classes(labels, fingerprint, copies, counter=0):
+        chosen[_share_of(first, n_copies[first])] = True
+    return np.flatnonzero(chosen[copies]).astype(np.int64)
+
+
+def _share_of(first: NDArray[np.intp], n_copies: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those images of a class, each the first of its copies, that are held back."""
+    wanted = max(1, round(VALID_SHARE * int(n_copies.sum())))
+    taken, n_rows = [], 0
+    for row, n in zip(first, n_copies, strict=True):
+        if n_rows + n <= wanted:
+            taken.append(row)
+            n_rows += n
+    if not taken and len(first) > 1:  # each image has more copies than are wanted
+        taken = [first[n_copies.argmin()]]
+    return np.array(taken, np.intp)
+
+
+def fold_rows(
+    labels: NDArray[np.int64],
+    fingerprint: str,
+    fold: int,
+    n_folds: int,
+    split: int,
+    copies: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Return the rows of one fold, rising; the folds of a split hold each row once.
+
+    Each class is shuffled and dealt to the folds in turn, from where the class before it ended: two
+    folds differ by at most one image in each class, and by at most one image in all. Equal images
+    stay together.
+
+    Args:
+        labels: Class indexes of shape (m,).
+        fingerprint: Hex, 32 digits at least; the first 32 are the key.
+        fold: 0 <= fold < n_folds.
+        n_folds: From 2 to the rows of the smallest class; see `check_folds`.
+        split: >= 0; each is another permutation of the rows, and none is that of `valid_rows`.
+        copies: See `valid_rows`.
+
+    Raises:
+        ValueError: `fold` or `split` is out of range.
+    """
+    if not (0 <= fold < n_folds and split >= 0):
+        raise ValueError(f"no fold {fold} of {n_folds} in split {split}")
+    copies = np.arange(len(labels)) if copies is None else copies
+    counter = _FIRST_FOLDS * (split + 1)
+    classes = _shuffled_classes(labels, fingerprint, copies, counter=counter)
+    held_back = np.zeros(len(labels), np.bool_)
+    held_back[np.concatenate(classes)[fold::n_folds]] = True
+    return np.flatnonzero(held_back[copies]).astype(np.int64)
+
+
+def check_folds(
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    n_folds: int,
+    copies: NDArray[np.int64] | None = None,
+) -> None:
+    """Refuse a number of folds that the rows of some class, or the images, are too few for.
+
+    Args:
+        labels: Indexes into `classes`, of shape (m,).
+        classes: Names, for the message.
+        n_folds: The number asked for.
+        copies: See `valid_rows`.
+
+    Raises:
+        DataError: It is below 2, above the rows of the smallest class, or above the number of
+            different images.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    smallest = int(counts.argmin())
+    most = int(counts[smallest])
+    if n_folds < 2:
+        raise DataError(f"{n_folds} folds: there must be 2 at least", "2 folds or more")
+    if n_folds > most:
+        rows = "row" if most == 1 else "rows"
+        raise DataError(
+            f"{n_folds} folds need {n_folds} labelled rows of each class; "
+            f"class {classes[smallest]!r} has {most} {rows}",
+            f"{most} folds at most" if most > 1 else f"more rows of class {classes[smallest]!r}",
+        )
+    n_images = len(labels) if copies is None else n_different(copies)
+    if n_folds > n_images:
+        raise DataError(
+            f"{n_folds} folds need as many different images; there are {n_images}",
+            f"{n_images} folds at most",
+        )
+
+
+def _shuffled_classes(
+    labels: NDArray[np.int64], fingerprint: str, copies: NDArray[np.int64], *, counter: int
+) -> list[NDArray[np.intp]]:
+    """Return the rows of each class, in the order of the classes, each in an order of its own.
+
+    Of equal images only the first is there.
+    """
+    key = int(fingerprint[:_KEY_DIGITS], 16)
+    words = np.random.Philox(key=key, counter=counter).random_raw(len(labels))
+    is_first = copies == np.arange(len(labels))
+    by_class = (np.flatnonzero((labels == value) & is_first) for value in np.unique(labels))
+    return [rows[np.argsort(words[rows], kind="stable")] for rows in by_class]

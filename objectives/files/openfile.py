@@ -1,0 +1,107 @@
+"""Files that a person or a data set brings, opened: regular ones alone, never waited for.
+
+Decides what is no file to read: a pipe, a socket, a device or a folder, also behind a link. A pipe
+without a writer would be waited for without end, a device such as /dev/zero read without end.
+"""
+
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from objectives.files.limits import MIB, MOST_ZIP_LIST
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device", stat.S_IFDIR: "a folder",
+}  # fmt: skip
+
+
+class RefusedFileError(OSError):
+    """No regular file, or one that is too large."""
+
+
+def open_file(path: Path | str) -> io.BufferedReader:
+    """Open a regular file for reading, without waiting.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file; `strerror` says why.
+    """
+    _check_kind(os.stat(path))
+    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    try:
+        _check_kind(os.fstat(file.fileno()))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_file(path: Path | str, most: int) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: Of the file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: As `open_file`, or the file is larger.
+    """
+    with open_file(path) as file:
+        content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+    if content is None or len(content) > most:
+        limit = f"{most // MIB} MiB" if most >= MIB else f"{most >> 10} KiB"
+        raise RefusedFileError(0, f"larger than {limit}, the most that is read")
+    return content
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip archive; its list of members is not read where it is too long.
+
+    Raises:
+        OSError: As `open_file`.
+        BadZipFile: It is none, or damaged.
+    """
+    with open_file(path) as file, _Archive(file.raw) as readable:
+        try:
+            archive = zipfile.ZipFile(readable)
+        except NotImplementedError as error:  # of a later version of the format
+            raise zipfile.BadZipFile(str(error)) from None
+        with archive:
+            yield archive
+
+
+def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open a member of an archive.
+
+    Raises:
+        NotImplementedError: It is packed in a way that is not read.
+        RuntimeError: It is encrypted.
+    """
+    if archive.getinfo(name).compress_type == zipfile.ZIP_LZMA:  # which may ask for 4 GB of memory
+        raise NotImplementedError("LZMA")
+    return archive.open(name)
+
+
+class _Archive(io.BufferedReader):
+    """A zip archive; `zipfile` reads the list of members at once."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_ZIP_LIST:
+            raise zipfile.BadZipFile(f"its list of members has {size // MIB} MiB")
+        return super().read(size)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_kind(found: os.stat_result) -> None:
+    kind = stat.S_IFMT(found.st_mode)
+    if kind != stat.S_IFREG:
+        raise RefusedFileError(0, f"{_KINDS.get(kind, 'no file')}, where a file should be")

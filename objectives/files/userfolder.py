@@ -1,0 +1,63 @@
+"""Folders of this user alone: no other local user can read, write or hold what lies in them."""
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from objectives.errors import FileError
+
+COMMON = Path("/tmp")  # of all users: another one may have taken our name there
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder with mode 0700, or take the one that is there; return its path.
+
+    Raises:
+        FileError: It is a link or belongs to another user, or it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.path.lexists(path):
+            path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise FileError(
+                f"{path} is not a folder of this user's own", f"look at it: ls -ld {path}"
+            )
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            path.chmod(0o700)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be used: {error.strerror}") from None
+    return path
+
+
+def lock_folder(shared: Path | None = None) -> Path:
+    """Return the folder of this user's locks, the same for all of the user's processes here.
+
+    It is not in XDG_RUNTIME_DIR: what cron or a batch system starts has none.
+
+    Args:
+        shared: A folder that containers share, where there is one.
+
+    Raises:
+        FileError: Another user sits at every place where it could be, or nothing can be written.
+    """
+    for base in (shared, Path(os.environ.get("TMPDIR") or COMMON), COMMON):
+        if base is not None and base.is_dir():
+            with suppress(FileError):
+                return private_folder(base / f"slot-study-{os.getuid()}")
+    return private_folder(state_folder() / "locks")
+
+
+def state_folder() -> Path:
+    """Return the folder for what this user told the program: $XDG_STATE_HOME/slot-study.
+
+    Raises:
+        FileError: It cannot be used.
+    """
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    try:
+        return private_folder(Path(base).expanduser() / "slot-study")
+    except RuntimeError:
+        raise FileError("this user has no home folder", "set XDG_STATE_HOME=FOLDER") from None

@@ -1,0 +1,151 @@
+"""From a user's `build` to a network: called, and what it returns checked.
+
+Decides what a network must look like to be trained here: its input, its output, and the precision
+it computes in, which is the study's to set.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from objectives.data.dataset import Dataset
+from objectives.errors import ModelError
+from objectives.source import function_of
+
+Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+"""Keras's dtype policy for each precision."""
+
+_DROP = "drop that from the file; --precision bfloat16 trains in less precision"
+
+
+def build_network(
+    build: Build, params: Mapping[str, Any], dataset: Dataset, precision: str = "float32"
+) -> Any:
+    """Call `build` and check what it returns.
+
+    Args:
+        build: See `cnn.KerasObjective`.
+        params: It is given a copy of them.
+        dataset: Its images say the input, its classes the output.
+        precision: "float32" or "bfloat16"; Keras's policy is that when it returns.
+
+    Raises:
+        ModelError: Not a Keras model, one that takes other images, one whose output is not
+            (n, n_classes), or one that computes in a precision that the study does not have.
+    """
+    import keras
+
+    shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
+    keras.config.set_dtype_policy(POLICIES[precision])
+    with keras_quiet():
+        network = build(dict(params), shape, n_classes)  # its own: it may take params out
+        if not isinstance(network, keras.Model):
+            raise ModelError(f"build returned {network!r:.60}, not a keras.Model")
+        refuse_policy(keras.config.dtype_policy().name, precision, "build")
+        _refuse_float16(network)
+        _refuse_other_input(network, shape, build)
+        output = only_output(network(keras.Input(shape)))  # also gives it its weights
+    # Keras would warn at each trace that a dict of one input gets the image alone.
+    warnings.filterwarnings("ignore", "The structure of `inputs` doesn't match", UserWarning)
+    found = getattr(output, "shape", None)
+    if found != (None, n_classes):
+        what = f"of shape {found}" if found else "more than one tensor"
+        last = "end build with keras.layers.Dense(n_classes, activation='softmax')"
+        flat = "put keras.layers.Flatten() before the last Dense layers"
+        raise ModelError(
+            f"the model's output is {what}, not probabilities of shape (None, {n_classes})",
+            hint=flat if found and len(found) > 2 and found[-1] == n_classes else last,
+        )
+    return network
+
+
+def only_output(found: Any) -> Any:
+    """Return the tensor in a list, tuple or dict of one; anything else as it is."""
+    while isinstance(found, list | tuple | dict) and len(found) == 1:
+        found = next(iter(found.values() if isinstance(found, dict) else found))
+    return found
+
+
+def refuse_policy(name: str, precision: str, where: str) -> None:
+    """Refuse a dtype policy of Keras's that a user's file has set for all layers.
+
+    float32 is no matter: it is what a network may always compute in.
+
+    Args:
+        name: Of the policy that is in force.
+        precision: Of the study.
+        where: Who set it, for the message.
+
+    Raises:
+        ModelError: It is not the one of the precision.
+    """
+    if name not in ("float32", POLICIES[precision]):
+        is_half = name in ("mixed_float16", "float16")
+        why = "float16 is not trained in here" if is_half else "that is the study's to set"
+        raise ModelError(f"{where} sets Keras's dtype policy to {name}: {why}", hint=_DROP)
+
+
+def _refuse_float16(network: Any) -> None:
+    import keras
+
+    for layer in network._flatten_layers():
+        if getattr(layer, "compute_dtype", None) == "float16":
+            policy = layer.dtype_policy.name
+            why = "float16 is not trained in here"
+            raise ModelError(f"layer {layer.name} has the dtype policy {policy}: {why}", hint=_DROP)
+    optimizer = getattr(network, "optimizer", None)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        inner = type(optimizer.inner_optimizer).__name__
+        raise ModelError(
+            "the model is compiled with a LossScaleOptimizer, which is for float16, and float16 "
+            "is not trained in here",
+            hint=f"compile it with {inner} itself; --precision bfloat16 trains in less precision",
+        )
+
+
+def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build) -> None:
+    """Refuse a network that says which input it takes, and it is not an image."""
+    inputs = getattr(network, "inputs", None)
+    if not inputs:  # a subclassed model, or a Sequential one without an Input: it takes what comes
+        return
+    if len(inputs) > 1:
+        raise ModelError(
+            f"the model takes {len(inputs)} inputs, and there is one image{_place(build)}",
+            hint="build it with one keras.Input(image_shape)",
+        )
+    found = tuple(inputs[0].shape[1:])
+    side = shape[0]
+    fits = len(found) == 3 and all(a in (None, b) for a, b in zip(found, shape, strict=True))
+    # Keras itself adds or takes away the channel.
+    if fits or found == (side, side):
+        return
+    if len(found) == 1:
+        what, hint = f"flat rows of {found[0]} numbers", ", then keras.layers.Flatten()"
+    elif found[:2] == shape[:2]:
+        what = f"images of {found[-1]} channels"
+        hint = "; keras.layers.Concatenate()([image] * 3) makes three channels of one"
+    else:
+        what, hint = f"inputs of shape {found}", ""
+    raise ModelError(
+        f"the model takes {what}, and the images have shape {shape}{_place(build)}",
+        hint=f"start it with keras.Input(image_shape){hint}",
+    )
+
+
+def _place(build: Build) -> str:
+    code = getattr(function_of(build), "__code__", None)
+    if code is None:
+        return ""
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno}, in {code.co_name})"
+
+
+@contextlib.contextmanager
+def keras_quiet() -> Iterator[None]:
+    """Hide what Keras warns of its own lines: how else a layer might be written."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
+        yield

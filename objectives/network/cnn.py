@@ -1,0 +1,343 @@
+"""The default network, its search space, and the objective around any `build` function.
+
+Decides what is tuned for images. How a network is trained, `training.py` decides; how the data is
+read, `kaggle.py`. Importing this file loads neither Keras nor TensorFlow.
+"""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from objectives.base import METRICS, FitOptions, Fitted, Report, refuse_unfinite_predictions
+from objectives.data.dataset import Dataset, load_dataset
+from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
+from objectives.framework.runtime import detect_precision
+from objectives.framework.sentence import one_line
+from objectives.network.building import build_network
+from objectives.network.cost import default_epochs
+from objectives.network.ensemble import Shift, averaged_model
+from objectives.network.export import predict_images, serving_model, write_model
+from objectives.network.optimizer import TRAINING_DEFAULTS, refuse_impossible
+from objectives.network.reloading import check_loading, namespace_of
+from objectives.network.train.training import Build, Callbacks, fit_network
+from objectives.network.tryout.tryout import Watched, look_at
+from objectives.source import function_of
+from objectives.space.space import SearchSpace, middle, parse_space
+
+# Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
+CNN_SPACE: SearchSpace = parse_space(
+    {
+        "n_blocks": [1, 2, 3],
+        "filters_1": [16, 32],  # in bfloat16 24 are slower than 32: blocks of 16 channels
+        "filters_2": {"choices": [32, 48, 64], "when": {"n_blocks": [2, 3]}},
+        "filters_3": {"choices": [64, 96, 128], "when": {"n_blocks": [3]}},
+        "kernel": [3, 5],  # of the first convolution; all others have 3
+        "batch_norm": {"choices": [True, False], "when": {"n_blocks": [2, 3]}},  # one block has it
+        "dropout": {"low": 0.0, "high": 0.5},  # after the dense layer
+        "dense_units": [64, 128, 256],
+        "optimizer": ["adam", "adamw", "rmsprop", "sgd"],
+        "learning_rate": {
+            "low": 1.5e-3,
+            "high": 1e-2,
+            "log": True,
+            "when": {"optimizer": ["adam", "adamw", "rmsprop"]},
+        },
+        # A rate of its own, as SGD's good ones are 20 to 50 times those of Adam and its kin.
+        "sgd_learning_rate": {
+            "low": 2e-2,
+            "high": 1e-1,
+            "log": True,
+            "when": {"optimizer": ["sgd"]},
+        },
+        "batch_size": [64, 96, 128],
+        "label_smoothing": {"low": 0.02, "high": 0.1},
+        "weight_decay": {
+            "low": 1e-4,
+            "high": 1e-1,
+            "log": True,
+            "when": {"optimizer": ["adamw"]},
+        },
+        "schedule": ["cosine", "one_cycle"],
+        "shift": {"low": 0.03, "high": 0.1},  # of the image side
+        "rotation": {"low": 4.0, "high": 15.0},  # degrees
+        "zoom": {"low": 0.03, "high": 0.12},
+    }
+)
+
+_POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
+_TRIAL_BATCHES = 6  # they tell the speed, but for the first, and are over in half a second
+_TRIAL_PREDICTIONS = 8
+
+
+def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
+    """Return the default network: one to three blocks of two convolutions, a dense layer, softmax.
+
+    A block pools right after its first convolution, before batch norm and activation, which then
+    work on a quarter of the pixels. Images of 4 pixels a side and fewer are pooled no further: on
+    the 8x8 digits, three poolings cost a percent of accuracy.
+
+    Args:
+        params: Drawn from `CNN_SPACE`; further blocks than it knows repeat the last width.
+        image_shape: (side, side, 1).
+        n_classes: Width of the output.
+
+    Returns:
+        Keras model of float32 images in 0..1; probabilities of shape (n, n_classes).
+    """
+    import keras
+    from keras import layers
+
+    # Without it, networks of one block were the worst draws of all.
+    batch_norm = params.get("batch_norm", True)
+
+    def activated(x: Any) -> Any:
+        if batch_norm:
+            # Keras's 0.99 needs more steps than a short training has.
+            x = layers.BatchNormalization(momentum=0.9)(x)
+        return layers.Activation("relu")(x)
+
+    def convolved(x: Any, filters: int, kernel: int, *, pooled: bool) -> Any:
+        x = layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            use_bias=not batch_norm,
+            kernel_initializer="he_normal",
+        )(x)
+        return activated(layers.MaxPooling2D(2, padding="same")(x) if pooled else x)
+
+    images = keras.Input(image_shape)
+    x, filters, kernel = images, int(params["filters_1"]), params["kernel"]
+    for block in range(1, params["n_blocks"] + 1):
+        filters = int(params.get(f"filters_{block}", filters))
+        x = convolved(x, filters, kernel, pooled=x.shape[1] > _POOLED_DOWN_TO)
+        x = convolved(x, filters, 3, pooled=False)
+        kernel = 3  # a larger one here costs more than it gains: docs/decisions.md
+    units = layers.Dense(
+        params["dense_units"], use_bias=not batch_norm, kernel_initializer="he_normal"
+    )
+    # Of the few units and not of the many pixels: drawing those numbers took a tenth of a step.
+    x = layers.Dropout(params["dropout"])(activated(units(layers.Flatten()(x))))
+    # In bfloat16 the softmax would round probabilities to two or three digits.
+    probabilities = layers.Activation("softmax", dtype="float32")(layers.Dense(n_classes)(x))
+    return keras.Model(images, probabilities)
+
+
+class KerasObjective:
+    """Tunes what `build` makes of params, by valid accuracy or log loss. See `objectives.base`."""
+
+    metrics = METRICS
+    needs_data = True
+
+    def __init__(
+        self,
+        build: Build,
+        space: SearchSpace,
+        fit_options: FitOptions,
+        *,
+        callbacks: Callbacks | None = None,
+        pure: bool = False,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            build: `build(params, image_shape, n_classes)` returns a Keras model that takes float32
+                (n, side, side, 1) in 0..1 and gives probabilities (n, n_classes). A compiled one
+                keeps its optimizer and loss.
+            space: Of the params; `optimizer.TRAINING_DEFAULTS` names those that training reads.
+            fit_options: What every training shares.
+            callbacks: `callbacks(params)` returns further Keras callbacks for one training.
+            pure: Whether the network is a function of the params alone and keeps nothing outside of
+                its variables, so that a training with the params of the last need not trace anew.
+        """
+        self.build = build
+        self.space = space
+        self.fit_options = fit_options
+        self.callbacks = callbacks
+        self.pure = pure
+        self.warnings: list[str] = []
+        self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
+
+    def default_epochs(self, dataset: Dataset) -> int:
+        """Return the epochs of a trial where the user names none; see `cost.default_epochs`."""
+        return default_epochs(len(dataset.labels))
+
+    def detect_precision(self) -> str:
+        """Return what `--precision auto` means on this machine, "float32" or "bfloat16"."""
+        return detect_precision()
+
+    def load(self, data_dir: Path | None) -> Dataset:
+        """Return the checked, memory-mapped dataset.
+
+        Raises:
+            DataError: No folder was given, or a file in it is wrong.
+        """
+        if data_dir is None:
+            raise DataError("this objective needs data", hint="--data DIR")
+        return load_dataset(data_dir)
+
+    def fit(
+        self,
+        params: Mapping[str, Any],
+        dataset: Dataset,
+        *,
+        seed: int,
+        report: Report,
+        resume_dir: Path | None,
+    ) -> Fitted:
+        """Train on `dataset.train` and score on `dataset.valid`; see `training.fit_network`.
+
+        Args:
+            params: Drawn from `space`.
+            dataset: An empty `valid` gives a `value` of None.
+            seed: >= 0.
+            report: Called after each epoch with (epoch from 0, value as in `training.fit_network`);
+                the value is None where `valid` is empty.
+            resume_dir: The attempt's own folder for checkpoints, beside those of earlier attempts
+                at the slot, of which the furthest is taken up; None: neither is done.
+        """
+        return fit_network(
+            self.build,
+            params,
+            dataset,
+            seed=seed,
+            report=report,
+            options=self.fit_options,
+            callbacks=self.callbacks,
+            resume_dir=resume_dir,
+            pure=self.pure,
+        )
+
+    def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side).
+
+        Raises:
+            DivergedError: The model says NaN or infinity of an image.
+        """
+        return refuse_unfinite_predictions(predict_images(fitted.model, images))
+
+    def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
+        """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
+
+        Returns:
+            What loading needs, as `reloading.Needs.names`; mostly nothing.
+
+        Raises:
+            ModelError: The model cannot be saved.
+        """
+        return write_model(fitted.model, path)
+
+    def check_export(self, fitted: Fitted, path: Path, images: NDArray[np.uint8]) -> None:
+        """Load a file of `export` with what the user's file has, and compare what it predicts.
+
+        Args:
+            fitted: As for `export`.
+            path: The file.
+            images: A few raw ones, uint8 (n, side, side).
+
+        Raises:
+            ModelError: It cannot be loaded, or predicts something else.
+        """
+        if self.build is not build_cnn:
+            check_loading(path, fitted.model, namespace_of(self.build), images)
+
+    def combine(self, fitted: Sequence[Fitted], shifts: Sequence[Shift]) -> Fitted:
+        """Return the mean of several trainings, and of what each says of the image moved a little.
+
+        `predict` and `export` take it as any other; its model shares the members' weights. See
+        `ensemble.averaged_model`.
+
+        Args:
+            fitted: From `fit`, one at least, none twice.
+            shifts: (down, right) in pixels; (0, 0) is the image as it is.
+
+        Returns:
+            No value; `info` says `n_members` and `n_shifts`.
+        """
+        models = [one.model for one in fitted]
+        side = int(models[0].input_shape[1]) if models else 0
+        model = averaged_model(models, side, shifts)
+        info = {"n_members": float(len(models)), "n_shifts": float(len(shifts))}
+        return Fitted(None, model, info)
+
+    def trial_run(self, dataset: Dataset) -> float:
+        """Train a few batches with middling params and predict a few images.
+
+        What is worth a warning then is in `warnings`, a line each.
+
+        Returns:
+            Images trained a second, the first batch left out: what a trial may be expected to do.
+
+        Raises:
+            ModelError: Two networks share state, or a param is to have another name; or whatever
+                the user's code raised, on one line with its file and line.
+        """
+        # The default network is known, and is tried out each time that somebody waits for a study.
+        watched = None if self.build is build_cnn else Watched(self.build, self.callbacks)
+        if watched is not None:
+            refuse_impossible(self.space, compiled=True)  # what training reads in any case
+        params = self.space.draw(middle)
+        n_rows = _TRIAL_BATCHES * params.get("batch_size", TRAINING_DEFAULTS["batch_size"])
+        some = replace(dataset.train, rows=dataset.train.rows[: int(n_rows)])
+        few = replace(some, rows=some.rows[:_TRIAL_PREDICTIONS])
+        sample = replace(dataset, train=some, valid=few)
+        options = replace(self.fit_options, epochs=1)
+        build = self.build if watched is None else watched.build
+        callbacks = None if self.callbacks is None or watched is None else watched.callbacks
+        once = KerasObjective(build, self.space, options, callbacks=callbacks)
+        try:
+            fitted = once.fit(
+                params, sample, seed=0, report=lambda step, value: None, resume_dir=None
+            )
+            probabilities = once.predict(fitted, few.images[few.rows])
+        except ObjectiveError:
+            raise
+        except DivergedError as error:
+            # A forgotten softmax may show as a loss that is NaN.
+            untrained = serving_model(build_network(build, params, dataset), dataset.side)
+            said = predict_images(untrained, few.images[few.rows])
+            if np.isfinite(said).all():
+                _refuse_no_probabilities(said)
+            raise ModelError(f"in a first batch, {error} (params {params})") from error
+        except Exception as error:
+            line, hint = _one_line(error, self.build), None
+            if "bfloat16" in line and options.precision == "bfloat16":
+                hint = "--precision float32: this machine's own choice was bfloat16"
+            raise ModelError(line, hint) from error
+        _refuse_no_probabilities(probabilities)
+        if watched is not None:
+            images = few.images[few.rows]
+            self.warnings = look_at(watched, self.space, fitted.model, images, options.precision)
+        return fitted.info["images_per_s"]
+
+
+def digits_cnn(fit_options: FitOptions) -> KerasObjective:
+    """Return the objective `digits-cnn`: `build_cnn` over `CNN_SPACE`."""
+    return KerasObjective(build_cnn, CNN_SPACE, fit_options, pure=True)
+
+
+def _refuse_no_probabilities(probabilities: NDArray[np.float32]) -> None:
+    sums = probabilities.sum(axis=1)
+    if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
+        raise ModelError(
+            f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
+            hint="end build with keras.layers.Dense(n_classes, activation='softmax'), and give a "
+            "loss of your own no from_logits=True",
+        )
+
+
+def _one_line(error: Exception, build: Build) -> str:
+    """Return the exception's type and first telling sentence, and the place in the user's file."""
+    text = f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
+    code = getattr(function_of(build), "__code__", None)
+    if code is not None:
+        user_file = code.co_filename
+        rows = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == user_file]
+        if rows:
+            text += f" ({Path(user_file).name}, line {rows[-1].lineno}, in {rows[-1].name})"
+    return text

@@ -1,0 +1,64 @@
+"""The first batches of the default network, for a process that is told of them by another.
+
+They show that the network works in a study's space before its slots are planned. Job and answer are
+JSON, as both processes know the data by their folder.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from objectives.base import FitOptions
+from objectives.errors import ObjectiveError
+from objectives.framework.backend import on_tensorflow
+from objectives.framework.lateimport import without_pandas
+from objectives.framework.runtime import quiet_import
+from objectives.network.cnn import KerasObjective, build_cnn
+from objectives.space.space import SearchSpace
+
+
+def job_of(
+    objective: KerasObjective, data_dir: Path, environment: dict[str, str]
+) -> dict[str, Any]:
+    """Return the job of trying out an objective, as far as `build_cnn` is what it builds.
+
+    Args:
+        data_dir: As in `KerasObjective.load`.
+        environment: Variables to set before the framework looks for devices.
+    """
+    return {
+        "fit_options": asdict(objective.fit_options),
+        "space": objective.space.to_json(),
+        "data": str(data_dir.resolve()),
+        "environment": environment,
+    }
+
+
+def do(job: dict[str, Any]) -> dict[str, Any]:
+    """Do a job, and return the answer for `read_answer`."""
+    os.environ.update(job["environment"])
+    space, options = SearchSpace.from_json(job["space"]), FitOptions(**job["fit_options"])
+    objective = KerasObjective(build_cnn, space, options)
+    try:
+        return {"images_per_s": objective.trial_run(objective.load(Path(job["data"])))}
+    except ObjectiveError as error:
+        return {"error": str(error), "hint": error.hint}
+
+
+def read_answer(answer: dict[str, Any]) -> float:
+    """Return how many images a second were trained on.
+
+    Raises:
+        ObjectiveError: The network does not work, or the data cannot be read.
+    """
+    if "error" in answer:
+        raise ObjectiveError(answer["error"], answer["hint"])
+    return float(answer["images_per_s"])
+
+
+def load_framework() -> None:
+    """Import what can be imported before options or devices are known: TensorFlow."""
+    if on_tensorflow():
+        with quiet_import(), without_pandas():
+            import keras  # noqa: F401

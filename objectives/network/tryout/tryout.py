@@ -1,0 +1,208 @@
+"""What the first batches of a user's `build` show, beside that it trains.
+
+Decides what is refused then and what is a warning: state that trainings would share, params that
+nothing reads, images that are scaled twice, and what of `model.keras` there will be.
+"""
+
+import functools
+import random
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from objectives.errors import ModelError
+from objectives.network.building import keras_quiet
+from objectives.network.export import PREDICT_BATCH, predict_images, write_model
+from objectives.network.optimizer import refuse_impossible
+from objectives.network.reloading import check_loading, namespace_of
+from objectives.network.train.callbacks import as_callbacks
+from objectives.network.tryout.notedparams import NotedParams
+from objectives.network.tryout.scaledtwice import scaled_twice
+from objectives.network.tryout.sharedstate import refuse_layers_of_file, refuse_shared
+from objectives.network.tryout.unread import draw_where_active, refuse_known, unread, warning_of
+from objectives.space.space import SearchSpace, middle
+
+_FILES = ("filepath", "backup_dir", "_backup_dir")  # of callbacks that read back what they wrote
+_SAME = 1e-4
+_N_DRAWS = 4  # further ones, before a param is said to be read by nobody
+
+
+class Watched:
+    """A user's `build` and callbacks, with what was seen of them.
+
+    Attributes:
+        original: The user's `build`.
+        networks: What `build` has returned, in order.
+        made: The callbacks that were returned last.
+        read: Names of params that either has asked for.
+        compiled: Whether `build` has compiled a network.
+    """
+
+    def __init__(self, build: Callable[..., Any], callbacks: Callable[..., Any] | None) -> None:
+        """Keep both; the attributes of the same names take their places."""
+        self.original, self._callbacks = build, callbacks
+
+        @functools.wraps(build)  # so that messages name the user's function
+        def watched(params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
+            return self._build(params, image_shape, n_classes)
+
+        self.build: Callable[..., Any] = watched
+        self.networks: list[Any] = []
+        self.read: set[str] = set()
+        self.compiled = False
+        self.made: list[Any] = []
+
+    def _build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
+        """Call the user's `build`, and compare what it returns with what it returned before."""
+        import keras
+
+        try:
+            network = self.original(NotedParams(params, self.read), image_shape, n_classes)
+        except ValueError as error:
+            # Before each training Keras counts names anew, but for those of older layers.
+            if "names should be unique" in str(error):
+                refuse_layers_of_file(self.original)
+            raise
+        if isinstance(network, keras.Model):
+            if self.networks:
+                refuse_shared(self.networks[-1], network, self.original)
+            self.networks.append(network)
+            self.compiled = self.compiled or bool(network.compiled)
+        return network
+
+    def callbacks(self, params: Mapping[str, Any]) -> Any:
+        """Call the user's `callbacks`, where there are any."""
+        if self._callbacks is None:
+            return []
+        returned = self._callbacks(NotedParams(params, self.read))
+        self.made = as_callbacks(returned)
+        return self.made
+
+    def unread(self, space: SearchSpace, image_shape: Any, n_classes: int) -> list[str]:
+        """Return the params that nothing reads, once a few more configurations were built."""
+        names = self._unread(space)
+        generator = random.Random(0)
+        for number in range(_N_DRAWS if names else 0):
+            wanted = names[number % len(names)]
+            params = draw_where_active(space, wanted, _draw(generator) if number else middle)
+            try:
+                with keras_quiet():
+                    self.original(NotedParams(params, self.read), image_shape, n_classes)
+                self.callbacks(params)
+            except Exception:  # what it would have read is not known
+                return []
+            names = self._unread(space)
+            if not names:
+                break
+        return names
+
+    def _unread(self, space: SearchSpace) -> list[str]:
+        return unread(space, self.read, self.original, compiled=self.compiled)
+
+
+def look_at(
+    watched: Watched, space: SearchSpace, model: Any, images: NDArray[np.uint8], precision: str
+) -> list[str]:
+    """Return warnings about a model that has trained a few batches.
+
+    Args:
+        watched: Has built it.
+        space: That of the study.
+        model: The serving model; it is of no use afterwards.
+        images: A few raw ones, two at least.
+        precision: Of the study.
+
+    Raises:
+        ModelError: A param is to have another name, or a value that no training takes.
+    """
+    side, n_classes = images.shape[1], model.output_shape[-1]
+    refuse_impossible(space, compiled=watched.compiled)
+    names = watched.unread(space, (side, side, 1), n_classes)
+    refuse_known(names, space, compiled=watched.compiled)
+    found = [
+        warning_of(names, watched.read, compiled=watched.compiled),
+        _about_predictions(model, images),
+        _about_precision(watched.networks[:1], precision),
+        _about_files(watched.made),
+        _about_saving(model, namespace_of(watched.original), images),
+        scaled_twice(watched.networks[-1], side) if watched.networks else None,
+    ]
+    return [warning for warning in found if warning is not None]
+
+
+def _about_predictions(model: Any, images: NDArray[np.uint8]) -> str | None:
+    """Return one line where what is said of an image is not a function of the image alone."""
+    first, again = (predict_images(model, images) for _ in range(2))
+    if not np.allclose(first, again, atol=_SAME):
+        return (
+            "the model says something else of an image each time: a layer draws random numbers in "
+            "predictions, too"
+        )
+    beside_white = np.full((PREDICT_BATCH, *images.shape[1:]), 255, np.uint8)
+    beside_white[0] = images[0]
+    if not np.allclose(first[:1], predict_images(model, beside_white)[:1], atol=_SAME):
+        return (
+            "what the model says of an image depends on the others in its batch: scores and "
+            "submission will depend on how images are put together"
+        )
+    return None
+
+
+def _about_precision(networks: Sequence[Any], precision: str) -> str | None:
+    """Return one line where layers compute in float32 in a study of bfloat16."""
+    if precision != "bfloat16":
+        return None
+    for network in networks:
+        learned = [layer for layer in network._flatten_layers() if layer.weights and layer.built]
+        if learned and all(getattr(one, "compute_dtype", "") == "float32" for one in learned):
+            return (
+                "build works in float32, though the study trains in bfloat16: does it call "
+                "clear_session()? --precision float32 says the same in the study"
+            )
+    return None
+
+
+def _about_files(callbacks: Sequence[Any]) -> str | None:
+    """Return one line where callbacks of trials that run at once would use one file."""
+    for one in callbacks:
+        for name in _FILES:
+            path = getattr(one, name, None)
+            if isinstance(path, str | Path) and not Path(path).is_absolute():
+                return (
+                    f"the callback {type(one).__name__} writes to {str(path)!r}: trials run at the "
+                    "same time, so give each a file of its own, such as in tempfile.mkdtemp()"
+                )
+    return None
+
+
+def _about_saving(
+    model: Any, namespace: Mapping[str, Any], images: NDArray[np.uint8]
+) -> str | None:
+    """Return one line about what `model.keras` will be; None where Keras alone loads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            write_model(model, path)
+            needs = check_loading(path, model, namespace, images)
+        except ModelError as error:
+            why = str(error).rstrip(".")
+            return f"finalize will write all but model.keras: {why}; {error.hint}"
+    if not needs.names:
+        return None
+    parts = [f"your {name}" for name in (*needs.custom, *needs.registered)]
+    parts += ["safe_mode=False for its Python lambda"] if needs.has_lambda else []
+    return f"model.keras will need {' and '.join(parts)} to load; the model card will say how"
+
+
+def _draw(generator: random.Random) -> Callable[[str, BaseDistribution], Any]:
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, CategoricalDistribution):
+            return generator.choice(distribution.choices)
+        return middle(name, distribution)
+
+    return suggest

@@ -1,0 +1,188 @@
+"""Params of a space that nothing reads: which they are, and what is said of them.
+
+Such a param costs trials and changes no value. It is named only where that is sure: not if a
+function of the user's files mentions its name, in a branch that the try-out did not take.
+"""
+
+import ast
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from objectives.errors import ModelError
+from objectives.network.optimizer import TRAINING_DEFAULTS
+from objectives.source import function_of
+from objectives.space.space import SearchSpace
+
+OF_THE_OPTIMIZER = frozenset(
+    {
+        "optimizer",
+        "learning_rate",
+        "sgd_learning_rate",
+        "weight_decay",
+        "schedule",
+        "label_smoothing",
+    }
+)
+"""What training reads only where `build` leaves it to training to compile the model."""
+
+_ALIASES = {
+    "batch_size": "batch batchsize batches bs minibatch minibatchsize",
+    "learning_rate": "lr learningrate learnrate initlr initiallr baselr maxlr peaklr",
+    "optimizer": "opt optim optimiser optimizername",
+    "weight_decay": "wd weightdecay",
+    "label_smoothing": "smoothing labelsmooth labelsmoothing",
+    "schedule": "scheduler lrschedule lrscheduler learningrateschedule",
+}
+_MEANT = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+_OPTIONS = dict.fromkeys(("epoch", "epochs", "nepochs", "numepochs", "nbepoch", "maxepochs"), "N")
+
+
+def unread(
+    space: SearchSpace, read: Set[str], build: Callable[..., Any], *, compiled: bool
+) -> list[str]:
+    """Return the names of params that neither training nor `build` and callbacks read.
+
+    Args:
+        space: That of the study.
+        read: Names that `build` and callbacks have asked for.
+        build: The user's; the files that it comes from are searched for the names.
+        compiled: Whether `build` compiles the model.
+    """
+    training = {*TRAINING_DEFAULTS, "sgd_learning_rate"}
+    known = training - OF_THE_OPTIMIZER if compiled else training
+    # A param that others wait for decides at least whether they are drawn.
+    parents = {name for entry in space.entries for name, _ in entry.when}
+    left = [name for name in space.names if name not in read | known | parents]
+    patterns = mentioned(build) if left else []
+    return [name for name in left if not any(one.fullmatch(name) for one in patterns)]
+
+
+def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) -> None:
+    """Refuse unread params that training takes under another name, or the command as an option.
+
+    Raises:
+        ModelError: Names them, with what they are called.
+    """
+    said = []
+    for name in names:
+        plain = re.sub(r"[^a-z0-9]", "", name.lower())
+        meant = _MEANT.get(plain)
+        if plain in _OPTIONS:
+            said.append((name, "the option --epochs sets it"))
+        elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
+            continue
+        elif meant in space.names:
+            said.append((name, f"training reads {meant}, which is there too"))
+        else:
+            said.append((name, f"training reads it as {meant}"))
+    if not said:
+        return
+    listed = ", ".join(f"'{name}' ({why})" for name, why in said)
+    first = said[0][0]
+    raise ModelError(
+        f"the search space has params that nothing reads: {listed}",
+        f'rename or drop them in SPACE, or read them in build, as params["{first}"]',
+    )
+
+
+def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str | None:
+    """Return one line about params that nothing reads; None where there are none."""
+    shown, why = [], ""
+    for name in names:
+        plain = _MEANT.get(re.sub(r"[^a-z0-9]", "", name.lower()), name)
+        close = difflib.get_close_matches(name, {*read, *TRAINING_DEFAULTS} - {name}, n=1)
+        if compiled and plain in OF_THE_OPTIMIZER:
+            shown.append(f"'{name}'")
+            why = " (build compiles the model, so its own optimizer and loss decide)"
+        elif close:
+            shown.append(f"'{name}' (did you mean {close[0]}?)")
+        else:
+            shown.append(f"'{name}'")
+    if not shown:
+        return None
+    one = len(shown) == 1
+    return (
+        f"neither build nor callbacks nor training reads the param{'' if one else 's'} "
+        f"{', '.join(shown)} of the search space{why}: drop {'it' if one else 'them'}, or read "
+        f"{'it' if one else 'them'} in build"
+    )
+
+
+def mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
+    """Return patterns of the names that functions of the user's files mention as text.
+
+    Those are the file of `build` and what was imported from beside it. An f-string is a pattern.
+    """
+    code = getattr(function_of(build), "__code__", None)
+    if code is None:
+        return []
+    found = []
+    for file in _files_beside(Path(code.co_filename)):
+        with suppress(OSError, SyntaxError, ValueError):
+            for node in ast.parse(file.read_bytes()).body:
+                found += _texts_in(node)
+    return found
+
+
+def _files_beside(file: Path) -> list[Path]:
+    folder, files = file.parent, {file}
+    for module in list(sys.modules.values()):
+        other = getattr(module, "__file__", None)
+        if isinstance(other, str) and other.endswith(".py") and Path(other).parent == folder:
+            files.add(Path(other))
+    return sorted(files)
+
+
+def _texts_in(node: ast.stmt) -> list[re.Pattern[str]]:
+    """Return what functions, lambdas and classes within a statement have as text."""
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    parts = [part for one in ast.walk(node) if isinstance(one, scopes) for part in ast.walk(one)]
+    found = []
+    for part in parts:
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            found.append(_pattern(part.value))
+        elif isinstance(part, ast.JoinedStr):
+            pieces = [
+                str(one.value) if isinstance(one, ast.Constant) else "{}" for one in part.values
+            ]
+            found.append(_pattern("".join(pieces)))
+        elif isinstance(part, ast.BinOp):
+            sides = [s.value for s in (part.left, part.right) if isinstance(s, ast.Constant)]
+            found += [_pattern(f"{{}}{text}{{}}") for text in sides if isinstance(text, str)]
+    return found
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return the pattern of what a text with places to fill, as `{}` or `%d`, may become."""
+    pieces = re.split(r"\{[^{}]*\}|%[dsi]", text)
+    if not re.search(r"\w", "".join(pieces)):  # it may become anything, and says nothing
+        return re.compile(re.escape(text))
+    return re.compile(".*".join(map(re.escape, pieces)), re.S)
+
+
+def draw_where_active(
+    space: SearchSpace, name: str, suggest: Callable[[str, BaseDistribution], Any]
+) -> dict[str, Any]:
+    """Return params in which the named entry is drawn.
+
+    Args:
+        space: Has the entry.
+        name: Of the entry.
+        suggest: Draws what the entry does not depend on; see `SearchSpace.draw`.
+    """
+    needed, wanted = {name}, dict[str, Any]()
+    for entry in reversed(space.entries):
+        if entry.name in needed:
+            for parent, values in entry.when:
+                needed.add(parent)
+                wanted.setdefault(parent, values[0])
+    return space.draw(
+        lambda entry, found: wanted[entry] if entry in wanted else suggest(entry, found)
+    )

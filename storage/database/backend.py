@@ -1,0 +1,245 @@
+"""Optuna's RDBStorage with our engine, retried writes and reads that skip what cannot have changed.
+
+Everything public behaves as Optuna documents it. What differs: the engine is ours (`dialect.py`),
+the tables are made by `schema.py`, passing database errors are retried, heartbeats are in UTC, and
+`_get_trials` does not read WAITING rows a second time for a caller that has them.
+"""
+
+import functools
+import json
+import weakref
+from collections.abc import Callable, Container, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _VersionManager
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event, orm
+from sqlalchemy.engine import Connection
+
+from storage import attrs
+from storage.database.dialect import make_engine, utc_now
+from storage.database.schema import ensure_schema
+from storage.database.tables import HEARTBEATS, TRIALS, upsert
+from storage.database.transaction import retry, write
+from storage.database.url import parse_url
+
+T = TypeVar("T")
+
+
+MOST_IDS_A_QUERY = 500
+HIGHEST_ID = 2**31 - 1  # of Optuna's integer columns
+RETRY_S = 60.0
+READ_RETRY_S = 3.0  # a page that reads does not wait for a database that is away
+READS = (
+    *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions"),
+    *("get_study_user_attrs", "get_study_system_attrs", "get_all_studies", "get_trial"),
+    *("get_trial_user_attrs", "get_trial_system_attrs", "get_trial_param", "_get_trials"),
+    *("get_trial_id_from_study_id_trial_number", "get_best_trial"),
+)
+MOVED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def _read_whatever_it_is(row: Any, *_: Any) -> None:
+    """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
+    text = row.value_json
+    value = attrs.decode(text)
+    if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
+        orm.attributes.set_committed_value(row, "value_json", "{}")  # it takes them for a dict
+    elif value is text:
+        orm.attributes.set_committed_value(row, "value_json", json.dumps(text))
+
+
+for _model in (
+    models.StudyUserAttributeModel,
+    models.StudySystemAttributeModel,
+    models.TrialUserAttributeModel,
+    models.TrialSystemAttributeModel,
+):
+    event.listen(_model, "load", _read_whatever_it_is)
+    event.listen(_model, "refresh", _read_whatever_it_is)
+
+
+def _close(session: orm.scoped_session[orm.Session], engine: sa.Engine) -> None:
+    session.remove()
+    engine.dispose()
+
+
+class SlotBackend(RDBStorage):
+    """An RDBStorage on our engine; see the module's docstring for what differs."""
+
+    def __init__(self, url: str, *, create: bool, wait_s: float) -> None:
+        """Open the database; arguments as in `storage.rdb.open_storage`."""
+        self.url = parse_url(url).render_as_string(hide_password=False)
+        self.engine_kwargs = {}
+        self.skip_compatibility_check = False
+        self.heartbeat_interval = None
+        self.grace_period = None
+        self.heartbeat_stale_trial_callback = None
+        self.failed_trial_callback = None
+        self._touched: set[int] = set()
+        self._connect(create=create, wait_s=wait_s)
+
+    def _connect(self, *, create: bool, wait_s: float) -> None:
+        self.engine = make_engine(parse_url(self.url))
+        self.scoped_session = orm.scoped_session(orm.sessionmaker(bind=self.engine))
+        try:
+            ensure_schema(self.engine, create=create, wait_s=wait_s)
+        except BaseException:
+            self.engine.dispose()
+            raise
+        # Also at the end of the process: what SQLite has in its log goes into the file by that.
+        weakref.finalize(self, _close, self.scoped_session, self.engine)
+
+    def close(self) -> None:
+        """Give the connections back that nobody uses now."""
+        _close(self.scoped_session, self.engine)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = self.__dict__.copy()
+        for name in ("engine", "scoped_session", "_version_manager"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        self.__dict__.update(state)
+        self._connect(create=False, wait_s=RETRY_S)
+
+    @functools.cached_property
+    def _version_manager(self) -> _VersionManager:  # type: ignore[override]
+        """Made when somebody asks for versions: it loads Alembic."""
+        return _VersionManager(self.url, self.engine, self.scoped_session)
+
+    # Optuna's own writes, retried. Their bodies are transactions, so running one again is safe.
+
+    def create_new_study(self, *args: Any, **kwargs: Any) -> int:
+        return self._retry(super().create_new_study, *args, **kwargs)
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete with a statement a table: through the ORM 10,000 trials take minutes."""
+        self.get_study_name_from_id(study_id)
+
+        def body(connection: Connection) -> None:
+            trials = sa.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
+                if "trial_id" in table.c and table is not TRIALS:
+                    connection.execute(table.delete().where(table.c.trial_id.in_(trials)))
+            for table in reversed(models.BaseModel.metadata.sorted_tables):
+                if "study_id" in table.c:
+                    connection.execute(table.delete().where(table.c.study_id == study_id))
+
+        write(self.engine, body, wait_s=RETRY_S)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_study_user_attr, study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._retry(super().set_study_system_attr, study_id, key, value)
+
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        return self._retry(super()._create_new_trial, study_id, template_trial)
+
+    def _set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        self._touched.add(trial_id)
+        self._retry(
+            super()._set_trial_param,
+            trial_id,
+            param_name,
+            param_value_internal,
+            distribution,
+            previous_distribution,
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        return self._retry(super().set_trial_state_values, trial_id, state, values)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
+        self._touched.add(trial_id)
+        self._retry(super().set_trial_intermediate_value, trial_id, step, value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._touched.add(trial_id)
+        self._retry(super().set_trial_user_attr, trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._touched.add(trial_id)
+        self._retry(super().set_trial_system_attr, trial_id, key, value)
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        def body(connection: Connection) -> None:
+            row = {"trial_id": trial_id, "heartbeat": utc_now(connection)}
+            connection.execute(upsert(connection, HEARTBEATS, ["trial_id"], row))
+
+        write(self.engine, body, wait_s=RETRY_S)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """As Optuna's, but of the trials a cache holds as unfinished only those that moved.
+
+        `included_trial_ids` are the rows that Optuna's cache has seen unfinished. Ids and numbers
+        rise together, and a row never goes back to WAITING: so a row that is WAITING now and not
+        above the highest of those ids has been seen. Attributes that another process gives to a
+        WAITING trial are seen once it moves, those of this process at once.
+        """
+        if states is not None or not included_trial_ids:
+            return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        moved = self._moved_trial_ids(study_id, included_trial_ids, trial_id_greater_than)
+        trials: list[FrozenTrial] = []
+        for start in range(0, len(moved), MOST_IDS_A_QUERY):
+            chunk = set(moved[start : start + MOST_IDS_A_QUERY])
+            # Optuna reads the rows above the last argument too: none are.
+            trials += super()._get_trials(study_id, None, chunk, HIGHEST_ID)
+        return trials
+
+    def _moved_trial_ids(self, study_id: int, known: set[int], above: int) -> list[int]:
+        seen = max(max(known), above)
+        mine = TRIALS.c.study_id == study_id
+        number = sa.select(TRIALS.c.number).where(TRIALS.c.trial_id == above).scalar_subquery()
+        moved = sa.select(TRIALS.c.trial_id).where(mine, TRIALS.c.state.in_(MOVED))
+        if above >= 0:
+            moved = moved.where(TRIALS.c.number > number)  # by the index; ids rise with numbers
+        waiting = sa.select(TRIALS.c.trial_id).where(mine, TRIALS.c.state == TrialState.WAITING)
+        fresh = moved.union_all(waiting.where(TRIALS.c.trial_id > seen))
+        with self.engine.connect() as connection:
+            ids = set(connection.execute(fresh).scalars())
+            below = {trial_id for trial_id in known if trial_id <= above}
+            if below:
+                still = waiting.where(TRIALS.c.trial_id <= above)
+                ids |= below - set(connection.execute(still).scalars())
+        if not ids:
+            self.get_study_name_from_id(study_id)  # raises where the study was deleted
+        return sorted(ids | (self._touched & known))
+
+    def _retry(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return retry(functools.partial(call, *args, **kwargs), wait_s=RETRY_S)
+
+
+def _retried(read: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(read)
+    def patient(*args: Any, **kwargs: Any) -> T:
+        return retry(functools.partial(read, *args, **kwargs), wait_s=READ_RETRY_S)
+
+    return patient
+
+
+for _name in READS:
+    setattr(SlotBackend, _name, _retried(getattr(SlotBackend, _name)))

@@ -1,0 +1,224 @@
+"""Optuna's tables: made once, by whoever comes first, however many come at once.
+
+The schema is Optuna's own (revision v3.2.0.a, that of Optuna 3.2 to 5.x) plus one index that lets
+the lowest WAITING trial be found without reading the others. Alembic is not loaded: a revision that
+is not ours is refused by name and left to `optuna storage upgrade`.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Connection, Engine
+
+from storage.database.sqlitepath import sqlite_url
+from storage.database.transaction import retry, write
+from storage.database.url import shown
+from storage.errors import StorageError, StorageMissingError, UnsupportedDatabaseError
+
+REVISION = "v3.2.0.a"
+OPTUNA_REVISION = re.compile(r"v\d+\.\d+\.\d+\.\w+")
+BOOTSTRAP_LOCK = 0x736C6F74  # "slot": the key of the advisory lock that serializes creators
+LEAST_VERSIONS = {
+    "sqlite": ("SQLite", (3, 24)),  # upserts
+    "postgresql": ("PostgreSQL", (10,)),  # the oldest that psycopg 3 speaks to
+    "mysql": ("MySQL", (8, 0, 1)),
+    "mariadb": ("MariaDB", (10, 6)),
+}
+CLAIM_INDEX = "ix_trials_study_id_state_number"
+
+ALEMBIC_VERSION = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), primary_key=True),
+)
+
+
+def ensure_schema(engine: Engine, *, create: bool, wait_s: float) -> None:
+    """Make the tables where they are missing; refuse a server or a schema that is not supported.
+
+    Args:
+        engine: Where.
+        create: False for commands that only read: they never create a table.
+        wait_s: For how long a server that is away or full is waited for.
+
+    Raises:
+        StorageMissingError: There are no tables and `create` is False.
+        UnsupportedDatabaseError: The server is too old, the schema is another revision, or the
+            database is another program's.
+    """
+    revision = retry(lambda: _read_revision(engine), wait_s=wait_s)
+    _refuse_old_server(engine)
+    if revision is None:
+        retry(lambda: _refuse_foreign_tables(engine), wait_s=wait_s)
+    if revision is None and not create:
+        raise StorageMissingError(
+            f"storage {shown(engine.url)} holds no studies",
+            "study run --data DIR   (or name another --storage)",
+        )
+    if create and (revision is None or not _has_claim_index(engine)):
+        _bootstrap(engine, wait_s)
+        revision = retry(lambda: _read_revision(engine), wait_s=wait_s)
+    if revision != REVISION:
+        raise UnsupportedDatabaseError(
+            f"the storage has Optuna's schema {revision}, this program needs {REVISION}",
+            "optuna storage upgrade --storage URL",
+        )
+
+
+def _read_revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        try:
+            query = sa.select(ALEMBIC_VERSION.c.version_num)
+            revisions = [str(revision) for revision in connection.execute(query).scalars()]
+        except (sa.exc.ProgrammingError, sa.exc.OperationalError) as error:
+            if _is_missing_table(error):
+                return None
+            if _is_missing_column(error):
+                raise _foreign(engine, "a table alembic_version that is not Alembic's") from None
+            raise
+    if len(revisions) > 1 or not all(map(OPTUNA_REVISION.fullmatch, revisions)):
+        raise _foreign(engine, f"alembic_version {', '.join(map(repr, revisions))}")
+    return revisions[0] if revisions else None
+
+
+def _refuse_foreign_tables(engine: Engine) -> None:
+    """Refuse what has a table of ours by name alone: its rows would stand among ours."""
+    with engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        names = {*inspector.get_table_names(), *inspector.get_view_names()}
+        for table in models.BaseModel.metadata.sorted_tables:
+            if table.name not in names:
+                continue
+            found = {column["name"] for column in inspector.get_columns(table.name)}
+            if not found.issuperset(table.c.keys()):
+                raise _foreign(engine, f"a table {table.name} with other columns")
+    if ALEMBIC_VERSION.name in names and models.StudyModel.__tablename__ not in names:
+        raise _foreign(engine, "an empty table alembic_version")
+
+
+def _foreign(engine: Engine, what: str) -> UnsupportedDatabaseError:
+    """Return the error of a database that another program uses, with one of our own to make."""
+    url = engine.url
+    name = "studies" if url.database != "studies" else "studies2"
+    if engine.dialect.name == "sqlite":
+        path = Path(url.database or "").with_name(f"{name}.db")
+        hint = f"another file: --storage {sqlite_url(str(path))}"
+    else:
+        other = shown(url.set(database=name))
+        hint = f"CREATE DATABASE {name}, and its name in the URL: --storage {other}"
+    return UnsupportedDatabaseError(
+        f"storage {shown(url)} is the database of another program: it has {what}", hint
+    )
+
+
+def _is_missing_column(error: sa.exc.DBAPIError) -> bool:
+    original: Any = error.orig
+    return (
+        "no such column" in str(original)
+        or getattr(original, "sqlstate", None) == "42703"
+        or (bool(original.args) and original.args[0] == 1054)
+    )
+
+
+def _is_missing_table(error: sa.exc.DBAPIError) -> bool:
+    original: Any = error.orig
+    return (
+        "no such table" in str(original)
+        or getattr(original, "sqlstate", None) == "42P01"
+        or (bool(original.args) and original.args[0] == 1146)
+    )
+
+
+def _refuse_old_server(engine: Engine) -> None:
+    """`SKIP LOCKED` came with MySQL 8.0.1 and MariaDB 10.6; without it workers queue or collide."""
+    dialect: Any = engine.dialect
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    shown, least = LEAST_VERSIONS[name]
+    version = tuple(part for part in dialect.server_version_info if isinstance(part, int))
+    if version < least:
+        wanted = ".".join(map(str, least))
+        raise UnsupportedDatabaseError(
+            f"the server is {shown} {'.'.join(map(str, version))}; {wanted} or newer is needed",
+            "upgrade the server, or use another kind of database",
+        )
+
+
+def _has_claim_index(engine: Engine) -> bool:
+    def look() -> bool:
+        with engine.connect() as connection:
+            indexes = sa.inspect(connection).get_indexes("trials")
+        return any(index["name"] == CLAIM_INDEX for index in indexes)
+
+    return retry(look, wait_s=10)
+
+
+def _bootstrap(engine: Engine, wait_s: float) -> None:
+    if engine.dialect.name == "sqlite":
+        retry(lambda: _switch_to_wal(engine), wait_s=wait_s)
+    write(engine, _create_tables, durable=True, wait_s=wait_s)
+
+
+def _switch_to_wal(engine: Engine) -> None:
+    """WAL lets readers read while a worker writes. It stays with the file, once set."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _create_tables(connection: Connection) -> None:
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(BOOTSTRAP_LOCK)))
+    elif dialect == "mysql":
+        # DDL commits by itself there: the lock is the session's and is given back below. The
+        # revision is written last, so that a creator that dies half way is continued.
+        locked = connection.execute(sa.select(sa.func.get_lock("study-bootstrap", 60))).scalar()
+        if locked != 1:
+            raise StorageError("another process has been creating the tables for over 60 s")
+    try:
+        _tables(dialect).create_all(connection)
+        ALEMBIC_VERSION.create(connection, checkfirst=True)
+        _create_claim_index(connection)
+        _stamp(connection)
+        connection.commit()
+    finally:
+        if dialect == "mysql":
+            connection.execute(sa.select(sa.func.release_lock("study-bootstrap")))
+
+
+def _tables(dialect: str) -> sa.MetaData:
+    """Optuna's tables; on MySQL with times in microseconds, as they are everywhere else."""
+    if dialect != "mysql":
+        metadata: sa.MetaData = models.BaseModel.metadata
+        return metadata
+    copied = sa.MetaData()
+    for table in models.BaseModel.metadata.sorted_tables:
+        for column in table.to_metadata(copied).columns:
+            if isinstance(column.type, sa.DateTime):
+                column.type = mysql.DATETIME(fsp=6)
+    return copied
+
+
+def _create_claim_index(connection: Connection) -> None:
+    indexes = sa.inspect(connection).get_indexes("trials")
+    if all(index["name"] != CLAIM_INDEX for index in indexes):
+        trials = models.TrialModel.__table__
+        # Executed as text: an Index object would join the metadata of Optuna's own table.
+        columns = ", ".join(c.name for c in (trials.c.study_id, trials.c.state, trials.c.number))
+        connection.exec_driver_sql(f"CREATE INDEX {CLAIM_INDEX} ON trials ({columns})")
+
+
+def _stamp(connection: Connection) -> None:
+    version_info = models.VersionInfoModel.__table__
+    if connection.execute(sa.select(version_info)).first() is None:
+        connection.execute(
+            version_info.insert().values(
+                schema_version=models.SCHEMA_VERSION, library_version=optuna.__version__
+            )
+        )
+    if connection.execute(sa.select(ALEMBIC_VERSION)).first() is None:
+        connection.execute(ALEMBIC_VERSION.insert().values(version_num=REVISION))

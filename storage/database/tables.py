@@ -1,0 +1,138 @@
+"""Optuna's tables, and how their rows are read and written in few statements."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import Connection, Engine
+
+from storage import attrs
+from storage.database.transaction import patiently
+from storage.errors import StorageError
+
+INSERTS: dict[str, Callable[..., Any]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+    "mysql": mysql.insert,
+}
+
+
+TRIALS = models.TrialModel.__table__
+HEARTBEATS = models.TrialHeartbeatModel.__table__
+
+
+STUDIES = models.StudyModel.__table__
+STUDY_ATTRS = models.StudyUserAttributeModel.__table__
+USER_ATTRS = models.TrialUserAttributeModel.__table__
+SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
+PARAMS = models.TrialParamModel.__table__
+VALUES = models.TrialValueModel.__table__
+REPORTS = models.TrialIntermediateValueModel.__table__
+UNFINISHED = (TrialState.WAITING, TrialState.RUNNING)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def attr_of(key: str) -> Any:
+    """Return an alias of the user attributes that holds `key` of a trial; join it by trial id."""
+    return sa.select(USER_ATTRS).where(USER_ATTRS.c.key == key).subquery(f"attr_{key}")
+
+
+def has_attr(key: str) -> sa.Exists:
+    """Return the condition that the trial of the enclosing query has the user attribute."""
+    return sa.exists().where(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == key)
+
+
+def lock_study(connection: Connection, study_id: int) -> None:
+    """Every insert of a trial locks the study first, so that numbers and ids rise together."""
+    query = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id)
+    if connection.execute(query.with_for_update()).first() is None:
+        raise StorageError("the study was deleted")
+
+
+def read_count(connection: Connection, study_id: int, key: str) -> int:
+    found = read_study_attr(connection, study_id, key)
+    return attrs.count(key, {} if found is None else {key: found})
+
+
+def read_study_attr(connection: Connection, study_id: int, key: str) -> Any:
+    """Return a study's attribute, None where it has none."""
+    query = sa.select(STUDY_ATTRS.c.value_json).where(
+        STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
+    )
+    found = connection.execute(query).scalar()
+    return None if found is None else attrs.decode(found)
+
+
+def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+        connection.execute(upsert(connection, STUDY_ATTRS, ["study_id", "key"], row))
+
+
+def internal_params(
+    params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> list[tuple[str, float, str]]:
+    """Return (name, Optuna's internal value, distribution as JSON) of each param, in order."""
+    return [
+        (name, float(distributions[name].to_internal_repr(value)), _to_json(distributions[name]))
+        for name, value in params.items()
+    ]
+
+
+@lru_cache(maxsize=256)
+def _to_json(distribution: BaseDistribution) -> str:
+    return distribution_to_json(distribution)
+
+
+def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]]:
+    """Return slot to params of the slots that were given some."""
+
+    def read() -> dict[int, dict[str, Any]]:
+        with engine.connect() as connection:
+            return find_given(connection, study_id)
+
+    return patiently(read, wait_s=60.0)
+
+
+def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any]]:
+    """As `read_fixed_params`, inside a transaction."""
+    slot = attr_of(attrs.SLOT)
+    query = (
+        sa.select(slot.c.value_json, SYSTEM_ATTRS.c.value_json)
+        .join_from(TRIALS, slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .join(SYSTEM_ATTRS, SYSTEM_ATTRS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS)
+    )
+    found = {
+        attrs.read(attrs.SLOT, row[0]): attrs.decode(row[1]) for row in connection.execute(query)
+    }
+    return {
+        slot: params
+        for slot, params in found.items()
+        if slot is not None and isinstance(params, dict)
+    }
+
+
+def upsert(
+    connection: Connection, table: sa.Table, keys: Sequence[str], values: dict[str, Any]
+) -> Any:
+    """Return the dialect's insert of one row which replaces the row of the same `keys`."""
+    statement = INSERTS[connection.dialect.name](table).values(**values)
+    return on_conflict_replace(statement, keys, [name for name in values if name not in keys])
+
+
+def on_conflict_replace(statement: Any, keys: Sequence[str], replaced: Sequence[str]) -> Any:
+    """Return an insert that overwrites the columns `replaced` where `keys` are already there."""
+    if isinstance(statement, mysql.Insert):
+        return statement.on_duplicate_key_update(
+            **{name: statement.inserted[name] for name in replaced}
+        )
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: statement.excluded[name] for name in replaced}
+    )

@@ -1,0 +1,78 @@
+"""What passes between `Slots` and a claimer: the slot, what is drawn for it, and the claim.
+
+Values only; what becomes of them is decided in `slots.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+
+from storage import attrs
+from storage.database.cells import whole
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A slot as its claimer sees it, before the claim is committed.
+
+    Attributes:
+        trial: Number of the trial, as optuna-dashboard shows it.
+        alone: Whether nothing else may train on its device: memory ran out before.
+        fixed_params: Params that were given with `study add`; empty where they are to be drawn.
+    """
+
+    slot: int
+    attempt: int
+    redraw: int
+    trial: int
+    trial_id: int
+    fixed_params: dict[str, Any]
+    alone: bool = False
+
+    @classmethod
+    def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
+        """Make it of a row and its attributes, as `attempt.read_attrs` returns them.
+
+        Raises:
+            StorageError: Its slot is no number, or its given params are none.
+        """
+        slot: Any = found.get(attrs.SLOT)
+        given = found.get(attrs.FIXED_PARAMS, {})
+        if attrs.known(attrs.SLOT, slot) is None:
+            raise attrs.odd(number, attrs.SLOT, slot)
+        if not isinstance(given, dict):
+            raise attrs.odd(number, attrs.FIXED_PARAMS, given)
+        return cls(
+            slot=slot,
+            attempt=attrs.known(attrs.ATTEMPT, found.get(attrs.ATTEMPT)) or 1,
+            redraw=attrs.known(attrs.REDRAW, found.get(attrs.REDRAW)) or 0,
+            trial=whole(number),
+            trial_id=trial_id,
+            fixed_params=given,
+            alone=found.get(attrs.ALONE) is True,
+        )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a claimer writes together with its claim."""
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    user_attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that is ours for as long as its row is RUNNING under this token."""
+
+    slot: Slot
+    token: str
+    draw: Draw
+
+    @property
+    def trial_id(self) -> int:
+        """The row's id, which is not its number."""
+        return self.slot.trial_id

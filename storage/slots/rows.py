@@ -1,0 +1,267 @@
+"""The rows that slots are made of: planned, followed by another, found stale or ended by strangers.
+
+Each function runs inside a transaction that its caller opened. What is written in one transaction,
+and why, is decided in `slots.py`; the statements of a running attempt are `attempt.py`'s.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection
+
+from storage import attrs
+from storage.database.dialect import utc_now
+from storage.database.tables import (
+    FINISHED,
+    HEARTBEATS,
+    REPORTS,
+    SYSTEM_ATTRS,
+    TRIALS,
+    UNFINISHED,
+    USER_ATTRS,
+    attr_of,
+    has_attr,
+)
+from storage.errors import StorageBrokenError
+
+
+def insert_waiting(
+    connection: Connection,
+    study_id: int,
+    user_attrs: Sequence[Mapping[str, Any]],
+    fixed_params: Sequence[Mapping[str, Any]] = (),
+) -> list[int]:
+    """Insert one WAITING trial for each of `user_attrs`; the study must be locked.
+
+    Returns:
+        Their numbers, in order.
+    """
+    if not user_attrs:
+        return []
+    count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id)
+    first = connection.execute(count).scalar_one()
+    numbers = [first + i for i in range(len(user_attrs))]
+    row = {"study_id": study_id, "state": TrialState.WAITING}
+    connection.execute(TRIALS.insert(), [{**row, "number": number} for number in numbers])
+    mine = sa.select(TRIALS.c.trial_id).where(
+        TRIALS.c.study_id == study_id, TRIALS.c.number >= first
+    )
+    ids = connection.execute(mine.order_by(TRIALS.c.number)).scalars().all()
+    if len(ids) != len(numbers):
+        raise StorageBrokenError(
+            f"somebody has changed the numbers of trials: of {first}, one is above {first - 1}",
+            "put them back, or plan in another --study",
+        )
+    connection.execute(USER_ATTRS.insert(), _attr_rows(zip(ids, user_attrs, strict=True)))
+    if fixed_params:
+        fixed = [{attrs.FIXED_PARAMS: params} for params in fixed_params]
+        connection.execute(SYSTEM_ATTRS.insert(), _attr_rows(zip(ids, fixed, strict=True)))
+    return numbers
+
+
+def insert_successor(
+    connection: Connection, study_id: int, trial_id: int, changes: Mapping[str, Any] | None = None
+) -> int:
+    """Insert a WAITING trial for the slot of `trial_id`; the study must be locked.
+
+    It carries the highest step that was reached, which is what tells progress from a loss; after
+    progress the count of losses begins anew, however the trial ended.
+
+    Args:
+        changes: Attributes in which it differs from its predecessor; None drops one.
+
+    Returns:
+        The number of the new trial.
+    """
+    user = read_carried(connection, trial_id)
+    highest = highest_step(connection, trial_id)
+    if highest > user.get(attrs.REACHED, -1):
+        user |= {attrs.REACHED: highest, attrs.LOSSES: None}
+    user |= changes or {}
+    user = {key: value for key, value in user.items() if value is not None}
+    fixed = sa.select(SYSTEM_ATTRS.c.value_json).where(
+        SYSTEM_ATTRS.c.trial_id == trial_id, SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS
+    )
+    params = [attrs.decode(text) for text in connection.execute(fixed).scalars()]
+    return insert_waiting(connection, study_id, [user], params)[0]
+
+
+def read_carried(connection: Connection, trial_id: int) -> dict[str, Any]:
+    """Return the attributes that a trial hands on to the next attempt at its slot.
+
+    An odd slot is handed on, too: whoever claims it is told.
+    """
+    carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
+        USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
+    )
+    found = {key: attrs.decode(text) for key, text in connection.execute(carried)}
+    return {
+        key: value
+        for key, value in found.items()
+        if key == attrs.SLOT or attrs.known(key, value) is not None
+    }
+
+
+def highest_step(connection: Connection, trial_id: int) -> int:
+    """Return the highest step that a trial has reported, or -1."""
+    query = sa.select(sa.func.max(REPORTS.c.step)).where(REPORTS.c.trial_id == trial_id)
+    found = connection.execute(query).scalar()
+    return -1 if found is None else int(found)
+
+
+def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    return [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for trial_id, values in items
+        for key, value in values.items()
+    ]
+
+
+def find_stale(
+    connection: Connection, study_id: int, grace_s: float, trial_id: int | None = None
+) -> list[tuple[int, int]]:
+    """Return (trial id, number) of our RUNNING trials that have not been heard of for `grace_s`.
+
+    A RUNNING row without a heartbeat (a plain Optuna worker popped it) counts from its start.
+    """
+    seen = sa.func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start)
+    seen.type = TRIALS.c.datetime_start.type
+    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number, seen, now)
+        .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .where(has_attr(attrs.SLOT))
+        .order_by(TRIALS.c.number)
+    )
+    if trial_id is not None:
+        query = query.where(TRIALS.c.trial_id == trial_id)
+    grace = timedelta(seconds=grace_s)
+    return [
+        (row[0], row[1])
+        for row in connection.execute(query)
+        if row[2] is None or row[3] - row[2] > grace
+    ]
+
+
+def find_running_of(
+    connection: Connection, study_id: int, worker: str, trial_id: int | None = None
+) -> list[tuple[int, int]]:
+    """Return (trial id, number) of the RUNNING trials of ours that a worker claimed."""
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number)
+        .join(USER_ATTRS, USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .where(USER_ATTRS.c.key == attrs.WORKER, USER_ATTRS.c.value_json == json.dumps(worker))
+        .order_by(TRIALS.c.number)
+    )
+    if trial_id is not None:
+        query = query.where(TRIALS.c.trial_id == trial_id)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]) -> int:
+    """Return how many trials of ours these workers claimed and ended themselves.
+
+    One that was given back did not come to its end.
+    """
+    worker, reason = attr_of(attrs.WORKER), attr_of(attrs.REASON)
+    given_back = [json.dumps(r) for r in (attrs.Reason.RELEASED, attrs.Reason.OUT_OF_MEMORY)]
+    query = (
+        sa.select(sa.func.count())
+        .select_from(TRIALS)
+        .join(worker, worker.c.trial_id == TRIALS.c.trial_id)
+        .outerjoin(reason, reason.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state.in_(FINISHED))
+        .where(sa.func.coalesce(reason.c.value_json, "").notin_(given_back))
+        .where(worker.c.value_json.in_([json.dumps(name) for name in workers]))
+        .where(has_attr(attrs.ENDED))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def find_newest_failed(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[int]:
+    """Return, by number, the ids of those trials that are FAIL and the newest of their slot."""
+    slot = attr_of(attrs.SLOT)
+    query = (
+        sa.select(TRIALS.c.trial_id, slot.c.value_json)
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
+        .where(TRIALS.c.number.in_(list(numbers)))
+        .order_by(TRIALS.c.number)
+    )
+    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+
+
+def fail(connection: Connection, trial_id: int) -> bool:
+    """Finish a RUNNING trial as FAIL without its token; return whether it was RUNNING."""
+    statement = (
+        TRIALS.update()
+        .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
+        .values(state=TrialState.FAIL, datetime_complete=utc_now(connection))
+    )
+    return connection.execute(statement).rowcount > 0
+
+
+def lowest_unfinished(connection: Connection, study_id: int) -> int:
+    """Return the lowest number of an unfinished trial, or the number that the next trial gets."""
+    mine = TRIALS.c.study_id == study_id
+    highest = connection.execute(sa.select(sa.func.max(TRIALS.c.number)).where(mine)).scalar()
+    found = [0 if highest is None else highest + 1]
+    for state in UNFINISHED:
+        lowest = sa.select(sa.func.min(TRIALS.c.number)).where(mine, TRIALS.c.state == state)
+        found += [n for n in connection.execute(lowest).scalars() if n is not None]
+    return min(found)
+
+
+def find_ended_by_strangers(connection: Connection, study_id: int, from_number: int) -> list[int]:
+    """Return the newest trial id of each slot whose newest row was not ended by us.
+
+    What we end carries the token that ended it, or the reason why it was requeued. Looks at trials
+    from `from_number` on.
+    """
+    slot = attr_of(attrs.SLOT)
+    query = (
+        sa.select(TRIALS.c.trial_id, slot.c.value_json)
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.number >= from_number)
+        .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON), ~has_attr(attrs.ENDED))
+        .order_by(TRIALS.c.number)
+    )
+    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+
+
+def _newest(found: Mapping[str, int], connection: Connection) -> list[int]:
+    """Return those of {slot as JSON: trial id} that are the newest trial of their slot."""
+    if not found:
+        return []
+    slot, first = attr_of(attrs.SLOT), min(found.values())
+    study_of = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == first).scalar_subquery()
+    later = (
+        sa.select(slot.c.value_json, sa.func.max(TRIALS.c.trial_id))
+        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_of, TRIALS.c.trial_id >= first)
+        .group_by(slot.c.value_json)
+    )
+    newest = {row[0]: row[1] for row in connection.execute(later)}
+    return [trial_id for text, trial_id in found.items() if newest[text] == trial_id]
+
+
+def is_added(
+    connection: Connection, study_id: int, number: int, slot: int, params: Mapping[str, Any]
+) -> bool:
+    """Whether the trial of this number is of the slot and was given these params."""
+    user, system = attr_of(attrs.SLOT), sa.alias(SYSTEM_ATTRS)
+    query = (
+        sa.select(user.c.value_json, system.c.value_json)
+        .join_from(TRIALS, user, user.c.trial_id == TRIALS.c.trial_id)
+        .join(system, system.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
+        .where(system.c.key == attrs.FIXED_PARAMS)
+    )
+    row = connection.execute(query).first()
+    return row is not None and tuple(row) == (json.dumps(slot), json.dumps(dict(params)))

@@ -1,0 +1,11 @@
+"""The commands: each reads its options, calls a room, and prints.
+
+app         the table of commands; failures become a line and an exit code
+dashboard   dashboard
+data        fetch, check, from-images, demo data
+finish      finalize, report
+look        commands that only read
+opened      what several commands do first
+run         create, run, worker
+steer       stop, pause, resume, retry, add, delete
+"""

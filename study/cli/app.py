@@ -1,0 +1,192 @@
+"""The command line, and the only place that turns exceptions into text and exit codes.
+
+What the commands do stands in `commands.py`; this file keeps start-up quick (nothing heavy is
+imported before a command runs) and its promise that a known failure is one line and a hint.
+"""
+
+import functools
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from study.cli import dashboard, data, finish, look, steer
+from study.cli import run as commands
+from study.errors import StudyError
+from study.text import harmless_lines
+
+KNOWN_FAILURE = 1
+ROOMS = ("study", "storage", "objectives")
+_URL = re.compile(r"[^\s'\"()]*(?:://|@)[^\s'\"()]*")
+
+
+class _Commands(TyperGroup):
+    """The commands; a URL that stands in the wrong place is named without its password."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            message = getattr(error, "message", None)  # of a usage error
+            if isinstance(message, str):
+                error.message = _URL.sub(_redacted, message)  # type: ignore[attr-defined]
+            raise
+
+
+def _redacted(word: re.Match[str]) -> str:
+    from storage.database.password import redact
+
+    return redact(word[0])
+
+
+app = typer.Typer(
+    name="study",
+    cls=_Commands,
+    help="Randomized search over a Keras CNN, shared by any number of workers: from labelled "
+    "images in CSV files to submission.csv. Every option has an environment variable.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from study.machine.environment import read_versions
+
+    found = read_versions().get("slot-study")
+    print(f"study {found}" if found else "study, not installed")  # as where sources are run
+    raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before any command; all of it is done by its callback."""
+
+
+def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
+    """Return the command so that it exits with its code, and known failures with a line."""
+
+    @functools.wraps(command)
+    def run(**values: Any) -> NoReturn:
+        # Optuna's own lines would stand between ours.
+        logging.getLogger("optuna").setLevel(logging.WARNING)
+        try:
+            code = command(**values)
+        except MemoryError:  # of a trial it is the trial's end, and does not come here
+            hint = "a machine or a container with more of it, or a higher limit: ulimit -v"
+            print_error(StudyError("the system gives this process no more memory", hint))
+            code = KNOWN_FAILURE
+        except Exception as error:
+            known = error if is_known(error) else as_storage_error(error)
+            if known is None:
+                raise
+            print_error(known)
+            code = KNOWN_FAILURE
+        raise typer.Exit(code)
+
+    return run
+
+
+COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
+    "Start": {
+        "run": commands.run_command,
+        "status": look.status_command,
+        "watch": look.watch_command,
+        "logs": look.logs_command,
+        "finalize": finish.finalize_command,
+        "report": finish.report_command,
+        "dashboard": dashboard.dashboard_command,
+    },
+    "Team": {
+        "create": commands.create_command,
+        "worker": commands.worker_command,
+        "stop": steer.stop_command,
+        "pause": steer.pause_command,
+        "resume": steer.resume_command,
+        "list": look.list_command,
+        "delete": steer.delete_command,
+        "copy": commands.copy_command,
+    },
+    "More": {
+        "trials": look.trials_command,
+        "retry": steer.retry_command,
+        "replay": look.replay_command,
+        "add": commands.add_command,
+        "fetch": data.fetch_command,
+        "from-images": data.from_images_command,
+        "check": look.check_command,
+        "score": look.score_command,
+        "space": look.space_command,
+    },
+}
+
+for panel, members in COMMANDS.items():
+    for name, command in members.items():
+        app.command(name, rich_help_panel=panel)(bounded(command))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    try:
+        try:
+            app(prog_name="study")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if _can_write():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
+        if not isinstance(error, BrokenPipeError):  # else nobody reads any more: `| head`
+            print_error(StudyError(f"cannot write to stdout: {error.strerror}"))
+        raise SystemExit(KNOWN_FAILURE) from None
+    raise SystemExit(0)
+
+
+def _can_write() -> bool:
+    """Whether stdout takes a byte."""
+    try:
+        return os.write(1, b"\n") == 1
+    except OSError:
+        return False
+
+
+def is_known(error: Exception) -> bool:
+    """Whether the error is one of ours, which carry a line for the user and perhaps a hint."""
+    return type(error).__module__.partition(".")[0] in ROOMS and hasattr(error, "hint")
+
+
+def as_storage_error(error: Exception) -> Exception | None:
+    """Return what the database's driver raised as an error of ours; None for any other.
+
+    Optuna wraps it in a `StorageInternalError` where it commits.
+    """
+    cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
+    if type(cause).__module__ != "sqlalchemy.exc" or getattr(cause, "orig", None) is None:
+        return None
+    from storage.database.remedy import first_line, how_to_mend
+    from storage.errors import StorageBrokenError, StorageUnavailableError
+
+    said, hint = f"the database failed: {first_line(cause)}", how_to_mend(cause)
+    if hint is not None:
+        return StorageBrokenError(said, hint)
+    return StorageUnavailableError(said, "the same command, once it is up")
+
+
+def print_error(error: Any) -> None:
+    """Print `study: error: ...` and, where there is one, `  try: ...`."""
+    print(f"study: error: {harmless_lines(str(error))}", file=sys.stderr)
+    if error.hint:
+        print(f"  try: {harmless_lines(error.hint)}", file=sys.stderr)

@@ -1,0 +1,129 @@
+"""What the commands do that get data: each ends in the CSV files that a study starts from.
+
+Imports stand inside the commands, so that `study --help` stays quick.
+"""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.options import Data, Quiet
+
+if TYPE_CHECKING:
+    from objectives.data.pictures import Pictures
+    from study.spec.open import Say
+
+Answers = Annotated[
+    Path | None,
+    typer.Option(
+        "--answers",
+        envvar="STUDY_ANSWERS",
+        help="File for the true labels of the test images, where they are known; default "
+        "<data>-answers.csv",
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", envvar="STUDY_OVERWRITE", help="Replace files that have other content"
+    ),
+]
+
+
+def fetch_command(
+    name: Annotated[
+        str, typer.Argument(help="demo, mnist, or a competition of Kaggle: digit-recognizer")
+    ],
+    data: Data = None,
+    answers: Answers = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Get data: the demo's digits, MNIST, or those of a competition on Kaggle."""
+    from study.view.console import View
+
+    say = View(quiet=quiet).say
+    sources = {"demo": _bundled_digits, "mnist": _mnist}
+    folder = data or Path(name)
+    if name in sources:
+        _write(name, sources[name](), folder, answers, say, overwrite=overwrite)
+    else:
+        from objectives.data.kaggle import fetch_competition
+
+        fetch_competition(name, folder, say, overwrite=overwrite)
+    say(f"next: study run --data {shlex.quote(str(folder))} --finalize")
+    return 0
+
+
+def from_images_command(
+    folder: Annotated[
+        Path, typer.Argument(help="FOLDER/<class>/*, or FOLDER/train/<class>/* and FOLDER/test")
+    ],
+    data: Annotated[
+        Path, typer.Option("--data", envvar="STUDY_DATA", help="Folder for the CSV files")
+    ],
+    answers: Answers = None,
+    side: Annotated[
+        int,
+        typer.Option(
+            "--side", envvar="STUDY_SIDE", min=2, max=1024, help="Pixels of an image, each way"
+        ),
+    ] = 28,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make the CSV files from a folder of class folders with image files in them."""
+    from objectives.data.images.folder import read_image_folder
+    from study.view.console import View
+
+    say = View(quiet=quiet).say
+    pictures = read_image_folder(folder, side)
+    _write(str(folder), pictures, data, answers, say, overwrite=overwrite)
+    quoted = shlex.quote(str(data))
+    say(f"next: study check --data {quoted}, then: study run --data {quoted}")
+    return 0
+
+
+def _bundled_digits() -> "Pictures":
+    from objectives.data.digits import bundled_digits
+
+    return bundled_digits()
+
+
+def _mnist() -> "Pictures":
+    from objectives.data.digits import mnist
+
+    return mnist()
+
+
+def _write(
+    name: str,
+    pictures: "Pictures",
+    folder: Path,
+    answers: Path | None,
+    say: "Say",
+    *,
+    overwrite: bool,
+) -> None:
+    from objectives.data.write import write_pictures
+    from objectives.files.atomic import make_folder
+
+    make_folder(folder, "--data")
+    place = folder.resolve()
+    answers = answers or place.with_name(f"{place.name}-answers.csv")
+    written = write_pictures(pictures, folder, answers, overwrite=overwrite)
+    for note in (*pictures.notes, *pictures.class_notes()):
+        say(f"warning: {note}")
+    n_train, n_test, side = len(pictures.images), len(pictures.test_images), pictures.side
+    where = f"{'written to' if written else 'there already, in'} {folder}"
+    say(f"{name}: {n_train} labelled and {n_test} unlabelled images, {side}x{side}, {where}")
+    if pictures.answers is not None:
+        say(f"the true labels of the unlabelled are in {_short(answers)}")
+
+
+def _short(path: Path) -> Path:
+    """Return a path as from the current folder, where it is below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,8 @@
+"""`python -m study.finalize` is `study finalize`."""
+
+import sys
+
+from study.__main__ import main
+
+sys.argv.insert(1, "finalize")
+main()

@@ -1,0 +1,192 @@
+"""The study that a finalize makes beside a search: every training of it is a slot there.
+
+So the same workers, leases, resumes, progress and dashboard serve a finalize, other machines may
+join, and one that was interrupted goes on where it was. Which trainings are worth their time is
+decided in `effort.py` and `selection.py`.
+"""
+
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.base import Fitted
+from objectives.framework.fitprocess import FitProcess
+from objectives.refit import ALL_ROWS, REFIT_SPACE
+from storage import attrs
+from storage.database.tables import read_fixed_params
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from storage.slots.attempt import read_kept
+from study.errors import StudyError
+from study.finalize.effort import Effort
+from study.run.create import create_row, plan_defined
+from study.spec.open import Loaded, OpenStudy, _with_paths, companion_of, open_study
+from study.spec.spec import COMPANION
+from study.spec.workdir import WorkDir
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a finalize: which configuration, on which rows, with which seed.
+
+    Attributes:
+        candidate: Slot of the search that has the params. Not its trial: which attempt at a slot
+            came to its end depends on crashes, and the seed depends on this.
+        epochs: Passes over the rows.
+        fold: Which fold is held out, from 1; `ALL_ROWS` holds out none.
+        n_folds, split: How the rows are cut into folds; of no meaning on all rows.
+        member: Trainings on all rows that differ in it alone differ in their seed.
+        stop: Epochs after which a training on all rows ends, where it does not run all of `epochs`,
+            which its schedules span; 0: it does. On folds it is stopped by its own callbacks.
+    """
+
+    candidate: int
+    epochs: int
+    fold: int = ALL_ROWS
+    n_folds: int = 2
+    split: int = 0
+    member: int = 0
+    stop: int = 0
+
+    def params(self) -> dict[str, int]:
+        """Return what a slot of the companion is given."""
+        params: dict[str, int] = asdict(self)
+        if self.fold != ALL_ROWS:
+            del params["stop"]
+        return params
+
+
+def n_units(training: Training, epochs: int) -> float:
+    """Return the work of a training, in trainings of a search with so many epochs."""
+    rows = 1.0 if training.fold == ALL_ROWS else 1 - 1 / training.n_folds
+    return rows * (training.stop or training.epochs) / epochs
+
+
+def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
+    """Return the epochs that a training on all rows runs, as the `Training.stop` of it.
+
+    Without valid rows nothing can stop it where it should: the median over trainings that had some
+    does, of the epochs behind the weights that each of them kept.
+
+    Args:
+        attempts: Complete trainings of one configuration, each of at most `epochs` epochs.
+        epochs: How many they might have run.
+    """
+    infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
+    kept = [int(info.get("kept_epochs", info.get("n_epochs", epochs))) for info in infos]
+    middle = statistics.median_high(kept)
+    return middle if 0 < middle < epochs else 0
+
+
+def slot_of(attempt: Attempt) -> int:
+    """Return the slot of a trial of ours."""
+    if attempt.slot is None:
+        raise ValueError(f"trial {attempt.trial} has no slot")
+    return attempt.slot
+
+
+class Companion:
+    """The companion of a search, made where it is not there yet."""
+
+    def __init__(self, search: OpenStudy) -> None:
+        self.search = search
+        self.opened = _open_or_create(search)
+
+    def ensure(self, wanted: Sequence[Training]) -> None:
+        """Plan those trainings that are not planned yet."""
+        self.opened.slots.ensure([training.params() for training in wanted])
+
+    def keep_effort(self, effort: Effort) -> None:
+        """Keep what was asked for, for whoever looks at the finalize from elsewhere."""
+        storage, study_id = self.opened.storage, self.opened.study_id
+        storage.set_study_user_attr(study_id, attrs.EFFORT, effort.to_json())
+
+    def effort(self) -> Effort | None:
+        """Return what the newest finalize was asked for; None before the first."""
+        found = self.opened.attr(attrs.EFFORT)
+        try:
+            return None if found is None else Effort(**found)
+        except TypeError:  # written by somebody else
+            return None
+
+    def look(self) -> tuple[dict[Training, Attempt], set[Training]]:
+        """Return the trainings that are complete, with their trials, and all that are final."""
+        engine, study_id = self.opened.storage.engine, self.opened.study_id
+        given = read_fixed_params(engine, study_id)
+        newest = newest_by_slot(read_attempts(engine, study_id, details=True))
+        final = {
+            self._training(given[slot], attempt): attempt
+            for slot, attempt in newest.items()
+            if slot in given and attempt.is_final
+        }
+        complete = {t: a for t, a in final.items() if a.state == TrialState.COMPLETE}
+        return complete, set(final)
+
+    def _training(self, given: Mapping[str, Any], attempt: Attempt) -> Training:
+        try:
+            training = Training(**given)
+        except TypeError:
+            raise self._changed(attempt) from None
+        if set(map(type, astuple(training))) != {int}:
+            raise self._changed(attempt)
+        return training
+
+    def seed_of(self, attempt: Attempt) -> int:
+        """Return the seed that a training had.
+
+        Raises:
+            StudyError: Somebody has changed it.
+        """
+        if attrs.SEED not in attempt.user_attrs:
+            raise self._changed(attempt)
+        return int(attempt.user_attrs[attrs.SEED])
+
+    def _changed(self, attempt: Attempt) -> StudyError:
+        name = self.opened.name
+        return StudyError(
+            f"somebody has changed params or seed of trial {attempt.trial} of study '{name}'",
+            f"study delete --study {shlex.quote(name)}   (then finalize trains anew)",
+        )
+
+    def kept(self, attempts: Sequence[Attempt]) -> dict[int, bytes]:
+        """Return trial id to what was kept of it."""
+        return read_kept(self.opened.storage.engine, [a.trial_id for a in attempts])
+
+    def collect(self, attempt: Attempt, loaded: Loaded, work: WorkDir) -> Fitted:
+        """Return the network of a complete training.
+
+        Its last checkpoint has it; where that is on another machine it is trained again, to the
+        same bits on the same kind of machine.
+        """
+        with FitProcess():
+            return loaded.objective.fit(
+                attempt.params,
+                loaded.dataset,
+                seed=self.seed_of(attempt),
+                report=lambda step, value: None,
+                resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
+            )
+
+
+def _open_or_create(search: OpenStudy) -> OpenStudy:
+    found = companion_of(search)
+    if found is not None:
+        return found
+    name = search.name + COMPANION
+    spec = replace(
+        search.spec,
+        refits=search.name,
+        refits_token=search.token,
+        space=REFIT_SPACE.to_json(),
+        sampler="random",
+        pruner="none",
+        timeout_s=None,
+        trial_timeout_s=None,  # these trainings may have more rows and epochs than a trial
+        keep_checkpoints="best",
+    )
+    study_id = create_row(search.storage, name, spec.direction)
+    plan_defined(search.storage, study_id, spec, 0, search.data_dir)
+    return _with_paths(open_study(search.storage, name, search.data_dir), search)

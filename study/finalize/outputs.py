@@ -1,0 +1,280 @@
+"""The files that a finalize writes: each there whole or not at all, and known by what made it.
+
+`submission.csv`, `model.keras` where the objective can export one, `model_card.md`, and
+`manifest.json`, which has the hashes of the others. It is written after them, and once more after
+`report.html`: a file of which it does not say the truth was not finished.
+"""
+
+import contextlib
+import hashlib
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from objectives.base import Fitted, refuse_unfinite_predictions
+from objectives.errors import ObjectiveError
+from objectives.files.atomic import atomic_path, write_text
+from objectives.framework.sentence import one_line
+from objectives.refit import SHIFTS, can_average
+from study.errors import StudyError
+from study.finalize.decide import Ending
+from study.finalize.modelcard import model_card
+from study.finalize.outfolder import MANIFEST, read_manifest
+from study.finalize.submission import kaggle_line, write_submission
+from study.finalize.usage import loading_lines
+from study.machine.environment import read_versions
+from study.report.evidence import Evidence
+from study.report.reproduce import finalize_command_of, run_command_of, shown
+from study.report.snapshot import read_snapshot
+from study.spec.open import Loaded, OpenStudy, Say
+from study.text import jsonable
+
+_SAME = ("study", "study_seed", "data_sha256", "source_sha256")  # as far as two studies are one
+_N_CHECKED = 8  # images on which a written model is compared with the one in memory
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of `model.keras`.
+
+    Attributes:
+        needs: What loading takes beyond Keras, as its objective's `export` says.
+        load: The lines of Python that load it; empty where it was left out.
+        why_not: Why it was left out; None where it is there.
+        sha256: Of what was written.
+    """
+
+    needs: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
+    why_not: str | None = None
+    sha256: str | None = None
+
+
+class Outputs:
+    """The outputs of one search in one folder, which must exist."""
+
+    def __init__(
+        self, out: Path, search: OpenStudy, say: Say, competition: str = "digit-recognizer"
+    ) -> None:
+        self.submission, self.report = out / "submission.csv", out / "report.html"
+        self.card = out / "model_card.md"
+        self._model = out / "model.keras"
+        self._out, self._search, self._say = out, search, say
+        self._said: set[str] = set()
+        self._competition = competition
+
+    def origin(self) -> dict[str, Any]:
+        """Return what the bits of the outputs depend on, beside the trials they come from."""
+        spec = self._search.spec
+        return {
+            "study_seed": spec.seed,
+            "precision": spec.precision,
+            "threads": spec.threads,
+            "deterministic": spec.deterministic,
+            "objective": shown(spec.model or spec.objective),
+            "source_sha256": spec.source,
+            "data_sha256": spec.data,
+            "machine": f"{platform.system()} {platform.machine()}",
+            "versions": read_versions(),
+        }
+
+    def are_of(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the folder holds the outputs of this identity, whole."""
+        manifest = self.manifest()
+        wanted = json.loads(json.dumps(jsonable(dict(identity))))
+        return all(key in manifest and manifest[key] == wanted[key] for key in wanted)
+
+    def are_better(self, first: Mapping[str, Any]) -> bool:
+        """Whether the folder holds what an earlier finalize of the same study has improved."""
+        manifest = self.manifest()
+        return bool(manifest.get("effort")) and all(manifest.get(k) == first[k] for k in _SAME)
+
+    def say_what_is_replaced(self) -> None:
+        """Say so where the outputs there are of an earlier study of the same name."""
+        found, now = read_manifest(self._out), {"study": self._search.name, **self.origin()}
+        if found and any(found.get(key) != now[key] for key in _SAME):
+            self._say(f"the outputs in {self._out} are those of another study: they are replaced")
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the manifest, or nothing where a file that it names is not what it says.
+
+        The report is left out of that: it may be written anew at any time.
+        """
+        manifest = read_manifest(self._out)
+        try:
+            files = manifest["outputs"].items()
+            whole = all(_sha256(self._out, n) == sha for n, sha in files if n != self.report.name)
+            whole = whole and self.submission.name in manifest["outputs"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return {}
+        return manifest if whole else {}
+
+    def has_report(self) -> bool:
+        """Whether the report is the one that the manifest tells of."""
+        name = self.report.name
+        told = self.manifest().get("outputs", {}).get(name)
+        return told is not None and self.report.is_file() and told == _sha256(self._out, name)
+
+    def write(
+        self,
+        identity: Mapping[str, Any],
+        ending: Ending,
+        fitted: Sequence[Fitted],
+        loaded: Loaded,
+        cost: Mapping[str, Any],
+    ) -> None:
+        """Predict with the average of the networks and write every file."""
+        objective, dataset = loaded.objective, loaded.dataset
+        model = _averaged(objective, fitted, shifted=ending.shifted)
+        probabilities = (
+            objective.predict(model, dataset.test_images)
+            if model is not None
+            else np.mean([objective.predict(one, dataset.test_images) for one in fitted], axis=0)
+        )
+        refuse_unfinite_predictions(probabilities)
+        labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
+        hashes = {}
+        hashes[self.submission.name] = write_submission(
+            self.submission, labels, dataset.test_ids, dataset.id_column, dataset.label_column,
+            dataset.classes,
+        )  # fmt: skip
+        with _known_errors(self._out):
+            exported = self._export(objective, model, dataset)
+        if exported.sha256 is not None:
+            hashes[self._model.name] = exported.sha256
+        told = {name: value for name, value in asdict(exported).items() if name != "sha256"}
+        facts: dict[str, Any] = {
+            **identity,
+            "model_keras": told,
+            "classes": list(dataset.classes),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "cost": dict(cost),
+            "command": self._command(identity),
+            # As from within the folder: the same outputs in another one are the same.
+            "submit": kaggle_line(Path(self.submission.name), self._competition),
+            "expected": _expected(ending),
+            "recall": _recall(ending, dataset.classes),
+            "outputs": hashes,
+        }
+        text = model_card(self._search.name, facts, dataset, ending.evidence)
+        with _known_errors(self._out):
+            hashes[self.card.name] = write_text(self.card, text)
+            self._write_manifest(facts)
+
+    def _write_manifest(self, facts: Mapping[str, Any]) -> None:
+        write_text(self._out / MANIFEST, json.dumps(jsonable(dict(facts)), indent=2) + "\n")
+
+    def _command(self, identity: Mapping[str, Any]) -> str:
+        snapshot = read_snapshot(self._search)
+        again = finalize_command_of(snapshot, identity["effort"])
+        return f"{run_command_of(snapshot)}\n{again}{'' if identity['effort'] else ' --quick'}"
+
+    def write_report(self, evidence: Evidence | None, dataset: Any) -> None:
+        """Write `report.html` beside them, as the study stands now."""
+        from study.report.build import write_report  # Plotly's import is slow
+
+        facts = self.manifest()
+        with _known_errors(self._out):
+            sha256 = write_report(self._search, self.report, evidence, dataset, facts or None)
+            if facts:
+                facts["outputs"][self.report.name] = sha256
+                self._write_manifest(facts)
+
+    def _export(self, objective: Any, model: Fitted | None, dataset: Any) -> Exported:
+        """Write `model.keras`; where it cannot be had, leave none and say why, once."""
+        export = getattr(objective, "export", None)
+        if export is None or model is None:
+            return self._left_out("this objective exports no model")
+        check = getattr(objective, "check_export", None)
+        try:
+            with atomic_path(self._model) as aside:
+                needs = tuple(export(model, aside) or ())
+                if check is not None:
+                    check(model, aside, dataset.test_images[:_N_CHECKED])
+                sha256 = _sha256(aside.parent, aside.name)
+        except OSError:  # the disk is full, say: nothing else can be written either
+            raise
+        except ObjectiveError as error:
+            return self._left_out(str(error), error.hint)
+        except Exception as error:  # of the user's export
+            return self._left_out(f"{type(error).__name__}: {one_line(str(error))}")
+        search = self._search
+        lines = loading_lines(needs, search.reference, self._out)
+        if needs:
+            self._say_once(f"model.keras needs more than Keras to load: {self.card} has the lines")
+        return Exported(needs, tuple(lines), sha256=sha256)
+
+    def _left_out(self, why: str, hint: str | None = None) -> Exported:
+        self._model.unlink(missing_ok=True)  # one of an earlier submission would be taken for it
+        mend = f"; {hint}" if hint else ""
+        why_not = f"{why.rstrip('.')}{mend}"
+        self._say_once(f"model.keras is not written: {why_not}")
+        return Exported(why_not=why_not)
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say(line)
+
+
+def _averaged(objective: Any, fitted: Sequence[Fitted], *, shifted: bool) -> Fitted | None:
+    """Return one model of all; None where the objective cannot make one of several."""
+    if len(fitted) == 1 and not shifted:
+        return fitted[0]
+    if not can_average(objective):
+        return None
+    combined: Fitted = objective.combine(list(fitted), SHIFTS if shifted else SHIFTS[:1])
+    return combined
+
+
+def _expected(ending: Ending) -> dict[str, Any] | None:
+    if ending.evidence is None:
+        return None
+    found = ending.evidence.expected
+    return {
+        "score": found.score, "low": found.low, "high": found.high, "n_test": found.n_test,
+        "luck": found.luck,
+    }  # fmt: skip
+
+
+def _recall(ending: Ending, classes: Sequence[str]) -> dict[str, float | None] | None:
+    if ending.evidence is None:
+        return None
+    return dict(zip(classes, ending.evidence.recall, strict=True))
+
+
+@contextlib.contextmanager
+def _known_errors(out: Path) -> Iterator[None]:
+    """Make an error of the disk one that the user can mend."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise StudyError(
+            f"cannot write into {out}: {reason}", "free space there, or name another: --out DIR"
+        ) from error
+
+
+def _sha256(folder: Path, name: str) -> str:
+    path = folder / name
+    if path.name != name or not path.is_file():  # else a manifest could name any file, or a pipe
+        raise ValueError(f"{name} is no file of the folder")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refuse_unpredictable(search: OpenStudy, loaded: Loaded) -> None:
+    """Refuse an objective whose data there is nothing to predict of.
+
+    Raises:
+        StudyError: It has no test images.
+    """
+    if not hasattr(loaded.dataset, "for_retraining"):
+        raise StudyError(
+            f"objective {search.spec.objective} has no data to predict: there is no submission"
+        )

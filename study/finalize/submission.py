@@ -1,0 +1,103 @@
+"""`submission.csv`: written, read back and checked before it takes its place; how to send it.
+
+Decides what a valid submission is: the sample's header, one row for each test image in the sample's
+order, a label of the training data in each. Which labels they are is decided elsewhere.
+"""
+
+import csv
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from objectives.files.atomic import atomic_path
+from study.errors import StudyError
+
+# What Kaggle shows beside the score; plain words, as they stand in double quotes for the shell.
+MESSAGE = "found with slot-study"
+MOST_CLASSES_SHOWN = 20
+
+
+class SubmissionError(StudyError):
+    """The submission cannot be written, or would not be valid."""
+
+
+def write_submission(
+    path: Path,
+    labels: Sequence[str],
+    ids: Sequence[str],
+    id_column: str,
+    label_column: str,
+    classes: Sequence[str],
+) -> str:
+    """Write the submission, check what was written, and move it into place.
+
+    Args:
+        path: Where it goes; replaced where it is there. Its folder must exist.
+        labels: The label of each test image, as written in train.csv, in the order of `ids`.
+        ids: The ids of sample_submission.csv, in its order.
+        id_column, label_column: The header of sample_submission.csv.
+        classes: Every label that may occur.
+
+    Returns:
+        The sha256 of what was written.
+
+    Raises:
+        SubmissionError: It would not be valid, or cannot be written; `path` is as it was.
+    """
+    if len(labels) != len(ids):
+        raise SubmissionError(f"{len(labels)} predictions for {len(ids)} test images")
+    try:
+        with atomic_path(path) as temporary:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow((id_column, label_column))
+                writer.writerows(zip(ids, labels, strict=True))
+            _check(path.name, temporary, ids, (id_column, label_column), classes)
+            return hashlib.sha256(temporary.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SubmissionError(
+            f"cannot write {path}: {error.strerror or error}", "name another folder: --out DIR"
+        ) from error
+
+
+def _check(
+    name: str, written: Path, ids: Sequence[str], header: tuple[str, str], classes: Sequence[str]
+) -> None:
+    """Raise a `SubmissionError` for the first fault; rows count from 1 below the header."""
+    with written.open(encoding="utf-8", newline="") as file:
+        found_header, *rows = list(csv.reader(file, strict=True)) or [[]]
+    if tuple(found_header) != header:
+        raise SubmissionError(f"{name}: the header is {found_header}, not {list(header)}")
+    if not rows or len(rows) != len(ids):
+        raise SubmissionError(f"{name}: {len(rows)} rows for {len(ids)} test images")
+    known = set(classes)
+    for n, (row, expected) in enumerate(zip(rows, ids, strict=True), 1):
+        if len(row) != len(header):
+            raise SubmissionError(f"{name} row {n}: {len(row)} cells, not {len(header)}")
+        if row[0] != expected:
+            raise SubmissionError(f"{name} row {n}: the id is '{row[0]}', not '{expected}'")
+        if row[1] not in known:
+            raise SubmissionError(
+                f"{name} row {n}: the label '{row[1]}' is none of the classes {_some(classes)}"
+            )
+    (most, n_times), *_ = Counter(ids).most_common(1)
+    if n_times > 1:
+        raise SubmissionError(
+            f"{name}: the id '{most}' stands there {n_times} times",
+            "mend sample_submission.csv, where the ids come from",
+        )
+
+
+def _some(classes: Sequence[str]) -> str:
+    """Return the classes as text, cut where they are many."""
+    n_more = len(classes) - MOST_CLASSES_SHOWN
+    shown = ", ".join(classes[:MOST_CLASSES_SHOWN])
+    return f"{shown} and {n_more} more" if n_more > 0 else shown
+
+
+def kaggle_line(path: Path, competition: str = "digit-recognizer") -> str:
+    """Return the shell command that sends the submission to Kaggle."""
+    command = ["kaggle", "competitions", "submit", "-c", competition, "-f", str(path)]
+    return f'{shlex.join(command)} -m "{MESSAGE}"'

@@ -1,0 +1,56 @@
+"""The name under which a worker process claims trials and registers: `host:key:pid`.
+
+Host and process id alone are not one process: containers may share both, and ids are given again.
+So a random key is part of the name; a supervisor knows it, and a process that replaces itself keeps
+it.
+"""
+
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+
+STAT = Path("/proc/self/stat")
+STARTED = 19  # field behind the name: clock ticks since the machine's boot
+_imported_at = time.monotonic()
+
+
+KEY = "STUDY_WORKER_KEY"
+"""In a worker's environment, its key."""
+
+
+def new_key() -> str:
+    """Return a key that no other process has."""
+    return secrets.token_hex(3)
+
+
+def name_of(pid: int, key: str) -> str:
+    """Return the name of a process of this machine."""
+    return f"{socket.gethostname()}:{key}:{pid}"
+
+
+def own_name() -> str:
+    """Return the name of this process, which it hands on to the one that replaces it."""
+    return name_of(os.getpid(), os.environ.setdefault(KEY, new_key()))
+
+
+def host_of(name: str) -> str:
+    """Return the host of a worker."""
+    return name.partition(":")[0]
+
+
+def pid_of(name: str) -> int | None:
+    """Return the process id of a worker; None where the name is not one of ours."""
+    text = name.rpartition(":")[2]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def process_age_s() -> float:
+    """Return the age of this process in s, rather a clock tick too little than too much."""
+    try:
+        ticks = int(STAT.read_text().rpartition(")")[2].split()[STARTED])
+    except OSError:
+        return time.monotonic() - _imported_at
+    a_second = os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / a_second

@@ -1,0 +1,197 @@
+"""A run on this machine: supervisor, live view and signals together, and how it ended.
+
+`run_workers` is what `study run` and `study worker --workers N` do; `run_one` is what each child
+does. The first signal drains: the epoch ends or the drain timeout passes, the slot is released, the
+worker leaves; the second ends all within two seconds.
+"""
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from storage.registry import NO_STOP
+from study.errors import StudyError
+from study.machine.locks import SeatFolder
+from study.machine.pin import refuse_unseen, staff_of, why_taken
+from study.machine.process import process_age_s
+from study.machine.shares import Staff
+from study.run.supervisor import PATIENCE_S, Look, Stop, Supervisor
+from study.spec.open import OpenStudy, keep_to_backend, read_spec
+from study.text import counted, duration
+from study.view.console import View
+from study.view.cost import eta_s
+from study.view.status import StudyStatus, read_status
+from study.view.watch import Watch, show_params
+from study.worker.checkpoints import look_for_marker, resumable, tidy
+from study.worker.ending import INTERRUPTED
+from study.worker.process import exit_code, refuse_broken
+from study.worker.signals import StopRequest
+from study.worker.told import Settings
+from study.worker.warm import Ready
+
+SECOND_S = 1.9
+"""Within what a second signal has ended all, whatever the database does."""
+
+FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
+"""What a finalize may take: so many mean trials, and so many seconds."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: its exit code, and whether somebody asked it to."""
+
+    code: int
+    was_asked: bool = False
+
+
+def run_workers(
+    opened: OpenStudy,
+    settings: Settings,
+    view: View,
+    *,
+    finalizes: bool = False,
+    ready: Sequence[Ready] = (),
+) -> Ended:
+    """Work on a study with processes on this machine until it is done or stopped.
+
+    Args:
+        finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
+        ready: Processes that may become its workers.
+
+    Returns:
+        Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
+
+    Raises:
+        StudyError: Workers died again and again, or slots failed alike from the start.
+    """
+    status = read_status(opened)
+    if status.done:
+        return _finished(opened, status, view)
+    keep_to_backend(opened.name, opened.spec)
+    refuse_unseen(opened.spec, settings.placing)
+    staff = staff_of(opened.spec, settings.placing, status.n_slots - status.n_final)
+    _say_start(opened, status, staff, settings, view)
+    settings = replace(settings, placing=settings.placing.of_one(staff.gpus, staff.per_gpu))
+    look_for_marker(opened, settings.work, view.say)
+    stop_seen = opened.registry().stop_seen(process_age_s)
+    watch = Watch(opened, view.console, quiet=view.quiet)
+    supervisor = Supervisor(
+        opened, staff.n_workers, settings, stop_seen, watch.say, verbose=view.verbose, ready=ready
+    )
+    stop = StopRequest(
+        lambda: _end_late(supervisor, stop, settings.drain_s), lambda: _end_now(supervisor, stop)
+    )
+
+    def look(now: bool) -> Look:
+        found = watch.tick(now=now) or status
+        return Look(found.done, watch.is_away)
+
+    def should_stop() -> Stop | None:
+        if stop.event.is_set():
+            return Stop("stopping")
+        return _told_to_stop(opened, watch.status or status, stop_seen, finalizes)
+
+    with stop, watch:
+        supervisor.run(look, should_stop)
+        last = watch.tick(now=True) or read_status(opened)
+    refuse_broken(last, stop_seen)
+    if supervisor.last_words and not (last.done or stop.event.is_set()):
+        raise StudyError(supervisor.last_words)
+    tidy(opened, settings.work)
+    is_over = _is_over(opened.spec.timeout_s, last, finalizes)
+    _say_end(last, view, shown=watch.is_live, is_over=is_over)
+    if stop.by_interrupt:
+        return Ended(INTERRUPTED, was_asked=True)
+    was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
+    return Ended(exit_code(last) if last.done else 0, was_asked)
+
+
+def _finished(opened: OpenStudy, status: StudyStatus, view: View) -> Ended:
+    view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
+    _say_end(status, view, shown=False)
+    return Ended(exit_code(status))
+
+
+def _is_over(timeout_s: float | None, status: StudyStatus, finalizes: bool) -> bool:
+    """Whether a study's time is over, but for what is the finalize's."""
+    if timeout_s is None:
+        return False
+    return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
+
+
+def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
+    """End all some time after the first signal, where a database that hangs keeps this process."""
+    if not stop.ended.wait(drain_s + PATIENCE_S):
+        _end_now(supervisor, stop)
+
+
+def _end_now(supervisor: Supervisor, stop: StopRequest) -> None:
+    deadline = time.monotonic() + SECOND_S
+    supervisor.end_now()
+    # This process's own look at the database may hang.
+    if not stop.ended.wait(deadline - time.monotonic()):
+        os._exit(INTERRUPTED if stop.by_interrupt else 0)
+
+
+def _stop_id(status: StudyStatus) -> str:
+    return status.seen.stop.id if status.seen.stop is not None else NO_STOP
+
+
+def _told_to_stop(
+    opened: OpenStudy, status: StudyStatus, stop_seen: str, finalizes: bool
+) -> Stop | None:
+    """Return why the study's own state ends a run: a stop order, or its timeout."""
+    if _stop_id(status) != stop_seen:
+        return Stop("stopped", is_known=True)
+    if not _is_over(opened.spec.timeout_s, status, finalizes):
+        return None
+    # It may have been raised since.
+    timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
+    if not _is_over(timeout_s, status, finalizes):
+        return None
+    reserve_s = _reserve_s(timeout_s, status, finalizes)
+    kept = f" but for {reserve_s:.0f} s, which are the finalize's" if finalizes else ""
+    return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not finalizes)
+
+
+def _reserve_s(timeout_s: float, status: StudyStatus, finalizes: bool) -> float:
+    if not finalizes:
+        return 0.0
+    return min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
+
+
+def _say_start(
+    opened: OpenStudy, status: StudyStatus, staff: Staff, settings: Settings, view: View
+) -> None:
+    spec = opened.spec
+    where = f" on {counted(len(staff.gpus), 'GPU')}" if staff.gpus else ""
+    parts = [f"{status.n_final} of {status.n_slots} done"]
+    parts.append(counted(staff.n_workers, "worker") + where)
+    if spec.data is not None:  # what trains nothing has no use for the rest
+        threads = counted(spec.threads, "thread")
+        parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
+    view.say("; ".join([*parts, f"logs in {settings.work.root}"]))
+    going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
+    if going_on:
+        view.say(f"interrupted: {', '.join(going_on)}")
+    taken = why_taken(staff.gpus, SeatFolder(settings.placing.gpu_locks)) if staff.gpus else ""
+    if taken:
+        view.say(f"{taken}; workers wait until one is free")
+    expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, staff.n_workers)
+    if expected_s is not None:
+        view.say(f"expected to take about {duration(expected_s)}")
+
+
+def _say_end(status: StudyStatus, view: View, *, shown: bool, is_over: bool = False) -> None:
+    if status.reasons:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in status.reasons.items())
+        view.say(f"failed slots: {reasons}   (study trials shows why)")
+    if status.best and not shown:
+        best = status.best
+        view.say(f"best trial {best.trial}: {best.value:.5f}  {show_params(best.params)}")
+    if not status.done:
+        left = status.n_slots - status.n_final
+        how = "a higher --timeout" if is_over else "the same command"
+        view.say(f"stopped with {left} slots to go; {how} goes on from here")

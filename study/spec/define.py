@@ -1,0 +1,131 @@
+"""From a command line to a spec: what a new study is made of, and what was left open.
+
+Decides the defaults that depend on objective and data. What is stored, and when, is decided in
+`creating.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from objectives.base import FitOptions, Objective
+from objectives.framework.backend import backend_name
+from objectives.load import load_objective
+from objectives.space.space import SearchSpace
+from study.errors import StudyError
+from study.spec.code import Code, absolute
+from study.spec.draw import SpaceExhausted, plan_redraws
+from study.spec.open import Loaded, fingerprint_of, load_data
+from study.spec.spec import DEFAULT_OBJECTIVE, Given, StudySpec, check_lease
+
+DEFAULT_EPOCHS = 10
+
+
+def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
+    """Return the spec of a new study, and its objective and data in this process."""
+    grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
+    check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
+    probe = make_objective(given, FitOptions())
+    dataset = load_data(probe, data_dir)
+    fit_options = FitOptions(
+        epochs=given.epochs or _default_epochs(probe, dataset),
+        precision=_precision(probe, given.precision),
+        threads=given.threads or 1,
+        deterministic=True if given.deterministic is None else given.deterministic,
+        metric=given.metric or FitOptions.metric,
+    )
+    objective = make_objective(given, fit_options)
+    if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
+        raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
+    code = code_given(given)
+    spec = StudySpec(
+        objective=code.objective,
+        model=code.model,
+        options=code.options,
+        source=code.source(),
+        data=fingerprint_of(dataset) if objective.needs_data else None,
+        space=objective.space.to_json(),
+        direction=objective.direction,
+        seed=0 if given.seed is None else given.seed,
+        epochs=fit_options.epochs,
+        precision=fit_options.precision,
+        threads=fit_options.threads,
+        deterministic=fit_options.deterministic,
+        **given.of(
+            "sampler",
+            "pruner",
+            "timeout_s",
+            "grace_s",
+            "heartbeat_s",
+            "max_attempts",
+            "trial_timeout_s",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "metric",
+        ),
+    )
+    if spec.trains_with_keras:
+        spec = replace(spec, backend=backend_name())
+    return spec, Loaded(objective, dataset)
+
+
+def make_objective(given: Given, options: FitOptions, code: Code | None = None) -> Objective:
+    """Return the objective of a command line, or of `code` where there is a study."""
+    code = code or code_given(given)
+    return load_objective(
+        code.objective,
+        fit_options=options,
+        options=code.options,
+        model=code.model,
+        space_overrides=given.space,
+    )
+
+
+def code_given(given: Given) -> Code:
+    """Return the code that a command line names, or the default.
+
+    Raises:
+        StudyError: It names a model and an objective.
+    """
+    if given.model is not None and given.objective is not None:
+        raise StudyError("--model and --objective exclude each other", "drop one of them")
+    model = None if given.model is None else absolute(given.model)
+    return Code(absolute(given.objective or DEFAULT_OBJECTIVE), model, given.options or {})
+
+
+def _default_epochs(objective: Objective, dataset: Any) -> int:
+    choose = getattr(objective, "default_epochs", None)
+    return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
+
+
+def _precision(objective: Objective, wanted: str | None) -> str:
+    if wanted not in (None, "auto"):
+        return str(wanted)
+    detect = getattr(objective, "detect_precision", None)
+    return "float32" if detect is None else str(detect())
+
+
+def redraws_of(
+    spec: StudySpec,
+    first_slot: int,
+    n_slots: int,
+    given: Mapping[int, Mapping[str, Any]] | None = None,
+) -> dict[int, int]:
+    """Return the redraws of new slots; see `sampler.plan_redraws`.
+
+    Raises:
+        StudyError: The space has not so many points.
+    """
+    if spec.sampler != "random":
+        return {}
+    try:
+        return plan_redraws(
+            SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots, given
+        )
+    except SpaceExhausted as error:
+        raise StudyError(
+            f"the search space is exhausted: {error.n_distinct} distinct draws were found; "
+            f"{first_slot + n_slots} slots were asked for",
+            f"--n-trials {error.n_distinct}, or a wider --space",
+        ) from None

@@ -1,0 +1,313 @@
+"""Opening a study that is there, and loading its objective and data into this process.
+
+Decides which study is meant, and that whoever joins brings the objective, data and space that it
+was created with. Creating one is `creating.py`'s work.
+"""
+
+import os
+import shlex
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from objectives.base import FitOptions, Objective
+from objectives.framework.backend import VARIABLE, use_backend
+from objectives.load import load_objective, with_space
+from objectives.refit import Refit
+from objectives.space.space import SearchSpace
+from storage import attrs
+from storage.database.url import parse_url, sqlite_path
+from storage.rdb import SlotStorage
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from storage.registry import Registry
+from storage.slots.slots import Slots
+from study.errors import StudyError
+from study.spec.code import Code, Told, trusted_code
+from study.spec.spec import COMPANION, StudySpec, refuse_difference
+from study.spec.workdir import WorkDir, folder_name
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study in its storage.
+
+    Attributes:
+        token: Random, made with the study: no other study has it, in any database.
+        data_dir: Where this machine has the data, as far as is known.
+        code: What this machine was told to run for it; None while nobody has asked.
+    """
+
+    storage: SlotStorage
+    study_id: int
+    name: str
+    spec: StudySpec
+    data_dir: Path | None
+    token: str | None = None
+    code: Code | None = None
+
+    @property
+    def reference(self) -> str:
+        """What names its model or objective, with the path that this machine has."""
+        code = self.code or self.spec
+        return code.model or code.objective
+
+    @property
+    def slots(self) -> Slots:
+        """The study's budget."""
+        return self.patient_slots(60.0)
+
+    def patient_slots(self, wait_s: float) -> Slots:
+        """The study's budget, for who waits so long for a database that is away."""
+        return Slots(self.storage, self.study_id, token=self.token, wait_s=wait_s)
+
+    def registry(self, wait_s: float = 60.0) -> Registry:
+        """Who works on the study."""
+        grace_s = self.spec.grace_s
+        return Registry(self.storage, self.study_id, grace_s=grace_s, wait_s=wait_s)
+
+    def work_dir(self, given: Path | None) -> WorkDir:
+        """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
+        beside = sqlite_path(parse_url(self.storage.url))
+        default = (beside.parent if beside else Path()) / f"{folder_name(self.name)}.work"
+        return WorkDir(given or default, self.token or f"study-{self.study_id}")
+
+    def attr(self, key: str) -> Any:
+        """Return an attribute of the study; None where there is none, or an odd one."""
+        return attrs.known(key, self.storage.get_study_user_attrs(self.study_id).get(key))
+
+    def count(self, key: str) -> int:
+        """Return a count of slots, such as the budget.
+
+        Raises:
+            StorageError: Somebody has written something else there.
+        """
+        return attrs.count(key, self.storage.get_study_user_attrs(self.study_id))
+
+    @property
+    def n_slots(self) -> int:
+        """The whole budget."""
+        return self.count(attrs.N_SLOTS)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The objective and the data of a study, in this process."""
+
+    objective: Objective
+    dataset: Any
+
+
+def study_names(storage: SlotStorage) -> list[str]:
+    """Return the names of the studies in a storage, in order of creation."""
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def is_companion(name: str, names: Container[str]) -> bool:
+    """Whether a study is the one that the finalize of another one made, by their names."""
+    return name.endswith(COMPANION) and name.removesuffix(COMPANION) in names
+
+
+def refuse_companion(opened: OpenStudy) -> None:
+    """Refuse to treat the study that a finalize has made as a search.
+
+    Raises:
+        StudyError: It is one.
+    """
+    search = opened.spec.refits
+    if search is not None:
+        raise StudyError(
+            f"study '{opened.name}' is the finalize of '{search}': its slots are planned by that",
+            f"study finalize --study {shlex.quote(search)}",
+        )
+
+
+def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
+    """Return id and name of a study; the name may be left out where there is one only.
+
+    Raises:
+        StudyError: There is none, not that one, or more than one.
+    """
+    names = study_names(storage)
+    searches = [one for one in names if not is_companion(one, names)]
+    if name is None and len(searches) == 1:
+        name = searches[0]
+    if name is None or name not in names:
+        there = f"there are: {', '.join(searches)}" if names else "the storage holds none"
+        what = "which study?" if name is None else f"no study '{name}';"
+        hint = f"--study {shlex.quote(searches[0])}" if names else "study run --data DIR"
+        raise StudyError(f"{what} {there}", hint)
+    return int(storage.get_study_id_from_name(name)), name
+
+
+def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
+    """Return the stored spec.
+
+    Raises:
+        StudyError: The study was made by plain Optuna, or its creation did not get to the end.
+    """
+    stored = storage.get_study_user_attrs(study_id).get(attrs.SPEC)
+    if stored is None:
+        raise StudyError(
+            f"study '{name}' has no slots: it was not created by this program, or not to the end",
+            f"study run --study {shlex.quote(name)} --data DIR",
+        )
+    return StudySpec.from_json(stored)
+
+
+def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = None) -> OpenStudy:
+    """Open a study that is there; creates nothing.
+
+    Raises:
+        StudyError: There is no such study.
+    """
+    study_id, found = find_study(storage, name)
+    spec = read_spec(storage, study_id, found)
+    user_attrs = storage.get_study_user_attrs(study_id)
+    stored, token = (attrs.known(k, user_attrs.get(k)) for k in (attrs.DATA_DIR, attrs.TOKEN))
+    folder = data_dir or (Path(stored) if stored else None)
+    return OpenStudy(storage, study_id, found, spec, folder, token)
+
+
+def stored_versions(opened: OpenStudy) -> dict[str, str]:
+    """Return the creator's machine and versions; empty where they were not recorded."""
+    return dict(opened.attr(attrs.VERSIONS) or {})
+
+
+def load(opened: OpenStudy) -> Loaded:
+    """Load objective and data of a study, and refuse others than it was created with.
+
+    Raises:
+        StudyError: Data, space or objective differ; the difference is named.
+    """
+    opened = opened if opened.code is not None else with_code(opened, Told())
+    spec = opened.spec
+    keep_to_backend(opened.name, spec)
+    search = opened if spec.refits is None else search_of(opened)
+    objective = _objective_of(search, search.spec.epochs)
+    dataset = load_data(objective, opened.data_dir)
+    data = fingerprint_of(dataset) if objective.needs_data else None
+    refuse_difference(opened.name, spec, {"data": data})
+    return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
+
+
+def keep_to_backend(name: str, spec: StudySpec) -> None:
+    """Let this process compute with the study's backend, before anything loads Keras.
+
+    Raises:
+        StudyError: KERAS_BACKEND says another.
+    """
+    if spec.trains_with_keras:
+        if os.environ.get(VARIABLE):
+            refuse_difference(name, spec, {"backend": os.environ[VARIABLE]})
+        use_backend(spec.backend)
+
+
+def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
+    spec, code = opened.spec, opened.code
+    if code is None:
+        raise ValueError("nobody has asked whether this machine was told to run this code")
+    options = FitOptions(
+        epochs=epochs,
+        precision=spec.precision,
+        threads=spec.threads,
+        deterministic=spec.deterministic,
+        checkpoint_every=spec.checkpoint_every,
+        metric=spec.metric,
+        stop_after=stop_after,
+    )
+    objective = load_objective(
+        code.objective,
+        fit_options=options,
+        options=code.options,
+        model=code.model,
+        space_overrides=None,
+        source=spec.source,
+    )
+    return with_space(objective, SearchSpace.from_json(spec.space))
+
+
+def search_of(companion: OpenStudy) -> OpenStudy:
+    """Return the study whose configurations a companion trains anew, with the companion's code."""
+    search = open_study(companion.storage, companion.spec.refits, companion.data_dir)
+    if companion.code is not None:
+        refuse_difference(companion.name, search.spec, {"source": companion.spec.source})
+    return replace(search, code=companion.code)
+
+
+def _refit_of(search: OpenStudy) -> Objective:
+    """Return the objective that trains configurations of a search anew."""
+    space = SearchSpace.from_json(search.spec.space)
+
+    def params_of(slot: int) -> dict[str, Any]:
+        engine, study_id = search.storage.engine, search.study_id
+        number = newest_by_slot(read_attempts(engine, study_id))[slot].trial
+        (trial,) = read_attempts(engine, study_id, details=True, trials=[number])
+        return stored_params(space, trial)
+
+    return Refit(partial(_objective_of, search), params_of, search.spec.direction)
+
+
+def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
+    """Return a trial's params, walked through the space: nothing else decides what a param is.
+
+    Raises:
+        StudyError: The trial ended before all of them were drawn.
+    """
+
+    def stored(name: str, _distribution: object) -> Any:
+        if name not in trial.params:
+            raise StudyError(f"trial {trial.trial} ended before its param {name} was drawn")
+        return trial.params[name]
+
+    return space.draw(stored)
+
+
+def with_code(opened: OpenStudy, told: Told) -> OpenStudy:
+    """Return the study with the code that this machine was told to run for it.
+
+    Raises:
+        StudyError: It was not told, or told something else than the study was created with.
+        ModelError: There is no such file.
+    """
+    return replace(opened, code=trusted_code(opened.name, opened.spec, told))
+
+
+def load_data(objective: Objective, data_dir: Path | None) -> Any:
+    """Return the objective's dataset; refuse to go on without a folder where it needs one."""
+    if objective.needs_data and data_dir is None:
+        raise StudyError("this objective needs data", "--data DIR (a folder with train.csv)")
+    return objective.load(data_dir)
+
+
+def fingerprint_of(dataset: Any) -> str | None:
+    """Return the dataset's fingerprint; None where it keeps none."""
+    found = getattr(dataset, "fingerprint", None)
+    return None if found is None else str(found)
+
+
+def companion_of(search: OpenStudy) -> OpenStudy | None:
+    """Return the companion of a search, where a finalize has made one."""
+    name = search.name + COMPANION
+    if name not in study_names(search.storage):
+        return None
+    study_id = search.storage.get_study_id_from_name(name)
+    if attrs.SPEC not in search.storage.get_study_user_attrs(study_id):
+        return None  # whoever made its row got no further
+    found = open_study(search.storage, name, search.data_dir)
+    # A copy of both has the tokens of their copies; they are of one search all the same.
+    tokens = (search.token, *(search.attr(attrs.COPIED_FROM) or []))
+    if found.spec.refits != search.name or found.spec.refits_token not in tokens:
+        raise StudyError(
+            f"study '{name}' is there and is not the finalize of this '{search.name}', "
+            "but of another or earlier one",
+            f"study delete --study {shlex.quote(name)}",
+        )
+    return _with_paths(found, search)
+
+
+def _with_paths(companion: OpenStudy, search: OpenStudy) -> OpenStudy:
+    return replace(companion, code=search.code)

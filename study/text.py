@@ -1,0 +1,148 @@
+"""Text from elsewhere as a terminal may have it: nothing in it is obeyed, and nothing hidden.
+
+Study names, hosts, errors and logs come from whoever can write to the database or to a log. Escape
+sequences in them could clear a screen, forge a line, set a title or paste a command. Decides which
+characters are shown by their code instead; and which cells of a CSV a spreadsheet would run.
+"""
+
+import csv
+import io
+import locale
+import math
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+# CSI (colours, cursor), OSC, DCS, PM and APC (titles, clipboard) with their end or to the line's,
+# and the two-character escapes.
+ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]P^_X]|[\x9d\x90\x9e\x9f\x98])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+OVERWRITTEN = re.compile(r"\r+\n?")
+
+
+# Beside the controls: what turns the direction of a line or breaks it unseen, and halves of pairs.
+_UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_OBEYED = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
+_OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
+# Spreadsheets take the wide forms for the plain ones. Where numbers have commas, they part cells at
+# semicolons, others at tabs, and then a quote does not keep a line whole.
+_FORMULA = re.compile(
+    r"(^|[;\t\n])(?=[\" ]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])"
+)
+LONGEST_CELL = 2**31 - 1  # characters
+
+
+def harmless(text: str) -> str:
+    """Return text as one line in which every character is shown."""
+    return _OBEYED.sub(_by_code, text)
+
+
+def harmless_lines(text: str) -> str:
+    """Return text of several lines in which nothing but line ends and tabs is obeyed."""
+    return _OBEYED_IN_LINES.sub(_by_code, text)
+
+
+def harmless_cell(text: str) -> str:
+    """Return text that a spreadsheet takes for text: a formula gets an apostrophe before it.
+
+    So does what would be one if cells were parted at semicolons. Numbers stay numbers, also `-inf`.
+    """
+    if _is_number(text):
+        return harmless_lines(text)
+    shown = harmless_lines(_FORMULA.sub(r"\1'", text))
+    return f"'{shown}" if text[:1] in ("\t", "\r", "\n") else shown
+
+
+def harmless_csv(text: str) -> str:
+    """Return a whole CSV file with `harmless_cell` cells, of any length."""
+    csv.field_size_limit(LONGEST_CELL)  # Python's own is 128 KB: an attribute may be longer
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for row in csv.reader(io.StringIO(text, newline="")):
+        writer.writerow([harmless_cell(cell) for cell in row])
+    return out.getvalue()
+
+
+def _by_code(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def counted(n: int, what: str) -> str:
+    """Return `1 worker`, `2 workers`; `what` is a word whose plural ends with s."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def duration(seconds: float | None) -> str:
+    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    whole = max(0, round(seconds))  # less than nothing is a clock that was set back
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {whole % 60:02d}s" if minutes else f"{whole}s"
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` with NaN and infinities as "nan", "inf", "-inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def iso_utc(moment: datetime | None) -> str | None:
+    """Return a naive UTC time as ISO 8601 with `Z`."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(text: str) -> str:
+    """Return a text of several lines without escape sequences and control characters.
+
+    What a carriage return would overwrite, as a progress bar does, stands on lines of its own.
+    """
+    return CONTROLS.sub("", OVERWRITTEN.sub("\n", ESCAPES.sub("", text)))
+
+
+def prepare_streams() -> None:
+    """Let files have names of any characters, and no output fail for want of one.
+
+    In a locale other than UTF-8 neither holds in Python: the process starts anew in its UTF-8 mode,
+    and prints in the encoding that the locale has.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file that is opened, such as a database, would get it
+            os.open(os.devnull, os.O_RDWR)
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"  # for children
+        os.environ.setdefault("PYTHONIOENCODING", locale.getencoding())
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - until the end
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # else a notebook's, or a test's
+            # What a worker prints is its trials', and their logs are UTF-8.
+            is_log = stream is sys.stdout and sys.argv[1:2] == ["worker"]
+            encoding = "utf-8" if is_log else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")

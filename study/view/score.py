@@ -1,0 +1,318 @@
+"""A submission against a file of answers: how many labels are right, and how sure that makes one.
+
+Decides which files may be scored, and that rows are matched by id, whatever their order. Answers
+may be Kaggle's solution file: a third column, Usage, says which rows are Public, Private or
+Ignored.
+What a sound CSV file, id and label is stands in the data room: a submission is read as strictly as
+`sample_submission.csv` and `train.csv` are, and tolerates the same (BOM, CRLF, quotes, gzip).
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from objectives.data.csv.check import cell_error, id_value, label_value, shown
+from objectives.data.csv.columns import ID_NAMES
+from objectives.data.csv.competition import Answers
+from objectives.data.csv.form import read_form, read_header, read_rows
+from objectives.data.csv.table import read_labels
+from objectives.data.dataset import load_answers
+from objectives.errors import DataError
+from study.errors import StudyError
+from study.text import counted
+
+Z95 = 1.959964
+MOST_CLASSES_SHOWN = 10
+USAGE, PUBLIC, PRIVATE, IGNORED = "Usage", "Public", "Private", "Ignored"
+LIKE_IDS = ID_NAMES | {"image"}
+WHOLE_AS_FLOAT = re.compile(r"([0-9]+)\.0*")
+
+
+class ScoreError(StudyError):
+    """A submission or its answers cannot be read, or do not belong together."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The accuracy of a submission.
+
+    Attributes:
+        n_right: Rows with the label of the answers.
+        n: All rows that count, at least 1.
+        parts: Of a solution file, the scores of its Public and its Private rows; None for a part
+            without rows. Empty where the answers have no column Usage.
+        n_ignored: Rows of a solution file that do not count.
+        warnings: What is odd in the answers, one line each.
+    """
+
+    n_right: int
+    n: int
+    parts: tuple[tuple[str, "Score | None"], ...] = ()
+    n_ignored: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float:
+        """The share of right rows, 0..1."""
+        return self.n_right / self.n
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `study score --json` prints; `low` and `high` are the 95 % interval.
+
+        `public`, `private` and `n_ignored` are there for answers with a column Usage alone. Each of
+        the first two is an object with the keys of the whole, or null where it has no rows.
+        """
+        low, high = wilson(self.n_right, self.n)
+        said: dict[str, object] = {
+            "score": self.value, "n_right": self.n_right, "n": self.n, "low": low, "high": high
+        }  # fmt: skip
+        if self.parts:
+            said |= {name.lower(): part and part.to_json() for name, part in self.parts}
+            said["n_ignored"] = self.n_ignored
+        return said
+
+    def to_line(self) -> str:
+        """Return the same for people: one line, and one more for each part of a solution file."""
+        low, high = wilson(self.n_right, self.n)
+        lines = [f"{self.value:.5f} ({self.n_right} of {self.n}; 95 %: {low:.5f} to {high:.5f})"]
+        lines += [f"{name}: {part.to_line() if part else 'no rows'}" for name, part in self.parts]
+        if self.n_ignored:
+            lines.append(f"{IGNORED}: {counted(self.n_ignored, 'row')}, left out of the score")
+        return "\n".join(lines)
+
+
+def wilson(n_right: float, n: float) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a proportion (Wilson 1927), within 0..1 and around it.
+
+    Args:
+        n_right: 0 <= n_right <= n; a mean over several splits need not be whole.
+        n: Above 0; an effective number need not be whole.
+
+    Raises:
+        ValueError: The arguments are none of these.
+    """
+    if not 0 <= n_right <= n or n <= 0:
+        raise ValueError(f"{n_right} of {n} is no proportion")
+    p, z2 = n_right / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    # With none right or all, the proportion is an end of the interval, but for rounding.
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+
+
+def score(submission: Path, answers: Path | Answers) -> Score:
+    """Compare a submission with the answers, id by id.
+
+    Args:
+        submission: A CSV file with the id and the label column of `answers`, in that order. Capital
+            and small letters of their names do not count.
+        answers: A CSV file whose first two columns are id and label. A column Usage may follow.
+            Every label that is known stands in it. Or the labels of a test file.
+
+    Raises:
+        ScoreError: A file cannot be read, is malformed, or is not about the same rows; one line
+            with file, and row and column where there is one.
+    """
+    expected, given = _expected(answers), _read(submission)
+    if [name.casefold() for name in given.header] != [name.casefold() for name in expected.header]:
+        raise _other_columns(given, expected)
+    _check_ids(given, expected)
+    known = set(expected.labels.values())
+    is_one_label = len(known) == 1 < len(expected.labels)
+    if not is_one_label:  # else every other label would be refused, and the warning never seen
+        _check_labels(given, expected, known)
+    return _compared(given, expected, _one_label(expected) if is_one_label else ())
+
+
+def _compared(given: "_Table", expected: "_Table", warnings: tuple[str, ...]) -> Score:
+    right = {name for name, label in expected.labels.items() if given.labels[name] == label}
+    parts: list[tuple[str, Score | None]] = []
+    if expected.usage is not None:
+        n_of = Counter(expected.usage.values())
+        n_right = Counter(expected.usage[name] for name in right)
+        parts = [
+            (part, Score(n_right[part], n_of[part]) if n_of[part] else None)
+            for part in (PUBLIC, PRIVATE)
+        ]
+    n_ignored = len(expected.ignored)
+    return Score(len(right), len(expected.labels), tuple(parts), n_ignored, warnings)
+
+
+def _one_label(expected: "_Table") -> tuple[str, ...]:
+    label = shown(str(next(iter(expected.labels.values()))))
+    return (
+        f"{expected.path.name}: all {len(expected.labels)} labels are {label}; if it is a "
+        "sample_submission, it does not hold the true labels, and the score means nothing",
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One file.
+
+    Attributes:
+        header: The names of the id and the label column.
+        labels: The label of each id that counts, in the file's order.
+        usage: Public or Private for each of these ids; None without a column Usage.
+        ignored: The ids that do not count.
+        row_of: The row of each id, from 1 below the header.
+    """
+
+    path: Path
+    header: tuple[str, str]
+    labels: dict[str, int | str]
+    row_of: dict[str, int]
+    usage: dict[str, str] | None = None
+    ignored: frozenset[str] = frozenset()
+
+
+def answers_of(data_dir: Path) -> Answers:
+    """Return the labels that the test file of a data folder has.
+
+    Raises:
+        ScoreError: Its test file has no labels.
+        DataError: A file of the folder is wrong.
+    """
+    found = load_answers(data_dir)
+    if found is None:
+        raise ScoreError(
+            f"the test file in {data_dir} has no labels to compare with",
+            "--answers FILE, a CSV file with an id and a label",
+        )
+    return found
+
+
+def _expected(answers: Path | Answers) -> _Table:
+    if isinstance(answers, Path):
+        return _read(answers, is_answers=True)
+    row_of = {name: row for row, name in enumerate(answers.labels, 1)}
+    return _Table(answers.path, answers.header, answers.labels, row_of)
+
+
+def _read(path: Path, *, is_answers: bool = False) -> _Table:
+    try:
+        header = read_header(path)
+        if is_answers:
+            _refuse_label_first(path, header)
+        usages = [n for n, name in enumerate(header) if name.casefold() == USAGE.casefold()]
+        if is_answers and len(header) == 3 and usages == [2]:
+            return _read_solution(path, header)
+        if len(header) == 2 and not usages:
+            names = header[0], header[1]
+            labels = read_labels(path, names)
+            return _Table(path, names, labels, {name: n for n, name in enumerate(labels, 1)})
+    except DataError as error:
+        raise ScoreError(str(error), _mend(path, error) or error.hint or f"mend {path}") from None
+    raise _not_two_columns(path, header, is_answers=is_answers)
+
+
+def _mend(path: Path, error: DataError) -> str | None:
+    """Return a hint that fits a submission better than that of the error; None where none does."""
+    if not path.is_file():
+        return "name another file"
+    if "is not a whole number" in str(error):
+        return f"write classes into {path}, not probabilities"
+    return None
+
+
+def _not_two_columns(path: Path, header: tuple[str, ...], *, is_answers: bool) -> ScoreError:
+    names = ", ".join(header[:4]) + (", ..." if len(header) > 4 else "")
+    columns = f"{path.name}: {len(header)} columns ({names})"
+    if is_answers:
+        return ScoreError(
+            f"{columns}; an id and a label are expected",
+            f"keep the two columns in {path}, id first; a third may be {USAGE}, as Kaggle has it",
+        )
+    hint = f"keep the two columns in {path}"
+    if len(header) > 3:
+        hint += "; of one column a class, write the name of the class with the highest value"
+    return ScoreError(f"{columns}; an id and a label are expected", hint)
+
+
+def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
+    """Read a solution file of Kaggle's; rows that are ignored need no label.
+
+    Raises:
+        DataError: The first fault, with its row and column.
+    """
+    usages = {name.casefold(): name for name in (PUBLIC, PRIVATE, IGNORED)}
+    row_of: dict[str, int] = {}
+    labels: dict[str, int | str] = {}
+    usage: dict[str, str] = {}
+    ignored: set[str] = set()
+    for row, cells in read_rows(path, read_form(path)):
+        column = header[0]
+        try:
+            name = id_value(cells[0])
+            if row_of.setdefault(name, row) != row:
+                raise ValueError(f"{shown(name)} stands in row {row_of[name]} already")
+            column = header[2]
+            part = usages.get(cells[2].decode("utf-8", "replace").strip().casefold())
+            if part is None:
+                raise ValueError(f"{shown(cells[2])} is none of {', '.join(usages.values())}")
+            if part == IGNORED:
+                ignored.add(name)
+                continue
+            column = header[1]
+            labels[name], usage[name] = label_value(cells[1]), part
+        except ValueError as reason:
+            raise cell_error(path, row, column, str(reason)) from None
+    if not labels:
+        raise DataError(
+            f"{path.name} column {header[2]}: every row is {IGNORED}; none can be scored"
+        )
+    return _Table(path, (header[0], header[1]), labels, row_of, usage, frozenset(ignored))
+
+
+def _refuse_label_first(path: Path, header: tuple[str, ...]) -> None:
+    """Raise where the second column is named as an id, and the first is not."""
+    first, second = header[0], header[1] if len(header) > 1 else ""
+    if second.casefold() in LIKE_IDS and first.casefold() not in LIKE_IDS:
+        raise DataError(
+            f"{path.name}: the columns are {first} and {second}; the id is expected first",
+            f"put {second} before {first} in {path}",
+        )
+
+
+def _other_columns(given: _Table, expected: _Table) -> ScoreError:
+    return ScoreError(
+        f"{given.path.name}: the columns are {','.join(given.header)}, not "
+        f"{','.join(expected.header)} as in {expected.path.name}",
+        f"mend the first line of {given.path}",
+    )
+
+
+def _check_ids(given: _Table, expected: _Table) -> None:
+    hint = f"are {given.path} and {expected.path} about the same images?"
+    known = expected.labels.keys() | expected.ignored
+    for name, row in given.row_of.items():
+        if name not in known:
+            where = f"{given.path.name} row {row}, column {given.header[0]}"
+            whole = WHOLE_AS_FLOAT.fullmatch(name)
+            if whole and whole[1] in known:
+                hint = f"write {whole[1]}: with pandas, make the column int before to_csv"
+            raise ScoreError(f"{where}: {shown(name)} is no id of {expected.path.name}", hint)
+    missing = [name for name in expected.labels if name not in given.labels]
+    if missing:
+        name, row = missing[0], expected.row_of[missing[0]]
+        raise ScoreError(
+            f"{given.path.name}: no row has the id {shown(name)} of {expected.path.name} row "
+            f"{row}; {len(missing)} of {len(expected.labels)} ids are missing",
+            hint,
+        )
+
+
+def _check_labels(given: _Table, expected: _Table, known: set[int | str]) -> None:
+    for name, label in given.labels.items():
+        if label not in known and name not in expected.ignored:
+            names = sorted(known, key=lambda one: (isinstance(one, str), one))
+            n_more = len(names) - MOST_CLASSES_SHOWN
+            some = ", ".join(map(str, names[:MOST_CLASSES_SHOWN]))
+            raise ScoreError(
+                f"{given.path.name} row {given.row_of[name]}, column {given.header[1]}: "
+                f"{shown(str(label))} is "
+                f"no label of {expected.path.name}",
+                f"its labels are {some}{f' and {n_more} more' if n_more > 0 else ''}",
+            )

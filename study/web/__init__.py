@@ -1,1 +1,0 @@
-"""The dashboard: optuna-dashboard on a production server, behind a login, and our own pages."""

@@ -1,0 +1,150 @@
+"""Which checkpoints stay, and whether this worker sees those of others.
+
+Decides when a slot's folder is removed: only after its result is durable. What is in the files is
+the objective's.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from objectives.files.atomic import make_folder, write_text
+from objectives.files.ownfile import open_file, open_folder
+from objectives.network.train.checkpoint import UNFINISHED, latest_epoch
+from objectives.refit import ALL_ROWS
+from storage import attrs
+from storage.database.tables import read_fixed_params
+from storage.reading import Attempt, newest_by_slot, read_attempts
+from study.errors import StudyError
+from study.spec.open import OpenStudy, Say
+from study.spec.workdir import WorkDir
+from study.view.status import find_best
+
+logger = logging.getLogger(__name__)
+
+MARKER_S = 2.0
+LONGEST = 1000  # characters of a marker, whatever lies there
+
+
+def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
+    """Say so where the work dir is not the one that the study began with; the first one is.
+
+    A worker that sees another folder runs as well as any, but the slots that others were
+    interrupted in start anew here.
+
+    Raises:
+        StudyError: The work dir cannot be made.
+    """
+    make_folder(work.root, "--work-dir")
+    try:
+        os.close(open_folder(work.own, 1, make=True))
+    except OSError as error:
+        why = f"--work-dir {work.own}: {error.strerror}"
+        raise StudyError(why, "another folder for --work-dir") from error
+    marker, is_first = opened.registry().claim_marker()
+    if is_first:
+        with contextlib.suppress(OSError):  # a full disk: the others will say that they miss it
+            write_text(work.marker, marker)
+        return
+    deadline = time.monotonic() + MARKER_S
+    while (found := _read(work.marker)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)  # the first one writes it just now
+    if found != marker:
+        say(
+            f"{work.root} is not the work dir that the study began with: slots that were "
+            "interrupted elsewhere start anew here (--work-dir names another)"
+        )
+
+
+def _read(path: Path) -> str | None:
+    try:
+        with open(open_file(path, 1, os.O_RDONLY), encoding="utf-8") as file:
+            return file.read(LONGEST)
+    except (OSError, ValueError):
+        return None
+
+
+def tidy(opened: OpenStudy, work: WorkDir) -> None:
+    """Remove the checkpoints of slots that are final, all but those that are to be kept.
+
+    A failed slot's stay, because `study retry` goes on from them. What cannot be removed, or looked
+    up, stays too: no trial is to blame for it.
+    """
+    try:
+        _tidy(opened, work)
+    except Exception as error:
+        logger.warning("checkpoints were not tidied: %s", error)
+
+
+def _tidy(opened: OpenStudy, work: WorkDir) -> None:
+    keep = opened.spec.keep_checkpoints
+    folders = _slot_folders(work)
+    if not folders or keep == "all":
+        return
+    newest = newest_by_slot(read_attempts(opened.storage.engine, opened.study_id))
+    best = _best_slots(opened, newest) if keep == "best" else set()
+    for slot, folder in folders.items():
+        attempt = newest.get(slot)
+        if attempt is None or not attempt.is_final or _may_be_retried(attempt):
+            continue
+        if slot in best:
+            _drop_unfinished(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
+    """Return the slots whose networks are still wanted when they are finished.
+
+    Of a search that is its best one's; of a finalize those that were trained on all rows, of which
+    the submission is made.
+    """
+    if opened.spec.refits is not None:
+        given = read_fixed_params(opened.storage.engine, opened.study_id)
+        return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
+    best = find_best(newest.values(), opened.spec.direction)
+    return set() if best is None or best.slot is None else {best.slot}
+
+
+def _may_be_retried(attempt: Attempt) -> bool:
+    reason = attempt.user_attrs.get(attrs.REASON)
+    return attempt.state == TrialState.FAIL and reason != attrs.Reason.INFEASIBLE
+
+
+def _drop_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote has left."""
+    for path in folder.glob(f"*/*{UNFINISHED}"):
+        if not path.parent.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
+    """Return slot to next epoch of the slots to go that need not start anew on this machine."""
+    folders = _slot_folders(work)
+    if not folders:
+        return {}
+    newest = newest_by_slot(read_attempts(opened.storage.engine, opened.study_id))
+    found = {}
+    for slot, folder in sorted(folders.items()):
+        epoch = latest_epoch(folder)
+        if epoch is not None and slot in newest and not newest[slot].is_final:
+            found[slot] = epoch + 1
+    return found
+
+
+def _slot_folders(work: WorkDir) -> dict[int, Path]:
+    try:
+        handle = open_folder(work.slots, 2)
+    except OSError:  # none yet; or a link, and what lies behind it is not ours
+        return {}
+    try:
+        found = [work.slots / name for name in os.listdir(handle) if name.isdecimal()]
+    finally:
+        os.close(handle)
+    return {int(path.name): path for path in found if not path.is_symlink()}

@@ -1,0 +1,147 @@
+"""A worker's presence in its study: it registers, beats, and hears what the study tells workers.
+
+A thread looks every second or two, so that `study stop` from another machine is heard soon, and
+beats as often as a lease does. It survives a database that is away. What a worker does when it is
+told to stop is the stop request's.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from storage.errors import StorageError
+from storage.registry import Seen
+from study.spec.open import OpenStudy, Say, read_spec
+from study.view.cost import Speed
+from study.worker.signals import StopRequest
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+LEAVE_WAIT_S = 0.5  # for a database that is away: the record is found stale anyway
+
+
+class Presence:
+    """Registered from `__enter__` to `__exit__`.
+
+    Args:
+        worker: Its name.
+        facts: What the list of workers says of it.
+        stop: Asked to drain, or to end now, by what the study tells.
+        stop_seen: Id of the newest stop order that is older than this worker: it does not mind it;
+            "none" where there is none.
+
+    Attributes:
+        state: What it does, for the list of workers: "starting", "waiting", "paused" or
+            "training".
+        stays: Set where another process goes on in the place of this one, with the same id.
+        speed: Of the worker, for that list; None until it works.
+        is_paused: Whether the worker is to claim nothing, as was last heard.
+    """
+
+    def __init__(
+        self,
+        opened: OpenStudy,
+        worker: str,
+        facts: Mapping[str, Any],
+        *,
+        stop: StopRequest,
+        stop_seen: str,
+        say: Say,
+    ) -> None:
+        self.state = "starting"
+        self.stays = False
+        self.speed: Speed | None = None
+        self.is_paused = False
+        self._opened, self._worker, self._say = opened, worker, say
+        self._facts = dict(facts)
+        self._stop, self.stop_seen = stop, stop_seen
+        self._heard = stop_seen
+        self._registry = opened.registry()
+        self._timeout_s = opened.spec.timeout_s
+        self._beaten_at = time.monotonic()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def __enter__(self) -> "Presence":
+        self._facts["since"] = self._registry.join(self._worker, self._described())
+        self.look()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.stays:
+            self.leave()
+
+    def leave(self) -> None:
+        """Take the worker off the list, also from another thread: the process must end now."""
+        self._ended.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(LEAVE_WAIT_S)  # else its last beat could put the worker back
+        try:
+            self._opened.registry(LEAVE_WAIT_S).leave(self._worker)
+        except Exception as failure:
+            logger.info("could not leave the list of workers: %s", failure)
+
+    def tell(self, **facts: Any) -> None:
+        """Say something else of the worker from its next beat on."""
+        self._facts.update(facts)
+
+    def look(self) -> None:
+        """Hear now what the study tells its workers."""
+        seen = self._registry.look()
+        with self._lock:  # two threads that heed one order would make two requests of it
+            self._heed(seen)
+
+    def _described(self) -> dict[str, Any]:
+        speed = None if self.speed is None else self.speed.images_per_s
+        return {**self._facts, "state": self.state, "images_per_s": speed}
+
+    def _run(self) -> None:
+        heartbeat_s = self._opened.spec.heartbeat_s
+        while not self._ended.wait(min(LOOK_EVERY_S, heartbeat_s)):
+            try:
+                if time.monotonic() - self._beaten_at >= heartbeat_s:
+                    self._registry.beat(self._worker, self._described())
+                    self._beaten_at = time.monotonic()
+                self.look()
+            except StorageError as error:  # the study is gone, or the database is for long
+                logger.warning("%s", error)
+                if "was deleted" in str(error):
+                    self._leave(f"study '{self._opened.name}' was deleted")
+            except Exception as error:
+                logger.warning("the study could not be looked at: %s", error)
+
+    def _heed(self, seen: Seen) -> None:
+        self.is_paused = seen.paused
+        if seen.token != self._opened.token:
+            self._leave(f"study '{self._opened.name}' was deleted")
+        elif seen.stop is not None and seen.stop.id != self._heard:
+            self._heard = seen.stop.id
+            self._leave("asked to stop" + (" after repeated errors" if seen.stop.why else ""))
+            if seen.stop.now:
+                self._stop.request()
+        elif self._is_over(seen.used_s):
+            self._leave(f"the study's {self._timeout_s:g} s are over")
+
+    def _is_over(self, used_s: float) -> bool:
+        if self._timeout_s is None or used_s < self._timeout_s:
+            return False
+        # It may have been raised since this worker read it.
+        opened = self._opened
+        self._timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s
+        return self._timeout_s is not None and used_s >= self._timeout_s
+
+    def _leave(self, why: str) -> None:
+        if not self._stop.event.is_set():
+            self._say(why)
+            self._stop.request()

@@ -1,0 +1,92 @@
+"""Where the params of a claimed trial come from, if they were not written with the claim."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from objectives.space.space import SearchSpace
+from storage.database.transaction import patiently
+from storage.slots.slots import Claim
+from study.spec.draw import training_seed
+from study.spec.open import OpenStudy
+from study.spec.pruners import make_pruner
+from study.spec.samplers import make_sampler
+
+Params = dict[str, Any]
+SEEDED_BY_SLOT = ("tpe", "gp", "cmaes")
+"""With one seed for all, every worker would draw the same startup trials."""
+
+
+class Suggester:
+    """Gives each claim its params, and the question whether to prune it."""
+
+    def __init__(self, opened: OpenStudy, space: SearchSpace) -> None:
+        self._opened, self._space = opened, space
+        self._study: optuna.Study | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether params come from Optuna at all; else they are drawn with the claim."""
+        return self._opened.spec.sampler != "random"
+
+    def params_of(self, claim: Claim, wait_s: float = 3600.0) -> tuple[Params, Callable[[], bool]]:
+        """Return the params of a claim, written to its row, and its `should_prune`.
+
+        Optuna does not wait for a database that is away: it is asked again. What it has suggested
+        for a trial before, it suggests again.
+        """
+        params, should_prune = patiently(lambda: self._ask(claim), wait_s=wait_s)
+        return params, lambda: patiently(should_prune, wait_s=wait_s)
+
+    def _ask(self, claim: Claim) -> tuple[Params, Callable[[], bool]]:
+        drawn = dict(claim.draw.params)
+        if drawn and self._opened.spec.pruner == "none":
+            return drawn, lambda: False
+        study, spec = self._optuna_study(), self._opened.spec
+        if spec.sampler in SEEDED_BY_SLOT:
+            study.sampler = make_sampler(spec.sampler, training_seed(spec.seed, claim.slot.slot))
+        params = self._space.draw(_suggest_from(optuna.trial.Trial(study, claim.trial_id)))
+
+        def should_prune() -> bool:
+            # `Trial.should_prune` knows reports made by that very object alone.
+            found = self._opened.storage.get_trial(claim.trial_id)
+            return bool(study.pruner.prune(study, found))
+
+        return params, should_prune
+
+    def _optuna_study(self) -> optuna.Study:
+        if self._study is None:
+            spec = self._opened.spec
+            self._study = optuna.load_study(
+                study_name=self._opened.name,
+                storage=self._opened.storage,
+                sampler=make_sampler(spec.sampler, spec.seed),
+                pruner=make_pruner(spec.pruner, spec.epochs),
+            )
+        return self._study
+
+
+def _suggest_from(trial: optuna.trial.Trial) -> Callable[[str, BaseDistribution], Any]:
+    def suggest(name: str, distribution: BaseDistribution) -> Any:
+        if isinstance(distribution, FloatDistribution):
+            step, log = distribution.step, distribution.log
+            return trial.suggest_float(
+                name, distribution.low, distribution.high, step=step, log=log
+            )
+        if isinstance(distribution, IntDistribution):
+            step_int, log = distribution.step, distribution.log
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=step_int, log=log
+            )
+        if isinstance(distribution, CategoricalDistribution):
+            return trial.suggest_categorical(name, distribution.choices)
+        raise TypeError(f"no way to suggest {distribution!r}")
+
+    return suggest

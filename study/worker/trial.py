@@ -1,0 +1,351 @@
+"""One claimed trial in this process: train it, and write how it ended.
+
+Decides what becomes of a trial that ends in any way: complete, pruned, infeasible, failed, out of
+memory, overdue, released, lost. Which trial is next, and when to leave, is decided in `worker.py`.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.base import PRUNED, Fitted
+from objectives.errors import CheckpointError, DivergedError, FileError, LeaseLost, Pruned
+from objectives.framework.fitprocess import FitProcess
+from objectives.load import as_fitted
+from objectives.network.train.checkpoint import latest_epoch
+from storage import attrs
+from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
+from storage.slots.lease import Lease
+from storage.slots.slots import Claim, Slots
+from study.errors import StudyError
+from study.machine.locks import DeviceLock, device_name
+from study.spec.open import Loaded, OpenStudy, Say
+from study.spec.workdir import WorkDir
+from study.view.cost import Speed, cost_of
+from study.view.logs import last_lines
+from study.worker.breaker import break_circuit, place_of
+from study.worker.checkpoints import tidy
+from study.worker.log import AttemptLog
+from study.worker.suggest import Suggester
+
+logger = logging.getLogger(__name__)
+
+LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
+SIGNALLED_S = 0.05
+"""For what a signal needs to be heard that has ended processes of an objective just now."""
+
+OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+
+
+class Drained(Exception):  # noqa: N818 - a request, not an error
+    """Raised out of a report: the worker was asked to stop; the slot is to be released."""
+
+
+class Overdue(Exception):  # noqa: N818 - a limit, not an error
+    """Raised out of a report: the trial took longer than `--trial-timeout`."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What every trial of a worker process shares.
+
+    Attributes:
+        slots: Patient: a database that is away for long only makes a trial wait.
+        stop: Set when the worker is to leave: the epoch ends and the slot is released.
+        say: Called with one line a trial.
+        drain_s: How long a trial may take to notice that it is to end.
+        stop_seen: Id of the newest stop order that is older than this worker.
+        look: Hears now what the study tells its workers.
+        replace: Puts a new process in the place of this one, where a trial does not end.
+    """
+
+    opened: OpenStudy
+    loaded: Loaded
+    slots: Slots
+    suggester: Suggester
+    work: WorkDir
+    stop: threading.Event
+    say: Say
+    drain_s: float
+    stop_seen: str
+    look: Callable[[], None]
+    replace: Callable[[], None]
+    speed: Speed
+
+
+class TrialRunner:
+    """Runs claimed trials, one after another.
+
+    Attributes:
+        current: The claim in progress.
+    """
+
+    def __init__(self, place: Workplace) -> None:
+        self.current: Claim | None = None
+        self._place = place
+
+    def run(self, claim: Claim) -> bool:
+        """Train a claimed trial and write how it ended; return whether this process finished it."""
+        self.current = claim
+        try:
+            path = self._place.work.attempt_log(claim.slot.trial)
+            with AttemptLog(path, self._place.say) as log:
+                return self._run_logged(claim, log)
+        finally:
+            self.current = None
+
+    def _run_logged(self, claim: Claim, log: AttemptLog) -> bool:
+        slot, place = claim.slot, self._place
+        log.write(f"trial {slot.trial}, slot {slot.slot}, attempt {slot.attempt}")
+        try:
+            with Lease(place.slots, claim, interval_s=place.opened.spec.heartbeat_s) as lease:
+                _Attempt(place, claim, lease, log).run()
+            return True
+        except Drained:
+            self._release(claim)
+        except (LeaseLost, ClaimLostError, StorageUnavailableError) as error:
+            place.say(f"{error}; claiming another")
+            tidy(place.opened, place.work)
+        except (CheckpointError, FileError, StorageError, StudyError):
+            # A full disk is no fact of the params: the slot is kept, and this worker ends.
+            self._release(claim)
+            raise
+        return False
+
+    def _release(self, claim: Claim) -> None:
+        trial = claim.slot.trial
+        try:
+            self._place.slots.release(claim)
+            self._place.say(f"trial {trial} (slot {claim.slot.slot}) released")
+        except ClaimLostError:
+            self._place.say(f"trial {trial} was lost before its release")
+        except StorageError as error:  # then it is lost once it is not heard of
+            self._place.say(f"trial {trial} was not released: {error}")
+
+
+class _Attempt:
+    """The training of one claim, under its lease."""
+
+    def __init__(self, place: Workplace, claim: Claim, lease: Lease, log: AttemptLog) -> None:
+        self._place, self._claim, self._lease, self._log = place, claim, lease, log
+        self._reported: dict[int, float] = {}
+        self._here = FitProcess()
+        self._should_prune: Callable[[], bool] = lambda: False
+        self._overdue, self._ended = threading.Event(), threading.Event()
+        self._handing_over, self._handed_back = False, threading.Event()
+        self._ours: Exception | None = None
+
+    def run(self) -> None:
+        """Train and finish; raises `Drained`, or that the trial is no longer this worker's.
+
+        What a report or a checkpoint has raised decides, whatever `fit` made of it.
+        """
+        place, claim = self._place, self._claim
+        CheckpointError.last = None
+        try:
+            with self._as_ours():
+                params, self._should_prune = place.suggester.params_of(claim)
+            self._log.write(f"params {params}")
+            fitted = as_fitted(self._fit(params))
+        except (Exception, SystemExit) as error:
+            self._end_by(self._ours or CheckpointError.last or error)
+        else:
+            swallowed = self._ours or CheckpointError.last
+            if swallowed is None:
+                self._complete(fitted)
+            else:
+                self._end_by(swallowed)
+        finally:
+            self._ours = CheckpointError.last = None  # and with them what their frames hold
+            self._ended.set()
+            if self._handing_over:  # the process may be replaced: nothing may be claimed now
+                self._handed_back.wait()
+        tidy(place.opened, place.work)
+
+    @contextlib.contextmanager
+    def _as_ours(self) -> Iterator[None]:
+        """Note what our own files and the storage raise: it is never an error of the trial's."""
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._ours = error
+            raise
+
+    def _end_by(self, error: BaseException) -> None:
+        """Write how a trial ended that did not complete; raise what is no fact of the params."""
+        if isinstance(error, Drained | LeaseLost | StorageError | CheckpointError):
+            raise error
+        if isinstance(error, PRUNED):
+            self._finish_pruned()
+        elif isinstance(error, Overdue):
+            self._fail(attrs.Reason.TIMEOUT, error)
+        elif error is self._ours:
+            trial = self._claim.slot.trial
+            raise StudyError(f"trial {trial} cannot go on here: {error}") from error
+        elif isinstance(error, DivergedError):
+            self._fail(attrs.Reason.INFEASIBLE, error)
+        elif self._place.stop.wait(SIGNALLED_S):
+            # Who stops all processes of a terminal or a job stops those of the objective too.
+            self._log.write("".join(traceback.format_exception(error)).rstrip())
+            raise Drained from error
+        else:  # a user's sys.exit() ends its trial and not this worker
+            self._fail(_reason_of(error), error)
+
+    def _fit(self, params: dict[str, Any]) -> Any:
+        place, slot = self._place, self._claim.slot
+        objective = place.loaded.objective
+        with contextlib.ExitStack() as held:
+            with self._as_ours():
+                lock = DeviceLock(device_name(), alone=slot.alone, look=self._look, say=place.say)
+                held.enter_context(lock)
+                timeout_s = place.opened.spec.trial_timeout_s
+                if timeout_s is not None:
+                    threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()
+            note = getattr(objective, "note", None)
+            if note is not None:
+                note(slot.slot, slot.attempt, slot.trial)
+            place.speed.begin(latest_epoch(place.work.slot_dir(slot.slot)))
+            with self._here:
+                return objective.fit(
+                    params,
+                    place.loaded.dataset,
+                    seed=self._claim.draw.user_attrs[attrs.SEED],
+                    report=self._report,
+                    resume_dir=place.work.attempt_dir(slot.slot, slot.trial),
+                )
+
+    def _report(self, step: int, value: float | None) -> None:
+        self._here.refuse_child()
+        step, value = int(step), None if value is None else float(value)
+        if self._ours is not None:  # what an earlier report raised was not let through
+            raise self._ours
+        with self._as_ours():
+            self._tell(step, value)
+
+    def _tell(self, step: int, value: float | None) -> None:
+        self._place.speed.epoch_ended(step)
+        if value is None:  # a training without valid rows: there is nothing to write
+            self._look()
+            return
+        self._refuse_lost()
+        self._place.slots.report(self._claim, step, value)
+        self._reported[step] = value
+        self._log.write(f"step {step}: {value!r}")
+        self._look()
+        if self._should_prune():
+            raise Pruned
+
+    def _refuse_lost(self) -> None:
+        if self._lease.lost.is_set():
+            raise LeaseLost(f"trial {self._claim.slot.trial} is no longer this worker's")
+
+    def _look(self) -> None:
+        self._refuse_lost()
+        if self._place.stop.is_set():
+            raise Drained
+        if self._overdue.is_set():
+            raise Overdue(self._limit())
+
+    def _limit(self) -> str:
+        return f"longer than --trial-timeout {self._place.opened.spec.trial_timeout_s:g}s"
+
+    def _watch(self, timeout_s: float) -> None:
+        """End a trial that takes too long, also one that never reports."""
+        if self._ended.wait(timeout_s):
+            return
+        self._overdue.set()
+        if self._ended.wait(self._place.drain_s):
+            return
+        self._handing_over = True
+        try:
+            self._fail(attrs.Reason.TIMEOUT, Overdue(self._limit()))
+        except Exception as error:  # then it is lost once it is not heard of
+            logger.warning("trial %d: %s", self._claim.slot.trial, error)
+        if not self._ended.is_set():
+            self._log.close()
+            self._place.replace()
+        self._handed_back.set()
+
+    def _complete(self, fitted: Fitted) -> None:
+        value, slot = fitted.value, self._claim.slot
+        if value is None or not math.isfinite(value):
+            self._fail(attrs.Reason.INFEASIBLE, DivergedError(f"the value is {value}"))
+            return
+        info = {attrs.INFO: fitted.info} if fitted.info else {}
+        self._log.write(f"complete: {value!r}")
+        self._finish(TrialState.COMPLETE, value, info, fitted.kept)
+        cost = cost_of(fitted.info)
+        told = f"complete: {value:.5f}{f', {cost}' if cost else ''}"
+        self._place.say(f"trial {slot.trial} (slot {slot.slot}) {told}")
+
+    def _finish(
+        self,
+        state: TrialState,
+        value: float | None,
+        user_attrs: dict[str, Any],
+        kept: bytes | None = None,
+    ) -> None:
+        reports = dict(self._reported)
+        self._place.slots.finish(self._claim, state, value, user_attrs, reports, kept)
+
+    def _finish_pruned(self) -> None:
+        last = max(self._reported, default=None)
+        value = None if last is None else self._reported[last]
+        self._finish(TrialState.PRUNED, value, {})
+        when = "before its first report" if last is None else f"at step {last}"
+        self._place.say(f"trial {self._claim.slot.trial} pruned {when}")
+
+    def _fail(self, reason: str, error: BaseException) -> None:
+        slots, slot, say = self._place.slots, self._claim.slot, self._place.say
+        found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:1000]}
+        if reason != attrs.Reason.INFEASIBLE:
+            text = "".join(traceback.format_exception(error))
+            self._log.write(text.rstrip())
+            found |= {"place": place_of(error), "traceback": cut_middle(text)}
+        tail = last_lines(self._place.work.attempt_log(slot.trial))
+        user_attrs = {attrs.REASON: reason, attrs.ERROR: found, attrs.LOG: tail}
+        is_tried_again = reason == attrs.Reason.OUT_OF_MEMORY and not slot.alone
+        if is_tried_again:
+            slots.retry_alone(self._claim, user_attrs)
+        else:
+            self._finish(TrialState.FAIL, None, user_attrs)
+        message = (str(error).splitlines() or [""])[0]
+        line = f"trial {slot.trial} (slot {slot.slot}) failed: {reason}: "
+        say(f"{line}{type(error).__name__}: {message}")
+        if is_tried_again:
+            say(f"slot {slot.slot} is tried once more, with nothing else on its device")
+        place = self._place
+        if reason == attrs.Reason.ERROR and break_circuit(
+            place.opened, slot.trial, place.stop_seen
+        ):
+            place.look()
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return why a trial failed; frameworks have memory errors of their own."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    is_memory = names.intersection(OUT_OF_MEMORY) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
+    return attrs.Reason.OUT_OF_MEMORY if is_memory else attrs.Reason.ERROR
+
+
+def cut_middle(text: str) -> str:
+    """Cut the middle out of a long traceback: its ends say where it began and what it was."""
+    limit = LONGEST_TRACEBACK
+    while len(json.dumps(cut := _ends(text, limit))) > LONGEST_TRACEBACK:
+        limit //= 2  # JSON writes one character of many languages as six bytes
+    return cut
+
+
+def _ends(text: str, limit: int) -> str:
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]}\n[...]\n{text[-half:]}"

@@ -1,0 +1,174 @@
+"""One process: claim, train, finish, until every slot is final.
+
+Decides which trial is next and when to leave. A worker that finds nothing to claim stays while
+others are running, so that a crash of the last busy one is picked up. What becomes of a trial is
+`trial.py`'s; how many workers there are, and who restarts them, `launch.py`'s.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from storage import attrs
+from storage.errors import ClaimLostError, StorageError
+from storage.reading import count_unfinished
+from storage.slots.slots import Draw, Slot
+from study.machine.environment import read_environment
+from study.machine.process import own_name
+from study.spec.draw import draw_params, given_seed, training_seed
+from study.spec.open import Loaded, OpenStudy, Say
+from study.spec.workdir import WorkDir
+from study.view.cost import Speed, images_of
+from study.worker.presence import Presence
+from study.worker.recycle import Recycling
+from study.worker.suggest import Suggester
+from study.worker.trial import TrialRunner, Workplace
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
+LONGEST_OUTAGE_S = 3600.0
+"""For how long a worker waits for a database that is away; its supervisor then starts another."""
+
+LAST_WAIT_S = 1.0
+"""The same for a process that must end now: its slot is found lost where the release fails."""
+
+
+class Worker:
+    """Works on one study until it is done or `stop` is set.
+
+    Args:
+        opened: The study.
+        loaded: Its objective and data, in this process.
+        work: Where logs and checkpoints lie.
+        stop: Set from a signal handler; the epoch ends and the slot is released.
+        say: Called with one line a finished trial.
+        presence: Is told what the worker does, and hears what the study tells it.
+        recycling: Says when this process has grown old.
+        replace: Puts a new process in the place of this one.
+
+    Attributes:
+        is_old: Whether it left so that a new process takes its place.
+    """
+
+    def __init__(
+        self,
+        opened: OpenStudy,
+        loaded: Loaded,
+        work: WorkDir,
+        *,
+        stop: threading.Event,
+        say: Say,
+        drain_s: float,
+        recycling: Recycling,
+        presence: Presence,
+        replace: Callable[[], None],
+    ) -> None:
+        self.id = own_name()
+        self.is_old = False
+        self._opened, self._loaded, self._stop, self._say = opened, loaded, stop, say
+        self._slots = opened.patient_slots(LONGEST_OUTAGE_S)
+        self._spec = opened.spec
+        self._recycling, self._presence = recycling, presence
+        self._suggester = Suggester(opened, loaded.objective.space)
+        self._presence.speed = Speed(
+            images_of(loaded.dataset, refits=opened.spec.refits is not None)
+        )
+        place = Workplace(
+            opened=opened,
+            loaded=loaded,
+            slots=self._slots,
+            suggester=self._suggester,
+            work=work,
+            stop=stop,
+            say=say,
+            drain_s=drain_s,
+            stop_seen=presence.stop_seen,
+            look=presence.look,
+            replace=replace,
+            speed=self._presence.speed,
+        )
+        self._runner = TrialRunner(place)
+        self._looked_at = time.monotonic()
+
+    def run(self) -> int:
+        """Work until every slot is final or until stopped; return how many trials it finished."""
+        n_finished = 0
+        wait_s = SHORTEST_WAIT_S
+        while not self._stop.is_set() and not self.is_old:
+            self._requeue(every_s=self._spec.heartbeat_s)
+            claim = None if self._is_paused() else self._slots.claim(self.id, self._draw)
+            if claim is not None:
+                self._presence.state = "training"
+                n_finished += self._runner.run(claim)
+                self.is_old = self._recycling.is_due()
+                self._presence.state = "waiting"
+                wait_s = SHORTEST_WAIT_S
+            elif self._is_done():
+                break
+            else:
+                self._stop.wait(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        return n_finished
+
+    def release_current(self) -> None:
+        """Give the trial in progress back, from another thread: the process must end now."""
+        claim = self._runner.current
+        if claim is not None:
+            try:
+                self._opened.patient_slots(LAST_WAIT_S).release(claim)
+            except ClaimLostError:
+                logger.info("trial %d was lost before its release", claim.slot.trial)
+            except StorageError as error:
+                logger.warning("trial %d was not released: %s", claim.slot.trial, error)
+
+    def _is_paused(self) -> bool:
+        """Whether nothing is to be claimed; says so once, as a run would else seem to hang."""
+        is_paused, before = self._presence.is_paused, self._presence.state
+        if is_paused and before != "paused":
+            self._presence.state = "paused"
+            self._say(f"study '{self._opened.name}' is paused; study resume lets it go on")
+        elif not is_paused and before == "paused":
+            self._presence.state = "waiting"
+            self._say(f"study '{self._opened.name}' goes on")
+        return is_paused
+
+    def _is_done(self) -> bool:
+        self._requeue(every_s=0.5)
+        if self._count_unfinished():
+            return False
+        self._requeue(every_s=0.0)  # what a stranger ended a moment ago is open again
+        return self._count_unfinished() == 0
+
+    def _count_unfinished(self) -> int:
+        engine, study_id = self._opened.storage.engine, self._opened.study_id
+        return count_unfinished(engine, study_id, wait_s=LONGEST_OUTAGE_S)
+
+    def _requeue(self, *, every_s: float) -> None:
+        """Look for lost trials and strangers' ends; every worker does, so somebody always does."""
+        now = time.monotonic()
+        if now - self._looked_at < every_s:
+            return
+        self._looked_at = now
+        for trial in self._slots.requeue_lost(self._spec.grace_s, self._spec.max_attempts):
+            self._say(f"trial {trial} was lost; its slot is open again")
+        for trial in self._slots.requeue_strangers():
+            self._say(f"a slot was ended from outside; trial {trial} runs it again")
+
+    def _draw(self, slot: Slot) -> Draw:
+        own = {
+            attrs.SEED: self._seed_of(slot),
+            attrs.ENVIRONMENT: read_environment(),
+        }
+        if self._suggester.is_needed or slot.fixed_params:
+            return Draw(user_attrs=own)
+        space = self._loaded.objective.space
+        params = draw_params(space, self._spec.seed, slot.slot, slot.redraw)
+        return Draw(params, space.distributions(params), own)
+
+    def _seed_of(self, slot: Slot) -> int:
+        if self._spec.refits is None:
+            return training_seed(self._spec.seed, slot.slot)
+        # So that a finalize with a larger budget goes on with what a smaller one has trained.
+        return given_seed(self._spec.seed, slot.fixed_params or {})
