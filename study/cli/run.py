@@ -80,12 +80,13 @@ def run_command(
 
         use_all_cores()
         view = View(quiet=quiet, verbose=verbose)
+        n_trials, given = defining.n_trials, given_by(defining)
         opened = create_or_resume(
             storage,
             study,
             data,
-            defining.n_trials,
-            given_by(defining),
+            n_trials,
+            given,
             view.say,
             wait_s=wait_s,
             finalizes=finalize,
@@ -94,9 +95,8 @@ def run_command(
         )
         if finalize:  # said before the search, not after it
             refuse_foreign(out, opened.name)
-        settings = settings_for(
-            opened, *(told := (work_dir, recycle_after, drain_s, wait_s, placing))
-        )
+        told = (work_dir, recycle_after, drain_s, wait_s, placing)
+        settings = settings_for(opened, *told)
         crew.keep(len(crew.ready))  # on GPUs one was for the try-out alone
         ended = run_workers(opened, settings, view, finalizes=finalize, ready=crew.ready)
     if ended.was_asked:
@@ -105,7 +105,7 @@ def run_command(
         from study.cli.finish import finalize_after
 
         how: dict[str, Any] = {"out": out, "competition": competition, "quick": quick}
-        how |= {"settings_of": lambda companion: settings_for(companion, *told)}
+        how["settings_of"] = lambda companion: settings_for(companion, *told)
         return finalize_after(opened, ended, view, budget_s, **how)
     view.say(f"next: study {'finalize' if opened.spec.data else 'trials'} {_where(opened)}")
     return ended.code

@@ -223,8 +223,8 @@ def test_latest_epoch_is_the_highest_of_any_attempt(tmp_path: Path) -> None:
 
 def test_asking_for_the_latest_epoch_loads_nothing_heavy() -> None:
     """`study run` asks, and must start in no time."""
-    code = "import sys, objectives.network.train.checkpoint; print(sorted({'numpy', 'keras', 'tensorflow'} & "
-    code += "set(sys.modules)))"
+    code = "import sys, objectives.network.train.checkpoint; "
+    code += "print(sorted({'numpy', 'keras', 'tensorflow'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[2],
