@@ -303,7 +303,7 @@ def _make(
         raise ModelError(
             f"{shown} takes a trial, as a function for Optuna's `optimize` does; an objective here "
             "has fit(params, dataset, ...)",
-            "objectives/base.py has the contract; the README an example of 15 lines",
+            "objectives/base.py has the contract; docs/objective.md an example",
         )
     if missing:
         raise ModelError(

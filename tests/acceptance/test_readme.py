@@ -1,10 +1,9 @@
-"""The documents say what is: README's commands parse, its model runs, the files it names exist."""
+"""The documents say what is: commands parse, examples run, the files that are named exist."""
 
 import csv
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,27 @@ import typer
 from study.cli.app import app
 from tests.acceptance.processes import ROOT, Place
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 HOSTED = (ROOT / "docs" / "hosted-notebook.md").read_text(encoding="utf-8")
-DASHBOARD = (ROOT / "docs" / "dashboard.md").read_text(encoding="utf-8")
+PAGES = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+)
+MOST_README_LINES = 200
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "benchmarks/README.md",
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 ]
-ROOMS = ("study", "storage", "objectives")
 SIDE = 4
 
 
-def blocks(language: str, text: str = README) -> list[str]:
+def blocks(language: str, text: str = PAGES) -> list[str]:
     """Return the fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def study_commands(text: str = README) -> list[list[str]]:
+def study_commands(text: str = PAGES) -> list[list[str]]:
     """Return the words of each `study ...` line in the shell blocks, without what follows `>`."""
     whole = [block.replace("\\\n", " ") for block in blocks("sh", text)]
     lines = [line for block in whole for line in block.splitlines()]
@@ -45,18 +46,6 @@ def parse(words: list[str]) -> None:
     group: Any = typer.main.get_command(app)
     with group.commands[words[0]].make_context(words[0], words[1:]):
         pass
-
-
-def tree_paths(block: str) -> Iterator[str]:
-    """Return the paths of an annotated tree: two blanks a level, a name, blanks, what it is."""
-    folder = ""
-    for line in block.splitlines():
-        name = line.split()[0]
-        if line.startswith("  "):
-            yield folder + name
-        else:
-            folder = name if name.endswith("/") else ""
-            yield name
 
 
 def write_competition(folder: Path) -> None:
@@ -80,19 +69,23 @@ def write_competition(folder: Path) -> None:
 
 
 def test_there_are_commands_to_check() -> None:
-    """The parser of the README finds what a reader sees."""
-    assert len(study_commands()) > 20
+    """The parser of the pages finds what a reader sees."""
+    assert len(study_commands()) > 50
     assert {words[0] for words in study_commands()} >= {"run", "check", "worker", "finalize"}
 
 
-@pytest.mark.parametrize(
-    "words",
-    [words for text in (README, HOSTED, DASHBOARD) for words in study_commands(text)],
-    ids=" ".join,
-)
-def test_command_of_the_readme_parses(words: list[str]) -> None:
-    """Every `study ...` line in it, for hosted notebooks and of the dashboard names what exists."""
+@pytest.mark.parametrize("words", study_commands(), ids=" ".join)
+def test_command_of_the_pages_parses(words: list[str]) -> None:
+    """Every `study ...` line in the README and in docs/ names options that exist."""
     parse(words)
+
+
+def test_readme_is_short() -> None:
+    """It says what this is, and leads to the pages."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_README_LINES
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert [page for page in sorted(pages) if f"({page})" not in "\n".join(lines)] == []
 
 
 def test_hosted_notebook_installs_what_the_program_needs() -> None:
@@ -110,8 +103,8 @@ def test_wrong_command_does_not_parse(line: str) -> None:
         parse(line.split())
 
 
-def test_model_of_the_readme_is_the_example() -> None:
-    """What the README shows as examples/mlp.py is that file, and under 15 lines."""
+def test_model_of_the_pages_is_the_example() -> None:
+    """What the page shows as examples/mlp.py is that file, and under 15 lines."""
     example = (ROOT / "examples" / "mlp.py").read_text(encoding="utf-8")
     assert example in blocks("python")
     assert len(example.splitlines()) < 15
@@ -119,8 +112,8 @@ def test_model_of_the_readme_is_the_example() -> None:
 
 @pytest.mark.trains
 @pytest.mark.timeout(240)
-def test_model_of_the_readme_makes_a_submission_from_another_folder(place: Place) -> None:
-    """The README's own-model example runs on a reader's data, from a folder of the reader's."""
+def test_model_of_the_pages_makes_a_submission_from_another_folder(place: Place) -> None:
+    """The page's own-model example runs on a reader's data, from a folder of the reader's."""
     (example,) = [block for block in blocks("python") if "def build(" in block]
     (place.folder / "examples").mkdir()
     (place.folder / "examples" / "mlp.py").write_text(example)
@@ -135,8 +128,8 @@ def test_model_of_the_readme_makes_a_submission_from_another_folder(place: Place
     assert "kaggle competitions submit" in done.err
 
 
-def test_objective_of_the_readme_runs(place: Place) -> None:
-    """The README's own-objective example runs with the command beneath it."""
+def test_objective_of_the_pages_runs(place: Place) -> None:
+    """The page's own-objective example runs with the command beneath it."""
     (example,) = [block for block in blocks("python") if "class Hill" in block]
     (place.folder / "hill.py").write_text(example)
     (command,) = [c for c in study_commands() if "hill.py:Hill" in c]
@@ -145,19 +138,13 @@ def test_objective_of_the_readme_runs(place: Place) -> None:
     assert status["complete"] == status["n_slots"] == 20
 
 
-def test_space_of_the_readme_narrows_the_default(place: Place) -> None:
-    """The README's TOML is understood, and changes what it names."""
+def test_space_of_the_pages_narrows_the_default(place: Place) -> None:
+    """The page's TOML is understood, and changes what it names."""
     example = next(block for block in blocks("toml") if "n_blocks" in block)
     (place.folder / "space.toml").write_text(example)
     done = place.run("space", "--objective", "digits-cnn", "--space", "space.toml")
     assert "n_blocks = 2\n" in done.out
     assert "batch_size = [64, 128]\n" in done.out
-
-
-@pytest.mark.parametrize("path", [p for block in blocks("text") for p in tree_paths(block)])
-def test_file_of_the_tree_exists(path: str) -> None:
-    """Every name in the README's annotated tree is there, folders as folders."""
-    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
