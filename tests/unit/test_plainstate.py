@@ -116,6 +116,38 @@ def test_functions_and_classes_are_those_of_the_new_object() -> None:
         passed(Thing(a=len), Thing(a=print))
 
 
+def of_ours(module: str, name: str) -> type:
+    """Make a class as one of our own modules has it."""
+    return type(name, (), {"__module__": module, "__qualname__": name})
+
+
+def test_no_name_of_our_modules_is_kept() -> None:
+    """Our files move from one version to the next, and classes and functions stay what they are."""
+    old, new = of_ours("objectives.base", "Fitted"), of_ours("objectives.training.result", "Fitted")
+    one, fresh = old(), new()
+    one.value = 0.5
+    tree, _ = kept_state(Thing(kind=old, it=one), [])
+    assert "objectives" not in json.dumps(tree)
+    found = passed(Thing(kind=old, it=one), Thing(kind=new, it=fresh))
+    assert (found.kind, found.it, fresh.value) == (new, fresh, 0.5)
+
+
+def test_names_of_our_modules_that_an_older_version_kept_are_read() -> None:
+    """Of the same class or function alone, and never for one of the user's."""
+    stored = {
+        "kind": ["code", "objectives.base.Fitted"],
+        "it": ["object", "objectives.base.Fitted", {"value": 0.5}],
+    }
+    kind = of_ours("study.results.fitted", "Fitted")
+    fresh = Thing(kind=kind, it=kind())
+    put_back(fresh, [], stored, memoryview(b""))()
+    assert fresh.it.value == 0.5
+    for module, name in (("mine", "Fitted"), ("objectives.base", "Refitted"), ("study", "ted")):
+        other = of_ours(module, name)
+        with pytest.raises(UnkeptError, match=r"objectives\.base\.Fitted has no place in it"):
+            put_back(Thing(kind=other, it=other()), [], stored, memoryview(b""))
+
+
 @pytest.mark.parametrize(
     "value",
     [(n for n in "a"), threading.Lock(), type("L", (list,), {})(), np.array([None]), 10**5000,

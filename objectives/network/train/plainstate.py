@@ -26,6 +26,7 @@ _COPIED |= {"PosixPath": PosixPath, "datetime": datetime}
 _NUMBERS = "biufcmM"  # the kinds of NumPy's types that are bytes and nothing else
 _DEEPEST, _LONGEST_INT = 100, 8000  # levels; bits
 _ABSENT = object()
+_OUR_PACKAGES, _OURS = ("objectives", "storage", "study"), "slot-study:"
 # A text with a separator, of the home folder, of no name of its own, or with a suffix of letters.
 _PLACE = re.compile(r"[/\\]|\A~|\A\.*\Z|\.[A-Za-z]\w*\Z")
 # In the name of an attribute: its text may be a file in the current folder. No "direction".
@@ -308,9 +309,22 @@ def check_python_state(state: Any) -> None:
 
 
 def _same(fresh: Any, name: str, name_of: Callable[[Any], str | None]) -> Any:
-    if fresh is _ABSENT or name_of(fresh) != name:
+    here = None if fresh is _ABSENT else name_of(fresh)
+    if here is None or not (here == name or _is_older_name(name, here)):
         raise UnkeptError(f"{name} has no place in it")
     return fresh
+
+
+def _full_name(module: str, name: str) -> str:
+    """Return the name of a class or function; of ours without the module, as our files move."""
+    is_ours = module.partition(".")[0] in _OUR_PACKAGES
+    return f"{_OURS}{name}" if is_ours else f"{module}.{name}"
+
+
+def _is_older_name(stored: str, here: str) -> bool:
+    """Whether a version that kept the module's name too has kept one of ours under `stored`."""
+    is_ours = here.startswith(_OURS) and stored.partition(".")[0] in _OUR_PACKAGES
+    return is_ours and stored.endswith(f".{here.removeprefix(_OURS)}")
 
 
 def _is_place(value: Any, is_name: bool) -> bool:
@@ -335,7 +349,7 @@ def _index(number: Any) -> int:
 
 
 def _class_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    return _full_name(type(value).__module__, type(value).__qualname__)
 
 
 def _is_numbers(dtype: Any) -> bool:
@@ -376,4 +390,4 @@ def _code_name(value: Any) -> str | None:
     if not isinstance(value, kinds) and type(value).__name__ != "ufunc":
         return None
     name = getattr(value, "__qualname__", value.__name__)
-    return f"{getattr(value, '__module__', '')}.{name}"
+    return _full_name(str(getattr(value, "__module__", "")), name)
