@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.base import Fitted, _is_finite, refuse_unfinite_predictions
+from objectives.base import Fitted, refuse_unfinite_predictions
 from objectives.errors import DivergedError
 from objectives.framework.runtime import start_framework
-from objectives.network.train.finite import LossWatch
+from objectives.network.train.scoring import LossWatch
 from objectives.refit import Refit
 from tests.integration.trainings import OPTIONS, build_linear, fitted, objective_of, tiny_dataset
 
@@ -125,7 +125,9 @@ def test_large_predictions_are_finite() -> None:
     """Their sum may overflow, and nothing is wrong."""
     huge = np.full((9, 2), np.finfo(np.float32).max, np.float32)
     assert refuse_unfinite_predictions(huge) is huge
-    assert not _is_finite(np.array([1.0, np.nan]))
+    huge[8, 1] = np.nan
+    with pytest.raises(DivergedError, match="image 9 of 9"):
+        refuse_unfinite_predictions(huge)
 
 
 class Blind:
