@@ -67,7 +67,7 @@ def load_objective(
             the contract; an unknown or missing option.
         SpaceError: The space, or its override, is wrong.
     """
-    shown, option = (reference, "--objective") if model is None else (model, "--model")
+    shown, option = _named(reference, model)
 
     def check(content: bytes) -> None:
         if source is not None and source_fingerprint(reference, model, content) != source:
@@ -109,8 +109,8 @@ def source_fingerprint(reference: str, model: str | None, content: bytes | None 
     """
     if is_built_in(reference, model):
         return hashlib.sha256(_versioned(reference)).hexdigest()
-    named, option = (reference, "--objective") if model is None else (model, "--model")
-    target, attr = _split(named)
+    named, option = _named(reference, model)
+    target, attr = _split(named, option)
     if content is None:
         _refuse_missing(target, attr, option)
         content = source_bytes(target)
@@ -127,6 +127,10 @@ def is_built_in(reference: str, model: str | None) -> bool:
 def file_options(reference: str) -> tuple[str, ...]:
     """Return the options of a built-in objective that name files."""
     return BUILT_IN[reference].file_options
+
+
+def _named(reference: str, model: str | None) -> tuple[str, str]:
+    return (reference, "--objective") if model is None else (model, "--model")
 
 
 def _versioned(name: str) -> bytes:
@@ -159,33 +163,6 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         as_fitted(fitted, f"{shown}: fit")
 
 
-def as_fitted(found: Any, shown: str = "fit") -> Fitted:
-    """Return the result of a user's `fit` with plain floats, which any database can store.
-
-    Args:
-        found: The result; its numbers may be of any type that `float` accepts.
-        shown: The name of `fit` in a message.
-
-    Raises:
-        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
-    """
-    if not isinstance(found, Fitted):
-        raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
-    value = None if found.value is None else _as_number(found.value, f"{shown} returned the value")
-    info = {
-        str(name): _as_number(number, f"{shown} returned the info {name} =")
-        for name, number in dict(found.info).items()
-    }
-    return Fitted(value, found.model, info, found.kept)
-
-
-def _as_number(found: Any, shown: str) -> float:
-    try:
-        return float(found)
-    except (TypeError, ValueError):
-        raise ModelError(f"{shown} {_kind(found)}, which is no number") from None
-
-
 def _built_in(name: str) -> Callable[..., Any]:
     if name == "synthetic":
         from objectives.synthetic import SyntheticObjective
@@ -194,6 +171,27 @@ def _built_in(name: str) -> Callable[..., Any]:
     from objectives.network.cnn import digits_cnn
 
     return digits_cnn
+
+
+def as_fitted(found: Any, shown: str = "fit") -> Fitted:
+    """Return the result of a user's `fit`, called `shown`, with plain floats for any database.
+
+    Raises:
+        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
+    """
+    if not isinstance(found, Fitted):
+        raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
+
+    def number(given: Any, what: str) -> float:
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            what = f"{shown} returned the {what} {_kind(given)}"
+            raise ModelError(f"{what}, which is no number") from None
+
+    value = None if found.value is None else number(found.value, "value")
+    info = {str(name): number(one, f"info {name} =") for name, one in dict(found.info).items()}
+    return Fitted(value, found.model, info, found.kept)
 
 
 def _around_model(model: str, module: ModuleType, build: Any, fit_options: FitOptions) -> Objective:

@@ -16,10 +16,10 @@ import random
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -258,21 +258,12 @@ class _Folder(str):
 def _take_over(folder: str, files: dict[str, str]) -> str:
     if not _files:
         sys.meta_path.append(_Finder())
+        sys.dont_write_bytecode = True  # no `__pycache__` beside the user's file
     _files.update(files)
     return folder
 
 
 class _Finder(MetaPathFinder):
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         file = _files.get(fullname)
-        if file is None:
-            return None
-        loader = _Loader(fullname, file)
-        return importlib.util.spec_from_file_location(fullname, file, loader=loader)
-
-
-class _Loader(SourceFileLoader):
-    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-        """Leave no `__pycache__` beside the file."""
+        return None if file is None else importlib.util.spec_from_file_location(fullname, file)

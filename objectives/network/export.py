@@ -35,14 +35,9 @@ Shift = tuple[int, int]
 
 
 def serving_model(network: Any, side: int) -> Any:
-    """Return a Keras model of raw images around a network of floats in 0..1.
+    """Return a Keras model of uint8 images (n, side, side) around a network of floats in 0..1.
 
-    Args:
-        network: Keras model of input (n, side, side, 1), float32.
-        side: Image side in pixels.
-
-    Returns:
-        Keras model of input (n, side, side), uint8 0..255; it shares the network's weights.
+    The network takes float32 (n, side, side, 1), and shares its weights with the model.
     """
     import keras
 
@@ -64,9 +59,6 @@ def averaged_model(models: Sequence[Any], side: int, shifts: Sequence[Shift]) ->
         models: Distinct members, from `serving_model`; their layers may have equal names.
         side: Image side in pixels.
         shifts: Moves of the image by less than `side`; the border is filled with 0.
-
-    Raises:
-        ValueError: No members, one twice, no shifts, or one of `side` pixels or more.
     """
     import keras
 
@@ -114,17 +106,14 @@ def predict_images(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]
     Args:
         model: From `serving_model`.
         images: uint8 of shape (n, side, side), n >= 0; may be memory-mapped.
-
-    Returns:
-        Probabilities, float32 of shape (n, n_classes).
     """
     batch = np.zeros((PREDICT_BATCH, *images.shape[1:]), np.uint8)
-    parts = []
+    parts = [np.zeros((0, model.output_shape[-1]), np.float32)]
     for start in range(0, len(images), PREDICT_BATCH):
         rows = images[start : start + PREDICT_BATCH]
         batch[: len(rows)] = rows
-        parts.append(np.asarray(model.predict_on_batch(batch), np.float32)[: len(rows)])
-    return np.concatenate(parts) if parts else np.zeros((0, model.output_shape[-1]), np.float32)
+        parts.append(_predicted(model, batch)[: len(rows)])
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -132,8 +121,8 @@ class Needs:
     """What loading a `.keras` file needs beyond Keras.
 
     Attributes:
-        custom: Sorted names to give as `custom_objects`.
-        registered: Sorted names such as "package>Name", which the user's code registers.
+        custom: Names to give as `custom_objects`.
+        registered: Names such as "package>Name", which the user's code registers.
         has_lambda: Whether it holds a Python lambda.
     """
 
@@ -204,7 +193,7 @@ def check_loading(path: Path, model: Any, build: Any, images: NDArray[np.uint8])
     Args:
         path: The file.
         model: The saved one, from `serving_model`.
-        build: The user's function; `custom_objects` are names at the top level of its file.
+        build: The user's function; `custom_objects` come from the top level of its file.
         images: A few raw ones.
 
     Raises:

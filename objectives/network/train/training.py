@@ -111,9 +111,15 @@ def fit_network(
     try:
         return _trained(make, keeping_random_state(report))
     except Exception as error:
-        if (known := _known(error)) is None:
+        if type(error).__name__ == "TBNotInstalledError":
+            why = "a callback writes for TensorBoard, which is not installed"
+            hint = "install tensorboard where study runs"
+        elif is_undeterministic(error):
+            why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
+            hint = "--no-deterministic, which gives up the promise of the same bits"
+        else:
             raise
-        raise known from error
+        raise ModelError(why, hint) from error
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -138,19 +144,6 @@ def _trained(make: "Callable[[], _Training]", report: Report, anew: bool = False
             raise
     del training  # memory for one
     return _trained(make, report, anew=True)
-
-
-def _known(error: Exception) -> ModelError | None:
-    """Return an error of the framework's with what the user can do about it, if that is known."""
-    if type(error).__name__ == "TBNotInstalledError":
-        why = "a callback writes for TensorBoard, which is not installed"
-        return ModelError(why, hint="install tensorboard where study runs")
-    if is_undeterministic(error):
-        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
-        return ModelError(
-            why, hint="--no-deterministic, which gives up the promise of the same bits"
-        )
-    return None
 
 
 class _Training:
@@ -190,7 +183,7 @@ class _Training:
         self._network, self._step = last_or_new(
             network,
             made_of if recipe.pure and not recipe.callbacks and on_tensorflow() else None,
-            lambda network: self._made_step(network, moves),
+            lambda network: self._new_step(network, moves),
         )
         made = as_callbacks(recipe.callbacks(dict(params))) if recipe.callbacks else []
         self._callbacks = Listeners(
@@ -279,7 +272,7 @@ class _Training:
         watch.read()
         return logs
 
-    def _made_step(self, network: Any, moves: Augmentation) -> Any:
+    def _new_step(self, network: Any, moves: Augmentation) -> Any:
         n_classes = self._dataset.n_classes
         if on_tensorflow():
             return traced_step(network, self._batch_size, self._dataset.side, n_classes, moves)

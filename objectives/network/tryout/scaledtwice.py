@@ -54,13 +54,12 @@ def scaled_twice(network: Any, side: int) -> str | None:
         return None
     makers = [look for look in looks[:wrong] if not _is_wrong(look.got) and _is_wrong(look.gave)]
     found = looks[wrong]
-    if makers and _normalizes(makers[-1].layer):  # such as UnitNormalization
+    layer = makers[-1].layer if makers else found.layer
+    if makers and _normalizes(layer):  # such as UnitNormalization
         return None
+    who = f"they are {_range(found.got)} when they reach the layer '{layer.name}'"
     if makers:
-        layer = makers[-1].layer
         who = f"the layer '{layer.name}' ({type(layer).__name__}) makes them {_range(found.got)}"
-    else:
-        who = f"they are {_range(found.got)} when they reach the layer '{found.layer.name}'"
     return (
         f"images reach the model in 0..1, not 0..255, and {who}: scaled twice, they teach it next "
         "to nothing; drop that scaling, or put keras.layers.Rescaling(255) before it"

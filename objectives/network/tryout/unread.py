@@ -84,7 +84,7 @@ _ALIASES = {
     "schedule": "scheduler lrschedule lrscheduler learningrateschedule",
 }
 _MEANT = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
-_OPTIONS = dict.fromkeys(("epoch", "epochs", "nepochs", "numepochs", "nbepoch", "maxepochs"), "N")
+_EPOCHS = ("epoch", "epochs", "nepochs", "numepochs", "nbepoch", "maxepochs")
 
 
 def unread(
@@ -117,7 +117,7 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
     for name in names:
         plain = _plain(name)
         meant = _MEANT.get(plain)
-        if plain in _OPTIONS:
+        if plain in _EPOCHS:
             said.append((name, "the option --epochs sets it"))
         elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
             continue
@@ -142,19 +142,15 @@ def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str |
         plain = _MEANT.get(_plain(name), name)
         close = difflib.get_close_matches(name, {*read, *TRAINING_DEFAULTS} - {name}, n=1)
         if compiled and plain in OF_THE_OPTIMIZER:
-            shown.append(f"'{name}'")
             why = " (build compiles the model, so its own optimizer and loss decide)"
-        elif close:
-            shown.append(f"'{name}' (did you mean {close[0]}?)")
-        else:
-            shown.append(f"'{name}'")
+            close = []
+        shown.append(f"'{name}' (did you mean {close[0]}?)" if close else f"'{name}'")
     if not shown:
         return None
-    one = len(shown) == 1
+    params, them = ("param", "it") if len(shown) == 1 else ("params", "them")
     return (
-        f"neither build nor callbacks nor training reads the param{'' if one else 's'} "
-        f"{', '.join(shown)} of the search space{why}: drop {'it' if one else 'them'}, or read "
-        f"{'it' if one else 'them'} in build"
+        f"neither build nor callbacks nor training reads the {params} {', '.join(shown)} of the "
+        f"search space{why}: drop {them}, or read {them} in build"
     )
 
 
@@ -167,13 +163,11 @@ def _mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
     code = getattr(function_of(build), "__code__", None)
     if code is None:
         return []
-    files = {Path(code.co_filename)}
-    for module in list(sys.modules.values()):
-        other = getattr(module, "__file__", None)
-        if isinstance(other, str) and other.endswith(".py"):
-            files |= {Path(other)} if Path(other).parent == Path(code.co_filename).parent else set()
+    own = Path(code.co_filename)
+    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(file) for file in loaded if isinstance(file, str) and file.endswith(".py")}
     found = []
-    for file in sorted(files):
+    for file in sorted({own, *(file for file in files if file.parent == own.parent)}):
         with suppress(OSError, SyntaxError, ValueError):
             for node in ast.parse(file.read_bytes()).body:
                 found += _texts_in(node)
