@@ -19,6 +19,8 @@ from objectives.space.space import SearchSpace
 PRUNED = (Pruned, TrialPruned)
 """Exceptions that end a trial as pruned: ours from `report`, Optuna's from a user's `fit`."""
 
+Params = Mapping[str, Any]
+
 METRICS = ("accuracy", "log_loss")
 """Values of a trial on its validation rows: the share predicted correctly, or nats."""
 
@@ -101,13 +103,7 @@ class Objective(Protocol):
         """Return the dataset: validated, fingerprinted, memory-mapped."""
 
     def fit(
-        self,
-        params: Mapping[str, Any],
-        dataset: Any,
-        *,
-        seed: int,
-        report: Report,
-        resume_dir: Path | None,
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
         """Train on `dataset.train` and score on `dataset.valid`.
 
@@ -138,6 +134,6 @@ def refuse_unfinite_predictions(probabilities: NDArray[np.float32]) -> NDArray[n
         what = f"image {bad[0] + 1}" if len(bad) == 1 else f"{len(bad)} images"
         place = "" if len(bad) == 1 else f", the first of them image {bad[0] + 1}"
         raise DivergedError(
-            f"the network says NaN or infinity of {what} of {len(probabilities)}{place}"
+            f"the network predicts NaN or infinity for {what} of {len(probabilities)}{place}"
         )
     return probabilities

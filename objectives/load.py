@@ -19,7 +19,7 @@ from objectives.base import PRUNED, FitOptions, Fitted, Objective
 from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
 from objectives.framework.fitprocess import FitProcess
 from objectives.framework.runtime import tensorflow_computes
-from objectives.source import attribute, blaming, guess, import_target, source_bytes
+from objectives.source import attribute, guess, import_target, source_bytes, user_errors
 from objectives.space.space import SearchSpace, middle, parse_space
 
 
@@ -81,7 +81,7 @@ def load_objective(
         _refuse_missing(target, attr, option)
         if model is not None:
             _check_options(model, options, ())
-        with blaming(target):
+        with user_errors(target):
             module = import_target(target, None if model is None else _refuse_computing(), check)
             found = attribute(module, target, attr)
         if model is None:
@@ -153,7 +153,7 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         raise enough
 
     params = objective.space.draw(middle)
-    with blaming(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
+    with user_errors(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
         try:
             fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
         except Exception as error:
@@ -267,7 +267,7 @@ def _make(
         return cast(Objective, found)
     if not callable(found):
         raise ModelError(f"{shown} is {_kind(found)}: neither an objective nor what makes one")
-    with blaming(target):
+    with user_errors(target):
         parameters = inspect.signature(found).parameters
     offered = {**asdict(fit_options), "fit_options": fit_options}
     named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -288,7 +288,7 @@ def _make(
             f"--objective-option {missing[0]}=VALUE",
         )
     shared = {name: offered[name] for name in offered if name in parameters}
-    with blaming(target):
+    with user_errors(target):
         return cast(Objective, found(**shared, **options))
 
 
@@ -308,7 +308,7 @@ def _check_options(
 
 def _check(shown: str, objective: Any, target: str) -> SearchSpace:
     """Return the objective's space, if every member of the contract is there and right."""
-    with blaming(target):
+    with user_errors(target):
         missing = [name for name in _MEMBERS if not hasattr(objective, name)]
         if missing:
             raise ModelError(
@@ -332,11 +332,7 @@ def _check(shown: str, objective: Any, target: str) -> SearchSpace:
 
 
 def _check_call(
-    shown: str,
-    function: Any,
-    *names: str,
-    by_name: Iterable[str] = (),
-    hint: str | None = None,
+    shown: str, function: Any, *names: str, by_name: Iterable[str] = (), hint: str | None = None
 ) -> None:
     if not callable(function):
         raise ModelError(f"{shown} is {_kind(function)}, not a function")

@@ -5,7 +5,7 @@ seed. Of each training on folds the predictions for the held-out rows are kept.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import Fitted, Objective, Report, refuse_unfinite_predictions
+from objectives.base import Fitted, Objective, Params, Report, refuse_unfinite_predictions
 from objectives.errors import DivergedError
 from objectives.space.space import SearchSpace, parse_space
 
@@ -65,13 +65,7 @@ class Refit:
         return self._make(1, None).load(data_dir)
 
     def fit(
-        self,
-        params: Mapping[str, Any],
-        dataset: Any,
-        *,
-        seed: int,
-        report: Report,
-        resume_dir: Path | None,
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
         """Train one configuration anew.
 

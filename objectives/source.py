@@ -104,7 +104,7 @@ def attribute(module: ModuleType, target: str, attr: str) -> Any:
 
 
 @contextmanager
-def blaming(target: str) -> Iterator[None]:
+def user_errors(target: str) -> Iterator[None]:
     """Turn an exception of the user's code into a ModelError of one line with its place."""
     try:
         yield

@@ -9,12 +9,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from objectives.base import Fitted, Report
+from objectives.base import Fitted, Params, Report
 from objectives.errors import ModelError
 from objectives.space.space import SearchSpace, parse_space
 
@@ -85,13 +84,7 @@ class SyntheticObjective:
         self._noted = {"slot": slot, "attempt": attempt, "trial": trial}
 
     def fit(
-        self,
-        params: Mapping[str, Any],
-        dataset: Any,
-        *,
-        seed: int,
-        report: Report,
-        resume_dir: Path | None,
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
         """Sleep, report a learning curve, and return its last value.
 
@@ -120,7 +113,7 @@ class SyntheticObjective:
             "--objective digits-cnn, or --model FILE.py:build",
         )
 
-    def _curve(self, params: Mapping[str, Any], seed: int, report: Report) -> Fitted:
+    def _curve(self, params: Params, seed: int, report: Report) -> Fitted:
         value = synthetic_value(params, seed)
         for step in range(self._n_steps):
             if self._sleep_s:
@@ -141,7 +134,7 @@ class SyntheticObjective:
             os.close(handle)
 
 
-def synthetic_value(params: Mapping[str, Any], seed: int) -> float:
+def synthetic_value(params: Params, seed: int) -> float:
     """Return the final value of a trial, in 0..1: a pure function of the arguments."""
     loss = 0.2 * (params["x"] - 0.2) ** 2
     loss += 0.1 * (math.log10(params["y"]) + 2.5) ** 2

@@ -37,17 +37,17 @@ def one_line(text: str) -> str:
 
 def _first_sentences(paragraph: str) -> str:
     """Return the lines of a paragraph up to the first that ends a sentence."""
-    told: list[str] = []
+    kept: list[str] = []
     lines = iter([" ".join(line.split()) for line in paragraph.splitlines() if line.strip()])
     for line in lines:
         if _FRAME.match(line):
             if line.startswith("File "):
                 next(lines, None)  # the source line
             continue
-        told.append(line)
+        kept.append(line)
         if line[-1] in ".!?":
             break
-    return " ".join(told)
+    return " ".join(kept)
 
 
 def _whole_sentences(text: str) -> str:

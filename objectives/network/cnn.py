@@ -5,7 +5,7 @@ this file loads neither Keras nor TensorFlow.
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import METRICS, FitOptions, Fitted, Report, refuse_unfinite_predictions
+from objectives.base import METRICS, FitOptions, Fitted, Params, Report, refuse_unfinite_predictions
 from objectives.data.dataset import Dataset, load_dataset
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.framework.runtime import detect_precision
@@ -61,12 +61,7 @@ CNN_SPACE: SearchSpace = parse_space(
         },
         "batch_size": [64, 96, 128],
         "label_smoothing": {"low": 0.02, "high": 0.1},
-        "weight_decay": {
-            "low": 1e-4,
-            "high": 1e-1,
-            "log": True,
-            "when": {"optimizer": ["adamw"]},
-        },
+        "weight_decay": {"low": 1e-4, "high": 1e-1, "log": True, "when": {"optimizer": ["adamw"]}},
         "schedule": ["cosine", "one_cycle"],
         "shift": {"low": 0.03, "high": 0.1},  # of the image side
         "rotation": {"low": 4.0, "high": 15.0},  # degrees
@@ -79,7 +74,7 @@ _TRIAL_BATCHES = 6  # enough to measure the speed without the first, in half a s
 _TRIAL_PREDICTIONS = 8
 
 
-def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
+def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int) -> Any:
     """Return the default network: one to three blocks of two convolutions, a dense layer, softmax.
 
     A block pools right after its first convolution: batch norm and activation then work on a
@@ -108,11 +103,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
 
     def convolved(x: Any, filters: int, kernel: int, *, pooled: bool) -> Any:
         x = layers.Conv2D(
-            filters,
-            kernel,
-            padding="same",
-            use_bias=not batch_norm,
-            kernel_initializer="he_normal",
+            filters, kernel, padding="same", use_bias=not batch_norm, kernel_initializer="he_normal"
         )(x)
         return activated(layers.MaxPooling2D(2, padding="same")(x) if pooled else x)
 
@@ -135,7 +126,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
 
 
 class KerasObjective:
-    """Tunes the network that `build` makes of params. See `objectives.base`."""
+    """Tunes the network that `build` makes of params; members are those of `objectives.base`."""
 
     metrics = METRICS
     needs_data = True
@@ -161,27 +152,21 @@ class KerasObjective:
         self.warnings: list[str] = []
         self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
+    detect_precision = staticmethod(detect_precision)
+
     def default_epochs(self, dataset: Dataset) -> int:
         """Return the epochs of a trial if the user names none; see `cost.default_epochs`."""
         return default_epochs(len(dataset.labels))
 
-    def detect_precision(self) -> str:
-        """Return what `--precision auto` means on this machine, "float32" or "bfloat16"."""
-        return detect_precision()
-
     def load(self, data_dir: Path | None) -> Dataset:
-        """Return the checked, memory-mapped dataset.
-
-        Raises:
-            DataError: No folder was given, or a file in it is wrong.
-        """
+        """Return the checked, memory-mapped dataset of a folder."""
         if data_dir is None:
             raise DataError("this objective needs data", hint="--data DIR")
         return load_dataset(data_dir)
 
     def fit(
         self,
-        params: Mapping[str, Any],
+        params: Params,
         dataset: Dataset,
         *,
         seed: int,
@@ -193,42 +178,22 @@ class KerasObjective:
         return fit_network(recipe, params, dataset, seed=seed, report=report, resume_dir=resume_dir)
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side).
-
-        Raises:
-            DivergedError: The model predicts NaN or infinity for an image.
-        """
+        """Return finite probabilities (n, n_classes) for raw images, uint8 (n, side, side)."""
         return refuse_unfinite_predictions(predict_images(fitted.model, images))
 
     def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
-        """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
-
-        Returns:
-            The names that loading needs, see `export.Needs`; mostly none.
-
-        Raises:
-            ModelError: The model cannot be saved.
-        """
+        """Write a model of raw uint8 images; return the names that loading needs, mostly none."""
         return write_model(fitted.model, path).names
 
     def check_export(self, fitted: Fitted, path: Path, images: NDArray[np.uint8]) -> None:
-        """Load a file of `export` again and compare its predictions for a few raw images.
-
-        Raises:
-            ModelError: It cannot be loaded, or predicts something else.
-        """
+        """Load a file of `export` again and compare its predictions for a few raw images."""
         if self.build is not build_cnn:
             check_loading(path, fitted.model, self.build, images)
 
     def combine(self, fitted: Sequence[Fitted], shifts: Sequence[Shift]) -> Fitted:
-        """Return the mean of several trainings over shifted images; see `export.averaged_model`.
+        """Return the mean of distinct trainings over shifted images; see `export.averaged_model`.
 
-        Args:
-            fitted: From `fit`, distinct, at least one. The result shares their weights.
-            shifts: (down, right) in pixels; (0, 0) is the image itself.
-
-        Returns:
-            A `Fitted` without a value; its `info` has `n_members` and `n_shifts`.
+        The result has no value; its `info` has `n_members` and `n_shifts`.
         """
         models = [one.model for one in fitted]
         side = int(models[0].input_shape[1]) if models else 0

@@ -241,10 +241,7 @@ def _as_mysql_compares(name: str) -> str:
 
 
 def _condition(
-    name: str,
-    when: Any,
-    parents: tuple[Mapping[str, Distribution], ...],
-    names: tuple[str, ...],
+    name: str, when: Any, parents: tuple[Mapping[str, Distribution], ...], names: tuple[str, ...]
 ) -> Condition:
     """Return `when` in canonical form; each value must be possible in one of `parents`."""
     if not isinstance(when, Mapping) or not when:

@@ -114,10 +114,10 @@ def test_a_prediction_that_is_nan_names_its_image() -> None:
     result = fitted(objective, {})
     assert np.isfinite(objective.predict(result, images)).all()
     images[6] = 0
-    with pytest.raises(DivergedError, match=r"NaN or infinity of image 7 of 20$"):
+    with pytest.raises(DivergedError, match=r"NaN or infinity for image 7 of 20$"):
         objective.predict(result, images)
     images[9] = 0
-    with pytest.raises(DivergedError, match=r"of 2 images of 20, the first of them image 7$"):
+    with pytest.raises(DivergedError, match=r"for 2 images of 20, the first of them image 7$"):
         objective.predict(result, images)
 
 
@@ -165,7 +165,7 @@ def refitted(fold: int, *, black: bool) -> Fitted:
 def test_a_network_that_says_nan_is_no_result_of_a_finalize(fold: int) -> None:
     """On all rows and on folds, for an objective of one's own too."""
     assert refitted(fold, black=False).value is not None
-    with pytest.raises(DivergedError, match="the network says NaN"):
+    with pytest.raises(DivergedError, match="the network predicts NaN"):
         refitted(fold, black=True)
 
 

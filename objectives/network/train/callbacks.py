@@ -110,20 +110,20 @@ class Listeners:
             ModelError: A callback watches a value that never comes.
         """
         # `fit` reads the metrics before the validation resets them.
-        told = dict(self._network._get_metrics_result_or_logs(logs)) if self else {}
+        shown = dict(self._network._get_metrics_result_or_logs(logs)) if self else {}
         accuracy, loss = score()
         if not self:
             return accuracy, loss
         if accuracy is not None:
-            told |= self._validated() or {"val_accuracy": accuracy, "val_loss": loss}
+            shown |= self._validated() or {"val_accuracy": accuracy, "val_loss": loss}
             if self._last is None:
-                self._refuse_unseen(set(_plain(told)))
-        self._last = told
+                self._refuse_unseen(set(_plain(shown)))
+        self._last = shown
         with contextlib.ExitStack() as stack:
             if accuracy is None:  # without validation rows there is no `val_...`
                 stack.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", _UNAVAILABLE)
-            self.list.on_epoch_end(epoch, told)
+            self.list.on_epoch_end(epoch, shown)
         return accuracy, loss
 
     def _validated(self) -> dict[str, Any]:

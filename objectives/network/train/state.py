@@ -82,7 +82,7 @@ class TrainingState:
         for _, old in arrays:
             found.append(np.ndarray(old.shape, old.dtype, content, start))
             start += old.nbytes
-        todo, said = [], []
+        todo, unkept = [], []
         kept = zip(self.callbacks, described["callbacks"], strict=True)
         for callback, (name, tree, size) in kept:
             end = start if tree is None else start + size
@@ -91,12 +91,12 @@ class TrainingState:
                     raise UnkeptError(size)
                 todo.append(put_back(callback, self._shared(), tree, content[start:end]))
             except UnkeptError as error:
-                said.append((name, one_line(str(error))))
+                unkept.append((name, one_line(str(error))))
             start = end
         if start != len(content):
             raise UnusableError("it is not as long as it says")
         _check_random_state(described["random"], described["keras_seed"])
-        for name, why in said:
+        for name, why in unkept:
             _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
 
         def restore() -> None:

@@ -28,12 +28,7 @@ from objectives.network.export import serving_model
 from objectives.network.optimizer import TRAINING_DEFAULTS, compile_network
 from objectives.network.train.callbacks import Listeners, as_callbacks
 from objectives.network.train.checkpoint import Checkpoints, Progress, training_identity
-from objectives.network.train.scoring import (
-    Durations,
-    LossWatch,
-    Scorer,
-    refuse_unfinite_weights,
-)
+from objectives.network.train.scoring import Durations, LossWatch, Scorer, refuse_unfinite_weights
 from objectives.network.train.state import TrainingState, keeping_random_state
 from objectives.network.train.step import last_or_new, portable_step, traced_step
 

@@ -144,15 +144,15 @@ def _about_predictions(model: Any, images: NDArray[np.uint8]) -> str | None:
     first, again = (predict_images(model, images) for _ in range(2))
     if not np.allclose(first, again, atol=_SAME):
         return (
-            "the model says something else of an image each time: a layer draws random numbers in "
-            "predictions, too"
+            "the model predicts something else for an image each time: a layer draws random "
+            "numbers in predictions, too"
         )
     beside_white = np.full((PREDICT_BATCH, *images.shape[1:]), 255, np.uint8)
     beside_white[0] = images[0]
     if not np.allclose(first[:1], predict_images(model, beside_white)[:1], atol=_SAME):
         return (
-            "what the model says of an image depends on the others in its batch: scores and "
-            "submission will depend on how images are put together"
+            "the prediction for an image depends on the others in its batch: scores and submission "
+            "will depend on how images are put together"
         )
     return None
 

@@ -113,22 +113,22 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
     Raises:
         ModelError: Names them, with their right names.
     """
-    said = []
+    known = []
     for name in names:
         plain = _plain(name)
         meant = _MEANT.get(plain)
         if plain in _EPOCHS:
-            said.append((name, "the option --epochs sets it"))
+            known.append((name, "the option --epochs sets it"))
         elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
             continue
         elif meant in space.names:
-            said.append((name, f"training reads {meant}, which is there too"))
+            known.append((name, f"training reads {meant}, which is there too"))
         else:
-            said.append((name, f"training reads it as {meant}"))
-    if not said:
+            known.append((name, f"training reads it as {meant}"))
+    if not known:
         return
-    listed = ", ".join(f"'{name}' ({why})" for name, why in said)
-    first = said[0][0]
+    listed = ", ".join(f"'{name}' ({why})" for name, why in known)
+    first = known[0][0]
     raise ModelError(
         f"the search space has params that nothing reads: {listed}",
         f'rename or drop them in SPACE, or read them in build, as params["{first}"]',
