@@ -26,7 +26,7 @@ _COPIED |= {"PosixPath": PosixPath, "datetime": datetime}
 _NUMBERS = "biufcmM"  # the kinds of NumPy's types that are bytes and nothing else
 _DEEPEST, _LONGEST_INT = 100, 8000  # levels; bits
 _ABSENT = object()
-# Text that is a path: with a separator, "~", dots alone, or a suffix of letters.
+# A text with a separator, of the home folder, of no name of its own, or with a suffix of letters.
 _PLACE = re.compile(r"[/\\]|\A~|\A\.*\Z|\.[A-Za-z]\w*\Z")
 # Names of attributes whose text may be a path or a command (but not "direction").
 _NAMES_PLACE = re.compile(
