@@ -31,7 +31,7 @@ from benchmarks.holdout import held_out
 from benchmarks.kept import HELP, Kept
 from objectives.base import FitOptions
 from objectives.data.dataset import Dataset, Split, load_dataset
-from objectives.framework.runtime import detect_precision, start_tensorflow
+from objectives.framework.runtime import detect_precision, start_framework
 from objectives.network.cnn import CNN_SPACE, digits_cnn
 
 HOLDOUT_SEED = 1
@@ -120,7 +120,7 @@ def ours(params: dict[str, Any], epochs: int) -> Callable[[Dataset, Split, int],
 
     def train(dataset: Dataset, holdout: Split, seed: int) -> dict[str, float]:
         objective = digits_cnn(options)
-        start_tensorflow(options)
+        start_framework(options)
         started = time.perf_counter()
         fitted = objective.fit(
             params, dataset, seed=seed, report=lambda step, value: None, resume_dir=None

@@ -1,7 +1,6 @@
-"""The ways in which an objective fails that are known, and the two that end a trial early.
+"""Exceptions of objectives: failures that the user can mend, and early ends of a trial.
 
-Known failures carry one line for the user and, where there is one, the next command to try.
-Turning them into text and exit codes is `study/cli/app.py`'s work, not theirs.
+`study/cli/app.py` turns them into text and exit codes.
 """
 
 from typing import ClassVar
@@ -16,15 +15,15 @@ class ObjectiveError(Exception):
 
 
 class DataError(ObjectiveError):
-    """A file of the data is missing or wrong; names file, row and column."""
+    """A data file is missing or wrong; names file, row and column."""
 
 
 class FileError(ObjectiveError):
-    """A file or folder of the machine cannot be used; names it and says why."""
+    """A file or folder cannot be used; names it and says why."""
 
 
 class SpaceError(ObjectiveError):
-    """A search space with an unknown name or an empty range, or params outside the space."""
+    """A search space is wrong, or params lie outside of it."""
 
 
 class ModelError(ObjectiveError):
@@ -32,10 +31,10 @@ class ModelError(ObjectiveError):
 
 
 class CheckpointError(ObjectiveError):
-    """A checkpoint cannot be written, as where the disk is full.
+    """A checkpoint cannot be written, for example because the disk is full.
 
     Attributes:
-        last: The newest one: a user's `fit` around a training of ours may not let it through.
+        last: The newest one, kept because a user's `fit` may swallow the exception.
     """
 
     last: ClassVar["CheckpointError | None"] = None
@@ -54,4 +53,4 @@ class Pruned(Exception):  # noqa: N818 - a decision, not an error
 
 
 class LeaseLost(Exception):  # noqa: N818 - a fact, not an error
-    """Raised by `report`: the trial is no longer this worker's; write nothing more."""
+    """Raised by `report`: the trial belongs to another worker now; write nothing more."""

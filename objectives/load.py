@@ -1,8 +1,8 @@
-"""From the words on a command line to an objective: built in, dotted, or in a file of the user's.
+"""Loading an objective by its name: built in, dotted, or in a file of the user's.
 
-This file decides which objective is meant, hands it its options, checks that it keeps the contract
-and puts the narrowed space in its place. A mistake in a user's file ends in one line that names the
-file and the line in it. Nothing here trains, and Keras is not loaded before an objective needs it.
+The objective gets its options, its contract is checked, and its space is narrowed. A mistake in a
+user's file becomes one line with file and line number. Nothing here trains, and Keras is not loaded
+before an objective needs it.
 """
 
 import copy
@@ -19,13 +19,13 @@ from objectives.base import PRUNED, FitOptions, Fitted, Objective
 from objectives.errors import DivergedError, ModelError, Pruned, SpaceError
 from objectives.framework.fitprocess import FitProcess
 from objectives.framework.runtime import tensorflow_computes
-from objectives.source import attribute, blaming, guess, import_target, source_bytes
+from objectives.source import attribute, guess, import_target, source_bytes, user_errors
 from objectives.space.space import SearchSpace, middle, parse_space
 
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What there is to know of a built-in objective before it is loaded.
+    """A built-in objective, before it is loaded.
 
     Attributes:
         version: Is raised whenever the same study would get other results.
@@ -50,65 +50,69 @@ def load_objective(
     space_overrides: Mapping[str, Any] | None,
     source: str | None = None,
 ) -> Objective:
-    """Return the objective that is meant, with its space narrowed.
+    """Return an objective with its space narrowed.
 
     Args:
         reference: "digits-cnn", "synthetic", "package.module:attr" or "FILE.py:attr". The attr is
-            an objective, or a class or function that makes one: called with `options`, and with
-            those fields of `FitOptions`, and `fit_options` itself, that it names.
-        fit_options: What every training of the study shares.
+            an objective, or a class or function that makes one. It is called with `options`, and
+            with `fit_options` and those fields of it that it names as parameters.
+        fit_options: Shared by all trainings of the study.
         options: Of the objective, as text.
-        model: "FILE.py:build" puts the user's network into the place of `reference`.
+        model: "FILE.py:build": the user's network replaces `reference`.
         space_overrides: A parsed TOML table; see `SearchSpace.override`.
-        source: What `source_fingerprint` must say of a file when it is run; None for anything.
+        source: The required `source_fingerprint` of a file when it is run; None: any.
 
     Raises:
         ModelError: No such file, module or name; an error inside it; a missing or wrong member of
             the contract; an unknown or missing option.
-        SpaceError: The space, or what overrides it, is wrong.
+        SpaceError: The space, or its override, is wrong.
     """
+    shown, option = _named(reference, model)
 
     def check(content: bytes) -> None:
         if source is not None and source_fingerprint(reference, model, content) != source:
             raise ModelError(f"{target}: it was changed at this moment", "the same command again")
 
-    if model is not None:
-        target, _ = _split(model, "--model")
-        objective = _around_model(model, fit_options, options, check)
-    elif reference in BUILT_IN:
+    if is_built_in(reference, model):
         target = reference
         objective = _make(reference, _built_in(reference), target, fit_options, options)
     else:
-        target, attr = _split(reference)
-        _refuse_missing(target, attr, "--objective")
-        with blaming(target):
-            found = attribute(import_target(target, check=check), target, attr)
-        objective = _make(reference, found, target, fit_options, options)
-    space = _check(reference if model is None else model, objective, target)
+        target, attr = _split(shown, option)
+        _refuse_missing(target, attr, option)
+        if model is not None:
+            _check_options(model, options, ())
+        with user_errors(target):
+            module = import_target(target, None if model is None else _refuse_computing(), check)
+            found = attribute(module, target, attr)
+        if model is None:
+            objective = _make(reference, found, target, fit_options, options)
+        else:
+            objective = _around_model(model, module, found, fit_options)
+    space = _check(shown, objective, target)
     if space_overrides:
         space = space.override(space_overrides)
     return objective if space is objective.space else with_space(objective, space)
 
 
 def source_fingerprint(reference: str, model: str | None, content: bytes | None = None) -> str:
-    """Return the sha256, in hex, of what defines the objective: equal where its source is equal.
+    """Return the sha256, in hex, of the source that defines the objective.
 
-    That is the content of the file that `model` or `reference` names, wherever it lies, and the
-    name in it; for a dotted reference the dotted name too; for a built-in its name and version. A
-    model is trained by the built-in objective, so the version of that is part of it.
+    That is the content of the file that `model` or `reference` names, wherever the file is, and the
+    name in it; for a dotted reference also the dotted name; for a built-in its name and version.
+    A model also depends on the version of the built-in objective that trains it.
 
     Args:
-        content: Of the file, where it has been read already.
+        content: Of the file, if it has been read already.
 
     Raises:
         ModelError: There is no such file or module, or it cannot be read.
     """
     if is_built_in(reference, model):
         return hashlib.sha256(_versioned(reference)).hexdigest()
-    named = reference if model is None else model
-    target, attr = _split(named)
+    named, option = _named(reference, model)
+    target, attr = _split(named, option)
     if content is None:
-        _refuse_missing(target, attr, "--objective" if model is None else "--model")
+        _refuse_missing(target, attr, option)
         content = source_bytes(target)
     name = (attr if target.endswith(".py") else named).encode()
     trained_by = b"" if model is None else _versioned("digits-cnn") + b"\0"
@@ -116,13 +120,17 @@ def source_fingerprint(reference: str, model: str | None, content: bytes | None 
 
 
 def is_built_in(reference: str, model: str | None) -> bool:
-    """Whether no code of the user's is meant."""
+    """Return whether the objective uses no code of the user's."""
     return model is None and reference in BUILT_IN
 
 
 def file_options(reference: str) -> tuple[str, ...]:
     """Return the options of a built-in objective that name files."""
     return BUILT_IN[reference].file_options
+
+
+def _named(reference: str, model: str | None) -> tuple[str, str]:
+    return (reference, "--objective") if model is None else (model, "--model")
 
 
 def _versioned(name: str) -> bytes:
@@ -133,7 +141,7 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
     """Run `fit` up to its first report, for objectives without a `trial_run` of their own.
 
     Raises:
-        ModelError: What the user's code raised, on one line, or what it returned is no `Fitted`.
+        ModelError: An error of the user's code, on one line; or it returned no `Fitted`.
     """
 
     here, enough = FitProcess(), Pruned()
@@ -145,41 +153,14 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
         raise enough
 
     params = objective.space.draw(middle)
-    with blaming(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
+    with user_errors(shown.rpartition(":")[0]), suppress(*PRUNED, DivergedError), here:
         try:
             fitted = objective.fit(params, dataset, seed=0, report=report, resume_dir=None)
         except Exception as error:
             if enough in (error.__cause__, error.__context__):
-                return  # made an exception of its own out of what the report raised
+                return  # the user's code wrapped the exception of the report
             raise
         as_fitted(fitted, f"{shown}: fit")
-
-
-def as_fitted(found: Any, shown: str = "fit") -> Fitted:
-    """Return what a user's `fit` returned, in plain numbers, which any database can store.
-
-    Args:
-        found: What it returned; its numbers may be of any type that `float` understands.
-        shown: What to call `fit` in a message.
-
-    Raises:
-        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
-    """
-    if not isinstance(found, Fitted):
-        raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
-    value = None if found.value is None else _as_number(found.value, f"{shown} returned the value")
-    info = {
-        str(name): _as_number(number, f"{shown} returned the info {name} =")
-        for name, number in dict(found.info).items()
-    }
-    return Fitted(value, found.model, info, found.kept)
-
-
-def _as_number(found: Any, shown: str) -> float:
-    try:
-        return float(found)
-    except (TypeError, ValueError):
-        raise ModelError(f"{shown} {_kind(found)}, which is no number") from None
 
 
 def _built_in(name: str) -> Callable[..., Any]:
@@ -192,18 +173,30 @@ def _built_in(name: str) -> Callable[..., Any]:
     return digits_cnn
 
 
-def _around_model(
-    model: str,
-    fit_options: FitOptions,
-    options: Mapping[str, str],
-    check: Callable[[bytes], None],
-) -> Objective:
-    target, attr = _split(model, "--model")
-    _refuse_missing(target, attr, "--model")
-    _check_options(model, options, ())
-    with blaming(target):
-        module = _import_model(target, check)
-        build = attribute(module, target, attr)
+def as_fitted(found: Any, shown: str = "fit") -> Fitted:
+    """Return the result of a user's `fit`, called `shown`, with plain floats for any database.
+
+    Raises:
+        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
+    """
+    if not isinstance(found, Fitted):
+        raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
+
+    def number(given: Any, what: str) -> float:
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            what = f"{shown} returned the {what} {_kind(given)}"
+            raise ModelError(f"{what}, which is no number") from None
+
+    value = None if found.value is None else number(found.value, "value")
+    info = {str(name): number(one, f"info {name} =") for name, one in dict(found.info).items()}
+    return Fitted(value, found.model, info, found.kept)
+
+
+def _around_model(model: str, module: ModuleType, build: Any, fit_options: FitOptions) -> Objective:
+    """Return the objective that tunes the user's `build` over the SPACE of its file."""
+    target, _ = _split(model)
     if not callable(build):
         raise ModelError(f"{model} is {_kind(build)}, not a function that builds a model")
     _check_build(model, build)
@@ -211,7 +204,15 @@ def _around_model(
     if not isinstance(table, Mapping):
         what = "has no SPACE" if table is None else f"SPACE is {_kind(table)}, not a dict"
         raise ModelError(f"{target}: {what}", 'SPACE = {"units": [64, 128]}   beside build')
-    callbacks = _callbacks_of(module, target)
+    callbacks = getattr(module, "callbacks", None)
+    if isinstance(callbacks, ModuleType):  # `from keras import callbacks`
+        callbacks = None
+    if callbacks is not None:
+        hint = "def callbacks(params): return [...]"
+        if not callable(callbacks):
+            what = f"callbacks is {_kind(callbacks)}, not a function of params"
+            raise ModelError(f"{target}: {what}", hint)
+        _check_call(f"{target}: callbacks", callbacks, "params", hint=hint)
     try:
         space = parse_space(table)
     except SpaceError as error:
@@ -221,34 +222,15 @@ def _around_model(
     return KerasObjective(build, space, fit_options, callbacks=callbacks)
 
 
-def _callbacks_of(module: ModuleType, target: str) -> Any:
-    """Return the function `callbacks` of a model's file; None where there is none.
+def _refuse_computing() -> Callable[[str], None]:
+    """Return a check, after each statement of a file, that TensorFlow does not begin to compute.
 
-    Raises:
-        ModelError: The name is something else, or the function does not take the params alone.
-    """
-    found = getattr(module, "callbacks", None)
-    if found is None or isinstance(found, ModuleType):  # `from keras import callbacks`
-        return None
-    hint = "def callbacks(params): return [...]"
-    if not callable(found):
-        raise ModelError(f"{target}: callbacks is {_kind(found)}, not a function of params", hint)
-    try:
-        _check_call(f"{target}: callbacks", found, "params")
-    except ModelError as error:
-        raise ModelError(str(error), hint) from None
-    return found
-
-
-def _import_model(target: str, check: Callable[[bytes], None]) -> ModuleType:
-    """Import a model's file, and refuse one that makes TensorFlow compute meanwhile.
-
-    The threads of a trial can be set before that alone. What such a statement makes would also be
-    one and the same thing for all trainings of a process.
+    The threads of a trial must be set before that. Tensors made then would also be shared by all
+    trainings of a process.
     """
     computed = tensorflow_computes()
 
-    def refuse_state(place: str) -> None:
+    def refuse(place: str) -> None:
         if not computed and tensorflow_computes():
             raise ModelError(
                 f"{place}: TensorFlow begins to compute while the file is imported: a layer, an "
@@ -256,18 +238,13 @@ def _import_model(target: str, check: Callable[[bytes], None]) -> ModuleType:
                 "move it into build, so that each call makes its own; a constant may be NumPy's",
             )
 
-    return import_target(target, refuse_state, check)
+    return refuse
 
 
 def _check_build(model: str, build: Any) -> None:
-    """Refuse a `build` that cannot be called with params, image_shape and n_classes.
-
-    Raises:
-        ModelError: Says what it takes; for KerasTuner's and Optuna's forms also how to change it.
-    """
-    names = ("params", "image_shape", "n_classes")
+    """Refuse a `build` with other parameters; hint at the change from KerasTuner or Optuna."""
     try:
-        _check_call(model, build, *names)
+        _check_call(model, build, "params", "image_shape", "n_classes")
     except ModelError as error:
         own = [name for name in inspect.signature(build).parameters if name != "self"]
         hint = None
@@ -284,21 +261,21 @@ def _check_build(model: str, build: Any) -> None:
 def _make(
     shown: str, found: Any, target: str, fit_options: FitOptions, options: Mapping[str, str]
 ) -> Objective:
-    """Return `found` itself where it is an objective, else what it makes of the options."""
+    """Return `found` if it is an objective, else the objective that it makes of the options."""
     if not inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "load"):
         _check_options(shown, options, ())
         return cast(Objective, found)
     if not callable(found):
         raise ModelError(f"{shown} is {_kind(found)}: neither an objective nor what makes one")
-    with blaming(target):
+    with user_errors(target):
         parameters = inspect.signature(found).parameters
     offered = {**asdict(fit_options), "fit_options": fit_options}
     named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     own = [p.name for p in named if p.name not in offered]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     _check_options(shown, options, own, open_ended)
-    missing = [n for n in own if parameters[n].default is inspect.Parameter.empty]
-    missing = [name for name in missing if name not in options]
+    needed = [name for name in own if parameters[name].default is inspect.Parameter.empty]
+    missing = [name for name in needed if name not in options]
     if missing == ["trial"]:
         raise ModelError(
             f"{shown} takes a trial, as a function for Optuna's `optimize` does; an objective here "
@@ -311,7 +288,7 @@ def _make(
             f"--objective-option {missing[0]}=VALUE",
         )
     shared = {name: offered[name] for name in offered if name in parameters}
-    with blaming(target):
+    with user_errors(target):
         return cast(Objective, found(**shared, **options))
 
 
@@ -330,12 +307,8 @@ def _check_options(
 
 
 def _check(shown: str, objective: Any, target: str) -> SearchSpace:
-    """Return the objective's space, once every member of the contract is there.
-
-    Raises:
-        ModelError: Names the members that are missing, or the one that is wrong.
-    """
-    with blaming(target):
+    """Return the objective's space, if every member of the contract is there and right."""
+    with user_errors(target):
         missing = [name for name in _MEMBERS if not hasattr(objective, name)]
         if missing:
             raise ModelError(
@@ -358,23 +331,24 @@ def _check(shown: str, objective: Any, target: str) -> SearchSpace:
     return space
 
 
-def _check_call(shown: str, function: Any, *names: str, by_name: Iterable[str] = ()) -> None:
+def _check_call(
+    shown: str, function: Any, *names: str, by_name: Iterable[str] = (), hint: str | None = None
+) -> None:
     if not callable(function):
         raise ModelError(f"{shown} is {_kind(function)}, not a function")
     try:
         inspect.signature(function).bind(*names, **dict.fromkeys(by_name))
     except TypeError as error:
         wanted = ", ".join([*names, *(["*"] if by_name else []), *by_name])
-        raise ModelError(f"{shown} must take ({wanted}): {error}") from None
-    except ValueError:  # written in C: it has no signature to look at
+        raise ModelError(f"{shown} must take ({wanted}): {error}", hint) from None
+    except ValueError:  # a function in C without a signature
         return
 
 
 def with_space(objective: Objective, space: SearchSpace) -> Objective:
-    """Return a copy of the objective that sees `space` as its own.
+    """Return a copy of the objective whose `space` is another, also in its own methods.
 
-    A property of a subclass serves for plain attributes, properties, slots and frozen classes
-    alike, and the methods of the objective see it too, which a wrapper around it could not do.
+    A property of a subclass works for attributes, properties, slots and frozen classes alike.
     """
     kind = type(objective)
     body = {"space": property(lambda self: space), "__slots__": (), "__module__": kind.__module__}
@@ -387,10 +361,7 @@ def with_space(objective: Objective, space: SearchSpace) -> Objective:
 
 
 def _refuse_missing(target: str, attr: str, option: str) -> None:
-    """Refuse a file that is not there, with the option that says where it is.
-
-    It may have been moved since the study was created, or never have been on this machine.
-    """
+    """Refuse a missing file; the hint is the option that gives its new place."""
     if target.endswith(".py") and not Path(target).exists():
         raise ModelError(f"no such file: {target}", f"{option} FILE.py:{attr}, where it lies now")
 

@@ -1,12 +1,11 @@
-"""Trains configurations of a search anew: on the rows outside a fold, or on all of them.
+"""Trains configurations of a search anew, on the rows outside a fold or on all rows.
 
-The objective of the study that a finalize makes. Its params say which configuration, which rows and
-which seed; what a configuration is worth on rows that it has not learned from is kept of each
-training on folds. How many there are, and what follows from them, is decided in `study/`.
+It is the objective of the study that a finalize makes. Its params name configuration, rows and
+seed. Of each training on folds the predictions for the held-out rows are kept.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import Fitted, Objective, Report, refuse_unfinite_predictions
+from objectives.base import Fitted, Objective, Params, Report, refuse_unfinite_predictions
 from objectives.errors import DivergedError
 from objectives.space.space import SearchSpace, parse_space
 
@@ -41,7 +40,16 @@ _MOST_CHECKED = 1000  # rows that a training on all rows is checked on: its own,
 
 
 class Refit:
-    """See `objectives.base`; `dataset` must have `for_fold` and `for_retraining`."""
+    """See `objectives.base`; `dataset` must have `for_fold` and `for_retraining`.
+
+    Args:
+        make: Returns the search's objective for a number of epochs, and of epochs to stop after.
+        params_of: Returns the params of a slot of the search.
+        direction: Of the search.
+    """
+
+    needs_data = True
+    space = REFIT_SPACE
 
     def __init__(
         self,
@@ -49,39 +57,24 @@ class Refit:
         params_of: Callable[[int], dict[str, Any]],
         direction: str,
     ) -> None:
-        """Keep the parts.
-
-        Args:
-            make: Returns the search's objective for a number of epochs, and one to stop after.
-            params_of: Returns the params of a slot of the search.
-            direction: Of the search.
-        """
         self._make, self._params_of = make, params_of
         self.direction = direction
-        self.needs_data = True
-        self.space = REFIT_SPACE
 
     def load(self, data_dir: Path | None) -> Any:
         """Return the search's dataset."""
         return self._make(1, None).load(data_dir)
 
     def fit(
-        self,
-        params: Mapping[str, Any],
-        dataset: Any,
-        *,
-        seed: int,
-        report: Report,
-        resume_dir: Path | None,
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
         """Train one configuration anew.
 
         Returns:
-            Held out a fold: its value on the fold, with the predictions of it in `kept`. On all
-            rows: accuracy on a few of its own rows, which shows that it learned, and no more.
+            With a fold held out: the value on the fold, and its predictions in `kept`. On all rows:
+            accuracy on a few training rows, which shows only that it learned.
 
         Raises:
-            DivergedError: The network is not finite, or says NaN of one of these rows.
+            DivergedError: The network is not finite, or predicts NaN for one of these rows.
         """
         objective = self._make(int(params["epochs"]), int(params.get("stop", 0)) or None)
         config = self._params_of(int(params["candidate"]))
@@ -102,7 +95,7 @@ class Refit:
 
 
 def can_average(objective: Objective) -> bool:
-    """Whether the objective makes one model of several, and of shifts."""
+    """Return whether the objective can average several models and shifts."""
     return hasattr(objective, "combine")
 
 
@@ -113,16 +106,16 @@ def _shifted(
         return None
     averaged = objective.combine([fitted], SHIFTS)
     try:
-        said = objective.predict(averaged, images)
-        return refuse_unfinite_predictions(np.asarray(said, np.float32))
-    except DivergedError:  # a moved image may be an empty one: then none are moved
+        predicted = objective.predict(averaged, images)
+        return refuse_unfinite_predictions(np.asarray(predicted, np.float32))
+    except DivergedError:  # a shifted image may be empty: then no shifts are used
         return None
 
 
 def _own_accuracy(objective: Objective, fitted: Fitted, dataset: Any) -> float:
     rows = slice(0, _MOST_CHECKED)
-    said = refuse_unfinite_predictions(objective.predict(fitted, dataset.images[rows]))
-    return float((np.argmax(said, axis=1) == dataset.labels[rows]).mean())
+    predicted = refuse_unfinite_predictions(objective.predict(fitted, dataset.images[rows]))
+    return float((np.argmax(predicted, axis=1) == dataset.labels[rows]).mean())
 
 
 def pack(plain: NDArray[np.float32], shifted: NDArray[np.float32] | None) -> bytes:
@@ -136,7 +129,7 @@ def pack(plain: NDArray[np.float32], shifted: NDArray[np.float32] | None) -> byt
 
 
 def unpack(kept: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return what `pack` was given, as float32."""
+    """Return the arguments of `pack`, as float32."""
     with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
         shifted = arrays["shifted"].astype(np.float32) if "shifted" in arrays else None
         return arrays["plain"].astype(np.float32), shifted

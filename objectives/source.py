@@ -1,7 +1,7 @@
-"""The Python source that a user names: found, run and read.
+"""The Python source that a user names, as "FILE.py" or "package.module": found, imported and read.
 
-A target is "FILE.py" or "package.module". This file decides how it is imported and how an error in
-it becomes one line with the place in it; what the names in it must be is `load.py`'s part.
+An error in it becomes one line with its place. The names that must be in it are checked in
+`load.py`.
 """
 
 import __future__
@@ -16,10 +16,10 @@ import random
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -32,42 +32,38 @@ from objectives.files.openfile import read_file
 from objectives.framework.runtime import quiet_import
 from objectives.framework.sentence import one_line
 
-_files: dict[str, str] = {}
-
-
 After = Callable[[str], None]
-"""Called with the place of each statement of a file once it has run, as "FILE.py:LINE"."""
+"""Called with the place "FILE.py:LINE" of each statement of a file after it has run."""
+
+_files: dict[str, str] = {}  # module name to path, of the files that were imported
 
 
 def import_target(
     target: str, after: After | None = None, check: Callable[[bytes], None] | None = None
 ) -> ModuleType:
-    """Return the module that a target names; what its code raises passes through.
+    """Return the module that a target names; errors of its code propagate.
 
     Args:
         target: "FILE.py" or "package.module".
-        after: Called after each statement of a file, and with the name of a module at its end.
+        after: Called after each statement of a file, or once with the name of a module.
         check: Called with the content of a file before any of it runs.
 
     Raises:
         ModelError: There is no such file or module.
     """
-    if target.endswith(".py"):
-        source = _read(target)
-        if check is not None:
-            check(source)
-        return _import_file(target, source, after)
-    module = _import_dotted(target)
-    if after is not None:
-        after(target)
-    return module
+    if not target.endswith(".py"):
+        module = _import_dotted(target)
+        if after is not None:
+            after(target)
+        return module
+    source = _read(target)
+    if check is not None:
+        check(source)
+    return _import_file(target, source, after)
 
 
 def function_of(called: Any) -> Any:
-    """Return the function that runs where something of the user's is called.
-
-    That is what a decorator, a `functools.partial` or an object with `__call__` is around.
-    """
+    """Return the function in a decorator, a `functools.partial` or an object with `__call__`."""
     while isinstance(called, functools.partial) or hasattr(called, "__wrapped__"):
         called = called.func if isinstance(called, functools.partial) else called.__wrapped__
     if hasattr(called, "__code__") or not callable(called):
@@ -76,7 +72,7 @@ def function_of(called: Any) -> Any:
 
 
 def source_bytes(target: str) -> bytes:
-    """Return the source of a target; runs nothing of it.
+    """Return the source of a target without running it.
 
     Raises:
         ModelError: It is not found here, or cannot be read.
@@ -84,34 +80,23 @@ def source_bytes(target: str) -> bytes:
     if target.endswith(".py"):
         return _read(target)
     # The finders of installed packages may raise anything.
-    found = None
+    spec = None
     with suppress(Exception), _folder_on_path(Path.cwd()):
-        found = _found_module(target)
-    if found is None:
+        first, *others = target.split(".")
+        spec = importlib.util.find_spec(first)
+        for end, _ in enumerate(others, 2):  # runs none of the packages
+            within = None if spec is None else spec.submodule_search_locations
+            name = ".".join([first, *others][:end])
+            spec = PathFinder.find_spec(name, within) if within is not None else None
+    if spec is None:
         raise ModelError(f"no module {target!r} here", "set PYTHONPATH, or FILE.py:attr")
     with suppress(Exception):
-        return bytes(cast(Any, found.loader).get_data(found.origin))  # also from a zip archive
+        return bytes(cast(Any, spec.loader).get_data(spec.origin))  # also from a zip archive
     raise ModelError(f"the source of module {target!r} cannot be read", "FILE.py:attr")
 
 
-def _found_module(target: str) -> ModuleSpec | None:
-    """Return where a dotted module is, without running the packages around it."""
-    first, *others = target.split(".")
-    spec = importlib.util.find_spec(first)
-    for end in range(2, len(others) + 2):
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        name = ".".join([first, *others][:end])
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
-    return spec
-
-
 def attribute(module: ModuleType, target: str, attr: str) -> Any:
-    """Return a name of the module.
-
-    Raises:
-        ModelError: It has no such name.
-    """
+    """Return the attribute of a module; a ModelError suggests a similar name."""
     if not hasattr(module, attr):
         names = [name for name in vars(module) if not name.startswith("_")]
         raise ModelError(f"{target} has no {attr!r}", guess(attr, names))
@@ -119,14 +104,14 @@ def attribute(module: ModuleType, target: str, attr: str) -> Any:
 
 
 @contextmanager
-def blaming(target: str) -> Iterator[None]:
-    """Turn what the user's code raises into one line with the place in it."""
+def user_errors(target: str) -> Iterator[None]:
+    """Turn an exception of the user's code into a ModelError of one line with its place."""
     try:
         yield
     except ObjectiveError:
         raise
     except (Exception, SystemExit) as error:
-        # A file that ends with sys.exit() must not end this program.
+        # SystemExit: a file that calls sys.exit() must not end this program.
         path = str(Path(target).resolve())
         if isinstance(error, SyntaxError) and error.filename:
             place = target if error.filename == path else error.filename
@@ -142,7 +127,7 @@ def blaming(target: str) -> Iterator[None]:
 
 
 def _place(error: BaseException, target: str, path: str) -> str:
-    """Return file and line: the last in the user's file, else the last that is not ours."""
+    """Return file and line of an error: last in the user's file, else last in code not ours."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == path]
     if own:
@@ -157,7 +142,7 @@ def _place(error: BaseException, target: str, path: str) -> str:
 
 
 def guess(name: str, names: Iterable[str]) -> str | None:
-    """Return a hint with the closest of `names`, if one is close."""
+    """Return a hint with the most similar of `names`, if any."""
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else None
 
@@ -165,8 +150,7 @@ def guess(name: str, names: Iterable[str]) -> str | None:
 def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
     """Run a file of the user's as a module of its own, named after its path.
 
-    It is compiled here and not by the import system, which would leave a `__pycache__` beside it
-    and take an edit within the same second for no edit.
+    The import system would leave a `__pycache__` beside it, and miss an edit in the same second.
     """
     path = Path(target).resolve()
     stem = re.sub(r"\W", "_", path.stem)
@@ -175,23 +159,24 @@ def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
     if spec is None:
         raise ModelError(f"{target}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    # Pickle and Keras find the classes of the file by their module's name.
-    sys.modules[name] = module
+    sys.modules[name] = module  # pickle and Keras find classes by it
     try:
         with _folder_on_path(path.parent), quiet_import(), _alike_everywhere(str(path)):
             _run(source, str(path), module, target, after)
     except BaseException:
         del sys.modules[name]
         raise
-    share(name, str(path), str(path.parent))
+    # Processes that are started later can import the file, too.
+    _files[name] = str(path)
+    sys.path[sys.path.index(str(path.parent))] = _Folder(path.parent)
     return module
 
 
 @contextmanager
 def _alike_everywhere(name: str) -> Iterator[None]:
-    """Let an import draw the same numbers in every process, and see no arguments of ours.
+    """Seed Python's and NumPy's generators for an import, and hide our arguments.
 
-    Keras draws the seed of an initializer without one from `random`.
+    Keras draws the seed of an initializer from `random`: every process must draw the same.
     """
     states, arguments = (random.getstate(), np.random.get_state()), sys.argv
     random.seed(0)
@@ -206,7 +191,7 @@ def _alike_everywhere(name: str) -> Iterator[None]:
 
 
 def _run(source: bytes, path: str, module: ModuleType, target: str, after: After | None) -> None:
-    """Run the source in a module; statement by statement where somebody looks in between."""
+    """Run the source in a module, statement by statement if `after` is given."""
     whole = compile(source, path, "exec", dont_inherit=True)
     if after is None:
         exec(whole, module.__dict__)
@@ -215,9 +200,9 @@ def _run(source: bytes, path: str, module: ModuleType, target: str, after: After
     module.__doc__ = ast.get_docstring(tree, clean=False)
     for node in tree.body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # on its own it would become the module's docstring
+            continue  # alone it would become the module's docstring
         alone = ast.Module([node], type_ignores=[])
-        # What a `from __future__` says holds for all statements.
+        # A `from __future__` import holds for all statements.
         flags = whole.co_flags & __future__.annotations.compiler_flag
         exec(compile(alone, path, "exec", flags, dont_inherit=True), module.__dict__)
         after(f"{target}:{node.lineno}")
@@ -248,7 +233,7 @@ def _read(target: str) -> bytes:
 def _folder_on_path(folder: Path) -> Iterator[None]:
     """Put a folder first on `sys.path`, as Python does for a script, and last afterwards.
 
-    Last, and not away, so that an import inside one of the user's functions works too.
+    It stays on the path for imports inside the user's functions.
     """
     entry = str(folder)
     sys.path.insert(0, entry)
@@ -261,20 +246,8 @@ def _folder_on_path(folder: Path) -> Iterator[None]:
             sys.path.append(entry)
 
 
-def share(module: str, file: str, folder: str) -> None:
-    """Let processes that are started from now on import a user's file.
-
-    Args:
-        module: The name that it has.
-        file: Its path.
-        folder: An entry of `sys.path`.
-    """
-    _files[module] = file
-    sys.path[sys.path.index(folder)] = _Folder(folder)
-
-
 class _Folder(str):
-    """An entry of `sys.path`; unpickled, it is a plain one, and the files can be imported."""
+    """An entry of `sys.path`; unpickling it gives a plain one and makes the files importable."""
 
     __slots__ = ()
 
@@ -285,21 +258,12 @@ class _Folder(str):
 def _take_over(folder: str, files: dict[str, str]) -> str:
     if not _files:
         sys.meta_path.append(_Finder())
+        sys.dont_write_bytecode = True  # no `__pycache__` beside the user's file
     _files.update(files)
     return folder
 
 
 class _Finder(MetaPathFinder):
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
         file = _files.get(fullname)
-        if file is None:
-            return None
-        loader = _Loader(fullname, file)
-        return importlib.util.spec_from_file_location(fullname, file, loader=loader)
-
-
-class _Loader(SourceFileLoader):
-    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-        """Leave no `__pycache__` beside the file."""
+        return None if file is None else importlib.util.spec_from_file_location(fullname, file)

@@ -1,8 +1,7 @@
 """An objective that trains nothing: for load tests, chaos tests and the first example.
 
-Its value is a pure function of params and seed. Options make a trial last, fail, or leave a line in
-a ledger outside the database, which proves what ran and how often. It needs no data and loads
-neither Keras nor TensorFlow.
+Its value is a pure function of params and seed. Options make a trial slow or fail, or append to a
+ledger outside the database, which proves which trials ran and how often.
 """
 
 import hashlib
@@ -10,12 +9,11 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from objectives.base import Fitted, Report
+from objectives.base import Fitted, Params, Report
 from objectives.errors import ModelError
 from objectives.space.space import SearchSpace, parse_space
 
@@ -33,14 +31,12 @@ SYNTHETIC_SPACE = parse_space(
     }
 )
 
-# The share of the final value that the last report adds to the first at most: a learning curve
-# whose early steps tell something, and not all.
-_GAIN = 0.6
+_GAIN = 0.6  # the largest share of the final value that is missing in the first report
 
 
 @dataclass(frozen=True)
 class SyntheticData:
-    """Stands where a dataset would."""
+    """Takes the place of a dataset."""
 
     fingerprint: str = "synthetic"
 
@@ -48,13 +44,11 @@ class SyntheticData:
 class SyntheticObjective:
     """Best near x = 0.2, y = 3e-3, n = 6, kind "deep", depth 3; values lie in 0..1.
 
-    Args:
+    Args are options of the command line, as text:
         sleep_s: How long a trial lasts, in s, spread over its steps.
-        n_steps: Reports a trial, >= 1.
+        n_steps: Reports per trial, >= 1.
         fail_rate: The share of seeds that raise, 0..1.
         ledger: A file to which the start and the end of each trial are appended as JSON lines.
-
-    Options arrive as text, from the command line.
 
     Raises:
         ModelError: An option is not a number in its range, or the ledger's folder is missing.
@@ -62,6 +56,7 @@ class SyntheticObjective:
 
     direction = "maximize"
     needs_data = False
+    space: SearchSpace = SYNTHETIC_SPACE
 
     def __init__(
         self,
@@ -70,7 +65,6 @@ class SyntheticObjective:
         fail_rate: str = "0",
         ledger: str | None = None,
     ) -> None:
-        self.space: SearchSpace = SYNTHETIC_SPACE
         self._sleep_s = _number("sleep_s", sleep_s, 0, math.inf)
         self._n_steps = int(_number("n_steps", n_steps, 1, 1_000_000, whole=True))
         self._fail_rate = _number("fail_rate", fail_rate, 0, 1)
@@ -83,29 +77,19 @@ class SyntheticObjective:
         return SyntheticData()
 
     def trial_run(self, dataset: SyntheticData) -> None:
-        """Do nothing: there is no code of the user's that a first batch could find wrong."""
+        """Do nothing: there is no code of the user's to check."""
 
     def note(self, slot: int, attempt: int, trial: int) -> None:
-        """Take what the ledger's lines of the next `fit` say of it; `fit` itself is not told."""
+        """Keep the identity of the next `fit` for its lines in the ledger."""
         self._noted = {"slot": slot, "attempt": attempt, "trial": trial}
 
     def fit(
-        self,
-        params: Mapping[str, Any],
-        dataset: Any,
-        *,
-        seed: int,
-        report: Report,
-        resume_dir: Path | None,
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
         """Sleep, report a learning curve, and return its last value.
 
-        Args:
-            params: Drawn from `space`.
-            dataset: Not read.
-            seed: Decides whether the trial fails, and moves its value by 0.01 at most.
-            report: Called `n_steps` times.
-            resume_dir: Not read: a trial always starts anew.
+        The seed decides whether the trial fails, and moves its value by up to 0.01. Neither
+        `dataset` nor `resume_dir` is read.
 
         Raises:
             RuntimeError: The seed is one of the `fail_rate` that fail; before the first report.
@@ -129,7 +113,7 @@ class SyntheticObjective:
             "--objective digits-cnn, or --model FILE.py:build",
         )
 
-    def _curve(self, params: Mapping[str, Any], seed: int, report: Report) -> Fitted:
+    def _curve(self, params: Params, seed: int, report: Report) -> Fitted:
         value = synthetic_value(params, seed)
         for step in range(self._n_steps):
             if self._sleep_s:
@@ -142,7 +126,7 @@ class SyntheticObjective:
         if self._ledger is None:
             return
         text = json.dumps({**line, "pid": os.getpid(), "time": time.time()}) + "\n"
-        # One write to a file opened for appending: lines of many processes never mix.
+        # A single write to a file opened for appending: lines of many processes never mix.
         handle = os.open(self._ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(handle, text.encode())
@@ -150,7 +134,7 @@ class SyntheticObjective:
             os.close(handle)
 
 
-def synthetic_value(params: Mapping[str, Any], seed: int) -> float:
+def synthetic_value(params: Params, seed: int) -> float:
     """Return the final value of a trial, in 0..1: a pure function of the arguments."""
     loss = 0.2 * (params["x"] - 0.2) ** 2
     loss += 0.1 * (math.log10(params["y"]) + 2.5) ** 2

@@ -18,7 +18,7 @@ import numpy as np
 
 from objectives.base import FitOptions
 from objectives.data.dataset import load_dataset
-from objectives.framework.runtime import detect_precision, start_tensorflow
+from objectives.framework.runtime import detect_precision, start_framework
 from objectives.network.cnn import build_cnn, digits_cnn
 from objectives.network.optimizer import make_optimizer
 
@@ -97,7 +97,7 @@ def train(job: Job, slot: int, threads: int) -> float:
 def objective(job: Job, threads: int) -> Any:
     """Return this project's objective, with what `study run` would fix for the job."""
     options = FitOptions(epochs=job.epochs, precision=detect_precision(), threads=threads)
-    start_tensorflow(options)
+    start_framework(options)
     return digits_cnn(options)
 
 

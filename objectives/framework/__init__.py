@@ -1,9 +1,7 @@
 """Keras and its backend, loaded late and quietly.
 
-backend      TensorFlow, JAX or PyTorch
-fitprocess   the process that called `fit`
-lateimport   modules that training never uses
-probe        whether the framework sees the GPUs
-runtime      threads, determinism, devices
+backend      which framework Keras uses, and the GPUs that it can use
+fitprocess   the process that called `fit`, told from its forks
+runtime      imports, threads, determinism and GPU memory of this process
 sentence     errors of libraries as one line
 """

@@ -1,10 +1,16 @@
-"""Which framework Keras computes with: TensorFlow, or the one that KERAS_BACKEND names.
+"""Which framework Keras computes with, and how many GPUs that framework can use here.
 
-Decides the name alone, without loading anything. TensorFlow is what is tested and what the promise
-of the same bits holds for; with JAX and PyTorch a training goes another way, see `step.py`.
+TensorFlow, unless KERAS_BACKEND says otherwise. Only TensorFlow is promised the same bits; JAX and
+PyTorch train by `portable_step` of `step.py`. Nothing here loads a framework into this process: a
+supervisor that loaded one would keep memory of a GPU for itself.
 """
 
+import importlib.util
 import os
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 
 from objectives.errors import ModelError
 
@@ -12,12 +18,13 @@ VARIABLE = "KERAS_BACKEND"
 TENSORFLOW = "tensorflow"
 FRAMEWORKS = {TENSORFLOW: "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
-COUNTS = {
+# Python expressions for the number of GPUs.
+_COUNTS = {
     TENSORFLOW: "len(__import__('tensorflow').config.list_physical_devices('GPU'))",
     "jax": "sum(one.platform == 'gpu' for one in __import__('jax').devices())",
     "torch": "__import__('torch').cuda.device_count()",
 }
-"""Python expressions for how many GPUs each sees."""
+_COUNT_TIMEOUT_S = 180.0  # the first import on a cold disk
 
 
 def backend_name() -> str:
@@ -36,18 +43,63 @@ def backend_name() -> str:
 
 
 def on_tensorflow() -> bool:
-    """Whether Keras computes with TensorFlow."""
+    """Return whether Keras computes with TensorFlow."""
     return backend_name() == TENSORFLOW
 
 
 def compiles() -> bool:
-    """Whether a network is to be compiled by XLA: JAX does nothing else well.
+    """Return whether XLA compiles networks: only for JAX, which is slow without it.
 
-    TensorFlow gives other last bits then; PyTorch has a compiler of its own, which was not tried.
+    On TensorFlow it would change the last bits; PyTorch has its own compiler, which was not tried.
     """
     return backend_name() == "jax"
 
 
 def use_backend(name: str) -> None:
-    """Let this process, before it loads Keras, and those that it starts compute with a backend."""
+    """Set the backend of this process, before it loads Keras, and of those that it starts."""
     os.environ[VARIABLE] = name
+
+
+@lru_cache(maxsize=1)
+def count_gpus() -> int:
+    """Return how many GPUs the framework can use, within CUDA_VISIBLE_DEVICES; 0 if it fails.
+
+    Starts a short process that imports the framework, which takes seconds.
+    """
+    # -P: a file in the current folder must not be taken for the framework.
+    command = [sys.executable, "-P", "-c", f"print('\\nGPUs', {_COUNTS[backend_name()]})"]
+    # By default JAX reserves most of a GPU's memory, even to count devices.
+    env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_COUNT_TIMEOUT_S, env=env
+        )
+    except subprocess.TimeoutExpired:
+        return 0
+    _, found, count = done.stdout.rpartition("GPUs ")
+    return int(count) if found and done.returncode == 0 else 0
+
+
+def framework() -> str:
+    """Return the framework's name and version."""
+    name = backend_name()
+    return f"{FRAMEWORKS[name]} {_version(name) or '(not installed)'}"
+
+
+def how_to_mend() -> str:
+    """Return what lets the framework see the GPUs, as a command where one is known."""
+    name = backend_name()
+    if name == "torch":
+        return "pip install --force-reinstall torch"
+    if importlib.util.find_spec("nvidia") is not None:  # CUDA's libraries as Python packages
+        return "nvidia-smi, which shows whether the driver is new enough for CUDA 12"
+    extra = "jax[cuda12]" if name == "jax" else "tensorflow[and-cuda]"
+    exactly = f"=={_version(name)}" if _version(name) else ""
+    return f'pip install "{extra}{exactly}"'
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

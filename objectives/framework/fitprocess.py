@@ -1,41 +1,33 @@
-"""The process in which `fit` is called, told from those that `fit` forks.
+"""Telling the process that called `fit` from those that `fit` forks.
 
-A forked process has a copy of all that called `fit`. It may compute; it must not come out of `fit`
-and go on as if it were the worker, and it cannot report.
+A forked process may compute, but it must neither leave `fit` and go on as a second worker, nor
+report values.
 """
 
 import os
 import sys
 import traceback
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 from objectives.errors import ModelError
 
 
-class FitProcess:
-    """The block that calls `fit`: a process that was forked inside it ends where it leaves it."""
+class FitProcess(AbstractContextManager["FitProcess"]):
+    """The block that calls `fit`: a process that was forked inside it ends at the end of it."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: Any) -> None:
         if os.getpid() != self._pid:
-            _end(error)
+            _end(raised[1])
 
     def refuse_child(self) -> None:
-        """Refuse a report that comes from another process.
+        """Refuse a report from another process, which the caller of `fit` would not see.
 
         Raises:
-            ModelError: It does: who called `fit` would not know of it.
+            ModelError: This is another process.
         """
         if os.getpid() != self._pid:
             raise ModelError(
@@ -45,25 +37,15 @@ class FitProcess:
 
 
 def _end(error: BaseException | None) -> None:
-    """End this process as Python would, without what its parent does at its end."""
-    code = 0
-    if isinstance(error, SystemExit):
-        code = _exit_code(error.code)
+    """End this process as Python would, but run no exit handlers of its parent."""
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        code = (error.code or 0) & 0xFF
+    elif isinstance(error, SystemExit):
+        print(error.code, file=sys.stderr)
     elif error is not None:
         traceback.print_exception(error)
-        code = 1
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError):  # closed by the user's code
             stream.flush()
-        except (OSError, ValueError):  # closed by the user's code
-            continue
     os._exit(code)
-
-
-def _exit_code(said: object) -> int:
-    if said is None:
-        return 0
-    if isinstance(said, int):
-        return said & 0xFF
-    print(said, file=sys.stderr)
-    return 1

@@ -1,7 +1,6 @@
-"""The framework as this project runs it: imported late and quietly, with fixed threads.
+"""How this process imports the framework, and the threads, determinism and GPU memory it gets.
 
-Decides what can be set once a process only. What is set for each training is in `training.py`;
-which framework it is, in `backend.py`.
+These settings hold for the whole process; those of one training are in `training.py`.
 """
 
 import contextlib
@@ -16,19 +15,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
 from objectives.base import FitOptions
 from objectives.errors import ModelError
 from objectives.files.atomic import cache_root
-from objectives.framework.backend import backend_name, on_tensorflow, use_backend
-from objectives.framework.lateimport import import_late
+from objectives.framework.backend import backend_name, use_backend
 
 CPU_INFO = Path("/proc/cpuinfo")
 
 GPU_MEMORY = "STUDY_GPU_MEMORY"
-"""In a worker's environment, as JSON: what it may take of its GPU, and what that has, in MiB."""
+"""Environment variable of a worker: JSON of its share of GPU memory and the GPU's total, in MiB."""
 
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -36,22 +36,25 @@ _ENVIRONMENT = {
     # Several workers share a device: none may take all of its memory at the start.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
-# TensorFlow takes oneDNN's kernels by itself on the newest CPUs alone. With AVX2 they train about
-# 1.6 times as many images a second. Not a default: other kernels give other bits.
+# By default TensorFlow uses oneDNN's kernels on the newest CPUs only. With AVX2 they train about
+# 1.6 times as many images a second; their last bits differ, so studies fix the choice.
 KERNELS = {"TF_ENABLE_ONEDNN_OPTS": "1"} if platform.machine() in ("x86_64", "AMD64") else {}
-# Lines of absl's log of severity I and W, and the one that announces them.
+# Lines of absl's log of severity I and W, and the line that announces them.
 _NOISE = re.compile(
     rb"WARNING: All log messages before|[IW]\d{4} |\d{4}-\d\d-\d\d .{8,20}: [IW] |\s*$"
 )
+# Keras imports these, training never uses them, and they import scikit-learn and most of SciPy: a
+# fifth of the import time of Keras and TensorFlow.
+_LATE = ("keras.wrappers", "keras._tf_keras.keras.wrappers")
 _threads_in_force: int | None = None
 _ops_at_once = 1
 
 
 def detect_precision() -> str:
-    """Return "bfloat16" where this machine computes it in hardware, else "float32".
+    """Return "bfloat16" if this machine computes it in hardware, else "float32".
 
-    That is a CPU with AVX512_BF16 or AMX, or an NVIDIA device of capability 8 that TensorFlow can
-    use. Loads no TensorFlow.
+    That needs a CPU with AVX512_BF16 or AMX, or an NVIDIA device of capability 8 that TensorFlow
+    can use. Loads no TensorFlow.
     """
     with contextlib.suppress(OSError):
         flags = CPU_INFO.read_text(encoding="utf-8").split()
@@ -61,7 +64,7 @@ def detect_precision() -> str:
 
 
 def _gpu_capability() -> float:
-    """Return the smallest compute capability of the visible devices; 0.0 where there is none."""
+    """Return the smallest compute capability of the visible devices; 0.0 without any."""
     tool = shutil.which("nvidia-smi")
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
     # The CUDA libraries of `tensorflow[and-cuda]`: without them TensorFlow computes on the CPU.
@@ -76,32 +79,29 @@ def _gpu_capability() -> float:
 
 
 def start_framework(options: FitOptions) -> None:
-    """Import Keras on its backend and set what that allows to set; costs seconds the first time.
+    """Import Keras on its backend, set threads and determinism; takes seconds the first time.
 
     Raises:
         ModelError: Keras already runs on another backend, or TensorFlow with other threads.
     """
-    if on_tensorflow():
-        start_tensorflow(options)
-        return
-    for name, value in _variables(options).items():
-        os.environ.setdefault(name, value)
+    wanted = backend_name()
+    if wanted != "tensorflow":
+        for name, value in _variables(options).items():
+            os.environ.setdefault(name, value)
     with quiet_import():
         import keras
 
-        _refuse_other_backend(keras.backend.backend())
-        if backend_name() == "torch":
-            import torch
-
-            torch.set_num_threads(options.threads)
-            if options.deterministic:  # as far as it goes: some ops have no such kernel
-                torch.use_deterministic_algorithms(True, warn_only=True)
-            if GPU_MEMORY in os.environ and torch.cuda.is_available():
-                torch.cuda.set_per_process_memory_fraction(_memory_fraction())
+        found = keras.backend.backend()
+        if found != wanted:
+            raise ModelError(f"Keras runs on the backend '{found}' here; '{wanted}' is needed")
+        if wanted == "tensorflow":
+            _set_up_tensorflow(options)
+        elif wanted == "torch":
+            _set_up_torch(options)
 
 
 def _variables(options: FitOptions) -> dict[str, str]:
-    """Return what JAX and PyTorch read from the environment once, when they start."""
+    """Return the environment variables that JAX and PyTorch read once, when they start."""
     flags = f"--xla_cpu_multi_thread_eigen={str(options.threads > 1).lower()}"
     if options.deterministic:
         flags += " --xla_gpu_deterministic_ops=true"
@@ -116,60 +116,54 @@ def _variables(options: FitOptions) -> dict[str, str]:
     return found
 
 
+def _set_up_torch(options: FitOptions) -> None:
+    import torch
+
+    torch.set_num_threads(options.threads)
+    if options.deterministic:  # as far as possible: some ops have no deterministic kernel
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    if GPU_MEMORY in os.environ and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(_memory_fraction())
+
+
 def _memory_fraction() -> float:
-    limit_mb, whole_mb = json.loads(os.environ[GPU_MEMORY])
-    return float(limit_mb / whole_mb)
+    limit_mb, total_mb = json.loads(os.environ[GPU_MEMORY])
+    return float(limit_mb / total_mb)
 
 
-def is_undeterministic(error: Exception) -> bool:
-    """Whether it says that an op of TensorFlow's has no deterministic kernel."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    return "UnimplementedError" in kinds and "determinis" in str(error).lower()
-
-
-def _refuse_other_backend(found: str) -> None:
-    wanted = backend_name()
-    if found != wanted:
-        raise ModelError(f"Keras runs on the backend '{found}' here; '{wanted}' is needed")
-
-
-def start_tensorflow(options: FitOptions) -> None:
-    """Import Keras on TensorFlow and set threads and determinism; costs seconds the first time.
-
-    Raises:
-        ModelError: Keras already runs on another backend, or TensorFlow with other threads.
-    """
+def _set_up_tensorflow(options: FitOptions) -> None:
     global _threads_in_force
-    with quiet_import():
-        import keras
-        import tensorflow as tf
+    import tensorflow as tf
 
-        _refuse_other_backend(keras.backend.backend())
-        if _threads_in_force != options.threads:
-            _set_threads(options.threads)
-            _threads_in_force = options.threads
-            # Each training collects garbage, and what imports made is none: 0.3 s a time.
-            gc.freeze()
-        if options.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        _bound_memory(tf.config)
-        # A worker builds a graph per trial, of which TensorFlow's Python side would warn for ever.
-        tf.get_logger().setLevel("ERROR")
-        tf.config.list_logical_devices()  # starts the devices, which prints too
+    if _threads_in_force != options.threads:
+        _set_threads(options.threads)
+        _threads_in_force = options.threads
+        # Each training collects garbage: without the freeze it would also walk the imports, 0.3 s.
+        gc.freeze()
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    _bound_memory(tf.config)
+    # A worker builds a graph per trial, about which TensorFlow would warn each time.
+    tf.get_logger().setLevel("ERROR")
+    tf.config.list_logical_devices()  # starts the devices, which also prints
 
 
-def tensorflow_computes() -> bool:
-    """Whether TensorFlow has begun to compute in this process: no threads can be set after that.
+def _set_threads(n_threads: int) -> None:
+    import tensorflow as tf
 
-    Imports nothing. Where TensorFlow keeps this elsewhere, the answer is no, and `_set_threads`
-    finds out.
-    """
-    module = sys.modules.get("tensorflow.python.eager.context")
-    return bool(getattr(getattr(module, "_context", None), "_initialized", False))
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(n_threads)
+        # One in a worker: the ops of a small network hardly overlap, and would compete for cores.
+        tf.config.threading.set_inter_op_parallelism_threads(_ops_at_once)
+    except RuntimeError as error:
+        raise ModelError(
+            f"TensorFlow already runs in this process, and not with --threads {n_threads}",
+            "make tensors, layers and optimizers inside functions, not while a file is imported",
+        ) from error
 
 
 def _bound_memory(config: Any) -> None:
-    """Keep this process to its part of the GPU, where it has one; `config` is `tf.config`."""
+    """Limit this process to its share of the GPU, if it has one; `config` is `tf.config`."""
     limit = os.environ.get(GPU_MEMORY)
     if limit is None:
         return
@@ -179,20 +173,47 @@ def _bound_memory(config: Any) -> None:
             config.set_logical_device_configuration(gpu, [part])
 
 
+def overlap_ops(n_cores: int) -> None:
+    """Let TensorFlow compute up to `n_cores` independent ops at once in this process.
+
+    For a supervisor, before it starts the framework: it predicts with an average of members and
+    shifts while its workers are idle. No bit changes, as each op keeps the threads of a trial.
+    """
+    global _ops_at_once
+    _ops_at_once = n_cores
+
+
+def is_undeterministic(error: Exception) -> bool:
+    """Return whether an error says that an op of TensorFlow's has no deterministic kernel."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "UnimplementedError" in kinds and "determinis" in str(error).lower()
+
+
+def tensorflow_computes() -> bool:
+    """Return whether TensorFlow has begun to compute here: it takes no other threads after that.
+
+    Imports nothing. If TensorFlow ever moves this attribute, the answer is False, and
+    `_set_threads` raises instead.
+    """
+    module = sys.modules.get("tensorflow.python.eager.context")
+    return bool(getattr(getattr(module, "_context", None), "_initialized", False))
+
+
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Set what TensorFlow and Keras read once when they are imported, and drop their greetings.
+    """Set what TensorFlow and Keras read at import, and drop the lines that they print then.
 
-    Around our own import of them and around a user's file, which may import them first.
+    For our own import of them, and for a user's file, which may import them first.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ.update(KERNELS)
     # Importing Keras writes its settings: into our cache and not into the user's home.
     os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
-    import_late()
+    if _LATE_FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _LATE_FINDER)
     if "keras" not in sys.modules:
-        use_backend(backend_name())  # else Keras asks its settings in the user's home
+        use_backend(backend_name())  # otherwise Keras reads the settings in the user's home
     if "tensorflow" in sys.modules:
         yield
         return
@@ -200,12 +221,41 @@ def quiet_import() -> Iterator[None]:
         yield
 
 
+class _LateFinder(MetaPathFinder):
+    """Finds the modules of `_LATE` as modules that run when an attribute is first read."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if fullname not in _LATE:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
+
+
+_LATE_FINDER = _LateFinder()
+
+
+@contextlib.contextmanager
+def without_pandas() -> Iterator[None]:
+    """Hide pandas from the imports inside, unless it is loaded: half a second and 30 MiB.
+
+    Keras reads pandas' attributes at once, so late loading would not help. Keras accepts no
+    DataFrames in this process from then on, so no user code may run in it.
+    """
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
+
+
 @contextlib.contextmanager
 def _without_collections() -> Iterator[None]:
-    """Collect no garbage meanwhile, nor ever in what is made here: imports make next to none.
-
-    While TensorFlow is imported, collecting takes a fifth of the time.
-    """
+    """Pause garbage collection, which takes a fifth of TensorFlow's import, and freeze the rest."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -216,37 +266,12 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def overlap_ops(n_cores: int) -> None:
-    """Let so many ops compute at once in this process, where none needs what another gives.
-
-    For a process that looks after workers, before it starts the framework: when it predicts with
-    an average, they have nothing to do, and members and shifts do not need each other. No bit
-    changes by it, as each op computes with the threads of a trial still. Only TensorFlow heeds it.
-    """
-    global _ops_at_once
-    _ops_at_once = n_cores
-
-
-def _set_threads(n_threads: int) -> None:
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-        # One in a worker: ops of one small network hardly overlap, and would fight for the cores.
-        tf.config.threading.set_inter_op_parallelism_threads(_ops_at_once)
-    except RuntimeError as error:
-        raise ModelError(
-            f"TensorFlow already runs in this process, and not with --threads {n_threads}",
-            "make tensors, layers and optimizers inside functions, not while a file is imported",
-        ) from error
-
-
 @contextlib.contextmanager
 def _without_noise() -> Iterator[None]:
-    """Hold file descriptor 2 back and pass on what is no greeting of TensorFlow's C++.
+    """Hold file descriptor 2 back, and pass on all but the greetings of TensorFlow's C++.
 
-    It writes them before it reads its log level. What another thread writes meanwhile, or an
-    import that fails, must not be lost.
+    TensorFlow writes them before it reads its log level. Lines of other threads and of a failing
+    import must not be lost.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -1,7 +1,6 @@
-"""The message of another library's error as one line of whole sentences.
+"""The message of another library's error, shortened to one line of whole sentences.
 
-Keras wraps its messages over several lines and adds configs and examples to them. This file decides
-which part is told.
+Keras wraps its messages over several lines and adds configs and examples.
 """
 
 import re
@@ -15,7 +14,7 @@ _TAIL = re.compile(
 )
 _WRAPPED = re.compile(r"(?:Exception|Error) encountered:\s+")
 _DUMP = re.compile(r"\{[^{}]{80,}\}")
-# How lines start that say where an error rose and not what it was.
+# Starts of lines that say where an error was raised, not what it was.
 _FRAME = re.compile(
     r"(?:in user code:|Exception encountered when calling|Graph execution error|Detected at node"
     r"|<stack traces unavailable>|Stack trace for op definition|File \")"
@@ -23,45 +22,40 @@ _FRAME = re.compile(
 
 
 def one_line(text: str) -> str:
-    """Return the telling part of a message on one line, cut at the end of a sentence alone.
+    """Return the first paragraph of an error message that says something, on one line.
 
-    Args:
-        text: Of an exception; may have several paragraphs.
-
-    Returns:
-        The first paragraph that says something, in whole sentences, of about `LONGEST` characters
-        at most; "" where there is none.
+    It is cut at the end of a sentence, after about `LONGEST` characters; "" if there is none.
     """
     plain = _COLOURS.sub("", text)
     # "Error when deserializing class 'A' using config={...}. Exception encountered: ..."
-    *_, told = _WRAPPED.split(plain)
-    whole = _DUMP.sub("{...}", _TAIL.sub("", told if told.strip() else plain))
-    # What ends with a colon goes on behind the empty line.
-    paragraphs = [_first_sentences(part) for part in re.split(r"(?<!:)\n\s*\n", whole)]
+    *_, inner = _WRAPPED.split(plain)
+    whole = _DUMP.sub("{...}", _TAIL.sub("", inner if inner.strip() else plain))
+    # A paragraph that ends with a colon continues after the empty line.
+    paragraphs = map(_first_sentences, re.split(r"(?<!:)\n\s*\n", whole))
     return _whole_sentences(next(filter(None, paragraphs), ""))
 
 
 def _first_sentences(paragraph: str) -> str:
-    """Return its lines up to the first that ends a sentence; others go on in the next one."""
-    told: list[str] = []
+    """Return the lines of a paragraph up to the first that ends a sentence."""
+    kept: list[str] = []
     lines = iter([" ".join(line.split()) for line in paragraph.splitlines() if line.strip()])
     for line in lines:
         if _FRAME.match(line):
             if line.startswith("File "):
-                next(lines, None)  # the code that stands there
+                next(lines, None)  # the source line
             continue
-        told.append(line)
+        kept.append(line)
         if line[-1] in ".!?":
             break
-    return " ".join(told)
+    return " ".join(kept)
 
 
 def _whole_sentences(text: str) -> str:
-    if text.endswith(":") and ". " in text:  # what it announced is left out
+    if text.endswith(":") and ". " in text:  # drop a sentence that announces a missing part
         text = text[: text.rindex(". ") + 1]
     if len(text) <= LONGEST:
         return text
     ends = [found.end() for found in re.finditer(r"[.!?](?=\s)", text)]
     fitting = [end for end in ends if end <= LONGEST]
-    # A sentence that is longer than that stays whole.
+    # A longer first sentence stays whole.
     return text[: fitting[-1]] if fitting else text[: ends[0]] if ends else text

@@ -1,7 +1,7 @@
 """Random shifts, rotations and zooms of a batch of images, as one affine transform in the graph.
 
-Decides how an image is moved, never how much: ranges come from the params. The draw is a pure
-function of (seed, step), so that a trial that is run again sees the same images.
+The params give the ranges. The draw is a pure function of (seed, step): a trial that is run again
+sees the same images.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far an image may be moved; each image draws its own, uniformly and symmetrically.
+    """Ranges of the moves, which each image draws uniformly and symmetrically.
 
     Attributes:
         shift: Largest shift along each axis, as a fraction of the image side, >= 0.
@@ -26,23 +26,15 @@ class Augmentation:
 
     @property
     def active(self) -> bool:
-        """Whether any image is changed at all."""
+        """Whether any image is changed."""
         return any(amount != 0 for amount in (self.shift, self.rotation, self.zoom))
 
 
 def augmented(images: Any, seed: Any, step: Any, augmentation: Augmentation) -> Any:
-    """Return the images moved at random, with zeros where nothing was.
+    """Return the images, float (n, side, side, 1), moved at random and filled with zeros.
 
-    One bilinear resampling for all three, because each one costs time and blurs.
-
-    Args:
-        images: Float tensor of shape (n, side, side, 1), with static n and side.
-        seed: int64 scalar tensor.
-        step: int64 scalar tensor; another step gives other draws.
-        augmentation: The ranges.
-
-    Returns:
-        Float tensor of the same shape.
+    One bilinear resampling for all three moves, because each one costs time and blurs. `seed` and
+    `step` are int64 scalar tensors.
     """
     import tensorflow as tf
 
@@ -69,11 +61,10 @@ def transforms(
     cos: Callable[[Any], Any],
     sin: Callable[[Any], Any],
 ) -> list[Any]:
-    """Return for each image, of each output pixel, where in the input it comes from.
+    """Return the affine maps from output pixels to input pixels.
 
     Args:
-        draws: Of shape (5, n), uniform in -1..1; a tensor, or an array.
-        cos, sin: Of what `draws` is.
+        draws: Tensor or array of shape (5, n), uniform in -1..1; `cos` and `sin` take its rows.
 
     Returns:
         xx, xy, x0, yx, yy, y0, each of shape (n,): x = xx * x + xy * y + x0, and y alike.
@@ -85,7 +76,7 @@ def transforms(
     shift_y = draws[4] * (augmentation.shift * side)
     xx, xy = cos(angle) * scale_x, -sin(angle) * scale_y
     yx, yy = sin(angle) * scale_x, cos(angle) * scale_y
-    middle = (side - 1) / 2  # the pixel that stays in place, but for the shift
+    middle = (side - 1) / 2  # the fixed pixel, apart from the shift
     x0 = middle - (xx + xy) * middle + shift_x
     y0 = middle - (yx + yy) * middle + shift_y
     return [xx, xy, x0, yx, yy, y0]

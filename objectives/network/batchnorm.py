@@ -1,23 +1,18 @@
 """Keras's batch normalization by TensorFlow's fused kernel, while a network trains.
 
-Keras 3 computes moments, scaling and their gradients one operation after another in float32, which
-is half of a training step of a small network on a CPU. The fused kernel does the same arithmetic in
-one pass. Decides only which layers can be computed so; what they are, and how a network predicts,
-stays Keras's.
+Keras 3 computes moments, scaling and their gradients one operation after another in float32: half
+of a training step of a small network on a CPU. The fused kernel does the same arithmetic at once.
 """
 
 from typing import Any
 
 
 def fuse_batch_norms(network: Any) -> None:
-    """Let the batch normalizations of a network use the fused kernel when they train.
+    """Let the batch normalizations of a built network use the fused kernel when they train.
 
-    The layers stay what they are, with the same variables: only their `call` is another. Those that
-    the kernel cannot compute are left alone: of other axes or ranks, synchronized, renormalizing,
+    Only `call` of the layers changes; variables and predictions stay Keras's. Layers that the
+    kernel cannot compute are left alone: of other axes or ranks, synchronized, renormalizing,
     masked, subclassed.
-
-    Args:
-        network: Built Keras model on TensorFlow.
     """
     for layer in network._flatten_layers(include_self=False):
         if _fits(layer):
@@ -38,7 +33,7 @@ def _fits(layer: Any) -> bool:
 def _fused_call(layer: Any, plain: Any) -> Any:
     import tensorflow as tf
 
-    none = tf.zeros([0])  # no statistics come in: those of the batch are computed
+    none = tf.zeros([0])  # the kernel computes the statistics of the batch itself
 
     def call(inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not (training and layer.trainable) or mask is not None:
@@ -52,7 +47,7 @@ def _fused_call(layer: Any, plain: Any) -> Any:
             epsilon=layer.epsilon,
             is_training=True,
         )
-        # The kernel gives the variance over n - 1, and Keras keeps that over n.
+        # The kernel returns the variance over n - 1, and Keras stores the one over n.
         n = tf.cast(tf.size(inputs) / tf.size(mean), tf.float32)
         for kept, new in (
             (layer.moving_mean, mean),

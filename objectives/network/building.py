@@ -1,8 +1,4 @@
-"""From a user's `build` to a network: called, and what it returns checked.
-
-Decides what a network must look like to be trained here: its input, its output, and the precision
-it computes in, which is the study's to set.
-"""
+"""Calling a user's `build`, and checking the input, output and precision of its network."""
 
 import contextlib
 import warnings
@@ -25,31 +21,27 @@ _DROP = "drop that from the file; --precision bfloat16 trains in less precision"
 def build_network(
     build: Build, params: Mapping[str, Any], dataset: Dataset, precision: str = "float32"
 ) -> Any:
-    """Call `build` and check what it returns.
+    """Call `build` and check its network, whose input and output follow from the dataset.
 
-    Args:
-        build: See `cnn.KerasObjective`.
-        params: It is given a copy of them.
-        dataset: Its images say the input, its classes the output.
-        precision: "float32" or "bfloat16"; Keras's policy is that when it returns.
+    Sets Keras's dtype policy for `precision`, "float32" or "bfloat16".
 
     Raises:
         ModelError: Not a Keras model, one that takes other images, one whose output is not
-            (n, n_classes), or one that computes in a precision that the study does not have.
+            (n, n_classes), or one that computes in another precision than the study.
     """
     import keras
 
     shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
     keras.config.set_dtype_policy(POLICIES[precision])
     with keras_quiet():
-        network = build(dict(params), shape, n_classes)  # its own: it may take params out
+        network = build(dict(params), shape, n_classes)  # a copy: build may remove params
         if not isinstance(network, keras.Model):
             raise ModelError(f"build returned {network!r:.60}, not a keras.Model")
         refuse_policy(keras.config.dtype_policy().name, precision, "build")
         _refuse_float16(network)
         _refuse_other_input(network, shape, build)
         output = only_output(network(keras.Input(shape)))  # also gives it its weights
-    # Keras would warn at each trace that a dict of one input gets the image alone.
+    # Keras would warn at each trace if the model's single input is in a dict.
     warnings.filterwarnings("ignore", "The structure of `inputs` doesn't match", UserWarning)
     found = getattr(output, "shape", None)
     if found != (None, n_classes):
@@ -64,25 +56,14 @@ def build_network(
 
 
 def only_output(found: Any) -> Any:
-    """Return the tensor in a list, tuple or dict of one; anything else as it is."""
+    """Return the tensor in a list, tuple or dict of one; anything else unchanged."""
     while isinstance(found, list | tuple | dict) and len(found) == 1:
         found = next(iter(found.values() if isinstance(found, dict) else found))
     return found
 
 
 def refuse_policy(name: str, precision: str, where: str) -> None:
-    """Refuse a dtype policy of Keras's that a user's file has set for all layers.
-
-    float32 is no matter: it is what a network may always compute in.
-
-    Args:
-        name: Of the policy that is in force.
-        precision: Of the study.
-        where: Who set it, for the message.
-
-    Raises:
-        ModelError: It is not the one of the precision.
-    """
+    """Refuse a Keras dtype policy, set by `where`, unless it is float32 or of the precision."""
     if name not in ("float32", POLICIES[precision]):
         is_half = name in ("mixed_float16", "float16")
         why = "float16 is not trained in here" if is_half else "that is the study's to set"
@@ -108,9 +89,9 @@ def _refuse_float16(network: Any) -> None:
 
 
 def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build) -> None:
-    """Refuse a network that says which input it takes, and it is not an image."""
+    """Refuse a network whose declared input is not one image."""
     inputs = getattr(network, "inputs", None)
-    if not inputs:  # a subclassed model, or a Sequential one without an Input: it takes what comes
+    if not inputs:  # a subclassed model, or a Sequential one without an Input
         return
     if len(inputs) > 1:
         raise ModelError(
@@ -120,7 +101,7 @@ def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build)
     found = tuple(inputs[0].shape[1:])
     side = shape[0]
     fits = len(found) == 3 and all(a in (None, b) for a, b in zip(found, shape, strict=True))
-    # Keras itself adds or takes away the channel.
+    # Keras itself adds or removes the channel.
     if fits or found == (side, side):
         return
     if len(found) == 1:
@@ -145,7 +126,7 @@ def _place(build: Build) -> str:
 
 @contextlib.contextmanager
 def keras_quiet() -> Iterator[None]:
-    """Hide what Keras warns of its own lines: how else a layer might be written."""
+    """Hide Keras's warnings about the style of layers."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module=r"keras\.")
         yield

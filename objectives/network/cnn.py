@@ -1,11 +1,11 @@
 """The default network, its search space, and the objective around any `build` function.
 
-Decides what is tuned for images. How a network is trained, `training.py` decides; how the data is
-read, `kaggle.py`. Importing this file loads neither Keras nor TensorFlow.
+How a network is trained is in `training.py`; how data is read, in `objectives/data/`. Importing
+this file loads neither Keras nor TensorFlow.
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.base import METRICS, FitOptions, Fitted, Report, refuse_unfinite_predictions
+from objectives.base import METRICS, FitOptions, Fitted, Params, Report, refuse_unfinite_predictions
 from objectives.data.dataset import Dataset, load_dataset
 from objectives.errors import DataError, DivergedError, ModelError, ObjectiveError
 from objectives.framework.runtime import detect_precision
 from objectives.framework.sentence import one_line
-from objectives.network.building import build_network
+from objectives.network.building import Build, build_network
 from objectives.network.cost import default_epochs
-from objectives.network.ensemble import Shift, averaged_model
-from objectives.network.export import predict_images, serving_model, write_model
+from objectives.network.export import (
+    Shift,
+    averaged_model,
+    check_loading,
+    predict_images,
+    serving_model,
+    write_model,
+)
 from objectives.network.optimizer import TRAINING_DEFAULTS, refuse_impossible
-from objectives.network.reloading import check_loading, namespace_of
-from objectives.network.train.training import Build, Callbacks, fit_network
+from objectives.network.train.training import Callbacks, Recipe, fit_network
 from objectives.network.tryout.tryout import Watched, look_at
 from objectives.source import function_of
 from objectives.space.space import SearchSpace, middle, parse_space
@@ -47,7 +52,7 @@ CNN_SPACE: SearchSpace = parse_space(
             "log": True,
             "when": {"optimizer": ["adam", "adamw", "rmsprop"]},
         },
-        # A rate of its own, as SGD's good ones are 20 to 50 times those of Adam and its kin.
+        # A rate of its own: good ones of SGD are 20 to 50 times those of Adam.
         "sgd_learning_rate": {
             "low": 2e-2,
             "high": 1e-1,
@@ -56,12 +61,7 @@ CNN_SPACE: SearchSpace = parse_space(
         },
         "batch_size": [64, 96, 128],
         "label_smoothing": {"low": 0.02, "high": 0.1},
-        "weight_decay": {
-            "low": 1e-4,
-            "high": 1e-1,
-            "log": True,
-            "when": {"optimizer": ["adamw"]},
-        },
+        "weight_decay": {"low": 1e-4, "high": 1e-1, "log": True, "when": {"optimizer": ["adamw"]}},
         "schedule": ["cosine", "one_cycle"],
         "shift": {"low": 0.03, "high": 0.1},  # of the image side
         "rotation": {"low": 4.0, "high": 15.0},  # degrees
@@ -70,19 +70,19 @@ CNN_SPACE: SearchSpace = parse_space(
 )
 
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
-_TRIAL_BATCHES = 6  # they tell the speed, but for the first, and are over in half a second
+_TRIAL_BATCHES = 6  # enough to measure the speed without the first, in half a second
 _TRIAL_PREDICTIONS = 8
 
 
-def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_classes: int) -> Any:
+def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int) -> Any:
     """Return the default network: one to three blocks of two convolutions, a dense layer, softmax.
 
-    A block pools right after its first convolution, before batch norm and activation, which then
-    work on a quarter of the pixels. Images of 4 pixels a side and fewer are pooled no further: on
-    the 8x8 digits, three poolings cost a percent of accuracy.
+    A block pools right after its first convolution: batch norm and activation then work on a
+    quarter of the pixels. Images of 4 pixels a side or fewer are not pooled further: on the 8x8
+    digits, three poolings cost a percent of accuracy.
 
     Args:
-        params: Drawn from `CNN_SPACE`; further blocks than it knows repeat the last width.
+        params: Drawn from `CNN_SPACE`; more blocks than it knows repeat the last width.
         image_shape: (side, side, 1).
         n_classes: Width of the output.
 
@@ -92,7 +92,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
     import keras
     from keras import layers
 
-    # Without it, networks of one block were the worst draws of all.
+    # One block always has it: without it such networks were the worst draws.
     batch_norm = params.get("batch_norm", True)
 
     def activated(x: Any) -> Any:
@@ -103,11 +103,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
 
     def convolved(x: Any, filters: int, kernel: int, *, pooled: bool) -> Any:
         x = layers.Conv2D(
-            filters,
-            kernel,
-            padding="same",
-            use_bias=not batch_norm,
-            kernel_initializer="he_normal",
+            filters, kernel, padding="same", use_bias=not batch_norm, kernel_initializer="he_normal"
         )(x)
         return activated(layers.MaxPooling2D(2, padding="same")(x) if pooled else x)
 
@@ -117,11 +113,12 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
         filters = int(params.get(f"filters_{block}", filters))
         x = convolved(x, filters, kernel, pooled=x.shape[1] > _POOLED_DOWN_TO)
         x = convolved(x, filters, 3, pooled=False)
-        kernel = 3  # a larger one here costs more than it gains: docs/decisions.md
+        kernel = 3  # a larger kernel here costs more than it gains: docs/decisions.md
     units = layers.Dense(
         params["dense_units"], use_bias=not batch_norm, kernel_initializer="he_normal"
     )
-    # Of the few units and not of the many pixels: drawing those numbers took a tenth of a step.
+    # On the dense units, not on the flattened pixels: drawing that many random numbers took 10 %
+    # of a step.
     x = layers.Dropout(params["dropout"])(activated(units(layers.Flatten()(x))))
     # In bfloat16 the softmax would round probabilities to two or three digits.
     probabilities = layers.Activation("softmax", dtype="float32")(layers.Dense(n_classes)(x))
@@ -129,7 +126,7 @@ def build_cnn(params: Mapping[str, Any], image_shape: tuple[int, int, int], n_cl
 
 
 class KerasObjective:
-    """Tunes what `build` makes of params, by valid accuracy or log loss. See `objectives.base`."""
+    """Tunes the network that `build` makes of params; members are those of `objectives.base`."""
 
     metrics = METRICS
     needs_data = True
@@ -143,17 +140,9 @@ class KerasObjective:
         callbacks: Callbacks | None = None,
         pure: bool = False,
     ) -> None:
-        """Keep the parts.
+        """Keep the parts; see `training.Recipe` for `build`, `callbacks` and `pure`.
 
-        Args:
-            build: `build(params, image_shape, n_classes)` returns a Keras model that takes float32
-                (n, side, side, 1) in 0..1 and gives probabilities (n, n_classes). A compiled one
-                keeps its optimizer and loss.
-            space: Of the params; `optimizer.TRAINING_DEFAULTS` names those that training reads.
-            fit_options: What every training shares.
-            callbacks: `callbacks(params)` returns further Keras callbacks for one training.
-            pure: Whether the network is a function of the params alone and keeps nothing outside of
-                its variables, so that a training with the params of the last need not trace anew.
+        `optimizer.TRAINING_DEFAULTS` names the params of `space` that training itself reads.
         """
         self.build = build
         self.space = space
@@ -163,101 +152,48 @@ class KerasObjective:
         self.warnings: list[str] = []
         self.direction = "maximize" if fit_options.metric == "accuracy" else "minimize"
 
+    detect_precision = staticmethod(detect_precision)
+
     def default_epochs(self, dataset: Dataset) -> int:
-        """Return the epochs of a trial where the user names none; see `cost.default_epochs`."""
+        """Return the epochs of a trial if the user names none; see `cost.default_epochs`."""
         return default_epochs(len(dataset.labels))
 
-    def detect_precision(self) -> str:
-        """Return what `--precision auto` means on this machine, "float32" or "bfloat16"."""
-        return detect_precision()
-
     def load(self, data_dir: Path | None) -> Dataset:
-        """Return the checked, memory-mapped dataset.
-
-        Raises:
-            DataError: No folder was given, or a file in it is wrong.
-        """
+        """Return the checked, memory-mapped dataset of a folder."""
         if data_dir is None:
             raise DataError("this objective needs data", hint="--data DIR")
         return load_dataset(data_dir)
 
     def fit(
         self,
-        params: Mapping[str, Any],
+        params: Params,
         dataset: Dataset,
         *,
         seed: int,
         report: Report,
         resume_dir: Path | None,
     ) -> Fitted:
-        """Train on `dataset.train` and score on `dataset.valid`; see `training.fit_network`.
-
-        Args:
-            params: Drawn from `space`.
-            dataset: An empty `valid` gives a `value` of None.
-            seed: >= 0.
-            report: Called after each epoch with (epoch from 0, value as in `training.fit_network`);
-                the value is None where `valid` is empty.
-            resume_dir: The attempt's own folder for checkpoints, beside those of earlier attempts
-                at the slot, of which the furthest is taken up; None: neither is done.
-        """
-        return fit_network(
-            self.build,
-            params,
-            dataset,
-            seed=seed,
-            report=report,
-            options=self.fit_options,
-            callbacks=self.callbacks,
-            resume_dir=resume_dir,
-            pure=self.pure,
-        )
+        """Train on `dataset.train` and score on `dataset.valid`; see `training.fit_network`."""
+        recipe = Recipe(self.build, self.fit_options, self.callbacks, self.pure)
+        return fit_network(recipe, params, dataset, seed=seed, report=report, resume_dir=resume_dir)
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return probabilities (n, n_classes) for raw images, uint8 (n, side, side).
-
-        Raises:
-            DivergedError: The model says NaN or infinity of an image.
-        """
+        """Return finite probabilities (n, n_classes) for raw images, uint8 (n, side, side)."""
         return refuse_unfinite_predictions(predict_images(fitted.model, images))
 
     def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
-        """Write `path` (".keras"), a model of raw uint8 images (n, side, side), atomically.
-
-        Returns:
-            What loading needs, as `reloading.Needs.names`; mostly nothing.
-
-        Raises:
-            ModelError: The model cannot be saved.
-        """
-        return write_model(fitted.model, path)
+        """Write a model of raw uint8 images; return the names that loading needs, mostly none."""
+        return write_model(fitted.model, path).names
 
     def check_export(self, fitted: Fitted, path: Path, images: NDArray[np.uint8]) -> None:
-        """Load a file of `export` with what the user's file has, and compare what it predicts.
-
-        Args:
-            fitted: As for `export`.
-            path: The file.
-            images: A few raw ones, uint8 (n, side, side).
-
-        Raises:
-            ModelError: It cannot be loaded, or predicts something else.
-        """
+        """Load a file of `export` again and compare its predictions for a few raw images."""
         if self.build is not build_cnn:
-            check_loading(path, fitted.model, namespace_of(self.build), images)
+            check_loading(path, fitted.model, self.build, images)
 
     def combine(self, fitted: Sequence[Fitted], shifts: Sequence[Shift]) -> Fitted:
-        """Return the mean of several trainings, and of what each says of the image moved a little.
+        """Return the mean of distinct trainings over shifted images; see `export.averaged_model`.
 
-        `predict` and `export` take it as any other; its model shares the members' weights. See
-        `ensemble.averaged_model`.
-
-        Args:
-            fitted: From `fit`, one at least, none twice.
-            shifts: (down, right) in pixels; (0, 0) is the image as it is.
-
-        Returns:
-            No value; `info` says `n_members` and `n_shifts`.
+        The result has no value; its `info` has `n_members` and `n_shifts`.
         """
         models = [one.model for one in fitted]
         side = int(models[0].input_shape[1]) if models else 0
@@ -266,43 +202,42 @@ class KerasObjective:
         return Fitted(None, model, info)
 
     def trial_run(self, dataset: Dataset) -> float:
-        """Train a few batches with middling params and predict a few images.
+        """Train a few batches with middling params, and predict a few images.
 
-        What is worth a warning then is in `warnings`, a line each.
+        Sets `warnings`, one line each.
 
         Returns:
-            Images trained a second, the first batch left out: what a trial may be expected to do.
+            Images trained per second without the first batch: the speed to expect of a trial.
 
         Raises:
-            ModelError: Two networks share state, or a param is to have another name; or whatever
-                the user's code raised, on one line with its file and line.
+            ModelError: Two networks share state, a param has a wrong name, or the user's code
+                raised something: one line with its file and line.
         """
-        # The default network is known, and is tried out each time that somebody waits for a study.
+        # The default network is known, and each new study waits for this.
         watched = None if self.build is build_cnn else Watched(self.build, self.callbacks)
         if watched is not None:
-            refuse_impossible(self.space, compiled=True)  # what training reads in any case
+            refuse_impossible(self.space, compiled=True)  # params that training always reads
         params = self.space.draw(middle)
         n_rows = _TRIAL_BATCHES * params.get("batch_size", TRAINING_DEFAULTS["batch_size"])
         some = replace(dataset.train, rows=dataset.train.rows[: int(n_rows)])
         few = replace(some, rows=some.rows[:_TRIAL_PREDICTIONS])
+        images = few.images[few.rows]
         sample = replace(dataset, train=some, valid=few)
         options = replace(self.fit_options, epochs=1)
         build = self.build if watched is None else watched.build
         callbacks = None if self.callbacks is None or watched is None else watched.callbacks
         once = KerasObjective(build, self.space, options, callbacks=callbacks)
         try:
-            fitted = once.fit(
-                params, sample, seed=0, report=lambda step, value: None, resume_dir=None
-            )
-            probabilities = once.predict(fitted, few.images[few.rows])
+            fitted = once.fit(params, sample, seed=0, report=lambda *_: None, resume_dir=None)
+            probabilities = once.predict(fitted, images)
         except ObjectiveError:
             raise
         except DivergedError as error:
             # A forgotten softmax may show as a loss that is NaN.
             untrained = serving_model(build_network(build, params, dataset), dataset.side)
-            said = predict_images(untrained, few.images[few.rows])
-            if np.isfinite(said).all():
-                _refuse_no_probabilities(said)
+            predicted = predict_images(untrained, images)
+            if np.isfinite(predicted).all():
+                _refuse_no_probabilities(predicted)
             raise ModelError(f"in a first batch, {error} (params {params})") from error
         except Exception as error:
             line, hint = _one_line(error, self.build), None
@@ -311,7 +246,6 @@ class KerasObjective:
             raise ModelError(line, hint) from error
         _refuse_no_probabilities(probabilities)
         if watched is not None:
-            images = few.images[few.rows]
             self.warnings = look_at(watched, self.space, fitted.model, images, options.precision)
         return fitted.info["images_per_s"]
 
@@ -332,7 +266,7 @@ def _refuse_no_probabilities(probabilities: NDArray[np.float32]) -> None:
 
 
 def _one_line(error: Exception, build: Build) -> str:
-    """Return the exception's type and first telling sentence, and the place in the user's file."""
+    """Return an exception's type and message, and the line in the user's file."""
     text = f"{type(error).__name__}: {one_line(str(error)) or 'no message'}"
     code = getattr(function_of(build), "__code__", None)
     if code is not None:

@@ -1,8 +1,8 @@
-"""What a training costs, counted and not timed: images and floating point operations.
+"""The cost of a training, counted and not timed: epochs, images, floating point operations.
 
-Decides how long a trial is where the user does not say, and how the operations of a network are
-counted: those of convolutions and matrix products, which are nearly all, in TensorFlow's graph of
-one image. Its own profiler counts the same, but takes loops and einsums for nothing and prints.
+Operations are those of convolutions and matrix products, nearly all of a network's, in TensorFlow's
+graph of one image. TensorFlow's own profiler counts the same, but ignores loops and einsums, and
+prints.
 """
 
 import contextlib
@@ -18,27 +18,19 @@ _PASSES = 3  # backward costs two forward passes: gradients of the weights and o
 
 
 def default_epochs(n_rows: int) -> int:
-    """Return the epochs of a trial where the user names none.
+    """Return the default epochs of a trial on `n_rows` labelled rows, validation rows included.
 
-    A budget of about 210,000 images seen, because few rows need more passes: 5 epochs for 42,000
-    rows, 4 for 60,000, never fewer than 3 nor more than 20 (1,437 rows of the 8x8 digits).
-
-    Args:
-        n_rows: Labelled rows, those of the valid split included.
+    A budget of about 210,000 images, because fewer rows need more passes: 5 epochs for 42,000 rows,
+    4 for 60,000, and always 3 to 20 (20 for the 1,437 rows of the 8x8 digits).
     """
     return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_IMAGES_SEEN / max(1, n_rows))))
 
 
 def training_cost(model: Any, side: int, n_images: int) -> dict[str, float]:
-    """Return what a training has cost: `images`, and `flop` where it can be told.
+    """Return the cost of training on `n_images`: `images`, and `flop` if it is known.
 
-    Floating point operations are counted as three times those of a forward pass, for each image.
-    The valid rows, augmentation and the optimizer are left out.
-
-    Args:
-        model: From `serving_model`.
-        side: Image side in pixels.
-        n_images: Images trained: n_epochs x steps x batch size.
+    A training counts three forward passes per image. Validation, augmentation and the optimizer are
+    left out.
     """
     flop = forward_flop(model, side)
     found = {"images": float(n_images)}
@@ -46,25 +38,23 @@ def training_cost(model: Any, side: int, n_images: int) -> dict[str, float]:
 
 
 def forward_flop(model: Any, side: int) -> float | None:
-    """Return the floating point operations in which a model predicts one image.
+    """Return the floating point operations of one prediction, where a multiply-add counts as two.
 
-    A multiplication and an addition are two. Deterministic, the same on every machine and in every
-    precision; nothing is computed, printed or kept.
+    The same on every machine and in every precision; nothing is computed, printed or kept.
 
     Args:
         model: From `serving_model` or `averaged_model`.
         side: Image side in pixels.
 
     Returns:
-        None on other backends than TensorFlow, and where its graph does not tell: in loops, such as
-        those of recurrent layers, in functions of its own, such as those of grouped convolutions,
-        and where shapes are open.
+        None on other backends than TensorFlow, and if the graph does not show the operations: in
+        loops (recurrent layers), in functions (grouped convolutions), and with open shapes.
     """
     if not on_tensorflow():
         return None
     import tensorflow as tf
 
-    # A model that cannot take a single image still trains: its cost is unknown, and no error.
+    # A model that cannot take a single image may still train: its cost is unknown.
     with contextlib.suppress(Exception):
         image = tf.TensorSpec((1, side, side), tf.uint8)
         traced = tf.function(
@@ -78,19 +68,9 @@ def forward_flop(model: Any, side: int) -> float | None:
     return None
 
 
-def _convolution(op: Any) -> int:
-    """Each number that comes out is a sum over the kernel and the channels that go in."""
-    return _size(op.outputs[0]) * math.prod(_shape(op.inputs[1])[:-1])
-
-
-def _depthwise(op: Any) -> int:
-    """Each number that comes out is a sum over the kernel, in one channel."""
-    return _size(op.outputs[0]) * math.prod(_shape(op.inputs[1])[:-2])
-
-
-def _transposed(op: Any) -> int:
-    """Each number that goes in is spread over the kernel and the channels that come out."""
-    return _size(op.inputs[2]) * math.prod(_shape(op.inputs[1])[:-1])
+def _spread(op: Any, tensor: Any, n_last: int) -> int:
+    """Return the operations of a kernel, without its last `n_last` axes, at each number."""
+    return _size(tensor) * math.prod(_shape(op.inputs[1])[:-n_last])
 
 
 def _product(op: Any) -> int:
@@ -99,7 +79,7 @@ def _product(op: Any) -> int:
 
 
 def _einsum(op: Any) -> int:
-    """Each number that comes out is a sum over the labels that do not."""
+    """Each number of the output is a sum over the labels that are not in it."""
     terms, _, result = op.get_attr("equation").decode().partition("->")
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms.split(","), op.inputs, strict=True):
@@ -119,13 +99,14 @@ def _size(tensor: Any) -> int:
     return math.prod(_shape(tensor))
 
 
-# Multiplications of each kind of op, each with its addition.
+# Multiplications of each kind of op, each with its addition. A transposed convolution spreads each
+# number of its input over the kernel; a depthwise one stays in one channel.
 _COUNTS: dict[str, Callable[[Any], int]] = {
-    "Conv2D": _convolution,
-    "Conv3D": _convolution,
-    "DepthwiseConv2dNative": _depthwise,
-    "Conv2DBackpropInput": _transposed,
-    "Conv3DBackpropInputV2": _transposed,
+    "Conv2D": lambda op: _spread(op, op.outputs[0], 1),
+    "Conv3D": lambda op: _spread(op, op.outputs[0], 1),
+    "DepthwiseConv2dNative": lambda op: _spread(op, op.outputs[0], 2),
+    "Conv2DBackpropInput": lambda op: _spread(op, op.inputs[2], 1),
+    "Conv3DBackpropInputV2": lambda op: _spread(op, op.inputs[2], 1),
     "MatMul": _product,
     "BatchMatMulV2": _product,
     "BatchMatMulV3": _product,

@@ -1,13 +1,17 @@
-"""A trained network as a model of its own: raw uint8 images in, probabilities out, in one file.
+"""A trained network, or the mean of several, as one model of raw uint8 images and one file.
 
-Decides what leaves the training: how raw images are scaled, how they are predicted, and how
-`model.keras` is written. `predict` and the saved file are the same graph, and always float32, so
-that a file trained in bfloat16 gives the same labels on a machine without it.
+`predict` and the saved `model.keras` are the same graph, and always float32: a network trained in
+bfloat16 predicts the same labels on a machine without it. A saved file is loaded again to see
+whether it gives the model that was saved, and which classes of the user's that needs.
 """
 
 import contextlib
+import json
 import os
 import warnings
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +21,23 @@ from numpy.typing import NDArray
 from objectives.errors import ModelError
 from objectives.framework.backend import compiles
 from objectives.framework.sentence import one_line
-from objectives.network.reloading import needs_of
+from objectives.source import function_of
 
 PREDICT_BATCH = 256
 
+LAMBDA = "Lambda"
+"""Among the needs of a file: a Python lambda, which loads with `safe_mode=False`."""
+
+_TOLERANCE = 1e-4
+
+Shift = tuple[int, int]
+"""Pixels that an image is moved (down, right); negative numbers move it up and left."""
+
 
 def serving_model(network: Any, side: int) -> Any:
-    """Return a Keras model around a network that takes floats in 0..1.
+    """Return a Keras model of uint8 images (n, side, side) around a network of floats in 0..1.
 
-    Args:
-        network: Keras model of input (n, side, side, 1), float32.
-        side: Image side in pixels.
-
-    Returns:
-        Keras model of input (n, side, side), uint8 0..255; it shares the network's weights.
+    The network takes float32 (n, side, side, 1), and shares its weights with the model.
     """
     import keras
 
@@ -42,60 +49,201 @@ def serving_model(network: Any, side: int) -> Any:
     return model
 
 
+def averaged_model(models: Sequence[Any], side: int, shifts: Sequence[Shift]) -> Any:
+    """Return a serving model of the mean of all members' probabilities over all shifts.
+
+    With one member and `((0, 0),)` it gives that member's probabilities, bit for bit. It consists
+    of Keras's own layers, and shares the members' weights.
+
+    Args:
+        models: Distinct members, from `serving_model`; their layers may have equal names.
+        side: Image side in pixels.
+        shifts: Moves of the image by less than `side`; the border is filled with 0.
+    """
+    import keras
+
+    if not models or len({id(model) for model in models}) < len(models):
+        raise ValueError(f"{len(models)} members: each must be there once, and one at least")
+    if not shifts or any(abs(pixels) >= side for shift in shifts for pixels in shift):
+        raise ValueError(f"an image of {side} pixels a side cannot be moved by {list(shifts)}")
+    # Networks of one build have layers of the same names: each member is a model of its own.
+    members = [
+        keras.Model(model.input, model.output, name=f"member_{number}")
+        for number, model in enumerate(models)
+    ]
+    raw = keras.Input((side, side), dtype="uint8", name="images")
+    views = _moved(raw, side, shifts)
+    found = [member(view) for view in views for member in members]
+    mean = keras.layers.Average(name="mean", dtype="float32")(found) if len(found) > 1 else found[0]
+    model = keras.Model(raw, mean)
+    model.jit_compile = compiles()
+    return model
+
+
+def _moved(raw: Any, side: int, shifts: Sequence[Shift]) -> list[Any]:
+    """Return one tensor of raw images (n, side, side) for each shift."""
+    from keras import layers
+
+    margin = max(abs(pixels) for shift in shifts for pixels in shift)
+    if not margin:
+        return [raw] * len(shifts)
+    form = {"data_format": "channels_last"}
+    image = layers.Reshape((side, side, 1), name="add_channel")(raw)
+    framed = layers.ZeroPadding2D(margin, **form, name="frame")(image)
+    views = []
+    for number, (down, right) in enumerate(shifts):
+        window = ((margin - down, margin + down), (margin - right, margin + right))
+        view = layers.Cropping2D(window, **form, name=f"shift_{number}")(framed)
+        views.append(layers.Reshape((side, side), name=f"drop_channel_{number}")(view))
+    return views
+
+
 def predict_images(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Predict raw images in batches of one size, the last one padded.
 
-    One size means one graph and one order of additions, whatever the number of images.
+    One size means one graph and one order of additions for any number of images.
 
     Args:
         model: From `serving_model`.
         images: uint8 of shape (n, side, side), n >= 0; may be memory-mapped.
-
-    Returns:
-        Probabilities, float32 of shape (n, n_classes).
     """
     batch = np.zeros((PREDICT_BATCH, *images.shape[1:]), np.uint8)
-    parts = []
+    parts = [np.zeros((0, model.output_shape[-1]), np.float32)]
     for start in range(0, len(images), PREDICT_BATCH):
         rows = images[start : start + PREDICT_BATCH]
         batch[: len(rows)] = rows
-        parts.append(np.asarray(model.predict_on_batch(batch), np.float32)[: len(rows)])
-    return np.concatenate(parts) if parts else np.zeros((0, model.output_shape[-1]), np.float32)
+        parts.append(_predicted(model, batch)[: len(rows)])
+    return np.concatenate(parts)
 
 
-def write_model(model: Any, path: Path) -> tuple[str, ...]:
-    """Write the model as one `.keras` file, beside its place and then moved.
+@dataclass(frozen=True)
+class Needs:
+    """What loading a `.keras` file needs beyond Keras.
 
-    Args:
-        model: From `serving_model`.
-        path: Ends in ".keras".
+    Attributes:
+        custom: Names to give as `custom_objects`.
+        registered: Names such as "package>Name", which the user's code registers.
+        has_lambda: Whether it holds a Python lambda.
+    """
 
-    Returns:
-        What loading the file needs beyond Keras and TensorFlow, as `reloading.Needs.names`; empty
-        for built-in layers.
+    custom: tuple[str, ...]
+    registered: tuple[str, ...]
+    has_lambda: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them as plain names; empty if Keras alone loads the file."""
+        return (*self.custom, *self.registered, *((LAMBDA,) if self.has_lambda else ()))
+
+
+def write_model(model: Any, path: Path) -> Needs:
+    """Write a serving model as one `.keras` file, atomically, and return what loading it needs.
 
     Raises:
         ModelError: The user's model holds something that Keras cannot write.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
-        try:
-            with warnings.catch_warnings():  # a lambda's, which the model card tells better
-                warnings.simplefilter("ignore")
-                model.save(temporary)
-        except OSError:  # the disk is full, say
-            raise
-        except Exception as error:  # of the user's get_config, whatever it is
-            raise ModelError(
-                f"the model cannot be saved: {one_line(str(error)) or type(error).__name__}",
-                hint="give each layer and model of your own a get_config() that returns plain "
-                "numbers and text",
-            ) from error
+        with warnings.catch_warnings():  # about a lambda: the model card says more
+            warnings.simplefilter("ignore")
+            model.save(temporary)
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
-        needs = needs_of(temporary).names
+        needs = _needs_of(temporary)
         os.replace(temporary, path)
+    except OSError:  # for example a full disk
+        raise
+    except Exception as error:  # from the user's get_config
+        raise ModelError(
+            f"the model cannot be saved: {one_line(str(error)) or type(error).__name__}",
+            hint="give each layer and model of your own a get_config() that returns plain "
+            "numbers and text",
+        ) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
     return needs
+
+
+def _needs_of(path: Path) -> Needs:
+    with zipfile.ZipFile(path) as archive:
+        left: list[Any] = [json.loads(archive.read("config.json"))]
+    names, has_lambda = set(), False
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left += item.values()
+            name, module = item.get("class_name"), item.get("module")
+            own = isinstance(module, str) and module.partition(".")[0] != "keras"
+            if name == "__lambda__":
+                has_lambda = True
+            elif name == "function":  # Keras writes its own ones as text
+                names.add(str(item.get("config")))
+            elif name and own and module != "builtins":
+                names.add(str(item.get("registered_name") or name))
+        elif isinstance(item, list):
+            left += item
+    registered = {name for name in names if ">" in name}
+    return Needs(tuple(sorted(names - registered)), tuple(sorted(registered)), has_lambda)
+
+
+def check_loading(path: Path, model: Any, build: Any, images: NDArray[np.uint8]) -> None:
+    """Load a file as a user would, and compare its predictions with those of the saved model.
+
+    Args:
+        path: The file.
+        model: The saved one, from `serving_model`.
+        build: The user's function; `custom_objects` come from the top level of its file.
+        images: A few raw ones.
+
+    Raises:
+        ModelError: It cannot be loaded, or predicts something else.
+    """
+    import keras
+
+    needs, namespace = _needs_of(path), getattr(function_of(build), "__globals__", {})
+    missing = [name for name in needs.custom if name not in namespace]
+    if missing:
+        raise ModelError(
+            f"it needs {', '.join(missing)}, which is no name at the top of the model's file",
+            "define or import what layers use at the top of the file, not inside build",
+        )
+    custom = {name: namespace[name] for name in needs.custom}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = keras.models.load_model(
+                path, custom_objects=custom, compile=False, safe_mode=not needs.has_lambda
+            )
+            again = _predicted(loaded, images)
+    except Exception as error:
+        why = one_line(str(error)) or "no message"
+        raise ModelError(
+            f"it cannot be loaded again: {type(error).__name__}: {why}", _hint_of(needs, error)
+        ) from error
+    before = _predicted(model, images)
+    # A model with random predictions never repeats itself, and is not compared.
+    if _agree(before, _predicted(model, images)) and not _agree(before, again):
+        raise ModelError(
+            "it predicts something else when it is loaded again",
+            "keep numbers of a layer of your own as weights, or return them from its get_config()",
+        )
+
+
+def _hint_of(needs: Needs, error: Exception) -> str:
+    if needs.has_lambda:
+        return (
+            "once it is loaded, a lambda knows its argument alone: put a function with a name, at "
+            "the top of the file, in its place"
+        )
+    if "function identifier" in str(error):  # a lambda outside of a layer is not in the config
+        return "put a function with a name, at the top of the file, in the place of a lambda"
+    return "let get_config() of each layer of your own return all arguments of its __init__"
+
+
+def _predicted(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray(model.predict_on_batch(images), np.float32)
+
+
+def _agree(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, atol=_TOLERANCE)

@@ -1,18 +1,18 @@
-"""The training params that a space may hold, and the optimizer, schedule and loss they name.
+"""The params that training itself reads, and the optimizer, schedule and loss that they name.
 
-Decides the defaults of what a space leaves out. A model that the user's `build` has compiled keeps
-its own optimizer and loss.
+A model that the user's `build` has compiled keeps its own optimizer and loss.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import CategoricalDistribution
 
 from objectives.errors import ModelError
 from objectives.framework.backend import compiles
 from objectives.network.targets import refuse_other_metrics, wants_indexes
+from objectives.space.python import Distribution
 from objectives.space.space import SearchSpace
 
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop", "sgd")
@@ -36,11 +36,11 @@ _MOMENTUM = 0.9
 
 
 def refuse_impossible(space: SearchSpace, *, compiled: bool) -> None:
-    """Refuse values of training's own params that no training takes.
+    """Refuse values of training's own params that no training accepts.
 
     Args:
         space: Of the study.
-        compiled: Whether `build` compiles: then training does not read all of them.
+        compiled: Whether `build` compiles: training then ignores the params of the optimizer.
 
     Raises:
         ModelError: Names the first param, and one such value.
@@ -57,38 +57,31 @@ def refuse_impossible(space: SearchSpace, *, compiled: bool) -> None:
                 )
 
 
-def _extremes(distribution: BaseDistribution) -> Sequence[Any]:
+def _extremes(distribution: Distribution) -> Sequence[Any]:
     """Return all choices, or both ends of a range."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices
-    return (distribution.low, distribution.high)  # type: ignore[attr-defined]
+    return (distribution.low, distribution.high)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_rate(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _is_amount(value: Any) -> bool:
-    return _is_number(value) and value >= 0
-
-
-_RATE = (_is_rate, "a number above 0")
-_AMOUNT = (_is_amount, "a number of at least 0")
+_RATE = (lambda v: _is_number(v) and v > 0, "a number above 0")
+_AMOUNT = (lambda v: _is_number(v) and v >= 0, "a number of at least 0")
+_SHARE = (lambda v: _is_number(v) and 0 <= v < 1, "a number from 0 to below 1")
 _POSSIBLE: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "batch_size": (lambda v: _is_rate(v) and v == int(v), "a whole number above 0"),
+    "batch_size": (lambda v: _RATE[0](v) and v == int(v), "a whole number above 0"),
     "optimizer": (lambda v: v in OPTIMIZERS, ", ".join(OPTIMIZERS)),
     "schedule": (lambda v: v in SCHEDULES, ", ".join(SCHEDULES)),
     "learning_rate": _RATE,
     "sgd_learning_rate": _RATE,
     "weight_decay": _AMOUNT,
-    "label_smoothing": (lambda v: _is_amount(v) and v < 1, "a number from 0 to below 1"),
+    "label_smoothing": _SHARE,
     "shift": _AMOUNT,
     "rotation": _AMOUNT,
-    "zoom": (lambda v: _is_amount(v) and v < 1, "a number from 0 to below 1"),
+    "zoom": _SHARE,
 }
 _ALWAYS_READ = ("batch_size", "shift", "rotation", "zoom")
 
@@ -103,7 +96,7 @@ def compile_network(
         settings: Params over `TRAINING_DEFAULTS`.
         shape: (side, side, 1).
         n_classes: Width of the network's output.
-        n_steps: Batches of the whole training, which the schedules span.
+        n_steps: Batches of the whole training, the span of the schedules.
 
     Raises:
         ModelError: An unknown optimizer or schedule, or a loss or metric that labels do not fit.
@@ -130,7 +123,7 @@ def compile_network(
 
 
 def make_optimizer(settings: Mapping[str, Any], n_steps: int) -> Any:
-    """Return the Keras optimizer that the settings name, with its schedule over `n_steps`."""
+    """Return the Keras optimizer of the settings, with its schedule over `n_steps`."""
     from keras import optimizers
 
     name = settings["optimizer"]

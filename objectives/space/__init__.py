@@ -1,6 +1,6 @@
 """The search space: written, checked, drawn, printed.
 
-entry    one entry, and its distribution
-python   Python values in a space
-space    the whole of it
+entry    one entry of TOML or JSON, and its distribution
+python   Python values that stand for an entry
+space    all entries, and the conditions between them
 """

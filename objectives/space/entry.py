@@ -1,12 +1,12 @@
-"""One entry of a search space in the form a person writes, and the distribution it means.
+"""One entry of a search space as a person writes it, and the distribution it means.
 
     name = 128                                  fixed
     name = [16, 32, 64]                         choices
     name = { low = 1e-4, high = 1e-2, log = true }
     name = [{ none = true }, "l2"]              None is one of the choices
 
-The same forms hold in Python SPACE dicts, in TOML and in JSON. This file decides what each key
-means and which values are legal; how entries depend on each other is `space.py`'s part.
+Python SPACE dicts, TOML and JSON share these forms. `space.py` decides how entries depend on each
+other.
 """
 
 import json
@@ -20,22 +20,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from objectives.errors import SpaceError
 from objectives.files.limits import MOST_POINTS, MOST_SETTINGS
 from objectives.files.openfile import read_file
-from objectives.space.python import written_form, written_value
+from objectives.space.python import Distribution, distribution_table, written_form, written_value
 
 RANGE_KEYS = ("low", "high", "log", "step", "type")
 KEYS = (*RANGE_KEYS, "choices", "when")
 
-# Optuna keeps every value as a float64, which holds integers exactly up to here.
+# Optuna keeps every value as a float64, which is exact for integers up to here.
 _INT_MAX = 2**53
 _MOST_NAMED = 20  # choices in a message
 _LONG_HEX = re.compile(r"0[xob][0-9a-fA-F_]{3000}")
@@ -51,7 +46,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         text = read_file(path, MOST_SETTINGS).decode().replace("\r\n", "\n").replace("\r", "\n")
         _refuse_points(path, text)
         if _LONG_HEX.search(text):
-            raise ValueError  # as Python does of decimal digits
+            raise ValueError  # as Python does for decimal digits
         return tomllib.loads(text)
     except FileNotFoundError:
         raise SpaceError(f"no such file: {path}") from None
@@ -63,24 +58,20 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise SpaceError(f"{path}: lists or tables are nested too deep") from None
     except tomllib.TOMLDecodeError as error:
         raise SpaceError(f"{path}: not valid TOML: {cut(str(error))}") from None
-    except ValueError:  # Python reads and writes integers of up to 4300 digits alone
+    except ValueError:  # Python converts integers of up to 4300 digits only
         raise SpaceError(f"{path}: a number has thousands of digits") from None
 
 
 def _refuse_points(path: Path | str, text: str) -> None:
-    """Refuse a dotted name of very many parts, as reading it takes the square of them in time."""
+    """Refuse a dotted name of very many parts: parsing it takes time by the square of them."""
     for row, line in enumerate(text.split("\n"), 1):
         if any(part.count(".") > MOST_POINTS for part in line.split("=")):
             text = f"{path}: more than {MOST_POINTS} points in one entry (at line {row})"
             raise SpaceError(text, "name = value, and a list of values in several lines")
 
 
-def parse_distribution(name: str, form: Any) -> BaseDistribution:
-    """Return the distribution that a scalar, a list or a table stands for.
-
-    Args:
-        name: Of the entry, for messages.
-        form: A written form, or what stands for one in Python; see `space_python.py`.
+def parse_distribution(name: str, form: Any) -> Distribution:
+    """Return the distribution that a scalar, a list, a table or a Python value stands for.
 
     Raises:
         SpaceError: Empty or impossible range, empty or repeated choices, unknown keys, wrong types.
@@ -96,11 +87,11 @@ def parse_distribution(name: str, form: Any) -> BaseDistribution:
     return _range(name, form)
 
 
-def override_distribution(name: str, base: BaseDistribution, form: Any) -> BaseDistribution:
+def override_distribution(name: str, base: Distribution, form: Any) -> Distribution:
     """Return `base` narrowed, fixed or replaced by `form`.
 
-    A scalar fixes, a list or a table with `choices` replaces, the keys of any other table take the
-    place of the entry's own; keys that it does not name (log, step, type) stay.
+    A scalar fixes; a list or a table with `choices` replaces; any other table replaces the keys
+    that it names and keeps the others (log, step, type).
 
     Raises:
         SpaceError: As `parse_distribution`.
@@ -117,46 +108,28 @@ def override_distribution(name: str, base: BaseDistribution, form: Any) -> BaseD
     table = {**distribution_table(base), **given}
     if given.get("log") is True and "step" not in given:
         table.pop("step", None)  # a log range has no step: the new key wins over the old one
-    if "type" in given and given["type"] != _type_of(base):
-        table.update({key: _retyped(table[key], given["type"]) for key in ("low", "high")})
+    if given.get("type") == "int" and isinstance(base, FloatDistribution):
+        for key in ("low", "high"):
+            if isinstance(table[key], float) and table[key].is_integer():
+                table[key] = int(table[key])
     return parse_distribution(name, table)
 
 
-def distribution_table(distribution: BaseDistribution) -> dict[str, Any]:
-    """Return the table that `parse_distribution` reads back to an equal distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return {"choices": list(distribution.choices)}
-    if not isinstance(distribution, FloatDistribution | IntDistribution):
-        raise TypeError(f"not a distribution of a search space: {distribution!r}")
-    table: dict[str, Any] = {
-        "type": _type_of(distribution),
-        "low": distribution.low,
-        "high": distribution.high,
-    }
-    if distribution.log:
-        table["log"] = True
-    elif distribution.step not in (None, 1) or isinstance(distribution.step, float):
-        table["step"] = distribution.step
-    return table
-
-
-def toml_line(name: str, distribution: BaseDistribution, when: Mapping[str, Sequence[Any]]) -> str:
+def toml_line(name: str, distribution: Distribution, when: Mapping[str, Sequence[Any]]) -> str:
     """Return the entry as one line of TOML, in its shortest form."""
     table = distribution_table(distribution)
     table.pop("type", None)  # a float is written with a point or an exponent, and read back as one
-    if when:
-        return f"{_toml(name, key=True)} = {_toml({**table, 'when': when})}"
-    choices = table.get("choices")
-    if choices is None:
-        return f"{_toml(name, key=True)} = {_toml(table)}"
-    return f"{_toml(name, key=True)} = {_toml(choices[0] if len(choices) == 1 else choices)}"
+    form: Any = {**table, "when": when} if when else table.get("choices", table)
+    if isinstance(form, list) and len(form) == 1:
+        form = form[0]
+    return f"{_toml(name, key=True)} = {_toml(form)}"
 
 
 class OutsideError(SpaceError):
     """A value that its distribution cannot draw."""
 
 
-def accept(what: str, distribution: BaseDistribution, value: Any) -> Any:
+def accept(what: str, distribution: Distribution, value: Any) -> Any:
     """Return `value` as `distribution` would have drawn it: exact type, exact point of the grid.
 
     Raises:
@@ -172,28 +145,25 @@ def accept(what: str, distribution: BaseDistribution, value: Any) -> Any:
         n_more = len(distribution.choices) - _MOST_NAMED
         choices += f" and {n_more} more" if n_more > 0 else ""
         raise OutsideError(f"{what}: {cut(repr(value))} is not one of {choices}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_scalar(value):
+    if not _is_number(value):
         raise OutsideError(f"{what}: {cut(repr(value))} is not a finite number")
-    if not isinstance(distribution, FloatDistribution | IntDistribution):
-        raise TypeError(f"not a distribution of a search space: {distribution!r}")
     low, high, step = distribution.low, distribution.high, distribution.step
     if not low <= value <= high:
         raise OutsideError(f"{what}: {value!r} is outside {low!r} to {high!r}")
     if step is None:
         return float(value)
-    index = round((value - low) / step)
-    point = grid_point(distribution, index)
+    point = grid_point(distribution, round((value - low) / step))
     if abs(value - point) > 1e-8 * step:  # Optuna's own tolerance
         raise OutsideError(f"{what}: {value!r} is not {low!r} plus a multiple of {step!r}")
     return point
 
 
-def accept_exact(what: str, distributions: Sequence[BaseDistribution], value: Any) -> Any:
+def accept_exact(what: str, distributions: Sequence[Distribution], value: Any) -> Any:
     """Return `value` as the first of `distributions` that can draw it does.
 
     Raises:
         OutsideError: None of them can draw it.
-        SpaceError: One is a float range, whose values cannot be waited for.
+        SpaceError: One is a float range, whose values a condition cannot name exactly.
     """
     if any(isinstance(distribution, FloatDistribution) for distribution in distributions):
         raise SpaceError(f"{what}: a float range has no exact values to wait for")
@@ -204,23 +174,22 @@ def accept_exact(what: str, distributions: Sequence[BaseDistribution], value: An
 
 
 def grid_point(distribution: FloatDistribution | IntDistribution, index: int) -> Any:
-    """Return low + index * step, as the float that is written so in decimal (0.3, not 0.30..04)."""
+    """Return low + index * step in decimal arithmetic, which gives 0.3 and not 0.30000000000004."""
     if isinstance(distribution, IntDistribution):
         return distribution.low + index * distribution.step
     return float(Decimal(str(distribution.low)) + index * Decimal(str(distribution.step)))
 
 
-def _is_scalar(value: Any) -> bool:
+def cut(text: str, most: int = 200) -> str:
+    """Return a user's text for a message, cut after `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a finite number that a float can hold."""
     if isinstance(value, float):
         return math.isfinite(value)
-    if type(value) is int:  # one of 400 digits is no float
-        return abs(value) <= sys.float_info.max
-    return type(value) in (bool, str)
-
-
-def cut(text: str, most: int = 200) -> str:
-    """Return what somebody wrote as it stands in a message: cut after so many characters."""
-    return text if len(text) <= most else f"{text[:most]}..."
+    return type(value) is int and abs(value) <= sys.float_info.max
 
 
 def _error(name: str, problem: str) -> SpaceError:
@@ -231,10 +200,9 @@ def _check_keys(name: str, form: Mapping[str, Any]) -> None:
     for key in form:
         if key not in KEYS:
             raise _error(name, f"unknown key {cut(repr(key))}; a table has {', '.join(KEYS)}")
-    if "choices" in form:
-        for key in RANGE_KEYS:
-            if key in form:
-                raise _error(name, f"`choices` and `{key}` exclude each other")
+    for key in RANGE_KEYS:
+        if key in form and "choices" in form:
+            raise _error(name, f"`choices` and `{key}` exclude each other")
 
 
 def _choices(name: str, choices: Any) -> CategoricalDistribution:
@@ -244,7 +212,7 @@ def _choices(name: str, choices: Any) -> CategoricalDistribution:
         raise _error(name, "the list of choices is empty")
     known: dict[Any, Any] = {}
     for choice in choices:
-        # Optuna finds a choice by ==, so that 1, 1.0 and True would be one and the same.
+        # Optuna finds a choice by ==: 1, 1.0 and True would be the same choice.
         if choice in known:
             earlier = known[choice]
             same = "" if type(earlier) is type(choice) else f" (equal to {earlier!r})"
@@ -253,8 +221,11 @@ def _choices(name: str, choices: Any) -> CategoricalDistribution:
     return CategoricalDistribution(choices)
 
 
-def _range(name: str, form: Mapping[str, Any]) -> BaseDistribution:
-    low, high, step = (_number(name, key, form.get(key)) for key in ("low", "high", "step"))
+def _range(name: str, form: Mapping[str, Any]) -> Distribution:
+    low, high, step = form["low"], form["high"], form.get("step")
+    for key, value in (("low", low), ("high", high), ("step", step)):
+        if not _is_number(value) and not (key == "step" and value is None):
+            raise _error(name, f"`{key}` is a finite number, not {cut(repr(value))}")
     log = form.get("log", False)
     if not isinstance(log, bool):
         raise _error(name, f"`log` is true or false, not {cut(repr(log))}")
@@ -280,7 +251,7 @@ def _range(name: str, form: Mapping[str, Any]) -> BaseDistribution:
 
 
 def _stepped(name: str, low: float, high: float, step: float) -> FloatDistribution:
-    """Return the range, ended at its last step as Optuna does, which would warn about it."""
+    """Return the range up to its last step; Optuna would do the same with a warning."""
     if (high - low) / step > _INT_MAX:
         raise _error(name, f"`step` = {step!r} is too short for {low!r} to {high!r}")
     start, width = Decimal(str(low)), Decimal(str(step))
@@ -300,32 +271,12 @@ def _int_range(name: str, low: Any, high: Any, log: bool, step: Any) -> IntDistr
     return IntDistribution(low, high - (high - low) % step, log=log, step=step)
 
 
-def _number(name: str, key: str, value: Any) -> Any:
-    if value is None and key == "step":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_scalar(value):
-        raise _error(name, f"`{key}` is a finite number, not {cut(repr(value))}")
-    return value
-
-
-def _type_of(distribution: BaseDistribution) -> str:
-    return "float" if isinstance(distribution, FloatDistribution) else "int"
-
-
-def _retyped(value: Any, kind: Any) -> Any:
-    if kind == "int" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
 def _toml(value: Any, key: bool = False) -> str:
     if value is None:
         return "{ none = true }"  # TOML has no null
     if isinstance(value, Mapping):
-        inner = ", ".join(
-            f"{_toml(name, key=True)} = {_toml(item)}" for name, item in value.items()
-        )
-        return f"{{ {inner} }}"
+        items = (f"{_toml(name, key=True)} = {_toml(item)}" for name, item in value.items())
+        return f"{{ {', '.join(items)} }}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if key and re.fullmatch(r"[A-Za-z0-9_-]+", value):
@@ -333,6 +284,4 @@ def _toml(value: Any, key: bool = False) -> str:
     if isinstance(value, str):
         # A TOML string escapes what a JSON string does, and DEL besides.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return repr(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,8 +1,7 @@
-"""Values of Python in a search space: which of them stand for a written form, and for which.
+"""Python values in a search space, and the written form that each of them stands for.
 
-A SPACE dict may hold `None`, `range`, NumPy's numbers and arrays, and Optuna's distributions. This
-file turns them into what `space_toml.py` reads, and says of every other value what to write in its
-place. TOML has no null: `{ none = true }` is `None` there.
+A SPACE dict may hold `None`, `range`, NumPy's numbers and arrays, and Optuna's distributions. An
+error says what to write instead of any other value. TOML has no null: `{ none = true }` is `None`.
 """
 
 import inspect
@@ -16,7 +15,22 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from objectives.errors import SpaceError
 
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+
 _FORMS = '[16, 32] (choices), {"low": 1e-4, "high": 1e-2, "log": True} (a range) or 128 (fixed)'
+
+
+def distribution_table(distribution: Distribution) -> dict[str, Any]:
+    """Return the table that `entry.parse_distribution` reads back to an equal distribution."""
+    if isinstance(distribution, CategoricalDistribution):
+        return {"choices": list(distribution.choices)}
+    kind = "float" if isinstance(distribution, FloatDistribution) else "int"
+    table: dict[str, Any] = {"type": kind, "low": distribution.low, "high": distribution.high}
+    if distribution.log:
+        table["log"] = True
+    elif distribution.step not in (None, 1) or isinstance(distribution.step, float):
+        table["step"] = distribution.step
+    return table
 
 
 def written_form(name: str, form: Any) -> Any:
@@ -24,7 +38,7 @@ def written_form(name: str, form: Any) -> Any:
 
     Args:
         name: Of the entry, for messages.
-        form: Any value; a written form comes back as it is.
+        form: Any value; a written form is returned unchanged.
 
     Raises:
         SpaceError: There is no such form; the hint says what to write.
@@ -32,9 +46,14 @@ def written_form(name: str, form: Any) -> Any:
     if isinstance(form, CategoricalDistribution):
         return written_list(name, form.choices)
     if isinstance(form, FloatDistribution | IntDistribution):
-        return _table_of(form)
+        return distribution_table(form)
     if isinstance(form, range):
-        return _table_of_range(name, form)
+        if not form:
+            raise SpaceError(f"search space, {name}: {form!r} is empty")
+        if len(form) == 1:
+            return form[0]
+        # A range that counts down has the same values.
+        return {"low": min(form), "high": max(form), "step": abs(form.step)}
     if isinstance(form, Mapping) and not _is_none(form):
         return _table(name, form)
     if isinstance(form, list | tuple) or (isinstance(form, np.ndarray) and form.ndim):
@@ -43,11 +62,7 @@ def written_form(name: str, form: Any) -> Any:
 
 
 def written_list(name: str, values: Iterable[Any]) -> list[Any]:
-    """Return choices as a list of written values.
-
-    Raises:
-        SpaceError: As `written_value`.
-    """
+    """Return choices as a list of written values; raises as `written_value`."""
     values = list(values)
     return [written_value(name, value, values) for value in values]
 
@@ -61,7 +76,7 @@ def written_value(name: str, value: Any, among: Iterable[Any] = ()) -> Any:
         among: All choices of the entry, for the hint.
 
     Raises:
-        SpaceError: It stands for none of them; the hint says what to write.
+        SpaceError: There is no such value; the hint says what to write.
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.item()
@@ -80,25 +95,8 @@ def _is_none(value: Any) -> bool:
     return value is None or (isinstance(value, Mapping) and dict(value) == {"none": True})
 
 
-def _table_of(distribution: FloatDistribution | IntDistribution) -> dict[str, Any]:
-    kind = "float" if isinstance(distribution, FloatDistribution) else "int"
-    table = {"type": kind, "low": distribution.low, "high": distribution.high}
-    if distribution.log:
-        return {**table, "log": True}
-    return table if distribution.step is None else {**table, "step": distribution.step}
-
-
-def _table_of_range(name: str, form: range) -> Any:
-    if not form:
-        raise SpaceError(f"search space, {name}: {form!r} is empty")
-    if len(form) == 1:
-        return form[0]
-    # A range that counts down has the same values.
-    return {"low": min(form), "high": max(form), "step": abs(form.step)}
-
-
 def _table(name: str, form: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Return a table with plain numbers; what else is wrong in it is seen by who reads it."""
+    """Return a table with plain numbers; `entry.py` checks the rest."""
     table = dict(form)
     choices = table.get("choices")
     if isinstance(choices, list | tuple | range) or (
@@ -122,7 +120,7 @@ def _shown(value: Any) -> str:
 
 
 def _what_to_write(name: str, value: Any, among: list[Any]) -> str:
-    """Return the form to write in the place of a value that has none."""
+    """Return the hint: a form to write instead of the value."""
     if isinstance(value, list | tuple | np.ndarray):
         return _instead_of_lists(name, among)
     if isinstance(value, AnySet):
@@ -148,7 +146,7 @@ def _what_to_write(name: str, value: Any, among: list[Any]) -> str:
 
 
 def _instead_of_lists(name: str, among: list[Any]) -> str:
-    """Return numbers or texts that stand for choices such as (3, 3) and (5, 5)."""
+    """Return the hint for choices such as (3, 3) and (5, 5): numbers or texts."""
     rows = [list(one) for one in among if isinstance(one, list | tuple)]
     numbers = all(row and all(type(one) is int for one in row) for row in rows)
     if len(rows) < len(among) or not numbers:
@@ -162,15 +160,12 @@ def _instead_of_lists(name: str, among: list[Any]) -> str:
 
 
 def _instead_of_scipy(name: str, value: Any) -> str | None:
-    """Return the range that a distribution of SciPy's, as scikit-learn's searches take it, means.
-
-    SciPy is not imported for that: what such an object is called tells enough.
-    """
+    """Return the hint for a distribution of SciPy's, recognized by name without importing SciPy."""
     kind = getattr(getattr(value, "dist", None), "name", None)
     args = [*getattr(value, "args", ()), *getattr(value, "kwds", {}).values()]
     if not isinstance(kind, str) or not all(isinstance(one, int | float) for one in args):
         return None
-    low, high = [*args, 0, 1][:2] if args else (0, 1)
+    low, high = [*args, 0, 1][:2]
     if kind in ("loguniform", "reciprocal"):
         return f'"{name}": {{"low": {low!r}, "high": {high!r}, "log": True}}'
     if kind == "uniform":  # loc and scale

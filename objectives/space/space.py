@@ -1,8 +1,7 @@
-"""The search space: data that is drawn, checked, narrowed and printed.
+"""The search space: all entries, the conditions between them, and how params are drawn and checked.
 
-Search, replay and finalize all walk one space through `SearchSpace.draw`. This file decides which
-entries are active and how they depend on each other; the written form of one entry is in
-`space_toml.py`, and how a value is drawn is the sampler's part.
+Search, replay and finalize all use `SearchSpace.draw`; the sampler decides each value. The written
+form of one entry is in `entry.py`.
 """
 
 import difflib
@@ -10,10 +9,11 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from objectives.errors import SpaceError
 from objectives.space.entry import (
@@ -21,13 +21,12 @@ from objectives.space.entry import (
     accept,
     accept_exact,
     cut,
-    distribution_table,
     override_distribution,
     parse_distribution,
     read_toml,
     toml_line,
 )
-from objectives.space.python import written_form
+from objectives.space.python import Distribution, distribution_table, written_form
 
 __all__ = ["Entry", "SearchSpace", "parse_space", "read_toml"]
 
@@ -47,16 +46,16 @@ class Entry:
 
     Attributes:
         name: Of the param, as in Optuna.
-        distribution: Float, Int or Categorical; a fixed entry is a choice of one.
-        when: Drawn only where each named earlier param was drawn and has one of the values.
+        distribution: A fixed entry has a single choice.
+        when: Drawn only if each named earlier param was drawn and has one of the values.
     """
 
     name: str
-    distribution: BaseDistribution
+    distribution: Distribution
     when: Condition = ()
 
     def is_active(self, params: Mapping[str, Any]) -> bool:
-        """Return whether the entry is drawn, given the params that were drawn before it."""
+        """Return whether the entry is drawn, given the params drawn before it."""
         return all(name in params and params[name] in values for name, values in self.when)
 
 
@@ -72,22 +71,22 @@ class SearchSpace:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the canonical JSON, in hex: equal spaces have equal ones."""
+        """The sha256 of the canonical JSON, in hex."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def draw(self, suggest: Callable[[str, BaseDistribution], Any]) -> dict[str, Any]:
-        """Return the params that `suggest` gives for the active entries, asked in order."""
+    def draw(self, suggest: Callable[[str, Distribution], Any]) -> dict[str, Any]:
+        """Return the params that `suggest` gives for the active entries, called in order."""
         params: dict[str, Any] = {}
         for entry in self.entries:
             if entry.is_active(params):
                 params[entry.name] = suggest(entry.name, entry.distribution)
         return params
 
-    def distributions(self, params: Mapping[str, Any]) -> dict[str, BaseDistribution]:
-        """Return the distributions of those of `params` that are active, in the space's order."""
+    def distributions(self, params: Mapping[str, Any]) -> dict[str, Distribution]:
+        """Return the distributions of the active params, in the space's order."""
         active: dict[str, Any] = {}
-        found: dict[str, BaseDistribution] = {}
+        found: dict[str, Distribution] = {}
         for entry in self.entries:
             if entry.name in params and entry.is_active(active):
                 active[entry.name] = params[entry.name]
@@ -95,7 +94,7 @@ class SearchSpace:
         return found
 
     def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return params that somebody brings, in the space's order and with its exact types.
+        """Return params given by a user, in the space's order and with its exact types.
 
         Raises:
             SpaceError: A param is missing, unknown, not active given the others, or out of range.
@@ -122,8 +121,8 @@ class SearchSpace:
         """Return the space with the named entries narrowed, fixed or replaced.
 
         An entry keeps its `when` unless the table gives another. Values of a `when` that the parent
-        can no longer take are dropped, and with its last value the entry that waits for them: the
-        result is the space in force, which prints and reads back to itself.
+        can no longer take are dropped, and so is an entry whose `when` has no value left. The
+        result prints and reads back to itself.
 
         Raises:
             SpaceError: An unknown name, or an entry that `parse_space` would refuse.
@@ -141,7 +140,9 @@ class SearchSpace:
                 earlier = dict(list(before.items())[: self.names.index(entry.name)])
                 now = {name: kept[name].distribution for name in earlier if name in kept}
                 when = _condition(entry.name, form["when"], (now, earlier), self.names)
-            when = _still_possible(entry.name, when, kept)
+            when = tuple(
+                (parent, _possible(entry.name, kept.get(parent), values)) for parent, values in when
+            )
             if all(values for _, values in when):
                 kept[entry.name] = Entry(entry.name, distribution, when)
         return SearchSpace(tuple(kept.values()))
@@ -189,13 +190,12 @@ def parse_space(table: Mapping[str, Any]) -> SearchSpace:
     return _build(table.items())
 
 
-def middle(name: str, distribution: BaseDistribution) -> Any:
+def middle(name: str, distribution: Distribution) -> Any:
     """Return the value in the middle of a distribution, for `SearchSpace.draw`."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[len(distribution.choices) // 2]
-    low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-    centre = (low * high) ** 0.5 if distribution.log else (low + high) / 2  # type: ignore[attr-defined]
-    step = distribution.step  # type: ignore[attr-defined]
+    low, high, step = distribution.low, distribution.high, distribution.step
+    centre = (low * high) ** 0.5 if distribution.log else (low + high) / 2
     if step:
         centre = low + (centre - low) // step * step
     return float(centre) if isinstance(distribution, FloatDistribution) else int(centre)
@@ -204,7 +204,7 @@ def middle(name: str, distribution: BaseDistribution) -> Any:
 def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
     forms = list(forms)
     names = tuple(name for name, _ in forms)
-    known: dict[str, BaseDistribution] = {}
+    known: dict[str, Distribution] = {}
     alike: dict[str, str] = {}
     entries = []
     for name, form in forms:
@@ -232,19 +232,16 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
 
 
 def _as_mysql_compares(name: str) -> str:
-    """Return the name without what MySQL's usual collations overlook: case, accents, last spaces.
+    """Return the name without what MySQL's usual collations ignore: case, accents, last spaces.
 
-    A study moves between databases, so no database gets names that another could not hold.
+    Checked on every database, because a study may move between databases.
     """
     letters = unicodedata.normalize("NFKD", name.casefold())
     return "".join(c for c in letters if not unicodedata.combining(c)).rstrip(" ")
 
 
 def _condition(
-    name: str,
-    when: Any,
-    parents: tuple[Mapping[str, BaseDistribution], ...],
-    names: tuple[str, ...],
+    name: str, when: Any, parents: tuple[Mapping[str, Distribution], ...], names: tuple[str, ...]
 ) -> Condition:
     """Return `when` in canonical form; each value must be possible in one of `parents`."""
     if not isinstance(when, Mapping) or not when:
@@ -270,23 +267,15 @@ def _condition(
     return tuple(condition)
 
 
-def _still_possible(name: str, when: Condition, kept: Mapping[str, Entry]) -> Condition:
-    """Return `when` with those values alone that the parents, as they are now, can take."""
-    possible = []
-    for parent, values in when:
-        left: list[Any] = []
-        if parent in kept:
-            distribution = kept[parent].distribution
-            for value in values:
-                try:
-                    exact = accept_exact(
-                        f"search space, {name}: `when` {parent}", [distribution], value
-                    )
-                except OutsideError:
-                    continue
-                left.append(exact)
-        possible.append((parent, tuple(left)))
-    return tuple(possible)
+def _possible(name: str, parent: Entry | None, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the values of a `when` that the parent, as it is now, can take."""
+    found: list[Any] = []
+    if parent is not None:
+        what = f"search space, {name}: `when` {parent.name}"
+        for value in values:
+            with suppress(OutsideError):
+                found.append(accept_exact(what, [parent.distribution], value))
+    return tuple(found)
 
 
 def _unknown(name: Any, names: tuple[str, ...], before: str = "") -> SpaceError:

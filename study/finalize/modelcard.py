@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from objectives.network.reloading import LAMBDA
+from objectives.network.export import LAMBDA
 from study.finalize.choose import LEAST_EXPONENT, MOST_EXPONENT, ROWS_EXPONENT
 from study.finalize.usage import loading_lines
 from study.report.evidence import Evidence, shown_epochs

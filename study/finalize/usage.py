@@ -8,14 +8,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from objectives.network.reloading import LAMBDA
+from objectives.network.export import LAMBDA
 
 
 def loading_lines(needs: Sequence[str], reference: str, folder: Path) -> list[str]:
     """Return the lines; the last one binds `model`.
 
     Args:
-        needs: As `objectives.network.reloading.Needs.names`.
+        needs: As `objectives.network.export.Needs.names`.
         reference: What the study tunes: "FILE.py:attr", "package.module:attr" or a name.
         folder: That of `model.keras`.
     """

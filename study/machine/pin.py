@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from objectives.framework.probe import count_gpus, framework, how_to_mend
+from objectives.framework.backend import count_gpus, framework, how_to_mend
 from objectives.framework.runtime import GPU_MEMORY
 from study.errors import StudyError
 from study.machine.gpus import VISIBLE, Gpu, gpus_of

@@ -33,7 +33,7 @@ class Broken:
         if self.part == "own":
             said[0] = np.nan
         if self.part == "test" and len(images) == {n_test}:
-            raise DivergedError("the network says NaN or infinity of image 1 of {n_test}")
+            raise DivergedError("the network predicts NaN or infinity for image 1 of {n_test}")
         return said
 """.replace("{n_classes}", str(N_CLASSES)).replace("{n_test}", str(N_TEST))
 
@@ -46,7 +46,11 @@ class Broken:
             "could not be trained on all rows: the loss became nan in epoch 0, batch 3",
             "study trials --study s.finalize   (shows each of them)",
         ),
-        ("own", "could not be trained on all rows: the network says NaN", "study trials --study"),
+        (
+            "own",
+            "could not be trained on all rows: the network predicts NaN",
+            "study trials --study",
+        ),
         ("test", "no submission from trial", "mend the model"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.framework.runtime import start_tensorflow
+from objectives.framework.runtime import start_framework
 from objectives.network.batchnorm import fuse_batch_norms
 from tests.integration.trainings import OPTIONS
 
@@ -56,7 +56,7 @@ def trained_once(network: Any, images: Any) -> dict[str, Any]:
 
 def test_the_fused_kernel_trains_as_keras_does() -> None:
     """Outputs, gradients and running averages agree, to what float32 holds."""
-    start_tensorflow(OPTIONS)
+    start_framework(OPTIONS)
     images = np.random.default_rng(1).normal(2.0, 3.0, (5, 6, 6, 3)).astype(np.float32)
     plain, fused = network_with(norm()), network_with(norm())
     fuse_batch_norms(fused)
@@ -69,7 +69,7 @@ def test_the_fused_kernel_trains_as_keras_does() -> None:
 
 def test_a_network_predicts_by_keras_alone() -> None:
     """Predictions and frozen layers use the averages, bit for bit as without the kernel."""
-    start_tensorflow(OPTIONS)
+    start_framework(OPTIONS)
     images = np.random.default_rng(1).normal(2.0, 3.0, (5, 6, 6, 3)).astype(np.float32)
     plain, fused = network_with(norm()), network_with(norm())
     fuse_batch_norms(fused)
@@ -93,7 +93,7 @@ def test_layers_that_the_kernel_cannot_compute_are_left_alone(
     options: dict[str, Any], shape: tuple[int, ...]
 ) -> None:
     """Keras computes them as it always did."""
-    start_tensorflow(OPTIONS)
+    start_framework(OPTIONS)
     network = network_with(norm(**options), shape=shape)
     fuse_batch_norms(network)
     assert "call" not in vars(network.layers[0])

@@ -205,7 +205,7 @@ def test_callbacks_are_told_what_fit_tells_them(name: str) -> None:
 def test_other_backends_tell_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their step, here on TensorFlow: also of a metric that is no mean over batches."""
     for place in ("training", "step"):
-        monkeypatch.setattr(f"objectives.{place}.on_tensorflow", lambda: False)
+        monkeypatch.setattr(f"objectives.network.train.{place}.on_tensorflow", lambda: False)
     ours = by_us(BUILDS[name])
     monkeypatch.undo()
     assert_alike(ours, by_fit(BUILDS[name]))

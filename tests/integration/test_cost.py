@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from objectives.framework.runtime import start_tensorflow
+from objectives.framework.runtime import start_framework
 from objectives.network.cnn import digits_cnn
 from objectives.network.cost import forward_flop
-from objectives.network.ensemble import averaged_model
-from objectives.network.export import serving_model
+from objectives.network.export import averaged_model, serving_model
 from tests.integration.trainings import (
     OPTIONS,
     PARAMS,
@@ -70,7 +69,7 @@ def cases() -> dict[str, tuple[list[Layer], int | None]]:
 
 def test_operations_are_those_that_arithmetic_says() -> None:
     """A multiplication and its addition are two; what the graph does not tell is unknown."""
-    start_tensorflow(OPTIONS)
+    start_framework(OPTIONS)
     found, wanted = {}, {}
     for name, (layers, n_multiplied) in cases().items():
         found[name] = forward_flop(serving(*layers), SIDE)
@@ -80,7 +79,7 @@ def test_operations_are_those_that_arithmetic_says() -> None:
 
 def test_average_costs_what_its_members_cost() -> None:
     """Three members that see each image at two places: six times the operations."""
-    start_tensorflow(OPTIONS)
+    start_framework(OPTIONS)
     from keras import layers
 
     models = [serving(layers.Conv2D(5, 3), layers.Flatten(), layers.Dense(4)) for _ in range(3)]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from objectives.base import Fitted, _is_finite, refuse_unfinite_predictions
+from objectives.base import Fitted, refuse_unfinite_predictions
 from objectives.errors import DivergedError
 from objectives.framework.runtime import start_framework
-from objectives.network.train.finite import LossWatch
+from objectives.network.train.scoring import LossWatch
 from objectives.refit import Refit
 from tests.integration.trainings import OPTIONS, build_linear, fitted, objective_of, tiny_dataset
 
@@ -114,10 +114,10 @@ def test_a_prediction_that_is_nan_names_its_image() -> None:
     result = fitted(objective, {})
     assert np.isfinite(objective.predict(result, images)).all()
     images[6] = 0
-    with pytest.raises(DivergedError, match=r"NaN or infinity of image 7 of 20$"):
+    with pytest.raises(DivergedError, match=r"NaN or infinity for image 7 of 20$"):
         objective.predict(result, images)
     images[9] = 0
-    with pytest.raises(DivergedError, match=r"of 2 images of 20, the first of them image 7$"):
+    with pytest.raises(DivergedError, match=r"for 2 images of 20, the first of them image 7$"):
         objective.predict(result, images)
 
 
@@ -125,7 +125,9 @@ def test_large_predictions_are_finite() -> None:
     """Their sum may overflow, and nothing is wrong."""
     huge = np.full((9, 2), np.finfo(np.float32).max, np.float32)
     assert refuse_unfinite_predictions(huge) is huge
-    assert not _is_finite(np.array([1.0, np.nan]))
+    huge[8, 1] = np.nan
+    with pytest.raises(DivergedError, match="image 9 of 9"):
+        refuse_unfinite_predictions(huge)
 
 
 class Blind:
@@ -163,7 +165,7 @@ def refitted(fold: int, *, black: bool) -> Fitted:
 def test_a_network_that_says_nan_is_no_result_of_a_finalize(fold: int) -> None:
     """On all rows and on folds, for an objective of one's own too."""
     assert refitted(fold, black=False).value is not None
-    with pytest.raises(DivergedError, match="the network says NaN"):
+    with pytest.raises(DivergedError, match="the network predicts NaN"):
         refitted(fold, black=True)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,20 @@ def test_the_same_params_again_trace_nothing_and_give_the_bits_of_a_new_network(
     assert digest(fitted(objective, params, seed=1)) == first
     assert digest(fitted(objective, params, seed=2)) != first
     assert len(traced) == 2
+
+
+def test_a_finished_training_that_is_resumed_does_not_shorten_the_next(tmp_path: Path) -> None:
+    """Its network, which the next training with the same params takes over, had been stopped."""
+    objective = digits_cnn(OPTIONS)
+    for number in (1, 2):
+        objective.fit(
+            PARAMS,
+            tiny_dataset(),
+            seed=1,
+            report=lambda step, value: None,
+            resume_dir=tmp_path / f"trial-{number}",
+        )
+    assert fitted(objective, PARAMS, seed=2).info["n_epochs"] == OPTIONS.epochs
 
 
 def test_a_users_network_is_traced_each_time(traced: list[Any]) -> None:

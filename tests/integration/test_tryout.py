@@ -337,7 +337,7 @@ def test_build_may_take_params_out_of_its_own_copy(tried: Callable[..., KerasObj
         ("x = x - ops.mean(x, axis=0)", "depends on the others in its batch"),
         (
             "x = layers.Lambda(lambda t: t * keras.random.uniform(ops.shape(t)))(x)",
-            "something else of an image each time",
+            "something else for an image each time",
         ),
     ],
 )

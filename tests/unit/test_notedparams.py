@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from objectives.network.tryout.notedparams import NotedParams
+from objectives.network.tryout.unread import NotedParams
 
 PARAMS = {"a": 1, "b": None}
 ONE: list[Callable[[Any], Any]] = [

@@ -13,7 +13,8 @@ from typing import Any, cast
 import pytest
 
 from objectives.errors import ModelError
-from objectives.framework import probe, runtime
+from objectives.framework import backend as backends
+from objectives.framework import runtime
 from objectives.framework.backend import backend_name
 from study.errors import StudyError
 from study.machine import pin
@@ -124,7 +125,7 @@ def test_framework_that_sees_no_gpu_is_refused(
 ) -> None:
     """With the command that mends it; where there is no GPU, or it sees one, nothing is."""
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    monkeypatch.setattr(probe.importlib.util, "find_spec", lambda name: installed or None)
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: installed or None)
     monkeypatch.setattr(pin, "count_gpus", lambda: 0)
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     machine = [Machine(4, Driver(), None)]
@@ -149,10 +150,10 @@ def test_framework_is_asked_in_a_process_of_its_own(
 ) -> None:
     """One that fails to load sees none; what it prints besides does not matter."""
     done = SimpleNamespace(stdout=out, returncode=code)
-    monkeypatch.setattr(probe.subprocess, "run", lambda command, **how: done)
-    probe.count_gpus.cache_clear()
-    assert probe.count_gpus() == n_gpus
-    probe.count_gpus.cache_clear()
+    monkeypatch.setattr(backends.subprocess, "run", lambda command, **how: done)
+    backends.count_gpus.cache_clear()
+    assert backends.count_gpus() == n_gpus
+    backends.count_gpus.cache_clear()
 
 
 def test_other_backends_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,10 @@
 """One training, epoch by epoch.
 
 callbacks    the user's callbacks
-checkpoint   files from which a training goes on
-finite       losses and weights that are no numbers
+checkpoint   files from which a training is resumed
 plainstate   state of objects without pickle
-scoring      accuracy and log loss; durations
-state        what a checkpoint holds
+scoring      accuracy, log loss, finite numbers, durations
+state        the state that a checkpoint holds
 step         one batch
-training     the loop
+training     the loop over epochs
 """

@@ -1,15 +1,14 @@
-"""The user's callbacks of one training, told what Keras's `fit` would tell them.
+"""The user's callbacks of one training, called as Keras's `fit` would call them.
 
-Decides what a `callbacks` function may return, which calls with which logs follow in which order,
-and that no callback waits for a value that never comes. The values of `val_...` are those of the
-network's own `test_step`, as in `fit`; what a trial is worth, `scoring.py` decides.
+The values `val_...` come from the network's own `test_step`, as in `fit`; the value of a trial is
+decided in `scoring.py`. A callback that watches a value that never comes is refused.
 """
 
 import contextlib
 import difflib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from objectives.data.dataset import Dataset
@@ -22,10 +21,10 @@ _UNAVAILABLE = r"Early stopping conditioned|Learning rate reduction is|Can save 
 
 
 def as_callbacks(returned: Any) -> list[Any]:
-    """Return the callbacks in what the user's function returned: one, several, or None.
+    """Return the callbacks that the user's function returned: one, several, or None.
 
     Raises:
-        ModelError: There is something else in it.
+        ModelError: It returned something else.
     """
     import keras
 
@@ -45,7 +44,11 @@ def as_callbacks(returned: Any) -> list[Any]:
 
 
 class Listeners:
-    """The callbacks of one training; without any, nothing is called and nothing computed."""
+    """The callbacks of one training; without any, nothing is computed for them.
+
+    Attributes:
+        list: Keras's list of them and of the `History` that `fit` would add.
+    """
 
     def __init__(
         self,
@@ -56,16 +59,7 @@ class Listeners:
         n_epochs: int,
         n_steps: int,
     ) -> None:
-        """Keep the parts.
-
-        Args:
-            made: Keras callbacks.
-            network: The one that trains.
-            dataset: Its `valid` may have no rows.
-            size: Rows of a batch, in training and in validation.
-            n_epochs: Of the training.
-            n_steps: Of an epoch.
-        """
+        """Keep the callbacks `made`; `size` is the rows of a batch, `n_steps` those of an epoch."""
         import keras
 
         self._network, self._dataset, self._size = network, dataset, size
@@ -73,151 +67,124 @@ class Listeners:
         self._test: Test | None = None
         self._can_test = True
         self._own = made
-        self._list = keras.callbacks.CallbackList(
+        self.list = keras.callbacks.CallbackList(
             made, add_history=bool(made), model=network, epochs=n_epochs, steps=n_steps, verbose=0
         )
 
     def __bool__(self) -> bool:
-        """Whether there are any."""
         return bool(self._own)
 
-    @property
-    def callbacks(self) -> list[Any]:
-        """All of them, and the `History` that `fit` would add."""
-        found: list[Any] = self._list.callbacks
-        return found
-
     def train_begin(self) -> None:
-        """Tell them of the start."""
-        if self:
-            self._network.stop_training = False
-            self._list.on_train_begin()
+        """Call `on_train_begin`."""
+        self._network.stop_training = False
+        self.list.on_train_begin()
 
     def train_end(self) -> None:
-        """Tell them of the end, with the logs of the last epoch of this process.
+        """Call `on_train_end` with the logs of the last epoch of this process.
 
         With `use_ema` the network has the averages from here on, as after `fit`.
         """
         if self:
             network = self._network
             network.optimizer.finalize_variable_values(network.trainable_weights)
-            self._list.on_train_end(self._last)
-
-    def epoch_begin(self, epoch: int) -> None:
-        """Tell them of an epoch."""
-        if self:
-            self._list.on_epoch_begin(epoch)
-
-    def batch_begin(self, number: int) -> None:
-        """Tell them of a batch."""
-        if self:
-            self._list.on_train_batch_begin(number)
+            self.list.on_train_end(self._last)
 
     def batch_end(self, number: int, logs: Mapping[str, Any]) -> bool:
-        """Tell them of the end of a batch; return whether one of them ends the training there."""
+        """Call `on_train_batch_end`; return whether a callback ends the training there."""
         if not self:
             return False
-        self._list.on_train_batch_end(number, logs)
+        self.list.on_train_batch_end(number, logs)
         return bool(self._network.stop_training)
 
     def epoch_end(
         self, epoch: int, logs: Mapping[str, Any], score: Callable[[], tuple[float | None, float]]
     ) -> tuple[float | None, float]:
-        """Tell them of the end of an epoch; return what `score` returned.
+        """Call `score`, then `on_epoch_end`; return validation accuracy and log loss.
 
         Args:
             epoch: From 0.
-            logs: What the step of the last batch returned.
-            score: Returns valid accuracy and log loss; called before the callbacks are told.
+            logs: Of the last batch.
+            score: Returns validation accuracy and log loss.
 
         Raises:
             ModelError: A callback watches a value that never comes.
         """
-        # `fit` reads the metrics before the validation sets them to nothing.
-        told = dict(self._network._get_metrics_result_or_logs(logs)) if self else {}
+        # `fit` reads the metrics before the validation resets them.
+        shown = dict(self._network._get_metrics_result_or_logs(logs)) if self else {}
         accuracy, loss = score()
         if not self:
             return accuracy, loss
         if accuracy is not None:
-            told |= self._validated() or {"val_accuracy": accuracy, "val_loss": loss}
+            shown |= self._validated() or {"val_accuracy": accuracy, "val_loss": loss}
             if self._last is None:
-                self._refuse_unseen(set(_plain(told)))
-        self._last = told
-        with _nothing_to_watch() if accuracy is None else contextlib.nullcontext():
-            self._list.on_epoch_end(epoch, told)
+                self._refuse_unseen(set(_plain(shown)))
+        self._last = shown
+        with contextlib.ExitStack() as stack:
+            if accuracy is None:  # without validation rows there is no `val_...`
+                stack.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", _UNAVAILABLE)
+            self.list.on_epoch_end(epoch, shown)
         return accuracy, loss
 
     def _validated(self) -> dict[str, Any]:
-        """Test the network as `fit` does; nothing where it cannot be tested."""
+        """Test the network as `fit` does; return nothing if its `test_step` does not work."""
         if not self._can_test:
             return {}
+        self._network.stop_evaluating = False
+        self.list.on_test_begin()
+        self._network.reset_metrics()
+        found: Mapping[str, Any] = {}
         try:
-            return {f"val_{name}": value for name, value in self._tested().items()}
+            found = _plain(self._network._get_metrics_result_or_logs(self._test_batches()))
         except _UntestableError as error:
             self._can_test = False
             _log.warning(
                 "callbacks get val_accuracy and val_loss alone: the model's test_step does not "
                 "work: %s", error,
             )  # fmt: skip
-            return {}
-
-    def _tested(self) -> Mapping[str, Any]:
-        network = self._network
-        network.stop_evaluating = False
-        self._list.on_test_begin()
-        network.reset_metrics()
-        found: Mapping[str, Any] = {}
-        try:
-            found = _plain(network._get_metrics_result_or_logs(self._test_batches()))
         finally:
-            self._list.on_test_end(found)
-        return found
+            self.list.on_test_end(found)
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _test_batches(self) -> Mapping[str, Any]:
+        dataset, valid = self._dataset, self._dataset.valid
         logs: Mapping[str, Any] = {}
-        for number, (images, labels) in enumerate(self._batches()):
-            self._list.on_test_batch_begin(number)
+        for number, start in enumerate(range(0, len(valid.rows), self._size)):
+            rows = valid.rows[start : start + self._size]
+            self.list.on_test_batch_begin(number)
             try:
-                logs = self._made_test()(images, labels)
+                if self._test is None:
+                    self._test = test_step(self._network, dataset.side, dataset.n_classes)
+                logs = self._test(valid.images[rows], valid.labels[rows])
             except ModelError:
                 raise
             except Exception as error:  # of the user's code
                 line = (str(error).strip().splitlines() or ["no message"])[0]
                 raise _UntestableError(f"{type(error).__name__}: {line}") from error
-            self._list.on_test_batch_end(number, logs)
+            self.list.on_test_batch_end(number, logs)
             if self._network.stop_evaluating:
                 break
         return logs
 
-    def _made_test(self) -> Test:
-        if self._test is None:
-            dataset = self._dataset
-            self._test = test_step(self._network, dataset.side, dataset.n_classes)
-        return self._test
-
-    def _batches(self) -> Iterator[tuple[Any, Any]]:
-        valid = self._dataset.valid
-        for start in range(0, len(valid.rows), self._size):
-            rows = valid.rows[start : start + self._size]
-            yield valid.images[rows], valid.labels[rows]
-
     def _refuse_unseen(self, names: set[str]) -> None:
         import keras
 
-        kinds = keras.callbacks
+        known = (
+            keras.callbacks.EarlyStopping,
+            keras.callbacks.ReduceLROnPlateau,
+            keras.callbacks.ModelCheckpoint,
+        )
         for number, callback in enumerate(self._own):
             watched = getattr(callback, "monitor", None)
             if not isinstance(watched, str) or watched in names:
                 continue
-            if not getattr(callback, "save_best_only", True):
-                continue
-            # One before it may add to the logs.
-            if any(map(_may_add, self._own[:number])):
+            # An earlier callback may add to the logs.
+            if not getattr(callback, "save_best_only", True) or any(
+                map(_may_add, self._own[:number])
+            ):
                 continue
             name = type(callback).__name__
-            if not isinstance(
-                callback, kinds.EarlyStopping | kinds.ReduceLROnPlateau | kinds.ModelCheckpoint
-            ):
+            if not isinstance(callback, known):
                 _log.warning("callback %s watches %r, which is not in the logs", name, watched)
                 continue
             close = difflib.get_close_matches(watched, names, n=1)
@@ -229,11 +196,11 @@ class Listeners:
 
 
 class _UntestableError(Exception):
-    """The network's `test_step` raised something."""
+    """The network's `test_step` raised an exception."""
 
 
 def _may_add(callback: Any) -> bool:
-    """Whether it is of a kind that could write into the logs, for those behind it to read."""
+    """Return whether a callback could add to the logs that later callbacks read."""
     import keras
 
     is_lambda = isinstance(callback, keras.callbacks.LambdaCallback)
@@ -241,16 +208,8 @@ def _may_add(callback: Any) -> bool:
 
 
 def _plain(logs: Any) -> dict[str, Any]:
-    """Return logs as callbacks see them: without dicts in them, numbers as floats."""
+    """Return logs as callbacks see them: flat, with floats."""
     from keras.src.utils.python_utils import pythonify_logs
 
     found: dict[str, Any] = pythonify_logs(logs)
     return found
-
-
-@contextlib.contextmanager
-def _nothing_to_watch() -> Iterator[None]:
-    """Hide that there are no `val_...`, where no rows are held back."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _UNAVAILABLE)
-        yield

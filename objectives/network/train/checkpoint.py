@@ -1,9 +1,8 @@
-"""Checkpoints: files from which an interrupted training goes on as if nothing had been.
+"""Checkpoints: files from which an interrupted training continues with the same bits.
 
-Decides how a checkpoint is written so that it is there whole or not at all, when one is due, and
-which one a training is taken up from. A file that is damaged, or of another training, is set aside
-and never used: starting anew costs time, a wrong state would cost the truth of a value. What is in
-a state, `trainstate.py` decides. Importing this file loads neither NumPy nor TensorFlow.
+A checkpoint exists whole or not at all. A damaged file, or one of another training, is set aside
+and never used: a restart costs time, a wrong state would give a wrong value. The content of a state
+is in `state.py`. Importing this file loads neither NumPy nor TensorFlow.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from objectives.data.dataset import Dataset
 
 FORMAT = 3
-# Memory and time are bounded, whatever lies in the work dir.
+# Bounds of memory and time, whatever files are in the work dir.
 LARGEST, LARGEST_HEADER = 2 << 30, 16 << 20  # bytes of a checkpoint, and of JSON in it
 MOST_TRIED = 50  # checkpoints
-HUGE = 1e15  # no loss, duration in s or number of steps comes near
+HUGE = 1e15  # above any loss, duration in s or number of steps
 UNFINISHED = ".part"
 """The suffix of a file that is being written."""
 
 _MAGIC = b"slot-study checkpoint\n"
 _LENGTH_BYTES = 8  # of the header's length, after the magic
 _DIGEST_BYTES = 32  # sha256 of everything before it, at the end
-_DEPTH = 4  # names of an attempt's folder below the work dir: <study>/slots/<slot>/<attempt>
-_KEPT = 2  # the newest, and one before it should the newest turn out damaged
+_DEPTH = 4  # of an attempt's folder below the work dir: <study>/slots/<slot>/<attempt>
+_KEPT = 2  # the newest, and one before it in case the newest is damaged
 _FILE = re.compile(r"epoch-(\d{4,})\.ckpt")
 _ATTEMPT = re.compile(r"trial-\d+")
 _log = logging.getLogger(__name__)
@@ -50,12 +50,12 @@ class Progress:
     """How far a training has come.
 
     Attributes:
-        values: What was reported of each finished epoch; None where there are no valid rows.
-        accuracy: Valid accuracy of the last of them.
-        loss: Its valid loss, in nats.
+        values: Reported values of the finished epochs; None without validation rows.
+        accuracy: Validation accuracy of the last of them.
+        loss: Its validation loss, in nats.
         stopped: Whether a callback ended the training after it.
-        train_s: Training steps alone, of every process that took part.
-        steady_s: Of these, without the first step of each process, which builds its graph.
+        train_s: Time in training steps, over all processes.
+        steady_s: The same without the first step of each process, which builds its graph.
         n_steady: The number of steps in `steady_s`.
         cold: Whether this process has yet to take its first step.
     """
@@ -70,20 +70,20 @@ class Progress:
     cold: bool = True
 
     def check(self, n_epochs: int) -> None:
-        """Raise an exception unless a training of so many epochs may have come so far."""
+        """Raise an exception unless a training of `n_epochs` can have come this far."""
         numbers = [*self.values, self.accuracy, self.train_s, self.steady_s]
-        if self.accuracy is None:  # without valid rows
+        if self.accuracy is None:  # without validation rows
             numbers = [0.0 if one is None else one for one in numbers]
         else:
             numbers.append(self.loss)
         are_right = all(type(one) is float and 0 <= one < HUGE for one in numbers)
         counted = type(self.n_steady) is int and 0 <= self.n_steady < HUGE
-        is_said = type(self.stopped) is bool and type(self.loss) is float
-        if not (are_right and counted and is_said and 0 < len(self.values) <= n_epochs):
+        typed = type(self.stopped) is bool and type(self.loss) is float
+        if not (are_right and counted and typed and 0 < len(self.values) <= n_epochs):
             raise UnusableError("it is not as ours are")
 
     def add_step(self, step_s: float) -> None:
-        """Count one training step, and what it took in s."""
+        """Count one training step of `step_s` seconds."""
         self.train_s += step_s
         if not self.cold:
             self.steady_s += step_s
@@ -93,10 +93,7 @@ class Progress:
     def info(self, n_steps: int, batch_size: int, n_resumed: int) -> dict[str, float]:
         """Return the numbers of a finished training; see `training.fit_network`.
 
-        Args:
-            n_steps: Of an epoch.
-            batch_size: Of a step.
-            n_resumed: The epochs that another process has trained.
+        `n_steps` are those of an epoch; another process has trained `n_resumed` epochs.
         """
         n_epochs = len(self.values)
         timed, seconds = self.n_steady, self.steady_s
@@ -109,30 +106,28 @@ class Progress:
 
 
 class Checkpoints:
-    """The checkpoints of one attempt, and those of earlier attempts that it may go on from."""
+    """The checkpoints of one attempt, and those of earlier attempts to resume from.
+
+    Args:
+        folder: The attempt's own, which need not exist yet; those of earlier attempts are beside
+            it. None: no checkpoint is written or read.
+        identity: From `training_identity`.
+        options: Says how often a checkpoint is due.
+        state: Of the training, before its first epoch.
+    """
 
     def __init__(
         self, folder: Path | None, identity: str, options: "FitOptions", state: TrainingState
     ) -> None:
-        """Keep the parts.
-
-        Args:
-            folder: The attempt's own, which need not exist yet. The folders beside it are those of
-                earlier attempts. None: nothing is written, and nothing found.
-            identity: From `training_identity`.
-            options: Says how often a checkpoint is due.
-            state: Of the training, before its first epoch.
-        """
         self._folder, self._options, self._state = folder, options, state
         self._fixed = {"format": FORMAT, "versions": _versions(), "identity": identity}
-        self._forgetful: bool | None = None
-        self._taken: Path | None = None
+        self._resumed: Path | None = None
 
-    def take_up(self) -> Progress:
-        """Put everything back as it was after the last epoch that any attempt has finished.
+    def resume(self) -> Progress:
+        """Restore the state after the last epoch that any attempt has finished.
 
         Returns:
-            That attempt's progress, or one of no epochs where there is no usable checkpoint.
+            That attempt's progress, or one of no epochs if there is no usable checkpoint.
         """
         for path in _candidates(self._folder)[:MOST_TRIED] if self._folder else []:
             try:
@@ -141,33 +136,33 @@ class Checkpoints:
                 progress.check(self._options.epochs)
                 restore = self._state.restorer(header["state"], content)
             except FileNotFoundError:
-                continue  # the older attempt is not dead yet, and has tidied up
-            except Exception as error:  # anybody may have written it
+                continue  # the older attempt still runs, and has removed it
+            except Exception as error:  # anybody may have written the file
                 reason: Any = "it is not as ours are"
                 if isinstance(error, OSError | UnusableError):
                     reason = error.strerror if isinstance(error, OSError) else error
                 _log.warning("checkpoint %s is set aside: %s", path, reason)
                 _set_aside(path)
             else:
-                self._taken = path  # whatever fails from here on
+                self._resumed = path
                 restore()
                 self._state.network.stop_training = progress.stopped
                 return progress
         return Progress()
 
-    def blame(self, error: Exception) -> bool:
-        """Set aside all checkpoints after an error, if the training has gone on from one.
+    def set_all_aside(self, error: Exception) -> bool:
+        """Set all checkpoints aside after an error, if the training was resumed from one.
 
-        Whatever it holds, it must not charge the trial. Those after it have come of it, and those
-        before it may be of the same hand.
+        The content of a checkpoint must not fail the trial. Later ones follow from it, and earlier
+        ones may come from the same author.
 
         Returns:
-            Whether the training is to be done anew.
+            Whether to start the training anew.
         """
-        if self._folder is None or self._taken is None:
+        if self._folder is None or self._resumed is None:
             return False
         why = one_line(f"{type(error).__name__}: {error}")
-        _log.warning("training starts anew: it failed after checkpoint %s: %s", self._taken, why)
+        _log.warning("training starts anew: it failed after checkpoint %s: %s", self._resumed, why)
         for path in _candidates(self._folder):
             _set_aside(path)
         return True
@@ -176,11 +171,11 @@ class Checkpoints:
         """Write the checkpoint of the epoch just finished, if one is due, and drop old ones.
 
         Raises:
-            CheckpointError: It cannot be written; those before it are as they were.
+            CheckpointError: It cannot be written; earlier ones stay as they were.
         """
         n_done = len(progress.values)
         due = n_done % self._options.checkpoint_every == 0 or n_done == self._options.epochs
-        if self._folder is None or not (due or progress.stopped) or self._is_forgetful():
+        if self._folder is None or not (due or progress.stopped) or self._has_unsaved_op:
             return
         described, content = self._state.gather()
         done = asdict(replace(progress, cold=True))
@@ -190,25 +185,23 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 old.unlink()
 
-    def _is_forgetful(self) -> bool:
-        """Whether no checkpoint could hold all of the state; says so, the first time."""
-        if self._forgetful is None:
-            op = self._state.forgetful_op()
-            self._forgetful = op is not None
-            if op is not None:
-                _log.warning(
-                    "no checkpoints: the random state of the model's op %s cannot be saved; "
-                    "that of keras.random can",
-                    op,
-                )
-        return self._forgetful
+    @cached_property
+    def _has_unsaved_op(self) -> bool:
+        """Whether the model has random state that no checkpoint can hold; warns if so."""
+        op = self._state.unsaved_op()
+        if op is not None:
+            _log.warning(
+                "no checkpoints: the random state of the model's op %s cannot be saved; "
+                "that of keras.random can",
+                op,
+            )
+        return op is not None
 
 
 def latest_epoch(slot_dir: Path) -> int | None:
-    """Return the highest epoch of which any attempt at a slot has a checkpoint, by names alone.
+    """Return the highest epoch that has a checkpoint in any attempt at a slot, by file names.
 
-    Args:
-        slot_dir: The folder of the attempts' folders; it need not exist.
+    `slot_dir` holds the attempts' folders; it need not exist.
     """
     found = [epoch for folder in _attempts_in(slot_dir) for epoch, _ in _epochs_in(folder)]
     return max(found, default=None)
@@ -217,7 +210,7 @@ def latest_epoch(slot_dir: Path) -> int | None:
 def training_identity(
     params: Mapping[str, Any], seed: int, dataset: "Dataset", options: "FitOptions"
 ) -> str:
-    """Return the sha256 (hex) of what decides the bits of a training, but for the code."""
+    """Return the sha256 (hex) of everything but code that the bits of a training depend on."""
     import tensorflow as tf
 
     rows = hashlib.sha256()
@@ -235,26 +228,23 @@ def training_identity(
 
 
 def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[bytes]) -> None:
-    """Write a file that is there whole or not at all, even after a loss of power.
+    """Write a file that exists whole or not at all, even after a loss of power.
 
-    Magic, length of the header, header as JSON, content, sha256 of all that.
+    It holds magic, length of the header, header as JSON, content, and the sha256 of all that.
 
     Raises:
         CheckpointError: The disk is full or broken; nothing of the file is left.
     """
     text = json.dumps(header).encode()
-    # The folder is one attempt's own: nobody else writes under this name.
-    part = f"{path.name}{UNFINISHED}"
+    part = f"{path.name}{UNFINISHED}"  # nobody else writes into the attempt's folder
+    within = -1
     try:
         within = open_folder(path.parent, _DEPTH, make=True)
-    except OSError as error:
-        raise _unwritten(path, error) from error
-    try:
         digest = hashlib.sha256()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part, dir_fd=within)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=within)
-        with open(handle, "wb") as file:  # through no link that somebody has put there
+        with open(handle, "wb") as file:  # O_EXCL: never through a link
             for piece in (_MAGIC, len(text).to_bytes(_LENGTH_BYTES, "little"), text, *content):
                 file.write(piece)
                 digest.update(piece)
@@ -262,37 +252,31 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path.name, src_dir_fd=within, dst_dir_fd=within)
-        # Some network file systems sync no folders. All that could be lost is an epoch's work.
+        # Some network file systems sync no folders. At most an epoch's work could be lost.
         with contextlib.suppress(OSError):
             os.fsync(within)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(part, dir_fd=within)
+        if within >= 0:
+            with contextlib.suppress(OSError):
+                os.unlink(part, dir_fd=within)
         if not isinstance(error, OSError):
             raise
-        raise _unwritten(path, error) from error
+        raise CheckpointError(
+            f"cannot write the checkpoint {path}: {error.strerror or error}",
+            hint="free space on that disk, or name another one with --work-dir DIR",
+        ) from error
     finally:
-        os.close(within)
-
-
-def _unwritten(path: Path, error: OSError) -> CheckpointError:
-    return CheckpointError(
-        f"cannot write the checkpoint {path}: {error.strerror or error}",
-        hint="free space on that disk, or name another one with --work-dir DIR",
-    )
+        if within >= 0:
+            os.close(within)
 
 
 def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, Any], memoryview]:
-    """Return header and content of a file that is as it was written and says what is expected.
-
-    Args:
-        path: The file.
-        expected: Its format, versions and identity, as they stand in the header.
+    """Return header and content of an undamaged file with the expected header fields.
 
     Raises:
-        UnusableError: It is damaged, or of something else.
+        UnusableError: It is damaged, or has another format, version or identity.
         OSError: It cannot be read.
-        Exception: Any other: its header is not as ours are.
+        Exception: Any other: its header has another form.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(handle, "rb") as file:
@@ -330,7 +314,7 @@ def _versions() -> dict[str, str]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Return the checkpoints of all attempts at a slot, that of the highest epoch first."""
+    """Return the checkpoints of all attempts at a slot, the highest epoch first."""
     folders = {folder, *_attempts_in(folder.parent)}
     found = [pair for one in folders for pair in _epochs_in(one)]
     return [path for _, path in sorted(found, reverse=True)]

@@ -1,12 +1,12 @@
-"""The state of a user's object as JSON and bytes, put back into one that is made anew.
+"""The state of a user's object as JSON and bytes, restored into a new object without pickle.
 
-Decides which values can be kept, and where they are put back. Anybody may have written a file: no
-class or function is ever looked up by a name from it, and nothing from it is called. What is no
-plain value goes into the object of the same class in the same place. Functions and classes are not
-kept: the new object brings its own. So it is with places, such as names of files: who can write a
-checkpoint must not choose where a callback reads and writes.
+Anybody may have written a file, so no class or function is looked up by name or called. A value
+that is not plain is restored into the object of the same class in the same place of the new object.
+Functions and classes come from the new object; so do paths and addresses, because the author of a
+checkpoint must not choose where a callback reads or writes.
 """
 
+import math
 import random
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -29,30 +29,29 @@ _ABSENT = object()
 _OUR_PACKAGES, _OURS = ("objectives", "storage", "study"), "slot-study:"
 # A text with a separator, of the home folder, of no name of its own, or with a suffix of letters.
 _PLACE = re.compile(r"[/\\]|\A~|\A\.*\Z|\.[A-Za-z]\w*\Z")
-# In the name of an attribute: its text may be a file in the current folder. No "direction".
+# Names of attributes whose text may be a path or a command (but not "direction").
 _NAMES_PLACE = re.compile(
     r"path|(?<!pro)file|folder|root|dir(?!ect(?!or))|url|host|command|cmd", re.IGNORECASE
 )
 
 
 class UnkeptError(Exception):
-    """A value cannot be kept, or not be put back; says which, in a few words."""
+    """A value cannot be kept or restored; says which in a few words."""
 
 
 def kept_state(thing: Any, shared: Sequence[Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the attributes of an object: what JSON can hold, and the bytes that it speaks of.
+    """Return the attributes of an object: a tree for JSON, and the bytes that it refers to.
 
-    Args:
-        shared: What it may refer to and must never get a copy of: kept as places in here.
+    Objects of `shared` are kept as their index in it, and never copied.
 
     Raises:
-        UnkeptError: One of them cannot be kept.
+        UnkeptError: An attribute cannot be kept.
     """
     keeper, tree = _Keeper(shared), {}
     for name, value in vars(thing).items():
         try:
             tree[name] = keeper.node(value)
-        except Exception as error:  # whatever a user's object raises, the training goes on
+        except Exception as error:  # a user's object may raise anything
             why = error if isinstance(error, UnkeptError) else type(error).__name__
             raise UnkeptError(f"its attribute {name!r} ({why})") from None
     return tree, keeper.pieces
@@ -61,11 +60,11 @@ def kept_state(thing: Any, shared: Sequence[Any]) -> tuple[dict[str, Any], list[
 def put_back(
     thing: Any, shared: Sequence[Any], tree: Mapping[str, Any], content: memoryview
 ) -> Callable[[], None]:
-    """Return what puts such attributes back; until it is called, nothing has changed.
+    """Return a function that restores the attributes; before its call nothing changes.
 
     Raises:
-        UnkeptError: One has no place in `thing`.
-        Exception: Any other: `tree` and `content` are not what `kept_state` has returned.
+        UnkeptError: An attribute has no place in `thing`.
+        Exception: Any other: `kept_state` has not returned `tree` and `content`.
     """
     restorer, fresh, state = _Restorer(shared, content), vars(thing), {}
     for name, node in tree.items():
@@ -83,13 +82,13 @@ def put_back(
 
 
 class _Keeper:
-    """Turns values into nodes. A thing that is met again is the number of its first meeting."""
+    """Turns values into nodes; a repeated object becomes the number of its first occurrence."""
 
     def __init__(self, shared: Sequence[Any]) -> None:
         self.pieces: list[bytes] = []
         self._places = {id(thing): place for place, thing in enumerate(shared)}
         self._met: dict[int, int] = {}
-        self._alive: list[Any] = []  # so that no id is given twice
+        self._alive: list[Any] = []  # so that no id is reused
         self._depth = 0
 
     def node(self, value: Any) -> Any:
@@ -131,7 +130,10 @@ class _Keeper:
 
         if isinstance(value, np.ndarray | np.generic) and type(value).__module__ == "numpy":
             return ["array", isinstance(value, np.generic), *self._array(np.asarray(value))]
-        if (state := _generator_state(value)) is not None:
+        state = value.getstate() if type(value) is random.Random else None
+        if state is None:
+            state = getattr(_bits_of(value), "state", None)
+        if state is not None:
             return ["generator", _class_name(value), self.node(state)]
         if (variables := _variables_of(value)) is not None:
             arrays = [self._array(np.asarray(one.numpy())) for one in variables]
@@ -144,15 +146,16 @@ class _Keeper:
         if not _is_numbers(array.dtype):
             raise UnkeptError(f"an array of {array.dtype}")
         self.pieces.append(array.tobytes())
-        return [_dtype_name(array.dtype), list(array.shape)]
+        name = array.dtype.name if array.dtype.kind == "V" else array.dtype.str
+        return [str(name), list(array.shape)]
 
     def _attributes(self, value: Any) -> list[Any]:
-        """Keep an object of a class that says nothing of its own about its state."""
+        """Keep an object whose class does not define its own pickling."""
         kind = type(value)
         own = ("__reduce__", "__reduce_ex__", "__getstate__")
         if any(getattr(kind, name) is not getattr(object, name) for name in own):
             raise UnkeptError(kind.__name__)
-        try:  # refuses what has state that Python does not see
+        try:  # it refuses objects with state outside of Python
             reduced: Any = object.__reduce_ex__(value, 2)
         except (TypeError, ValueError):
             raise UnkeptError(kind.__name__) from None
@@ -165,7 +168,7 @@ class _Keeper:
 
 
 class _Restorer:
-    """Turns nodes into values; changes nothing that is there before `todo` is done."""
+    """Turns nodes into values; existing objects change only when `todo` is executed."""
 
     def __init__(self, shared: Sequence[Any], content: memoryview) -> None:
         self.todo: list[Callable[[], Any]] = []
@@ -174,17 +177,14 @@ class _Restorer:
         self._name = ""
 
     def named(self, name: Any, node: Any, fresh: Any) -> Any:
-        """Return the value of the node of an attribute or a key."""
+        """Return the value of an attribute or a key."""
         before, self._name = self._name, name if isinstance(name, str) else self._name
         found = self.value(node, fresh)
         self._name = before
         return found
 
     def value(self, node: Any, fresh: Any) -> Any:
-        """Return the value of a node; `fresh` stands in its place in the new object.
-
-        Of places only `fresh` is ever returned.
-        """
+        """Return the value of a node, or `fresh`, the new object's value, if that is a path."""
         found = self._value(node, fresh)
         if type(found) is type(fresh) and isinstance(fresh, str | bytes | Path) and found == fresh:
             return found
@@ -268,9 +268,7 @@ class _Restorer:
         kind = np.dtype(dtype)
         if not _is_numbers(kind):
             raise ValueError("no type of numbers")
-        n_bytes = kind.itemsize
-        for length in shape:
-            n_bytes *= _index(length)
+        n_bytes = kind.itemsize * math.prod(map(_index, shape))
         return np.ndarray(shape, kind, self._piece(n_bytes)).copy()
 
     def _generator(self, fresh: Any, node: Any) -> None:
@@ -280,7 +278,7 @@ class _Restorer:
             self.todo.append(partial(fresh.setstate, state))
             return
         bits = _bits_of(fresh)
-        # NumPy takes any of these, and reads from there.
+        # NumPy accepts any of these, and would read beyond its array.
         if not 0 <= state.get("buffer_pos", 0) <= 4 or not 0 <= state["state"].get("pos", 0) <= 624:
             raise ValueError("no state of a generator")
         type(bits)().state = state
@@ -302,7 +300,7 @@ class _Restorer:
 
 
 def check_python_state(state: Any) -> None:
-    """Raise an exception unless `random.Random` can go on from a state."""
+    """Raise an exception unless it is a state of `random.Random`."""
     random.Random().setstate(state)
     if state[2] is not None and type(state[2]) is not float:
         raise ValueError("no state of a generator")
@@ -328,7 +326,7 @@ def _is_older_name(stored: str, here: str) -> bool:
 
 
 def _is_place(value: Any, is_name: bool) -> bool:
-    """Whether a value may say where something lies; any text does under the name of a place."""
+    """Return whether a value may be a path; under the name of a path any text may be one."""
     if isinstance(value, bytes) and b"\0" not in value:  # no name has a NUL
         value = value.decode("latin-1")
     if not isinstance(value, str):
@@ -337,7 +335,7 @@ def _is_place(value: Any, is_name: bool) -> bool:
 
 
 def _within(old: Any, node: Any) -> Any:
-    """Return a text that the new object's dict or set holds as well; else that nothing is there."""
+    """Return a text that the new object's dict or set also holds, else `_ABSENT`."""
     is_held = type(node) is str and isinstance(old, Mapping | set | frozenset) and node in old
     return node if is_held else _ABSENT
 
@@ -356,25 +354,15 @@ def _is_numbers(dtype: Any) -> bool:
     return dtype.kind in _NUMBERS or dtype.name == "bfloat16"
 
 
-def _dtype_name(dtype: Any) -> str:
-    return str(dtype.name if dtype.kind == "V" else dtype.str)
-
-
 def _bits_of(value: Any) -> Any:
-    """Return NumPy's bit generator of a generator; None: it is none."""
+    """Return the bit generator of one of NumPy's generators; else None."""
     if type(value).__module__.partition(".")[0] != "numpy":
         return None
     return getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None)
 
 
-def _generator_state(value: Any) -> Any:
-    if type(value) is random.Random:
-        return value.getstate()
-    return getattr(_bits_of(value), "state", None)
-
-
 def _variables_of(value: Any) -> list[Any] | None:
-    """Return the variable that it is, or those of a metric, say, of Keras's; else None."""
+    """Return a variable, or the variables of a Keras object such as a metric; else None."""
     if not type(value).__module__.startswith(("tensorflow.", "keras.")):
         return None
     if hasattr(value, "numpy"):
@@ -383,7 +371,7 @@ def _variables_of(value: Any) -> list[Any] | None:
 
 
 def _code_name(value: Any) -> str | None:
-    """Return what tells functions, classes and modules from one another; None: it is none."""
+    """Return the full name of a function, class or module; None for other values."""
     if isinstance(value, partial):
         return _code_name(value.func)
     kinds = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)

@@ -1,8 +1,8 @@
-"""The state of a running training: what the next epoch depends on, as numbers and bytes.
+"""The state of a running training, as numbers and bytes: all that the next epoch depends on.
 
-Decides what belongs to it: the variables of network and optimizer, every random generator, the
-user's callbacks. Where it is kept, `checkpoint.py` decides. Keras's own files are of no use here:
-loading one resets the seed generators. Importing this file loads neither NumPy nor TensorFlow.
+That is the variables of network and optimizer, every random generator, and the user's callbacks.
+Keras's own files are no use here: loading one resets the seed generators. Importing this file loads
+neither NumPy nor TensorFlow.
 """
 
 import logging
@@ -26,16 +26,16 @@ _log = logging.getLogger(__name__)
 
 
 class UnusableError(Exception):
-    """A checkpoint is damaged or of another training; says in a few words which."""
+    """A checkpoint is damaged or of another training; says which in a few words."""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """The things that hold the state of one training.
+    """The objects that hold the state of one training.
 
     Attributes:
         network: Compiled Keras model that trains.
-        twin: Keras model that is scored. Its weights are copies, the seeds of its layers are not.
+        twin: Keras model that is scored; its weights are copies, the seeds of its layers are not.
         step: `tf.function` of one batch.
         callbacks: The user's Keras callbacks.
     """
@@ -46,7 +46,7 @@ class TrainingState:
     callbacks: Sequence[Any]
 
     def gather(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return a description that JSON can hold, and the bytes that it describes, in order."""
+        """Return a description for JSON, and the bytes that it describes, in order."""
         arrays = self._arrays()
         pieces, callbacks = [array.tobytes() for _, array in arrays], []
         for callback, name in zip(self.callbacks, self._callback_names(), strict=True):
@@ -65,11 +65,11 @@ class TrainingState:
         return described, pieces
 
     def restorer(self, described: Mapping[str, Any], content: memoryview) -> Callable[[], None]:
-        """Return what puts back what `gather` has returned; until it is called, nothing changes.
+        """Return a function that restores the result of `gather`; before its call nothing changes.
 
         Raises:
             UnusableError: It is the state of another network, or of other callbacks.
-            Exception: Any other: it is not what `gather` has returned.
+            Exception: Any other: `gather` has not returned it.
         """
         import numpy as np
 
@@ -82,22 +82,21 @@ class TrainingState:
         for _, old in arrays:
             found.append(np.ndarray(old.shape, old.dtype, content, start))
             start += old.nbytes
-        todo, said = [], []
-        for callback, (name, tree, size) in zip(
-            self.callbacks, described["callbacks"], strict=True
-        ):
+        todo, unkept = [], []
+        kept = zip(self.callbacks, described["callbacks"], strict=True)
+        for callback, (name, tree, size) in kept:
             end = start if tree is None else start + size
             try:
                 if tree is None:
                     raise UnkeptError(size)
                 todo.append(put_back(callback, self._shared(), tree, content[start:end]))
             except UnkeptError as error:
-                said.append((name, one_line(str(error))))
+                unkept.append((name, one_line(str(error))))
             start = end
         if start != len(content):
             raise UnusableError("it is not as long as it says")
         _check_random_state(described["random"], described["keras_seed"])
-        for name, why in said:
+        for name, why in unkept:
             _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
 
         def restore() -> None:
@@ -111,7 +110,7 @@ class TrainingState:
         return restore
 
     def restored_epochs(self) -> int | None:
-        """Return the epochs behind the weights that a callback puts back; None where none does."""
+        """Return the epochs behind the weights that a callback restores; None if none does."""
         from keras.callbacks import EarlyStopping
 
         for callback in self.callbacks:
@@ -119,8 +118,8 @@ class TrainingState:
                 return None if callback.best_weights is None else callback.best_epoch + 1
         return None
 
-    def forgetful_op(self) -> str | None:
-        """Return an op whose random state lies where nothing can read it, such as RandomUniform."""
+    def unsaved_op(self) -> str | None:
+        """Return an op whose random state cannot be read, such as RandomUniform; else None."""
         graph = self.step.get_concrete_function().graph.as_graph_def()
         nodes = [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
         # Keras calls the recurrent kernels of cuDNN without dropout, their only use of a seed.
@@ -128,17 +127,17 @@ class TrainingState:
         return next(map(str, found), None)
 
     def _variables(self) -> list[tuple[str, Any]]:
-        """Return the name and TensorFlow's variable of each, in an order that is always the same.
+        """Return names and TensorFlow variables, always in the same order.
 
-        The step's graph is asked too: it knows of whatever else a user's network reads or writes,
-        such as a generator of TensorFlow's. Asking traces it, unless it has run.
+        The graph of the step adds those that only it knows, such as a generator of TensorFlow's in
+        a user's network. This traces the step, unless it has run.
         """
         copied = {id(weight) for weight in self.twin.weights}
         seeds = [one for one in self.twin.variables if id(one) not in copied]
         own = [*self.network.variables, *self.network.optimizer.variables, *seeds]
         found = {id(one.value): (one.path, one.value) for one in own}
         graph = self.step.get_concrete_function().graph
-        # The graph's own list of them is in no certain order; its captures are in that of tracing.
+        # The graph lists its variables in any order; its captures are in the order of tracing.
         by_handle = {id(variable.handle): variable for variable in graph.variables}
         for handle, _ in graph.captures:
             if (variable := by_handle.get(id(handle))) is not None:
@@ -154,33 +153,33 @@ class TrainingState:
         return [type(callback).__qualname__ for callback in self.callbacks]
 
     def _shared(self) -> list[Any]:
-        """Return what a callback may refer to and must never get a copy of."""
+        """Return the objects that a callback may refer to, and must never get a copy of."""
         import keras
 
         network, compared = self.network, (keras.ops.less, keras.ops.greater)
         own = [network, network.optimizer, *network.layers, *network.variables]
-        return [*own, *self.callbacks, *compared]  # callbacks of Keras compare with either
+        return [*own, *self.callbacks, *compared]  # Keras's callbacks keep either function
 
 
 def _described(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
     return [[name, array.dtype.name, list(array.shape)] for name, array in arrays]
 
 
-def undisturbed(report: "Report") -> "Report":
-    """Return `report` without a hold on the random state.
+def keeping_random_state(report: "Report") -> "Report":
+    """Return `report` so that it leaves Python's and NumPy's global generators unchanged.
 
-    What it draws from Python's or NumPy's global generators (to space its tries of a write, say)
-    must not move what a callback draws later; a training that goes on reports more often.
+    Its own draws, for example to space retries, must not change what a callback draws later: a
+    resumed training reports more often.
     """
 
-    def told(step: int, value: float | None) -> None:
+    def reported(step: int, value: float | None) -> None:
         state = _random_state()
         try:
             report(step, value)
         finally:
             _set_random_state(state)
 
-    return told
+    return reported
 
 
 def _random_state() -> dict[str, Any]:
@@ -201,11 +200,11 @@ def _set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def _check_random_state(state: Mapping[str, Any], words: Any) -> None:
-    """Raise an exception unless the generators can go on from it."""
+    """Raise an exception unless it is a state of the generators."""
     import numpy as np
 
     kind, keys, place, has_gauss, gauss = state["numpy"]
-    # NumPy takes any place, and reads from there.
+    # NumPy accepts any place, and would read beyond its array.
     if not 0 <= place <= len(keys) == 624 or has_gauss not in (0, 1) or not -1e9 < gauss < 1e9:
         raise ValueError("no state of a generator")
     np.random.RandomState().set_state((kind, np.array(keys, np.uint32), place, has_gauss, gauss))
@@ -216,7 +215,7 @@ def _check_random_state(state: Mapping[str, Any], words: Any) -> None:
 
 
 def _keras_seed() -> list[int] | None:
-    """Return the state of Keras's global seed generator; None where nothing has needed one yet."""
+    """Return the state of Keras's global seed generator; None if it was never used."""
     from keras.src.backend.common.global_state import get_global_attribute
     from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 

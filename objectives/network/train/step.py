@@ -1,14 +1,12 @@
-"""One batch of a training, as something to call: TensorFlow's graph, or what Keras has elsewhere.
+"""One batch of a training or a test: a TensorFlow graph, or Keras's own step on other backends.
 
-Decides how a batch of raw images becomes an update of the network, and how it is tested for
-callbacks. On TensorFlow all of it is one graph, whose bits are promised. On JAX and PyTorch the
-images are moved beside the network's own step, with the same draws for each batch; no bits are
-promised there, and no checkpoints are kept.
+On TensorFlow the whole step is one graph, whose bits are promised. On JAX and PyTorch the images
+are moved outside of the network's step, with equal draws for each batch; neither bits nor
+checkpoints are promised there.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +18,10 @@ from objectives.network.augment import Augmentation, augmented, transforms
 from objectives.network.targets import wants_indexes
 
 Step = Callable[[NDArray[np.uint8], NDArray[np.int64], np.int64, np.int64], Mapping[str, Any]]
-"""Called with images, labels, seed and number of the batch; returns what Keras's step returns."""
+"""Called with images, labels, seed and number of the batch; returns the logs of Keras's step."""
 
 Test = Callable[[NDArray[np.uint8], NDArray[np.int64]], Mapping[str, Any]]
-"""Called with images and labels; returns what Keras's `test_step` returns."""
+"""Called with images and labels; returns the logs of Keras's `test_step`."""
 
 
 def traced_step(
@@ -43,9 +41,9 @@ def traced_step(
         if augmentation.active:
             floats = augmented(floats, seed, number, augmentation)
         targets = labels if sparse else tf.one_hot(labels, n_classes)
-        # In a replica context, the default one too, Keras sums the gradients over all replicas
-        # by a custom gradient. TensorFlow registers that for good, and the graph with it (8 MB
-        # a trial); a merge call leaves the context, and there is but one replica to sum over.
+        # In a replica context, also the default one, Keras sums the gradients over all replicas
+        # by a custom gradient. TensorFlow never frees that, nor its graph (8 MB a trial); a merge
+        # call leaves the context, and there is only one replica to sum over.
         replica = tf.distribute.get_replica_context()
         return _refuse_no_logs(
             replica.merge_call(lambda _, data: network.train_step(data), ((floats, targets),))
@@ -55,11 +53,7 @@ def traced_step(
 
 
 def portable_step(network: Any, n_classes: int, n_steps: int, augmentation: Augmentation) -> Step:
-    """Return the same for any backend of Keras, by its `train_on_batch`.
-
-    Args:
-        n_steps: Batches of an epoch: the metrics start anew with the first of them.
-    """
+    """Return the step of any backend, by `train_on_batch`; metrics restart every `n_steps`."""
     import keras
 
     sparse = wants_indexes(network, n_classes)
@@ -87,7 +81,7 @@ def portable_step(network: Any, n_classes: int, n_steps: int, augmentation: Augm
 
 
 def test_step(network: Any, side: int, n_classes: int) -> Test:
-    """Return what tests one batch of any size, with the network's own `test_step`."""
+    """Return the test of one batch of any size, by the network's own `test_step`."""
     sparse = wants_indexes(network, n_classes)
     if not on_tensorflow():
 
@@ -131,7 +125,7 @@ def _refuse_no_logs(found: Any) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def _metrics_kept(network: Any) -> Iterator[None]:
-    """Let `train_on_batch` add a batch to the metrics, which it sets to nothing before each."""
+    """Keep `train_on_batch` from resetting the metrics before each batch."""
     network.reset_metrics = lambda: None
     try:
         yield
@@ -139,40 +133,31 @@ def _metrics_kept(network: Any) -> Iterator[None]:
         del network.reset_metrics
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A compiled Keras model and its step; `made_of` says all that they depend on, but no seed."""
-
-    made_of: str
-    network: Any
-    step: Any
-
-
-_last: _Kept | None = None
+_last: tuple[str, Any, Any] | None = None  # made_of, network and step of the last training
 
 
 def last_or_new(
     network: Any, made_of: str | None, make_step: Callable[[Any], Any]
 ) -> tuple[Any, Any]:
-    """Return the network that is to train and its step: those of the last training, or new ones.
+    """Return the network and step of the last training, if equal, or new ones.
 
-    The last ones get the value of every variable of `network`, so the bits are those of new ones.
+    The last network gets the value of every variable of `network`, so the bits are the same.
 
     Args:
         network: Compiled Keras model, made for this training.
-        made_of: Equal for two trainings only if their graphs are; None: this one shares nothing.
+        made_of: Equal for two trainings only if their graphs are; None: never share.
         make_step: Returns the step of a network.
     """
     global _last
     if made_of is None:
         return network, make_step(network)
-    if _last is not None and _last.made_of == made_of:
-        for old, new in zip(_variables(_last.network), _variables(network), strict=True):
+    if _last is None or _last[0] != made_of:
+        _last = None  # one graph at a time
+        _last = (made_of, network, make_step(network))
+    else:
+        for old, new in zip(_variables(_last[1]), _variables(network), strict=True):
             old.assign(new)
-        return _last.network, _last.step
-    _last = None  # one graph at a time
-    _last = _Kept(made_of, network, make_step(network))
-    return _last.network, _last.step
+    return _last[1:]
 
 
 def _variables(network: Any) -> Iterator[Any]:

@@ -1,15 +1,14 @@
-"""One training: seeds, the loop over epochs, the score after each.
+"""One training of a network: seeds, the loop over epochs, the score after each.
 
-Decides how a network is trained and scored; which network and which params, `cnn.py` decides.
-Everything an epoch does is a pure function of the params, the seed, the epoch's number and the
-state that `trainstate.py` gathers. Nothing here knows of studies, databases or CSV files, and
-importing it loads no TensorFlow.
+Each epoch is a pure function of the params, the seed, the number of the epoch and the state in
+`state.py`. Importing this file loads no TensorFlow.
 """
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,55 +22,69 @@ from objectives.framework.backend import on_tensorflow
 from objectives.framework.runtime import is_undeterministic, start_framework
 from objectives.network.augment import Augmentation
 from objectives.network.batchnorm import fuse_batch_norms
-from objectives.network.building import Build as Build
-from objectives.network.building import build_network, only_output, refuse_policy
+from objectives.network.building import Build, build_network, only_output, refuse_policy
 from objectives.network.cost import training_cost
 from objectives.network.export import serving_model
 from objectives.network.optimizer import TRAINING_DEFAULTS, compile_network
 from objectives.network.train.callbacks import Listeners, as_callbacks
 from objectives.network.train.checkpoint import Checkpoints, Progress, training_identity
-from objectives.network.train.finite import LossWatch, refuse_unfinite_weights
-from objectives.network.train.scoring import Durations, Scorer
-from objectives.network.train.state import TrainingState, undisturbed
+from objectives.network.train.scoring import Durations, LossWatch, Scorer, refuse_unfinite_weights
+from objectives.network.train.state import TrainingState, keeping_random_state
 from objectives.network.train.step import last_or_new, portable_step, traced_step
 
 Callbacks = Callable[[Mapping[str, Any]], Any]
 """Returns Keras callbacks for one training: a list, one of them, or None."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What all trainings of an objective share.
+
+    Attributes:
+        build: `build(params, image_shape, n_classes)` returns a Keras model of float32 images
+            (n, side, side, 1) in 0..1, with probabilities (n, n_classes). A compiled model keeps
+            its optimizer and loss.
+        options: Epochs, precision, threads, determinism and the like.
+        callbacks: Returns the Keras callbacks of one training; see `callbacks.as_callbacks`.
+        pure: Whether the network is a function of the params alone and keeps all state in its
+            variables: a training with the params of the last one then reuses its graph.
+    """
+
+    build: Build
+    options: FitOptions
+    callbacks: Callbacks | None = None
+    pure: bool = False
+
+
 def fit_network(
-    build: Build,
+    recipe: Recipe,
     params: Mapping[str, Any],
     dataset: Dataset,
     *,
     seed: int,
     report: Report,
-    options: FitOptions,
-    callbacks: Callbacks | None = None,
     resume_dir: Path | None = None,
-    pure: bool = False,
 ) -> Fitted:
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
     The same arguments give the same bits on one kind of machine, whatever ran in the process
-    before, and however often the training was interrupted.
+    before, and however often the training was interrupted. `build` is called twice: the second
+    network is in float32, and is scored, used for predictions and saved.
 
     Args:
-        build, pure: See `cnn.KerasObjective`. `build` is called twice: the second network is the
-            float32 one that is scored, predicts, and is saved.
-        params: Drawn from the space; `TRAINING_DEFAULTS` stands in for what is missing.
+        recipe: What to train, and how.
+        params: Drawn from the space; `TRAINING_DEFAULTS` stands in for missing ones.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
         report: Called after each epoch with (epoch from 0, value by `options.metric` or None).
-        options: Epochs, precision, threads, determinism.
-        callbacks: Called with the params, returns Keras callbacks; see `callbacks.as_callbacks`.
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
-        `value`: of the final weights, valid accuracy (n_correct / n) or valid log loss in nats,
-        None without valid rows; `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
-        `images_per_s` (without the first step), `n_epochs`, `kept_epochs` (if other weights were
-        put back), `resumed_epochs` (if any), those of `cost.training_cost` and of `durations.py`.
+        `value`: of the final weights, validation accuracy (n_correct / n) or log loss in nats;
+        None without validation rows. `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps
+        alone), `images_per_s` (without the first step), `n_epochs`, `kept_epochs` (if a callback
+        restored earlier weights), `resumed_epochs` (if any), those of `cost.training_cost` and of
+        `scoring.Durations`.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
@@ -80,83 +93,71 @@ def fit_network(
         Pruned, LeaseLost: From `report`.
     """
     with (durations := Durations()).of("import"):
-        start_framework(options)
+        start_framework(recipe.options)
         import keras
 
     policy = keras.config.dtype_policy()
-    refuse_policy(policy.name, options.precision, "the file of build")
+    refuse_policy(policy.name, recipe.options.precision, "the file of build")
 
-    def make() -> tuple[_Training, Checkpoints]:
+    def make() -> _Training:
         with durations.of("build"):
-            made = _Training(build, params, dataset, seed, options, callbacks, durations, pure)
-            return made, made.checkpoints(params, options, resume_dir)
+            return _Training(recipe, params, dataset, seed, resume_dir, durations)
 
     try:
-        return _trained(make, undisturbed(report))
+        return _trained(make, keeping_random_state(report))
     except Exception as error:
-        if (known := _known(error)) is None:
+        if type(error).__name__ == "TBNotInstalledError":
+            why = "a callback writes for TensorBoard, which is not installed"
+            hint = "install tensorboard where study runs"
+        elif is_undeterministic(error):
+            why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
+            hint = "--no-deterministic, which gives up the promise of the same bits"
+        else:
             raise
-        raise known from error
+        raise ModelError(why, hint) from error
     finally:
         keras.config.set_dtype_policy(policy)
 
 
-def _trained(
-    make: Callable[[], "tuple[_Training, Checkpoints]"], report: Report, anew: bool = False
-) -> Fitted:
-    """Train, and once more from the start where a checkpoint may be to blame for an error."""
+def _trained(make: "Callable[[], _Training]", report: Report, anew: bool = False) -> Fitted:
+    """Train; start once more from the first epoch if a checkpoint may be the cause of an error."""
     is_reporting = False
 
-    def told(step: int, value: float | None) -> None:
+    def noted(step: int, value: float | None) -> None:
         nonlocal is_reporting
         is_reporting = True
         report(step, value)
         is_reporting = False
 
-    training, checkpoints = make()
+    training = make()
     try:
-        return training.run(told, checkpoints, anew)
+        return training.run(noted, anew)
     except (*PRUNED, LeaseLost, CheckpointError):
         raise
     except Exception as error:
-        if is_reporting or not checkpoints.blame(error):
+        if is_reporting or not training.checkpoints.set_all_aside(error):
             raise
-    del training, checkpoints  # memory for one
+    del training  # memory for one
     return _trained(make, report, anew=True)
 
 
-def _known(error: Exception) -> ModelError | None:
-    """Return what the user can do about an error of the framework's; None where that is unknown."""
-    if type(error).__name__ == "TBNotInstalledError":
-        why = "a callback writes for TensorBoard, which is not installed"
-        return ModelError(why, hint="install tensorboard where study runs")
-    if is_undeterministic(error):
-        why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
-        return ModelError(
-            why, hint="--no-deterministic, which gives up the promise of the same bits"
-        )
-    return None
-
-
 class _Training:
-    """One network on its way through the epochs."""
+    """One network, its float32 twin that is scored, and the loop over its epochs."""
 
     def __init__(
         self,
-        build: Build,
+        recipe: Recipe,
         params: Mapping[str, Any],
         dataset: Dataset,
         seed: int,
-        options: FitOptions,
-        callbacks: Callbacks | None,
+        folder: Path | None,
         durations: Durations,
-        pure: bool,
     ) -> None:
         import keras
 
-        # A worker trains many networks: what Keras kept of the last goes first (it collects too).
+        # A worker trains many networks: first free what Keras keeps of the last one.
         keras.utils.clear_session()
-        settings = {**TRAINING_DEFAULTS, **params}
+        options, settings = recipe.options, {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
         self._stop_after = options.stop_after or options.epochs
         self._metric, self._durations = options.metric, durations
@@ -166,47 +167,39 @@ class _Training:
         self._n_steps = math.ceil(n_rows / self._batch_size)
 
         keras.utils.set_random_seed(seed % 2**32)
-        network = build_network(build, params, dataset, options.precision)
+        network = build_network(recipe.build, params, dataset, options.precision)
         if on_tensorflow():
             fuse_batch_norms(network)
         shape, n_classes = (dataset.side, dataset.side, 1), dataset.n_classes
         compile_network(network, settings, shape, n_classes, self._n_steps * options.epochs)
         moves = Augmentation(*(float(settings[name]) for name in ("shift", "rotation", "zoom")))
         sizes = (shape, n_classes, self._batch_size, self._n_steps, options.epochs)
-        made_of = repr((build, sorted(settings.items()), sizes, options.precision))
+        made_of = repr((recipe.build, sorted(settings.items()), sizes, options.precision))
         self._network, self._step = last_or_new(
             network,
-            made_of if pure and not callbacks and on_tensorflow() else None,
-            lambda network: self._made_step(network, moves),
+            made_of if recipe.pure and not recipe.callbacks and on_tensorflow() else None,
+            lambda network: self._new_step(network, moves),
         )
-        made = as_callbacks(callbacks(dict(params))) if callbacks else []
+        made = as_callbacks(recipe.callbacks(dict(params))) if recipe.callbacks else []
         self._callbacks = Listeners(
             made, self._network, dataset, self._batch_size, options.epochs, self._n_steps
         )
-        self._twin = build_network(build, params, dataset)
+        self._twin = build_network(recipe.build, params, dataset)
         self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
         self._serving = serving_model(lambda image: only_output(self._twin(image)), dataset.side)
         self._scorer = Scorer(self._serving, dataset.valid, durations)
-        self.state = TrainingState(self._network, self._twin, self._step, self._callbacks.callbacks)
+        listening = self._callbacks.list.callbacks
+        self._state = TrainingState(self._network, self._twin, self._step, listening)
+        if not on_tensorflow():  # without the same bits there is nothing to resume
+            folder = None
+        identity = training_identity(params, seed, dataset, options) if folder else ""
+        self.checkpoints = Checkpoints(folder, identity, options, self._state)
 
-    def checkpoints(
-        self, params: Mapping[str, Any], options: FitOptions, folder: Path | None
-    ) -> Checkpoints:
-        """Return those of this attempt and of earlier ones at the same training; else none."""
-        if folder is None or not on_tensorflow():  # elsewhere no bits are promised to go on from
-            return Checkpoints(None, "", options, self.state)
-        identity = training_identity(params, self._seed, self._dataset, options)
-        return Checkpoints(folder, identity, options, self.state)
-
-    def run(self, report: Report, checkpoints: Checkpoints, anew: bool) -> Fitted:
-        """Train the epochs that are left, unless a callback stops early, and return the outcome.
-
-        Args:
-            anew: Whether no checkpoint is taken up.
-        """
+    def run(self, report: Report, anew: bool) -> Fitted:
+        """Train the epochs that are left; `anew`: take up no checkpoint."""
         self._callbacks.train_begin()
         with self._durations.of("checkpoint"):
-            done = Progress() if anew else checkpoints.take_up()
+            done = Progress() if anew else self.checkpoints.resume()
         n_resumed = len(done.values)
         try:
             for epoch, value in enumerate(done.values):
@@ -218,13 +211,13 @@ class _Training:
                 stops = epoch + 1 == self._stop_after
                 done.stopped = stops or bool(self._network.stop_training)
                 with self._durations.of("checkpoint"):
-                    checkpoints.save(done)
+                    self.checkpoints.save(done)
                 with self._durations.of("report"):
                     report(epoch, done.values[-1])
                 if done.stopped:
                     break
         except (*PRUNED, LeaseLost, DivergedError):
-            # The user's loggers close their runs; what they raise must not hide the decision.
+            # The user's loggers close their runs; their errors must not hide the decision.
             with contextlib.suppress(Exception):
                 self._callbacks.train_end()
             raise
@@ -232,12 +225,12 @@ class _Training:
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        if self._callbacks:  # one may have put the weights of the best epoch back
+        if self._callbacks:  # one may have restored the weights of the best epoch
             done.accuracy, done.loss = self._score()
-        else:  # no epoch has filled the twin, where the last one was taken over
+        else:  # after a resumed last epoch the twin is still empty
             self._fill_twin()
         info = done.info(self._n_steps, self._batch_size, n_resumed)
-        if (n_kept := self.state.restored_epochs()) is not None:
+        if (n_kept := self._state.restored_epochs()) is not None:
             info["kept_epochs"] = float(n_kept)
         n_images = len(done.values) * self._n_steps * self._batch_size
         with self._durations.of("cost"):
@@ -252,10 +245,10 @@ class _Training:
         return done.loss
 
     def _run_epoch(self, epoch: int, done: Progress) -> Mapping[str, Any]:
-        """Train one epoch and return what the step of its last batch returned."""
+        """Train one epoch and return the logs of its last batch."""
         self._epoch = epoch
         self._network.reset_metrics()
-        self._callbacks.epoch_begin(epoch)
+        self._callbacks.list.on_epoch_begin(epoch)
         train, size = self._dataset.train, self._batch_size
         order = train.rows[epoch_order(len(train.rows), self._seed, epoch, self._n_steps * size)]
         seed = np.int64(self._seed % 2**63)
@@ -263,7 +256,7 @@ class _Training:
         for number in range(self._n_steps):
             rows = order[number * size : (number + 1) * size]
             images, labels = train.images[rows], train.labels[rows]
-            self._callbacks.batch_begin(number)
+            self._callbacks.list.on_train_batch_begin(number)
             started = time.perf_counter()
             logs = self._step(images, labels, seed, np.int64(epoch * self._n_steps + number))
             done.add_step(time.perf_counter() - started)
@@ -274,14 +267,14 @@ class _Training:
         watch.read()
         return logs
 
-    def _made_step(self, network: Any, moves: Augmentation) -> Any:
+    def _new_step(self, network: Any, moves: Augmentation) -> Any:
         n_classes = self._dataset.n_classes
         if on_tensorflow():
             return traced_step(network, self._batch_size, self._dataset.side, n_classes, moves)
         return portable_step(network, n_classes, self._n_steps, moves)
 
     def _score(self) -> tuple[float | None, float]:
-        """Return valid accuracy and log loss of the float32 twin with the weights of now."""
+        """Return validation accuracy and log loss of the current weights."""
         self._fill_twin()
         if not len(self._dataset.valid.rows):
             return None, math.nan
@@ -291,25 +284,18 @@ class _Training:
         return accuracy, loss
 
     def _fill_twin(self) -> None:
-        """Give the twin the weights of the network, or what `use_ema` averages of them.
-
-        Raises:
-            DivergedError: They are not finite.
-        """
+        """Copy the weights of the network, or their averages with `use_ema`, into the twin."""
         values = self._network.get_weights()
         refuse_unfinite_weights(self._network.weights, values, self._epoch)
         self._twin.set_weights(values)
-        # With `use_ema` the averages are what is scored and kept; training goes on from its own.
+        # With `use_ema` the averages are scored and saved; training continues with the weights.
         self._network.optimizer.finalize_variable_values(self._twin.trainable_variables)
 
 
 def epoch_order(n_rows: int, seed: int, epoch: int, n_drawn: int) -> NDArray[np.int64]:
-    """Return the positions of the rows of one epoch, in order: a pure function of its arguments.
+    """Return row positions of one epoch, int64 of shape (n_drawn,): a pure function.
 
     Each row once, then from the front again until the last batch is full.
-
-    Returns:
-        int64 of shape (n_drawn,), 0 <= position < n_rows.
     """
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
     return np.resize(generator.permutation(n_rows), n_drawn)

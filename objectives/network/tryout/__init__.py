@@ -1,9 +1,8 @@
-"""What the first batches of a network show before slots are planned.
+"""Checks of a network in its first batches, before slots are planned.
 
-firstbatches   the same in another process
-notedparams    which params were read
+firstbatches   the first batches of the default network, in another process
 scaledtwice    pixels scaled twice
 sharedstate    state shared by two networks
-tryout         all checks in order
+tryout         all checks of a user's network, in order
 unread         params that nothing reads
 """

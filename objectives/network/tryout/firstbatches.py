@@ -1,7 +1,7 @@
-"""The first batches of the default network, for a process that is told of them by another.
+"""The first batches of the default network, trained in another process before slots are planned.
 
-They show that the network works in a study's space before its slots are planned. Job and answer are
-JSON, as both processes know the data by their folder.
+The other process gets a job and returns an answer, both as JSON; both processes read the data from
+its folder.
 """
 
 import os
@@ -12,8 +12,7 @@ from typing import Any
 from objectives.base import FitOptions
 from objectives.errors import ObjectiveError
 from objectives.framework.backend import on_tensorflow
-from objectives.framework.lateimport import without_pandas
-from objectives.framework.runtime import quiet_import
+from objectives.framework.runtime import quiet_import, without_pandas
 from objectives.network.cnn import KerasObjective, build_cnn
 from objectives.space.space import SearchSpace
 
@@ -21,11 +20,9 @@ from objectives.space.space import SearchSpace
 def job_of(
     objective: KerasObjective, data_dir: Path, environment: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the job of trying out an objective, as far as `build_cnn` is what it builds.
+    """Return the job of trying out an objective around `build_cnn`.
 
-    Args:
-        data_dir: As in `KerasObjective.load`.
-        environment: Variables to set before the framework looks for devices.
+    `environment` holds variables to set before the framework looks for devices.
     """
     return {
         "fit_options": asdict(objective.fit_options),
@@ -47,7 +44,7 @@ def do(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_answer(answer: dict[str, Any]) -> float:
-    """Return how many images a second were trained on.
+    """Return the images trained per second.
 
     Raises:
         ObjectiveError: The network does not work, or the data cannot be read.
@@ -58,7 +55,7 @@ def read_answer(answer: dict[str, Any]) -> float:
 
 
 def load_framework() -> None:
-    """Import what can be imported before options or devices are known: TensorFlow."""
+    """Import TensorFlow, before options or devices are known."""
     if on_tensorflow():
         with quiet_import(), without_pandas():
             import keras  # noqa: F401

@@ -1,8 +1,8 @@
-"""Whether a network expects pixels of 0 to 255 and scales them, where it gets 0 to 1.
+"""Whether a network scales pixels from 0..255 again, though it gets them in 0..1.
 
-The network is called with a few random images, and what each layer gets is looked at, up to the
-first one that has weights to learn. So a `Rescaling` is found at any depth, and a division in a
-`Lambda`, a custom layer or between the layers as well.
+The network is called with a few random images, and the inputs of its layers are recorded up to the
+first layer with weights to learn. So a `Rescaling` is found at any depth, and also a division in a
+`Lambda`, in a custom layer or between layers.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,17 @@ from numpy.typing import NDArray
 
 _N_IMAGES = 4
 _LEAST_SPREAD = 0.05  # of the values in a channel; images have 1, and standardised ones more
-_NO_SPREAD = 1e-5  # rounding errors of what is constant; images divided by 255 have 0.004
-_FARTHEST = 20.0  # spreads away from 0: what subtracts the mean of 0..255 is 100 away
+_NO_SPREAD = 1e-5  # rounding errors of a constant; images divided by 255 have 0.004
+_FARTHEST = 20.0  # spreads away from 0: subtracting the mean of 0..255 gives 100
 
 
 class _Seen(BaseException):
-    """The first layer with weights was reached: no need to compute the rest.
-
-    No Exception, as Keras rewrites those on their way.
-    """
+    """Ends the call at the first layer with weights; Keras rewrites an `Exception`."""
 
 
 @dataclass
 class _Look:
-    """What one layer got and gave."""
+    """Input and output of one layer."""
 
     layer: Any
     got: NDArray[np.float64] | None
@@ -36,33 +33,33 @@ class _Look:
 
 
 def scaled_twice(network: Any, side: int) -> str | None:
-    """Return one line about a network that scales images again; None where it does not.
+    """Return one line about a network that scales images again; None if it does not.
 
-    Args:
-        network: Keras model of images (n, side, side, 1) in 0..1. It is of no use afterwards.
-        side: Image side in pixels.
+    `network` is a Keras model of images (n, side, side, 1) in 0..1, and unusable afterwards.
     """
     looks: list[_Look] = []
-    # What fails here has worked in a training, or is not our matter.
-    with suppress(Exception), suppress(_Seen):
-        _watch(network, looks)
-        network(_tensor(_images(side)), training=False)
+    with suppress(Exception, _Seen):  # a failure here was none in the training
+        import keras
+
+        for layer in network._flatten_layers(include_self=False, recursive=True):
+            # Past Keras's own __setattr__, which tracks attributes.
+            object.__setattr__(layer, "call", _watched(layer, layer.call, looks))
+        network(keras.ops.convert_to_tensor(_images(side)), training=False)
     wrong = next((n for n, look in enumerate(looks) if _is_wrong(look.got)), None)
     if wrong is None:
         return None
-    # Normalization with the statistics of data that was scaled so puts it right.
+    # A normalization with the statistics of data scaled this way corrects it.
     rest = looks[wrong:]
     if any(_normalizes(look.layer) and not _is_wrong(look.gave) for look in rest):
         return None
     makers = [look for look in looks[:wrong] if not _is_wrong(look.got) and _is_wrong(look.gave)]
     found = looks[wrong]
-    if makers and _normalizes(makers[-1].layer):  # such as UnitNormalization: it is meant so
+    layer = makers[-1].layer if makers else found.layer
+    if makers and _normalizes(layer):  # such as UnitNormalization
         return None
+    who = f"they are {_range(found.got)} when they reach the layer '{layer.name}'"
     if makers:
-        layer = makers[-1].layer
         who = f"the layer '{layer.name}' ({type(layer).__name__}) makes them {_range(found.got)}"
-    else:
-        who = f"they are {_range(found.got)} when they reach the layer '{found.layer.name}'"
     return (
         f"images reach the model in 0..1, not 0..255, and {who}: scaled twice, they teach it next "
         "to nothing; drop that scaling, or put keras.layers.Rescaling(255) before it"
@@ -70,22 +67,10 @@ def scaled_twice(network: Any, side: int) -> str | None:
 
 
 def _images(side: int) -> NDArray[np.float32]:
-    """Return images of noise, from a dark one to a bright one: their means differ as well."""
+    """Return images of noise, from a dark one to a bright one, so that their means differ."""
     noise = np.random.default_rng(0).random((_N_IMAGES, side, side, 1), np.float32)
     brightness = np.linspace(0.25, 1.0, _N_IMAGES, dtype=np.float32)
     return noise * brightness[:, np.newaxis, np.newaxis, np.newaxis]
-
-
-def _tensor(images: NDArray[np.float32]) -> Any:
-    import keras
-
-    return keras.ops.convert_to_tensor(images)
-
-
-def _watch(network: Any, looks: list[_Look]) -> None:
-    for layer in network._flatten_layers(include_self=False, recursive=True):
-        # Past Keras's own __setattr__, which tracks what is set.
-        object.__setattr__(layer, "call", _watched(layer, layer.call, looks))
 
 
 def _watched(layer: Any, call: Callable[..., Any], looks: list[_Look]) -> Callable[..., Any]:
@@ -105,7 +90,7 @@ def _watched(layer: Any, call: Callable[..., Any], looks: list[_Look]) -> Callab
 
 
 def _values(found: Any) -> NDArray[np.float64] | None:
-    """Return the numbers of a tensor as (values, channels); None where it is no such tensor."""
+    """Return the numbers of a tensor as (values, channels); None if it has no channels."""
     import keras
 
     if not keras.ops.is_tensor(found):
@@ -113,7 +98,7 @@ def _values(found: Any) -> NDArray[np.float64] | None:
     values = keras.ops.convert_to_numpy(keras.ops.cast(found, "float32"))
     if values.ndim < 2 or not values.size:
         return None
-    # Once the image is flat, or its rows are tokens, each column is a pixel.
+    # If the image is flat, or its rows are tokens, each column is a pixel.
     return np.asarray(values, np.float64).reshape(-1, values.shape[-1])
 
 

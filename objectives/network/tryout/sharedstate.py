@@ -1,12 +1,12 @@
-"""Whether two calls of `build` give networks that share state, and where that state is made.
+"""Whether two calls of `build` give networks that share state, and which line makes that state.
 
-A network must be new with each call: what an earlier training left in a layer or an optimizer would
-go into the next one, and slots would no longer be functions of their params and seeds.
+Each call must make a new network: a layer or an optimizer that is shared would carry state from one
+training to the next, and slots would no longer be functions of their params and seeds.
 """
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,23 @@ from typing import Any
 from objectives.errors import ModelError
 from objectives.source import function_of
 
-_DEEPEST = 3  # containers within containers in which a thing is looked for
+_DEEPEST = 3  # nested containers that are searched
 
 
 def refuse_shared(first: Any, second: Any, build: Callable[..., Any]) -> None:
     """Refuse networks that share weights, other state of layers, or an optimizer.
 
     Args:
-        first, second: What two calls of `build` returned; each is a Keras model.
-        build: Has made them.
+        first, second: Keras models from two calls of `build`.
+        build: The user's function.
 
     Raises:
-        ModelError: Names what is shared, and the line that makes it where that is known.
+        ModelError: Names the shared object, and the line that makes it if that is known.
     """
     if first is second:
         raise _refusal("the model", first, build)
     kept = {id(layer) for layer in _layers(first)}
-    # The same layer without state, such as Flatten, does no harm.
+    # A shared layer without state, such as Flatten, does no harm.
     for layer in _layers(second):
         if id(layer) in kept and layer.variables:
             raise _refusal(f"the layer '{layer.name}'", layer, build)
@@ -44,11 +44,7 @@ def refuse_shared(first: Any, second: Any, build: Callable[..., Any]) -> None:
 
 
 def refuse_layers_of_file(build: Callable[..., Any]) -> None:
-    """Refuse a layer that is made while the file of `build` is imported, where there is one.
-
-    Raises:
-        ModelError: Names it, with its line.
-    """
+    """Refuse a layer that is made while the file of `build` is imported; names its line."""
     import keras
 
     for name, value in list(_globals_of(build).items()):
@@ -57,9 +53,10 @@ def refuse_layers_of_file(build: Callable[..., Any]) -> None:
             raise _refusal(f"the layer '{layer.name}'", layer, build, name)
 
 
-def _layers(network: Any) -> Iterator[Any]:
-    """Yield the layers of a network at any depth, the outer ones first."""
-    yield from network._flatten_layers(include_self=False, recursive=True)
+def _layers(network: Any) -> Iterable[Any]:
+    """Return the layers of a network at any depth, outer ones first."""
+    layers: Iterable[Any] = network._flatten_layers(include_self=False, recursive=True)
+    return layers
 
 
 def _globals_of(build: Callable[..., Any]) -> dict[str, Any]:
@@ -88,7 +85,7 @@ def _refusal(
 
 
 def _find(value: Any, is_meant: Callable[[Any], bool], depth: int) -> Any:
-    """Return what is meant, from a value or from within a container, class or model; else None."""
+    """Return the object that `is_meant`, in a value, container, class or model; else None."""
     if is_meant(value):
         return value
     if depth == 0 or inspect.ismodule(value):
@@ -111,17 +108,15 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _line_of(file: str, name: str) -> int | None:
-    """Return the line of the file's last statement that binds a name at the top level."""
+    """Return the line of the file's last statement that assigns a name at the top level."""
     line = None
     with suppress(OSError, SyntaxError, ValueError):
         for node in ast.parse(Path(file).read_bytes()).body:
-            bound = {
-                part.id
-                for part in ast.walk(node)
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-            }
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                bound = {node.name}
+                bound = [node.name]
+            else:
+                names = (part for part in ast.walk(node) if isinstance(part, ast.Name))
+                bound = [part.id for part in names if isinstance(part.ctx, ast.Store)]
             if name in bound:
                 line = node.lineno
     return line

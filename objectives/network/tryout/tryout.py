@@ -1,7 +1,7 @@
-"""What the first batches of a user's `build` show, beside that it trains.
+"""Checks of a user's `build` while its first batches train.
 
-Decides what is refused then and what is a warning: state that trainings would share, params that
-nothing reads, images that are scaled twice, and what of `model.keras` there will be.
+Some findings are refused (state that trainings would share, misnamed params), others are warnings
+(params that nothing reads, images scaled twice, a `model.keras` that needs more than Keras).
 """
 
 import functools
@@ -13,38 +13,42 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import CategoricalDistribution
 
 from objectives.errors import ModelError
 from objectives.network.building import keras_quiet
-from objectives.network.export import PREDICT_BATCH, predict_images, write_model
+from objectives.network.export import PREDICT_BATCH, check_loading, predict_images, write_model
 from objectives.network.optimizer import refuse_impossible
-from objectives.network.reloading import check_loading, namespace_of
 from objectives.network.train.callbacks import as_callbacks
-from objectives.network.tryout.notedparams import NotedParams
 from objectives.network.tryout.scaledtwice import scaled_twice
 from objectives.network.tryout.sharedstate import refuse_layers_of_file, refuse_shared
-from objectives.network.tryout.unread import draw_where_active, refuse_known, unread, warning_of
+from objectives.network.tryout.unread import (
+    NotedParams,
+    draw_where_active,
+    refuse_known,
+    unread,
+    warning_of,
+)
+from objectives.space.python import Distribution
 from objectives.space.space import SearchSpace, middle
 
 _FILES = ("filepath", "backup_dir", "_backup_dir")  # of callbacks that read back what they wrote
 _SAME = 1e-4
-_N_DRAWS = 4  # further ones, before a param is said to be read by nobody
+_N_DRAWS = 4  # more configurations that are built before a param counts as unread
 
 
 class Watched:
-    """A user's `build` and callbacks, with what was seen of them.
+    """A user's `build` and callbacks, wrapped to note their calls.
 
     Attributes:
-        original: The user's `build`.
-        networks: What `build` has returned, in order.
+        build: The wrapped `build`; `original` is the user's.
+        networks: Returned by `build`, in order.
         made: The callbacks that were returned last.
-        read: Names of params that either has asked for.
+        read: Names of params that either has read.
         compiled: Whether `build` has compiled a network.
     """
 
     def __init__(self, build: Callable[..., Any], callbacks: Callable[..., Any] | None) -> None:
-        """Keep both; the attributes of the same names take their places."""
         self.original, self._callbacks = build, callbacks
 
         @functools.wraps(build)  # so that messages name the user's function
@@ -58,13 +62,13 @@ class Watched:
         self.made: list[Any] = []
 
     def _build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
-        """Call the user's `build`, and compare what it returns with what it returned before."""
+        """Call the user's `build`, and compare its network with the one before."""
         import keras
 
         try:
             network = self.original(NotedParams(params, self.read), image_shape, n_classes)
         except ValueError as error:
-            # Before each training Keras counts names anew, but for those of older layers.
+            # Keras restarts its counts of names with each training; older layers keep theirs.
             if "names should be unique" in str(error):
                 refuse_layers_of_file(self.original)
             raise
@@ -76,7 +80,7 @@ class Watched:
         return network
 
     def callbacks(self, params: Mapping[str, Any]) -> Any:
-        """Call the user's `callbacks`, where there are any."""
+        """Call the user's `callbacks`, if there are any."""
         if self._callbacks is None:
             return []
         returned = self._callbacks(NotedParams(params, self.read))
@@ -84,7 +88,7 @@ class Watched:
         return self.made
 
     def unread(self, space: SearchSpace, image_shape: Any, n_classes: int) -> list[str]:
-        """Return the params that nothing reads, once a few more configurations were built."""
+        """Return the params that nothing reads, also in a few more configurations."""
         names = self._unread(space)
         generator = random.Random(0)
         for number in range(_N_DRAWS if names else 0):
@@ -94,7 +98,7 @@ class Watched:
                 with keras_quiet():
                     self.original(NotedParams(params, self.read), image_shape, n_classes)
                 self.callbacks(params)
-            except Exception:  # what it would have read is not known
+            except Exception:  # it may have read more after that
                 return []
             names = self._unread(space)
             if not names:
@@ -111,14 +115,14 @@ def look_at(
     """Return warnings about a model that has trained a few batches.
 
     Args:
-        watched: Has built it.
-        space: That of the study.
-        model: The serving model; it is of no use afterwards.
-        images: A few raw ones, two at least.
+        watched: The functions that made it.
+        space: Of the study.
+        model: The serving model; unusable afterwards.
+        images: At least two raw ones.
         precision: Of the study.
 
     Raises:
-        ModelError: A param is to have another name, or a value that no training takes.
+        ModelError: A param has a wrong name, or a value that no training takes.
     """
     side, n_classes = images.shape[1], model.output_shape[-1]
     refuse_impossible(space, compiled=watched.compiled)
@@ -129,32 +133,32 @@ def look_at(
         _about_predictions(model, images),
         _about_precision(watched.networks[:1], precision),
         _about_files(watched.made),
-        _about_saving(model, namespace_of(watched.original), images),
+        _about_saving(model, watched.original, images),
         scaled_twice(watched.networks[-1], side) if watched.networks else None,
     ]
     return [warning for warning in found if warning is not None]
 
 
 def _about_predictions(model: Any, images: NDArray[np.uint8]) -> str | None:
-    """Return one line where what is said of an image is not a function of the image alone."""
+    """Return one line if a prediction depends on more than its image."""
     first, again = (predict_images(model, images) for _ in range(2))
     if not np.allclose(first, again, atol=_SAME):
         return (
-            "the model says something else of an image each time: a layer draws random numbers in "
-            "predictions, too"
+            "the model predicts something else for an image each time: a layer draws random "
+            "numbers in predictions, too"
         )
     beside_white = np.full((PREDICT_BATCH, *images.shape[1:]), 255, np.uint8)
     beside_white[0] = images[0]
     if not np.allclose(first[:1], predict_images(model, beside_white)[:1], atol=_SAME):
         return (
-            "what the model says of an image depends on the others in its batch: scores and "
-            "submission will depend on how images are put together"
+            "the prediction for an image depends on the others in its batch: scores and submission "
+            "will depend on how images are put together"
         )
     return None
 
 
 def _about_precision(networks: Sequence[Any], precision: str) -> str | None:
-    """Return one line where layers compute in float32 in a study of bfloat16."""
+    """Return one line if layers compute in float32 in a study of bfloat16."""
     if precision != "bfloat16":
         return None
     for network in networks:
@@ -168,7 +172,7 @@ def _about_precision(networks: Sequence[Any], precision: str) -> str | None:
 
 
 def _about_files(callbacks: Sequence[Any]) -> str | None:
-    """Return one line where callbacks of trials that run at once would use one file."""
+    """Return one line if callbacks of concurrent trials would write to the same file."""
     for one in callbacks:
         for name in _FILES:
             path = getattr(one, name, None)
@@ -180,15 +184,13 @@ def _about_files(callbacks: Sequence[Any]) -> str | None:
     return None
 
 
-def _about_saving(
-    model: Any, namespace: Mapping[str, Any], images: NDArray[np.uint8]
-) -> str | None:
-    """Return one line about what `model.keras` will be; None where Keras alone loads it."""
+def _about_saving(model: Any, build: Callable[..., Any], images: NDArray[np.uint8]) -> str | None:
+    """Return one line about `model.keras`; None if Keras alone loads it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         try:
-            write_model(model, path)
-            needs = check_loading(path, model, namespace, images)
+            needs = write_model(model, path)
+            check_loading(path, model, build, images)
         except ModelError as error:
             why = str(error).rstrip(".")
             return f"finalize will write all but model.keras: {why}; {error.hint}"
@@ -199,8 +201,8 @@ def _about_saving(
     return f"model.keras will need {' and '.join(parts)} to load; the model card will say how"
 
 
-def _draw(generator: random.Random) -> Callable[[str, BaseDistribution], Any]:
-    def suggest(name: str, distribution: BaseDistribution) -> Any:
+def _draw(generator: random.Random) -> Callable[[str, Distribution], Any]:
+    def suggest(name: str, distribution: Distribution) -> Any:
         if isinstance(distribution, CategoricalDistribution):
             return generator.choice(distribution.choices)
         return middle(name, distribution)

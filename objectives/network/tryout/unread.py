@@ -1,36 +1,79 @@
-"""Params of a space that nothing reads: which they are, and what is said of them.
+"""Params of a search space that nothing reads: how they are found, and what the user is told.
 
-Such a param costs trials and changes no value. It is named only where that is sure: not if a
-function of the user's files mentions its name, in a branch that the try-out did not take.
+Such a param costs trials and changes no value. It is named only if that is sure: not if a function
+of the user's files mentions its name, perhaps in a branch that the try-out did not take.
 """
 
 import ast
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution
-
 from objectives.errors import ModelError
 from objectives.network.optimizer import TRAINING_DEFAULTS
 from objectives.source import function_of
+from objectives.space.python import Distribution
 from objectives.space.space import SearchSpace
 
+
+class NotedParams(dict[str, Any]):
+    """A dict that adds each name that is read to a set.
+
+    Reading it as a whole, by iteration, `**params` or a copy, reads every name.
+    """
+
+    def __init__(self, params: Mapping[str, Any], read: set[str]) -> None:
+        super().__init__(params)
+        self._read = read
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"params is a dict and has no {name!r}: write params['units'] and so on"
+        )
+
+    def __reduce__(self) -> Any:
+        return dict, (self.copy(),)
+
+
+def _noting_name(method: Any) -> Callable[..., Any]:
+    def noted(self: NotedParams, name: Any, *default: Any) -> Any:
+        self._read.add(str(name))
+        return method(self, name, *default)
+
+    return noted
+
+
+def _noting_all(method: Any) -> Callable[..., Any]:
+    def noted(self: NotedParams, *other: Any) -> Any:
+        self._read.update(dict.keys(self))
+        return method(self, *other)
+
+    return noted
+
+
+# `in` is a reading: a build may want to know only whether a conditional param was drawn.
+for _name in ("__getitem__", "__contains__", "get", "pop", "setdefault"):
+    setattr(NotedParams, _name, _noting_name(getattr(dict, _name)))
+for _name in ("__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__or__", "__ror__"):
+    setattr(NotedParams, _name, _noting_all(getattr(dict, _name)))
+for _name in ("keys", "values", "items", "popitem", "copy"):
+    setattr(NotedParams, _name, _noting_all(getattr(dict, _name)))
+
 OF_THE_OPTIMIZER = frozenset(
-    {
+    [
         "optimizer",
         "learning_rate",
         "sgd_learning_rate",
         "weight_decay",
         "schedule",
         "label_smoothing",
-    }
+    ]
 )
-"""What training reads only where `build` leaves it to training to compile the model."""
+"""Params that training reads only if `build` does not compile the model."""
 
 _ALIASES = {
     "batch_size": "batch batchsize batches bs minibatch minibatchsize",
@@ -41,7 +84,7 @@ _ALIASES = {
     "schedule": "scheduler lrschedule lrscheduler learningrateschedule",
 }
 _MEANT = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
-_OPTIONS = dict.fromkeys(("epoch", "epochs", "nepochs", "numepochs", "nbepoch", "maxepochs"), "N")
+_EPOCHS = ("epoch", "epochs", "nepochs", "numepochs", "nbepoch", "maxepochs")
 
 
 def unread(
@@ -51,41 +94,41 @@ def unread(
 
     Args:
         space: That of the study.
-        read: Names that `build` and callbacks have asked for.
-        build: The user's; the files that it comes from are searched for the names.
+        read: Names that `build` and callbacks have read.
+        build: The user's; its files are searched for the names.
         compiled: Whether `build` compiles the model.
     """
     training = {*TRAINING_DEFAULTS, "sgd_learning_rate"}
     known = training - OF_THE_OPTIMIZER if compiled else training
-    # A param that others wait for decides at least whether they are drawn.
+    # A parent is always used: it decides whether its children are drawn.
     parents = {name for entry in space.entries for name, _ in entry.when}
     left = [name for name in space.names if name not in read | known | parents]
-    patterns = mentioned(build) if left else []
+    patterns = _mentioned(build) if left else []
     return [name for name in left if not any(one.fullmatch(name) for one in patterns)]
 
 
 def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) -> None:
-    """Refuse unread params that training takes under another name, or the command as an option.
+    """Refuse unread params that have another name in training, or are an option of the command.
 
     Raises:
-        ModelError: Names them, with what they are called.
+        ModelError: Names them, with their right names.
     """
-    said = []
+    known = []
     for name in names:
-        plain = re.sub(r"[^a-z0-9]", "", name.lower())
+        plain = _plain(name)
         meant = _MEANT.get(plain)
-        if plain in _OPTIONS:
-            said.append((name, "the option --epochs sets it"))
+        if plain in _EPOCHS:
+            known.append((name, "the option --epochs sets it"))
         elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
             continue
         elif meant in space.names:
-            said.append((name, f"training reads {meant}, which is there too"))
+            known.append((name, f"training reads {meant}, which is there too"))
         else:
-            said.append((name, f"training reads it as {meant}"))
-    if not said:
+            known.append((name, f"training reads it as {meant}"))
+    if not known:
         return
-    listed = ", ".join(f"'{name}' ({why})" for name, why in said)
-    first = said[0][0]
+    listed = ", ".join(f"'{name}' ({why})" for name, why in known)
+    first = known[0][0]
     raise ModelError(
         f"the search space has params that nothing reads: {listed}",
         f'rename or drop them in SPACE, or read them in build, as params["{first}"]',
@@ -93,55 +136,46 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
 
 
 def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str | None:
-    """Return one line about params that nothing reads; None where there are none."""
+    """Return one line about params that nothing reads; None if there are none."""
     shown, why = [], ""
     for name in names:
-        plain = _MEANT.get(re.sub(r"[^a-z0-9]", "", name.lower()), name)
+        plain = _MEANT.get(_plain(name), name)
         close = difflib.get_close_matches(name, {*read, *TRAINING_DEFAULTS} - {name}, n=1)
         if compiled and plain in OF_THE_OPTIMIZER:
-            shown.append(f"'{name}'")
             why = " (build compiles the model, so its own optimizer and loss decide)"
-        elif close:
-            shown.append(f"'{name}' (did you mean {close[0]}?)")
-        else:
-            shown.append(f"'{name}'")
+            close = []
+        shown.append(f"'{name}' (did you mean {close[0]}?)" if close else f"'{name}'")
     if not shown:
         return None
-    one = len(shown) == 1
+    params, them = ("param", "it") if len(shown) == 1 else ("params", "them")
     return (
-        f"neither build nor callbacks nor training reads the param{'' if one else 's'} "
-        f"{', '.join(shown)} of the search space{why}: drop {'it' if one else 'them'}, or read "
-        f"{'it' if one else 'them'} in build"
+        f"neither build nor callbacks nor training reads the {params} {', '.join(shown)} of the "
+        f"search space{why}: drop {them}, or read {them} in build"
     )
 
 
-def mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
-    """Return patterns of the names that functions of the user's files mention as text.
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
-    Those are the file of `build` and what was imported from beside it. An f-string is a pattern.
-    """
+
+def _mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
+    """Return patterns of all texts in functions of the file of `build` and of files beside it."""
     code = getattr(function_of(build), "__code__", None)
     if code is None:
         return []
+    own = Path(code.co_filename)
+    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = {Path(file) for file in loaded if isinstance(file, str) and file.endswith(".py")}
     found = []
-    for file in _files_beside(Path(code.co_filename)):
+    for file in sorted({own, *(file for file in files if file.parent == own.parent)}):
         with suppress(OSError, SyntaxError, ValueError):
             for node in ast.parse(file.read_bytes()).body:
                 found += _texts_in(node)
     return found
 
 
-def _files_beside(file: Path) -> list[Path]:
-    folder, files = file.parent, {file}
-    for module in list(sys.modules.values()):
-        other = getattr(module, "__file__", None)
-        if isinstance(other, str) and other.endswith(".py") and Path(other).parent == folder:
-            files.add(Path(other))
-    return sorted(files)
-
-
 def _texts_in(node: ast.stmt) -> list[re.Pattern[str]]:
-    """Return what functions, lambdas and classes within a statement have as text."""
+    """Return patterns of the texts in functions, lambdas and classes within a statement."""
     scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
     parts = [part for one in ast.walk(node) if isinstance(one, scopes) for part in ast.walk(one)]
     found = []
@@ -160,23 +194,17 @@ def _texts_in(node: ast.stmt) -> list[re.Pattern[str]]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of what a text with places to fill, as `{}` or `%d`, may become."""
+    """Return the pattern of a text whose `{}` or `%d` are filled in."""
     pieces = re.split(r"\{[^{}]*\}|%[dsi]", text)
-    if not re.search(r"\w", "".join(pieces)):  # it may become anything, and says nothing
+    if not re.search(r"\w", "".join(pieces)):  # it would match any name
         return re.compile(re.escape(text))
     return re.compile(".*".join(map(re.escape, pieces)), re.S)
 
 
 def draw_where_active(
-    space: SearchSpace, name: str, suggest: Callable[[str, BaseDistribution], Any]
+    space: SearchSpace, name: str, suggest: Callable[[str, Distribution], Any]
 ) -> dict[str, Any]:
-    """Return params in which the named entry is drawn.
-
-    Args:
-        space: Has the entry.
-        name: Of the entry.
-        suggest: Draws what the entry does not depend on; see `SearchSpace.draw`.
-    """
+    """Return params in which the named entry is drawn; `suggest` is as in `SearchSpace.draw`."""
     needed, wanted = {name}, dict[str, Any]()
     for entry in reversed(space.entries):
         if entry.name in needed:
