@@ -108,7 +108,7 @@ def test_what_is_too_large_is_one_short_line(folder: Path, kind: str) -> None:
 
 def test_blank_lines_have_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many as an empty sheet has are none of the table; more are refused where they begin."""
-    monkeypatch.setattr(form, "MOST_BLANK_LINES", 100)
+    monkeypatch.setattr(limits, "MOST_BLANK_LINES", 100)
     train = folder / "train.csv"
     sound = train.read_text()
     train.write_text(sound + "\n" * 100)
