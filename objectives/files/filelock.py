@@ -41,7 +41,7 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
         os.close(within)
     if os.fstat(handle).st_uid != os.getuid() and not mode & stat.S_IWOTH:
         os.close(handle)
-        raise OSError(f"{name}: It is not a file of this user's own")
+        raise OSError(f"{name}: not a file of this user's own")
     return handle
 
 

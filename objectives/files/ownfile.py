@@ -88,5 +88,5 @@ def open_regular(
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or (is_sole and found.st_nlink != 1):
         os.close(handle)
-        raise OSError(errno.EPERM, "It is not a file of its own")
+        raise OSError(errno.EPERM, "not a file of its own")
     return handle
