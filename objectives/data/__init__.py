@@ -7,7 +7,6 @@ dataset    the data of a study
 digits     bundled digits and MNIST
 images/    reading image folders
 kaggle     Kaggle's client
-pictures   images and labels on their way to CSV files
 splits     which rows are trained on, which are held back
-write      CSV files in Kaggle's form
+write      images in memory, and CSV files of them
 """
