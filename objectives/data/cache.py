@@ -37,9 +37,6 @@ def cache_key(files: Iterable[CsvFile]) -> str:
     """Return the sha256 (hex) of the files' names and bytes and of the cache's format.
 
     Of a member of an archive it is that of the archive.
-
-    Raises:
-        DataError: A file cannot be read.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
     contents: dict[Path, str] = {}
@@ -97,11 +94,7 @@ def _is_sound(found: Competition, arrays: dict[str, Any]) -> bool:
 
 
 def store(key: str, competition: Competition) -> None:
-    """Put `competition` under `key`; an unsound folder in its place is replaced.
-
-    Raises:
-        DataError: The cache folder cannot be written.
-    """
+    """Put `competition` under `key`; an unsound folder in its place is replaced."""
     root = cache_root()
     fresh = root / f".new-{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
     try:

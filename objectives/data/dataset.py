@@ -83,9 +83,6 @@ class Dataset(Competition):
             fold: 0 <= fold < n_folds; the folds of a split hold each labelled row once.
             n_folds: From 2 to the rows of the smallest class.
             split: >= 0; each deals the rows anew. See `splits.fold_rows`.
-
-        Raises:
-            DataError: See `splits.check_folds`.
         """
         check_folds(self.labels, self.classes, n_folds, self.copies)
         held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
@@ -134,11 +131,7 @@ def load_dataset(data_dir: Path) -> Dataset:
 
 
 def check_data(data_dir: Path) -> DataReport:
-    """Check the files of `data_dir` as `load_dataset` does, and say what they hold.
-
-    Raises:
-        DataError: As `load_dataset`.
-    """
+    """Check the files of `data_dir` as `load_dataset` does, and say what they hold."""
     files = find_files(data_dir)
     found = _load(files)
     counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
@@ -159,9 +152,6 @@ def load_answers(data_dir: Path) -> Answers | None:
     """Return the labels that the test file itself has; None where it has none.
 
     They are read from the file each time, and kept nowhere that a training could see them.
-
-    Raises:
-        DataError: As `load_dataset`.
     """
     return read_answers(find_files(data_dir))
 

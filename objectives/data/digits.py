@@ -21,11 +21,7 @@ MNIST_LABELLED_SHARE = 0.6  # 42,000 of 70,000, as in Kaggle's digit-recognizer
 
 
 def bundled_digits() -> Pictures:
-    """Return scikit-learn's 1,797 digits of 8x8, split 80/20 by class.
-
-    Raises:
-        DataError: There is no scikit-learn.
-    """
+    """Return scikit-learn's 1,797 digits of 8x8, split 80/20 by class."""
     try:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -43,11 +39,7 @@ def bundled_digits() -> Pictures:
 
 
 def mnist() -> Pictures:
-    """Return MNIST's 70,000 digits of 28x28, dealt anew: 60 % are labelled, as Kaggle has them.
-
-    Raises:
-        DataError: Keras has no copy and cannot get one.
-    """
+    """Return MNIST's 70,000 digits of 28x28, dealt anew: 60 % are labelled, as Kaggle has them."""
     with quiet_import():
         from keras.datasets import mnist as found
     try:

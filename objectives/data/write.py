@@ -106,9 +106,6 @@ def put_files(writers: Mapping[Path, Writer], *, overwrite: bool) -> list[Path]:
 
     Returns:
         The places that were written; a file that has the same content stays untouched.
-
-    Raises:
-        DataError: A file is in the way, or cannot be written.
     """
     fresh = {place: beside(place) for place in writers}
     try:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from objectives.errors import DataError
 from objectives.files.limits import MIB, MOST_ZIP_LIST
 
 _KINDS = {
@@ -67,16 +68,18 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
 
 
-def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Open a member of an archive.
-
-    Raises:
-        NotImplementedError: It is packed in a way that is not read.
-        RuntimeError: It is encrypted.
-    """
-    if archive.getinfo(name).compress_type == zipfile.ZIP_LZMA:  # which may ask for 4 GB of memory
-        raise NotImplementedError("LZMA")
-    return archive.open(name)
+def open_member(
+    archive: zipfile.ZipFile, member: str, name: str, hint: str = "unzip it"
+) -> IO[bytes]:
+    """Open a member of an archive; a `DataError` names it where its packing cannot be read."""
+    try:
+        if archive.getinfo(member).compress_type != zipfile.ZIP_LZMA:  # may ask for 4 GB of memory
+            return archive.open(member)
+    except NotImplementedError:
+        pass
+    except RuntimeError:  # as `zipfile` says that it wants a password
+        raise DataError(f"{name}: encrypted with a password", hint) from None
+    raise DataError(f"{name}: packed in a way that Python cannot read", hint)
 
 
 class _Archive(io.BufferedReader):

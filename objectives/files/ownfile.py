@@ -80,9 +80,6 @@ def open_regular(
         mode: Of a file that is made.
         within: Handle of the folder that `name` is in.
         is_sole: Whether a file of several names is refused.
-
-    Raises:
-        OSError: It is another kind of file, or cannot be opened.
     """
     handle = os.open(name, how | _SAFE, mode, dir_fd=within)
     found = os.fstat(handle)

@@ -20,14 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from objectives.errors import DataError
-from objectives.files.limits import (
-    LONGEST_ID,
-    LONGEST_LINE,
-    LONGEST_NUMBER,
-    LONGEST_TEXT,
-    MIB,
-    MOST_CELLS,
-)
+from objectives.files import limits
 from objectives.files.openfile import open_file, open_member, open_zip
 
 BOM = b"\xef\xbb\xbf"
@@ -56,7 +49,7 @@ _CELL_HINTS = (
 )
 T = TypeVar("T")
 
-csv.field_size_limit(LONGEST_LINE)  # a quoted cell may hold all pixels of an image
+csv.field_size_limit(limits.LONGEST_LINE)  # a quoted cell may hold all pixels of an image
 
 
 @dataclass(frozen=True)
@@ -78,11 +71,6 @@ class CsvFile:
 
 Named = Path | CsvFile
 """A file that has the `name` which a message needs."""
-
-
-def as_file(file: Named) -> CsvFile:
-    """Return a path as a file by itself."""
-    return file if isinstance(file, CsvFile) else CsvFile(file)
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
@@ -144,7 +132,7 @@ def label_value(cell: bytes) -> int | str:
         word = text.decode().strip()
         if not word or not word.isprintable():
             raise ValueError(f"{shown(cell)} is not printable")
-        _refuse_long(text, LONGEST_TEXT)
+        _refuse_long(text, limits.LONGEST_TEXT)
         return word
     value = _number(cell, "the label is missing")
     if abs(value) > _MAX_LABEL:
@@ -158,7 +146,7 @@ def id_value(cell: bytes) -> str:
         raise ValueError("the id is missing")
     if b"\0" in cell:
         raise ValueError(f"{shown(cell)} holds a NUL byte")
-    _refuse_long(cell.strip(), LONGEST_ID)
+    _refuse_long(cell.strip(), limits.LONGEST_ID)
     try:
         return cell.decode().strip()
     except UnicodeDecodeError:
@@ -176,7 +164,7 @@ def _number(cell: bytes, when_empty: str) -> float:
         raise ValueError(when_empty)
     if fault := _number_fault(text):
         raise ValueError(f"{shown(cell)} {fault}")
-    _refuse_long(text, LONGEST_NUMBER)
+    _refuse_long(text, limits.LONGEST_NUMBER)
     return float(text)
 
 
@@ -201,7 +189,7 @@ def _whole(cell: bytes, value: float) -> int:
 
 def unpack_cell(cell: bytes) -> list[bytes]:
     """Return the numbers of a cell such as `70 80 82` or `[70, 80, 82]`."""
-    return cell.translate(_LIST_MARKS).split(None, MOST_CELLS)
+    return cell.translate(_LIST_MARKS).split(None, limits.MOST_CELLS)
 
 
 class CellTable(dict[bytes, T]):
@@ -222,9 +210,6 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
     """Yield the lines of a file as UTF-8, without a byte order mark.
 
     A generator, so that the file is closed where the reader stops early.
-
-    Raises:
-        DataError: The file cannot be read, is empty, or its archive is broken.
     """
     n_lines = 0
     packing = "gzip" if file.member is None else "zip"
@@ -234,7 +219,7 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
                 raise DataError(f"{file.name}: empty, 0 bytes ({file.path})", _AGAIN)
             with _unpacked(file, raw) as unpacked:
                 for line in _as_utf8(unpacked):
-                    if len(line) > LONGEST_LINE:
+                    if len(line) > limits.LONGEST_LINE:
                         raise _too_long(file, n_lines, line)
                     yield line.removeprefix(BOM) if n_lines == 0 else line
                     n_lines += 1
@@ -254,16 +239,11 @@ def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
 @contextmanager
 def _unpacked(file: CsvFile, raw: io.BufferedReader) -> Generator[Any, None, None]:
     if file.member is not None:
-        with open_zip(file.path) as archive:
-            try:
-                member = open_member(archive, file.member)
-            except NotImplementedError:
-                what = f"{file.name}: packed in a way that Python cannot read"
-                raise DataError(what, "unzip it") from None
-            except RuntimeError:  # as `zipfile` says that it wants a password
-                raise DataError(f"{file.name}: encrypted with a password", "unzip it") from None
-            with member:
-                yield io.BufferedReader(member, 1 << 20)
+        with (
+            open_zip(file.path) as archive,
+            open_member(archive, file.member, file.name) as member,
+        ):
+            yield io.BufferedReader(member, 1 << 20)
     elif file.path.suffix.lower() == ".gz":
         # A large buffer: a third less time than GzipFile's own loop over lines.
         yield io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
@@ -273,17 +253,17 @@ def _unpacked(file: CsvFile, raw: io.BufferedReader) -> Generator[Any, None, Non
 
 def _as_utf8(content: Any) -> Generator[bytes, None, None]:
     if not content.peek(2).startswith(_UTF16):
-        yield from iter(partial(content.readline, LONGEST_LINE + 1), b"")
+        yield from iter(partial(content.readline, limits.LONGEST_LINE + 1), b"")
         return
     with io.TextIOWrapper(content, encoding="utf-16", newline="\n") as text:
-        for line in iter(partial(text.readline, LONGEST_LINE + 1), ""):
+        for line in iter(partial(text.readline, limits.LONGEST_LINE + 1), ""):
             yield line.encode()
 
 
 def _too_long(file: CsvFile, row: int, line: bytes) -> DataError:
     if b"\r" in line:
         return DataError(f"{file.name}: lines end in a lone CR", "save it with LF line ends")
-    what = f"longer than {LONGEST_LINE // MIB} MiB, the most that is read"
+    what = f"longer than {limits.LONGEST_LINE // limits.MIB} MiB, the most that is read"
     return DataError(f"{_line(file, row)} is {what}", "is it one line for each image?")
 
 
@@ -300,12 +280,9 @@ def split_line(
         row: For messages; 0 is the header.
         delimiter: None: any blanks.
         names: Of the columns, for messages.
-
-    Raises:
-        DataError: A quote is broken.
     """
     if b'"' not in line or delimiter is None:
-        cells = line.split(delimiter, MOST_CELLS)
+        cells = line.split(delimiter, limits.MOST_CELLS)
     else:
         mark = delimiter.decode("latin-1")
         try:  # latin-1 keeps every byte; a cell that is not UTF-8 is found where it is read
@@ -314,8 +291,8 @@ def split_line(
         except csv.Error:
             raise _broken_quote(file, row, line, delimiter, names) from None
         cells = [cell.encode("latin-1") for cell in texts]
-    if len(cells) > MOST_CELLS:
-        what = f"more than {MOST_CELLS:,} cells, the most that are read"
+    if len(cells) > limits.MOST_CELLS:
+        what = f"more than {limits.MOST_CELLS:,} cells, the most that are read"
         raise DataError(f"{_line(file, row)} has {what}", "images may have 1024x1024 pixels")
     return cells
 

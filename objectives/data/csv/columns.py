@@ -268,7 +268,8 @@ def _take_packed(part: _Part) -> bool:
     """Find the one column whose cells hold all pixels of an image; return whether there is one."""
     if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
         return False
-    sizes = {name: _n_listed(part.cell(name)) for name in part.others}
+    listed = {name: unpack_cell(part.cell(name)) for name in part.others}
+    sizes = {name: len(all_) * all(map(NUMBER.fullmatch, all_)) for name, all_ in listed.items()}
     packed = max(sizes, key=sizes.__getitem__, default=None)
     if packed is None or sizes[packed] < _FEWEST_PACKED:
         return False
@@ -282,12 +283,6 @@ def _take_packed(part: _Part) -> bool:
     part.packed, part.pixels = packed, tuple(f"pixel{n}" for n in range(n_pixels))
     part.others.remove(packed)
     return True
-
-
-def _n_listed(cell: bytes) -> int:
-    """Return how many numbers a cell lists; 0 where anything else is in it."""
-    words = unpack_cell(cell)
-    return len(words) if all(map(NUMBER.fullmatch, words)) else 0
 
 
 def _kind_of_label(part: _Part, name: str) -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.copies import first_copies, image_digests, n_different
 from objectives.data.csv.check import CsvFile, cell_error, label_value
 from objectives.data.csv.columns import Resolved, resolve_columns
 from objectives.data.csv.folder import Files
@@ -27,6 +26,7 @@ from objectives.data.csv.table import (
     read_classes,
     read_table,
 )
+from objectives.data.splits import first_copies, image_digests, n_different
 from objectives.errors import DataError
 
 
@@ -78,11 +78,7 @@ class Answers:
 
 
 def read_competition(files: Files) -> Competition:
-    """Read and check all files; nothing is written.
-
-    Raises:
-        DataError: The first fault, on one line.
-    """
+    """Read and check all files; nothing is written."""
     sample, resolved = _resolved(files)
     train = read_table(resolved.train)
     label = resolved.train.label or ""
@@ -134,11 +130,7 @@ def read_competition(files: Files) -> Competition:
 
 
 def read_answers(files: Files) -> Answers | None:
-    """Return the labels of the test file; None where it has none.
-
-    Raises:
-        DataError: The first fault, on one line.
-    """
+    """Return the labels of the test file; None where it has none."""
     sample, resolved = _resolved(files)
     if resolved.answers is None:
         return None
@@ -229,11 +221,7 @@ def _constant(file: CsvFile, images: NDArray[np.uint8]) -> list[str]:
 
 
 def _copied(files: Files, copies: NDArray[np.int64], labels: Sequence[int | str]) -> list[str]:
-    """Count equal images among the labelled ones, and name those with different labels.
-
-    Raises:
-        DataError: Nothing could be held back, as all images of each class are equal.
-    """
+    """Count equal images among the labelled ones, and name those with different labels."""
     rows = np.flatnonzero(copies != np.arange(len(copies))).tolist()
     if not rows:
         return []

@@ -130,11 +130,7 @@ def _is_loosely(file: CsvFile, role: str) -> bool:
 
 
 def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
-    """Return the file of a role; None where there is none.
-
-    Raises:
-        DataError: There are several with different content, or it is no file.
-    """
+    """Return the file of a role; None where there is none."""
     files = [file for file in found if _is_exactly(file, role)]
     files = files or [file for file in found if _is_loosely(file, role)]
     for path in (file.path for file in files):

@@ -15,7 +15,6 @@ from objectives.data.csv.check import (
     CsvFile,
     Named,
     T,
-    as_file,
     cell_error,
     cell_hint,
     column_error,
@@ -83,12 +82,7 @@ class Form:
     notes: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (row, cells), as many cells as there are names.
-
-        Raises:
-            DataError: A row is ragged or blank, a quote is broken, there is no row, or the archive
-                breaks off.
-        """
+        """Yield (row, cells), as many cells as there are names."""
         name, row, blank = self.file.name, 0, 0
         n_first = 0 if self.first_row is None else 1
         blanks = b" \t\r\n" + (self.delimiter or b"")  # spreadsheets end a table with such lines
@@ -150,7 +144,7 @@ def read_form(named: Named) -> Form:
         DataError: The file cannot be read, is of another kind, or its first line is no sound
             header: blank, not UTF-8, a name missing or twice.
     """
-    file = as_file(named)
+    file = named if isinstance(named, CsvFile) else CsvFile(named)
     comments, head, row = _first_lines(file)
     notes, n_before = list[str](), len(comments) + 1
     if any(not _SEPARATOR.fullmatch(line) for line in comments):
@@ -182,11 +176,7 @@ def read_form(named: Named) -> Form:
 
 
 def read_header(file: Named) -> tuple[str, ...]:
-    """Return the names of the columns of a file that must have a header, and commas.
-
-    Raises:
-        DataError: As `read_form`; or there is no header, or another delimiter.
-    """
+    """Return the names of the columns of a file that must have a header, and commas."""
     form = with_header(read_form(file))
     if form.delimiter != b",":
         mark = "blanks" if form.delimiter is None else repr(form.delimiter.decode())

@@ -58,11 +58,7 @@ class SubmissionIds:
 
 
 def read_sample(file: CsvFile) -> Sample:
-    """Read the sample submission.
-
-    Raises:
-        DataError: It has other columns than an id, a label and an index or a usage, or an id twice.
-    """
+    """Read the sample submission."""
     form = with_header(read_form(file))
     columns, notes = list(form.names), list(form.notes)
     if len(columns) == 3 and is_index_name(columns[0]):
@@ -91,9 +87,6 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
         test: The rows of the test file.
         sample: None where there is none.
         label: Name of train's label column.
-
-    Raises:
-        DataError: Test and sample have different numbers of rows, or different ids.
     """
     n_test, column, name = len(test.pixels), test.columns.identifier, test.file.name
     if sample is None and column is not None:

@@ -96,11 +96,7 @@ def _top(pixels: Pixels) -> float:
 
 
 def _compared(tables: Sequence[ImageTable], found: Sequence[Pixels]) -> list[str]:
-    """Return a note where the images of test are much darker or brighter than those of train.
-
-    Raises:
-        DataError: So much that they are of another range.
-    """
+    """Return a note where the images of test are much darker or brighter than those of train."""
     train, test = map(_usual_brightness, found)
     darker, brighter = sorted((train, test))
     if darker >= _LEAST_RATIO * brighter or not darker:

@@ -167,17 +167,13 @@ def read_table(columns: Columns) -> ImageTable:
     if columns.identifier is not None:
         refuse_repeated(file, columns.identifier, ids)
     if any(isinstance(value, str) for value in classes):  # `0e1` and `00` are text among text
-        labels = list(map(_as_text, labels, written))
+        texts = [cell.decode().strip() for cell in written]
+        # A number stays one only in its plain form.
+        labels = [n if str(n) == text else text for n, text in zip(labels, texts, strict=True)]
     spellings: dict[int | str, Counter[str]] = {}
     for (value, cell), n in Counter(zip(labels, written, strict=True)).items():
         spellings.setdefault(value, Counter())[cell.decode().strip()] += n
     return ImageTable(columns, found, labels, spellings, ids)
-
-
-def _as_text(value: int | str, cell: bytes) -> int | str:
-    """Return a label where others are text: only a number in its plain form stays one."""
-    text = cell.decode().strip()
-    return value if str(value) == text else text
 
 
 def refuse_repeated(file: Named, column: str, ids: Sequence[str]) -> None:

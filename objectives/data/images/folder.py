@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.copies import first_copies, image_digests
 from objectives.data.csv.check import shown
 from objectives.data.images.decode import decode_grey
 from objectives.data.images.files import MOST_NAMED
 from objectives.data.images.tree import TEST, Named, read_tree
+from objectives.data.splits import first_copies, image_digests
 from objectives.data.write import Pictures
 from objectives.errors import DataError
 from objectives.files.limits import MOST_IMAGE_BYTES, refuse_memory
@@ -83,11 +83,7 @@ def _id(file: Path, root: Path, base: Path) -> str:
 
 
 def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return the images, and one line for each kind of remark.
-
-    Raises:
-        DataError: Files cannot be read; the first few are named.
-    """
+    """Return the images, and one line for each kind of remark."""
     with quiet_import():
         import tensorflow as tf
     refuse_memory(f"{len(files)} images of {side}x{side} pixels", len(files) * side**2)

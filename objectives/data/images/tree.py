@@ -58,11 +58,7 @@ class ImageTree:
 
 
 def read_tree(path: Path) -> ImageTree:
-    """Find train, valid, test and the classes in a folder.
-
-    Raises:
-        DataError: There are no classes, or it is unclear which folder is what.
-    """
+    """Find train, valid, test and the classes in a folder."""
     left, folder = Leftovers(), scan_folder(path)
     notes: list[str] = []
     base = _base(folder, left)
@@ -127,9 +123,6 @@ def _roles(base: Folder) -> dict[str, list[Folder]]:
 
     A name that is one of the usual ones counts before one that has such a word in it. Without a
     folder for train, the others must be named exactly so, as any folder may be a class then.
-
-    Raises:
-        DataError: Two folders are train, or two are test.
     """
     inside = base.folders
     roles: dict[str, list[Folder]] = {role: [] for role in PARTS}
@@ -268,11 +261,7 @@ def _class_notes(root: Folder, classes: Mapping[str, Sequence[Path]]) -> list[st
 
 
 def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) -> str:
-    """Add the images of a folder such as valid to those of train; return a line about it.
-
-    Raises:
-        DataError: A class that train does not have.
-    """
+    """Add the images of a folder such as valid to those of train; return a line about it."""
     inner = _unwrapped(folder, tuple(classes), left)
     left.loose += inner.own_images(left)
     n_images = 0
@@ -295,11 +284,7 @@ def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) ->
 
 
 def _tests(root: Folder, classes: Sequence[str], left: Leftovers) -> list[Named]:
-    """Return the test images, with their class where the folders of `root` are those of train.
-
-    Raises:
-        DataError: No images, or some folders are classes and others not.
-    """
+    """Return the test images, with their class where the folders of `root` are those of train."""
     own = root.own_images(left)
     below = [(one, files) for one in root.folders if (files := one.all_images(left))]
     if not own and not below:
