@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +72,7 @@ class Dataset(Competition):
 
     def for_retraining(self) -> "Dataset":
         """Return the dataset with every row in `train` and none in `valid`."""
-        rows = np.arange(len(self.labels), dtype=np.int64)
-        train = Split(self.images, self.labels, rows)
-        return replace(self, train=train, valid=replace(train, rows=rows[:0]))
+        return _split(self, np.array([], np.int64))
 
     def for_fold(self, fold: int, n_folds: int, split: int) -> "Dataset":
         """Return the dataset with one fold of the labelled rows in `valid`, the others in `train`.
@@ -85,10 +83,17 @@ class Dataset(Competition):
             split: >= 0; each deals the rows anew. See `splits.fold_rows`.
         """
         check_folds(self.labels, self.classes, n_folds, self.copies)
-        held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
-        valid = Split(self.images, self.labels, held_back)
-        train = replace(valid, rows=_others(held_back, len(self.labels)))
-        return replace(self, train=train, valid=valid)
+        rows = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
+        return _split(self, rows)
+
+
+def _split(found: Competition, held_back: NDArray[np.int64]) -> Dataset:
+    """Return the dataset with these rows in `valid`, and the others in `train`."""
+    is_train = np.ones(len(found.labels), np.bool_)
+    is_train[held_back] = False
+    rows = np.flatnonzero(is_train).astype(np.int64)
+    train, valid = (Split(found.images, found.labels, some) for some in (rows, held_back))
+    return Dataset(**(vars(found) | {"train": train, "valid": valid}))
 
 
 @dataclass(frozen=True)
@@ -124,10 +129,7 @@ def load_dataset(data_dir: Path) -> Dataset:
         DataError: The first fault of the files, with nothing written; or no cache can be written.
     """
     found = _load(find_files(data_dir))
-    valid = valid_rows(found.labels, found.fingerprint, found.copies)
-    train = _others(valid, len(found.labels))
-    train_split, valid_split = (Split(found.images, found.labels, rows) for rows in (train, valid))
-    return Dataset(**vars(found), train=train_split, valid=valid_split)
+    return _split(found, valid_rows(found.labels, found.fingerprint, found.copies))
 
 
 def check_data(data_dir: Path) -> DataReport:
@@ -171,13 +173,6 @@ def _load(files: Files) -> Competition:
             raise DataError(f"{files.train.path.parent}: the files changed while they were read")
         store(key, parsed)
     return fetch(key) or parsed
-
-
-def _others(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
-    """Return those of 0..n_rows - 1 that are not in `rows`, rising."""
-    others = np.ones(n_rows, np.bool_)
-    others[rows] = False
-    return np.flatnonzero(others).astype(np.int64)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,10 @@ class _Part:
         self.pixels = tuple(name for name in names if name != label)
         self.others = [] if label is None else [label]
 
+    def columns(self, label: str | None, identifier: str | None) -> Columns:
+        dropped = tuple(self.dropped)
+        return Columns(self.form, self.pixels, label, identifier, dropped, self.packed)
+
 
 def resolve_columns(
     train: CsvFile, test: CsvFile, id_column: str | None, sample_ids: Sequence[str] = ()
@@ -120,32 +124,32 @@ def resolve_columns(
         DataError: The pixels are incomplete or no square, no column can be the label, several can,
             or a column of test is none of these.
     """
-    known = _part(train, id_column, ())
-    asked = _part(test, id_column, sample_ids, is_test=True)
-    _name_train(known)
-    _name_test(asked, known)
-    _refuse_one_hot(known, asked)
-    label = known.label or _label_of(known, asked)
-    _check_same_pixels(known, asked)
-    answers = _answers_of(asked, label, id_column)
-    identifier = _identifier_of(asked, answers, id_column)
-    rest = [name for name in known.others if name != label]
+    train_part = _part(train, id_column, ())
+    test_part = _part(test, id_column, sample_ids, is_test=True)
+    _name_train(train_part)
+    _name_test(test_part, train_part)
+    _refuse_one_hot(train_part, test_part)
+    label = train_part.label or _label_of(train_part, test_part)
+    _check_same_pixels(train_part, test_part)
+    answers = _answers_of(test_part, label, id_column)
+    identifier = _identifier_of(test_part, answers, id_column)
+    rest = [name for name in train_part.others if name != label]
     own_ids = [name for name in rest if name == identifier or name.lower() in ID_NAMES][:1]
     for name in rest:
         if name not in own_ids:
-            known.drop(name, f"it is neither a pixel nor the label, {label}")
-    notes = [*known.notes, *asked.notes]
+            train_part.drop(name, f"it is neither a pixel nor the label, {label}")
+    notes = [*train_part.notes, *test_part.notes]
     if answers is not None:
-        asked.dropped.append(answers)
+        test_part.dropped.append(answers)
         notes.append(
             f"{test.name} column {answers}: labels; no training sees them, `study score` can "
             "compare with them"
         )
     own_id = next(iter(own_ids), None)
     return Resolved(
-        Columns(known.form, known.pixels, label, own_id, tuple(known.dropped), known.packed),
-        Columns(asked.form, asked.pixels, None, identifier, tuple(asked.dropped), asked.packed),
-        label if known.has_names else "Label",
+        train_part.columns(label, own_id),
+        test_part.columns(None, identifier),
+        label if train_part.has_names else "Label",
         answers,
         tuple(notes),
     )

@@ -49,10 +49,9 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
             remarks = (DIM,) if 0 < found.max() < DARK else ()
             return _grey(_keyed(found, content), 257), remarks
         if content.startswith(BMP):
-            _refuse_odd_bmp(content)
-        image = tf.io.decode_image(content, expand_animations=False).numpy()
-        if content.startswith(BMP):
-            image = _bmp_colours(image, content)
+            image = _decode_bmp(content, tf)
+        else:
+            image = tf.io.decode_image(content, expand_animations=False).numpy()
     except (tf.errors.ResourceExhaustedError, MemoryError):
         raise ValueError(f"{width}x{height} pixels take more memory than there is") from None
     except (tf.errors.InvalidArgumentError, struct.error, IndexError):
@@ -105,7 +104,7 @@ def _refuse_large(width: int, height: int) -> None:
 
 
 def _grey(image: NDArray[Any], scale: float = 1) -> NDArray[np.float32]:
-    """Return brightness of shape (height, width); what is transparent lies on white.
+    """Return brightness of shape (height, width); transparent parts lie on white.
 
     Args:
         image: Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
@@ -192,22 +191,13 @@ def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
     return image
 
 
-def _bmp_form(content: bytes) -> tuple[int, int, int]:
-    """Return the size of a BMP's header, the bits of a pixel and how the pixels are packed."""
+def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
+    """Return a BMP's pixels; TensorFlow gives places in a palette, and padding as alpha."""
     (size,) = struct.unpack_from("<I", content, 14)
     bits, packing = struct.unpack_from("<HI", content, 28)
-    return size, bits, packing
-
-
-def _refuse_odd_bmp(content: bytes) -> None:
-    size, bits, packing = _bmp_form(content)
     if size < 40 or bits not in (8, 24, 32) or packing not in (0, 3):
         raise ValueError("a BMP of an old or packed kind; convert it to .png")
-
-
-def _bmp_colours(image: NDArray[Any], content: bytes) -> NDArray[Any]:
-    """Return a BMP's pixels; TensorFlow gives places in a palette, and padding as alpha."""
-    size, bits, packing = _bmp_form(content)
+    image: NDArray[Any] = tf.io.decode_image(content, expand_animations=False).numpy()
     if bits == 8:
         n_colours = struct.unpack_from("<I", content, 46)[0] or 256
         palette = np.frombuffer(content, np.uint8, 4 * n_colours, 14 + size).reshape(-1, 4)
@@ -218,10 +208,7 @@ def _bmp_colours(image: NDArray[Any], content: bytes) -> NDArray[Any]:
 
 
 def _first_of_gif(content: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return a GIF of the first picture alone, as the decoder would unpack all; and what is lost.
-
-    That is the pictures after the first, and transparency of the first.
-    """
+    """Return a GIF of the first picture alone, as the decoder would unpack all; and remarks."""
     n_pictures, is_transparent, end = 0, False, len(content)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
     while at + 1 < len(content) and content[at] != 0x3B and n_pictures < 2:
