@@ -1,13 +1,13 @@
-"""Labelled images as arrays, from CSV files or folders.
+"""Read labelled images as arrays, from CSV files or folders of images.
+
+A fault of the data is a `DataError`: one line, and a hint that mends it.
 
 cache      checked data as memory-mapped arrays
-copies     equal images
 csv/       reading CSV files
 dataset    the data of a study
 digits     bundled digits and MNIST
 images/    reading image folders
 kaggle     Kaggle's client
-pictures   images and labels on their way to CSV files
-splits     which rows are trained on, which are held back
-write      CSV files in Kaggle's form
+splits     equal images, and the rows that are held back
+write      images in memory, and CSV files of them
 """

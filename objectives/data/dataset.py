@@ -1,17 +1,16 @@
-"""The data room's door: a folder of Kaggle CSVs in, a `Dataset` out.
+"""Load a folder of Kaggle CSV files as a `Dataset`, parsed once a machine.
 
-Decides when the files are parsed (once a machine), and who waits for whom. What sound files are
-stands in `competition.py`, where the arrays lie in `datacache.py`, what is held back in
-`splits.py`.
-Needs NumPy alone: a worker that finds the cache is ready in a fraction of a second.
+Decides which process parses and which wait for it. Needs NumPy alone: a worker that finds the cache
+is ready in a fraction of a second.
 """
 
 import contextlib
+import fcntl
 import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from objectives.data.csv.folder import Files, find_files
 from objectives.data.csv.form import read_form
 from objectives.data.splits import check_folds, fold_rows, valid_rows
 from objectives.errors import DataError
+from objectives.files.filelock import holders, shown_holders, try_lock
 from objectives.files.limits import LARGE_FILE
 from objectives.files.openfile import open_file
 
@@ -48,39 +48,17 @@ class Split:
         return len(self.rows)
 
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset(Competition):
     """A checked competition, memory-mapped and split.
 
     Attributes:
-        images: uint8 of shape (m, side, side), 0..255, in train's order.
-        labels: int64 of shape (m,), indexes into `classes`.
-        classes: The labels as they are written; integers in rising order, anything else sorted as
-            text.
-        test_images: uint8 of shape (k, side, side), in the order of the submission.
-        test_ids: The submission's k ids, in its order.
-        id_column: Name of the submission's first column.
-        label_column: Name of the submission's second column.
-        fingerprint: sha256 (hex) of all of the above; the same for plain and gzip files.
-        train: What is learned from.
-        valid: What trials are scored on: 10 % of each class; see `splits.valid_rows`.
-        warnings: What is odd in the files, was dropped or assumed, one line each.
-        copies: int64 of shape (m,): of each row the first that has the same image; None: no two
-            are the same.
+        train: The rows to learn from.
+        valid: The rows that trials are scored on: 10 % of each class; see `splits.valid_rows`.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-    test_images: NDArray[np.uint8]
-    test_ids: tuple[str, ...]
-    id_column: str
-    label_column: str
-    fingerprint: str
     train: Split
     valid: Split
-    warnings: tuple[str, ...] = ()
-    copies: NDArray[np.int64] | None = None
 
     @property
     def side(self) -> int:
@@ -94,9 +72,7 @@ class Dataset:
 
     def for_retraining(self) -> "Dataset":
         """Return the dataset with every row in `train` and none in `valid`."""
-        rows = np.arange(len(self.labels), dtype=np.int64)
-        train = Split(self.images, self.labels, rows)
-        return replace(self, train=train, valid=replace(train, rows=rows[:0]))
+        return _split(self, np.array([], np.int64))
 
     def for_fold(self, fold: int, n_folds: int, split: int) -> "Dataset":
         """Return the dataset with one fold of the labelled rows in `valid`, the others in `train`.
@@ -105,31 +81,32 @@ class Dataset:
             fold: 0 <= fold < n_folds; the folds of a split hold each labelled row once.
             n_folds: From 2 to the rows of the smallest class.
             split: >= 0; each deals the rows anew. See `splits.fold_rows`.
-
-        Raises:
-            DataError: See `splits.check_folds`.
         """
         check_folds(self.labels, self.classes, n_folds, self.copies)
-        held_back = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
-        valid = Split(self.images, self.labels, held_back)
-        train = replace(valid, rows=_others(held_back, len(self.labels)))
-        return replace(self, train=train, valid=valid)
+        rows = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
+        return _split(self, rows)
+
+
+def _split(found: Competition, held_back: NDArray[np.int64]) -> Dataset:
+    """Return the dataset with these rows in `valid`, and the others in `train`."""
+    is_train = np.ones(len(found.labels), np.bool_)
+    is_train[held_back] = False
+    rows = np.flatnonzero(is_train).astype(np.int64)
+    train, valid = (Split(found.images, found.labels, some) for some in (rows, held_back))
+    return Dataset(**(vars(found) | {"train": train, "valid": valid}))
 
 
 @dataclass(frozen=True)
 class DataReport:
-    """What `study check` prints.
+    """The output of `study check`.
 
     Attributes:
-        files: Names of the files read: train, test and, where there is one, the sample.
-        n_train: Rows of train.
-        n_test: Rows of test.
+        files: Names of train, test and, where there is one, the sample.
+        n_train, n_test: Rows of train and of test.
         side: Height and width of an image in pixels.
         class_counts: Rows of train by class, in the order of the classes.
         columns: The submission's two columns.
-        fingerprint: The dataset's.
-        facts: What was understood of the files, one line each.
-        warnings: What is odd, was dropped or assumed, one line each.
+        fingerprint, facts, warnings: As in `Competition`.
     """
 
     files: tuple[str, ...]
@@ -151,15 +128,12 @@ def load_dataset(data_dir: Path) -> Dataset:
     Raises:
         DataError: The first fault of the files, with nothing written; or no cache can be written.
     """
-    return _dataset(_load(find_files(data_dir)))
+    found = _load(find_files(data_dir))
+    return _split(found, valid_rows(found.labels, found.fingerprint, found.copies))
 
 
 def check_data(data_dir: Path) -> DataReport:
-    """Check the files of `data_dir` as `load_dataset` does, and say what they hold.
-
-    Raises:
-        DataError: As `load_dataset`.
-    """
+    """Check the files of `data_dir` as `load_dataset` does, and say what they hold."""
     files = find_files(data_dir)
     found = _load(files)
     counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
@@ -180,9 +154,6 @@ def load_answers(data_dir: Path) -> Answers | None:
     """Return the labels that the test file itself has; None where it has none.
 
     They are read from the file each time, and kept nowhere that a training could see them.
-
-    Raises:
-        DataError: As `load_dataset`.
     """
     return read_answers(find_files(data_dir))
 
@@ -204,63 +175,27 @@ def _load(files: Files) -> Competition:
     return fetch(key) or parsed
 
 
-def _dataset(found: Competition) -> Dataset:
-    valid = valid_rows(found.labels, found.fingerprint, found.copies)
-    return Dataset(
-        images=found.images,
-        labels=found.labels,
-        classes=found.classes,
-        test_images=found.test_images,
-        test_ids=found.test_ids,
-        id_column=found.id_column,
-        label_column=found.label_column,
-        fingerprint=found.fingerprint,
-        train=Split(found.images, found.labels, _others(valid, len(found.labels))),
-        valid=Split(found.images, found.labels, valid),
-        warnings=found.warnings,
-        copies=found.copies,
-    )
-
-
-def _others(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
-    """Return those of 0..n_rows - 1 that are not in `rows`, rising."""
-    others = np.ones(n_rows, np.bool_)
-    others[rows] = False
-    return np.flatnonzero(others).astype(np.int64)
-
-
 @contextlib.contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
     """Hold a lock on the data file itself, so that a fault in it leaves no lock file behind.
 
-    It saves the work of parsing twice and no more: without locks (Windows, some network file
-    systems) every process parses, and the cache takes the first. Anybody who can read the file can
-    lock it: another user is not waited for, and nobody for ever.
+    It saves the work of parsing twice and no more: without locks (some network file systems) every
+    process parses, and the cache takes the first. Anybody who can read the file can lock it: the
+    lock of another user is not waited for, and none is without end.
     """
     try:
         file = open_file(path)
     except OSError as error:
         raise unreadable(path, error) from None
     with file:
-        if sys.platform != "win32":
-            with contextlib.suppress(OSError):
-                _wait_for_lock(file.fileno(), path)
+        handle, started_s, is_said = file.fileno(), time.monotonic(), False
+        while not try_lock(handle, fcntl.LOCK_EX):
+            waited_s, found = time.monotonic() - started_s, holders(handle)
+            if waited_s > LONGEST_WAIT_S or (found and os.getuid() not in {o.uid for o in found}):
+                break
+            if waited_s > QUIET_S and not is_said:
+                is_said = True
+                by = shown_holders(handle)
+                print(f"waiting for {path}, which another process reads: {by}", file=sys.stderr)
+            time.sleep(POLL_S)
         yield
-
-
-def _wait_for_lock(handle: int, path: Path) -> None:
-    import fcntl
-
-    from objectives.files.filelock import holders, shown_holders, try_lock
-
-    started_s, is_said = time.monotonic(), False
-    while not try_lock(handle, fcntl.LOCK_EX):
-        waited_s = time.monotonic() - started_s
-        found = holders(handle)
-        if waited_s > LONGEST_WAIT_S or (found and os.getuid() not in {one.uid for one in found}):
-            return
-        if waited_s > QUIET_S and not is_said:
-            is_said = True
-            by = shown_holders(handle)
-            print(f"waiting for {path}, which another process reads: {by}", file=sys.stderr)
-        time.sleep(POLL_S)

@@ -1,18 +1,17 @@
-"""Handwritten digits that anybody may have: scikit-learn's bundled ones, and MNIST through Keras.
+"""Load free handwritten digits: those bundled with scikit-learn, and MNIST through Keras.
 
-Decides which of them are labelled and which are to be predicted: the same ones each time. The first
-need scikit-learn and no network, the others a network once, until Keras has the file.
+Decides which of them are labelled and which are to be predicted: the same ones each time. MNIST
+needs a network once, until Keras has the file.
 """
 
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.pictures import Pictures, counted_ids
+from objectives.data.write import Pictures
 from objectives.errors import DataError
 from objectives.framework.runtime import quiet_import
 
@@ -22,11 +21,7 @@ MNIST_LABELLED_SHARE = 0.6  # 42,000 of 70,000, as in Kaggle's digit-recognizer
 
 
 def bundled_digits() -> Pictures:
-    """Return scikit-learn's 1,797 digits of 8x8, split 80/20 by class.
-
-    Raises:
-        DataError: There is no scikit-learn.
-    """
+    """Return scikit-learn's 1,797 digits of 8x8, split 80/20 by class."""
     try:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
@@ -40,16 +35,11 @@ def bundled_digits() -> Pictures:
     train, test, train_labels, test_labels = train_test_split(
         images, labels, test_size=BUNDLED_TEST_SHARE, random_state=SEED, stratify=labels
     )
-    ids = counted_ids(len(test))
-    return Pictures(train, _texts(train_labels), test, ids, _texts(test_labels))
+    return _pictures(train, train_labels, test, test_labels)
 
 
 def mnist() -> Pictures:
-    """Return MNIST's 70,000 digits of 28x28, dealt anew: 60 % are labelled, as Kaggle has them.
-
-    Raises:
-        DataError: Keras has no copy and cannot get one.
-    """
+    """Return MNIST's 70,000 digits of 28x28, dealt anew: 60 % are labelled, as Kaggle has them."""
     with quiet_import():
         from keras.datasets import mnist as found
     try:
@@ -71,14 +61,16 @@ def deal(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Pictures:
     order = np.random.Generator(np.random.Philox(SEED)).permutation(len(images))
     n_labelled = round(len(images) * MNIST_LABELLED_SHARE)
     train, test = order[:n_labelled], order[n_labelled:]
-    return Pictures(
-        images[train],
-        _texts(labels[train]),
-        images[test],
-        counted_ids(len(test)),
-        _texts(labels[test]),
-    )
+    return _pictures(images[train], labels[train], images[test], labels[test])
 
 
-def _texts(labels: Sequence[int] | NDArray[np.integer]) -> list[str]:
-    return [str(int(label)) for label in labels]
+def _pictures(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    test_images: NDArray[np.uint8],
+    test_labels: NDArray[np.integer],
+) -> Pictures:
+    """Return them with ids that count from 1, as Kaggle does."""
+    known, answers = ([str(int(label)) for label in some] for some in (labels, test_labels))
+    ids = [str(n) for n in range(1, len(test_images) + 1)]
+    return Pictures(images, known, test_images, ids, answers)

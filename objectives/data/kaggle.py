@@ -1,6 +1,6 @@
-"""Kaggle's own client, run as a user would: it knows the account, this project does not.
+"""Download a competition's files with Kaggle's own client, which knows the user's account.
 
-Decides which of its failures are known, and what of its download is kept. The client is no
+Decides which failures of the client are known, and which files are kept. The client is no
 dependency: it is used where it is installed.
 """
 
@@ -55,11 +55,7 @@ def fetch_competition(
 
 @contextmanager
 def _place_in(data_dir: Path) -> Iterator[Path]:
-    """Yield a hidden folder in `data_dir`, which goes again if it was made and nothing was put in.
-
-    Raises:
-        DataError: Neither can be made.
-    """
+    """Yield a hidden folder in `data_dir`; remove both if `data_dir` is new and stays empty."""
     is_new = not data_dir.exists()
     make_folder(data_dir, "--data")
     try:
@@ -90,7 +86,7 @@ def _download(client: str, name: str, place: Path) -> None:
 
 
 def _failure(name: str, said: str) -> DataError:
-    """Return what went wrong as one line, by words that the client's versions say."""
+    """Return the failure as one line, by words in the output of the client's versions."""
     page = f"https://{SITE}/competitions/{name}"
     token = f"a token from https://{SITE}/settings into ~/.kaggle/kaggle.json"
     by_hand = f"download in the browser: {page}/data"
@@ -122,7 +118,7 @@ def _failure(name: str, said: str) -> DataError:
 
 
 def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
-    """Return what to write where: the CSV files in what was downloaded, zipped or not."""
+    """Return the writers of the downloaded CSV files, zipped or not, by their places."""
     data_dir = place.parent
     found: dict[Path, Callable[[Path], None]] = {}
     for path in sorted(place.iterdir()):
@@ -144,7 +140,12 @@ def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
 
 
 def _unzip(archive: Path, member: str, target: Path) -> None:
-    with _damage(member), open_zip(archive) as packed, open_member(packed, member) as source:
+    hint = "download in the browser and unzip"
+    with (
+        _damage(member),
+        open_zip(archive) as packed,
+        open_member(packed, member, member, hint) as source,
+    ):
         n_bytes, left = packed.getinfo(member).file_size, shutil.disk_usage(target.parent).free
         if n_bytes > left:
             text = f"{n_bytes / MIB:,.0f} MiB unpacked, and {left / MIB:,.0f} MiB are left"
@@ -155,11 +156,7 @@ def _unzip(archive: Path, member: str, target: Path) -> None:
 
 @contextmanager
 def _damage(name: str) -> Iterator[None]:
-    """Turn what an archive's reader raises into one line."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{name}: the download is damaged", "the same command again") from error
-    except (NotImplementedError, RuntimeError) as error:
-        text = f"{name}: packed in a way that is not read, or encrypted ({error})"
-        raise DataError(text, "download in the browser and unzip") from error

@@ -1,22 +1,41 @@
-"""Which labelled rows are learned from, and which are held back.
+"""Choose which labelled rows are held back: the valid split of a search, and folds.
 
-Decides the valid split of a search and the folds of a re-evaluation, each stratified by class and a
-pure function of labels, copies and fingerprint: the same on every machine, in every release. Equal
-images never stand on two sides. Raw Philox words are ordered, and no NumPy generator asked, as
-NumPy promises the words for good but the generators' streams only within a version.
+Each choice is stratified by class and a pure function of labels, copies and fingerprint: the same
+on every machine, in every release. Equal images are never on two sides. Raw Philox words are
+sorted, as NumPy promises those for good, but the streams of its generators only within a version.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.copies import n_different
 from objectives.errors import DataError
 
 VALID_SHARE = 0.1
+_DIGEST_BYTES = 16
 _KEY_DIGITS = 32  # of the fingerprint: Philox's key has 128 bits
 _FIRST_FOLDS = 1 << 128  # counters below it are the valid split's
+
+
+def image_digests(images: NDArray[np.uint8]) -> list[bytes]:
+    """Return a digest of each image, equal where the images are."""
+    return [
+        hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=_DIGEST_BYTES).digest()
+        for image in images
+    ]
+
+
+def first_copies(digests: list[bytes]) -> NDArray[np.int64]:
+    """Return of each image, by its digest, the first that is equal: perhaps its own number."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(one, row) for row, one in enumerate(digests)], np.int64)
+
+
+def n_different(copies: NDArray[np.int64]) -> int:
+    """Return how many images are left where each counts once."""
+    return len(np.unique(copies))
 
 
 def valid_rows(
@@ -30,8 +49,8 @@ def valid_rows(
     Args:
         labels: Class indexes of shape (m,).
         fingerprint: Hex, 32 digits at least; the first 32 are the key.
-        copies: Of each row the first with the same image, from `copies.first_copies`; None: no two
-            are the same.
+        copies: Of each row the first with the same image, from `first_copies`; None: no two are the
+            same.
     """
     copies = np.arange(len(labels)) if copies is None else copies
     n_copies = np.bincount(copies, minlength=len(labels))
@@ -69,15 +88,10 @@ def fold_rows(
     stay together.
 
     Args:
-        labels: Class indexes of shape (m,).
-        fingerprint: Hex, 32 digits at least; the first 32 are the key.
+        labels, fingerprint, copies: See `valid_rows`.
         fold: 0 <= fold < n_folds.
         n_folds: From 2 to the rows of the smallest class; see `check_folds`.
         split: >= 0; each is another permutation of the rows, and none is that of `valid_rows`.
-        copies: See `valid_rows`.
-
-    Raises:
-        ValueError: `fold` or `split` is out of range.
     """
     if not (0 <= fold < n_folds and split >= 0):
         raise ValueError(f"no fold {fold} of {n_folds} in split {split}")
@@ -95,17 +109,11 @@ def check_folds(
     n_folds: int,
     copies: NDArray[np.int64] | None = None,
 ) -> None:
-    """Refuse a number of folds that the rows of some class, or the images, are too few for.
+    """Refuse fewer than 2 folds, or more than rows of the smallest class or different images.
 
     Args:
-        labels: Indexes into `classes`, of shape (m,).
+        labels, copies: See `valid_rows`.
         classes: Names, for the message.
-        n_folds: The number asked for.
-        copies: See `valid_rows`.
-
-    Raises:
-        DataError: It is below 2, above the rows of the smallest class, or above the number of
-            different images.
     """
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())

@@ -1,19 +1,23 @@
-"""The CSV files of a data set, written as Kaggle has them: all of them, or none.
+"""Write a data set in memory as CSV files in Kaggle's form: all of them, or none.
 
-Decides their names, that nothing that is there with other content is replaced unasked, and that
-what is there already is left alone. Which images they hold is their source's decision.
+Decides the names of the files, and that no file with other content is replaced unasked. The images
+come from `digits.py`, `kaggle.py` and `images/`.
 """
 
 import csv
 import filecmp
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.pictures import Pictures
+from objectives.data.csv.check import shown
+from objectives.data.csv.table import MAX_CLASSES, MIN_CLASSES, MIN_ROWS_PER_CLASS
+from objectives.data.images.files import named
 from objectives.errors import DataError
 from objectives.files.atomic import beside, settle
 
@@ -21,6 +25,47 @@ TRAIN, TEST, SAMPLE = "train.csv", "test.csv", "sample_submission.csv"
 HEADER = ("ImageId", "Label")
 
 Writer = Callable[[Path], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A data set in memory: images with labels, and images without.
+
+    Attributes:
+        images: uint8 of shape (m, side, side), 0..255.
+        labels: m labels, as train.csv gets them.
+        test_images: uint8 of shape (k, side, side).
+        test_ids: k ids, as sample_submission.csv gets them.
+        answers: The true labels of the test images; None where nobody knows them.
+        notes: What is odd, one line each.
+    """
+
+    images: NDArray[np.uint8]
+    labels: Sequence[str]
+    test_images: NDArray[np.uint8]
+    test_ids: Sequence[str]
+    answers: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def side(self) -> int:
+        """Height and width of an image in pixels."""
+        return int(self.images.shape[1])
+
+    def class_notes(self) -> tuple[str, ...]:
+        """Return the faults of the classes for which a study refuses the data, one line each."""
+        counts = Counter(self.labels)
+        few = [name for name, n in counts.items() if n < MIN_ROWS_PER_CLASS]
+        notes = []
+        if few:
+            others = f"; {len(few)} classes lack some: {named(few)}" if len(few) > 1 else ""
+            notes.append(
+                f"class {shown(few[0])} has labelled images: {counts[few[0]]}; a study needs "
+                f"{MIN_ROWS_PER_CLASS} of each class{others}"
+            )
+        if not MIN_CLASSES <= len(counts) <= MAX_CLASSES:
+            notes.append(f"classes: {len(counts)}; a study takes {MIN_CLASSES} to {MAX_CLASSES}")
+        return tuple(notes)
 
 
 def write_pictures(
@@ -33,79 +78,68 @@ def write_pictures(
         answers: A file outside `data_dir`, where no search looks; None where there are none.
 
     Returns:
-        What was written; not what was there already, with the same content.
+        The files that were written; files that had the same content stay untouched.
 
     Raises:
         DataError: A file is there with other content, or cannot be written; nothing was.
     """
     pixels = [f"pixel{n}" for n in range(pictures.side**2)]
     ids, filler = pictures.test_ids, min(pictures.labels)
+    labelled = zip(pictures.labels, _rows(pictures.images), strict=True)
     tables: dict[Path, tuple[Iterable[str], Iterable[Iterable[object]]]] = {
-        data_dir / TRAIN: (
-            ["label", *pixels],
-            (
-                [label, *row]
-                for label, row in zip(pictures.labels, _rows(pictures.images), strict=True)
-            ),
-        ),
+        data_dir / TRAIN: (["label", *pixels], ([label, *row] for label, row in labelled)),
         data_dir / TEST: (pixels, _rows(pictures.test_images)),
         data_dir / SAMPLE: (HEADER, ((one, filler) for one in ids)),
     }
     if answers is not None and pictures.answers is not None:
         tables[answers] = (HEADER, zip(ids, pictures.answers, strict=True))
-    return put_files(
-        {path: _csv_writer(*table) for path, table in tables.items()}, overwrite=overwrite
-    )
+    writers = {path: _csv_writer(*table) for path, table in tables.items()}
+    return put_files(writers, overwrite=overwrite)
 
 
 def put_files(writers: Mapping[Path, Writer], *, overwrite: bool) -> list[Path]:
-    """Write files beside their places, and move them once all are whole and none is in the way.
+    """Write files beside their places, and move them once all are complete and none is in the way.
 
     Args:
-        writers: Place of a file to what writes it to the path that it is given.
+        writers: Place of a file to a function that writes it to the path that it gets.
         overwrite: Whether a file with other content is replaced.
 
     Returns:
-        The places that were written; one that has the same content stays untouched.
-
-    Raises:
-        DataError: A file is in the way, or cannot be written.
+        The places that were written; a file that has the same content stays untouched.
     """
-    with _fresh(writers) as fresh:
-        for place, temporary in fresh.items():
-            try:
-                writers[place](temporary)
-            except OSError as error:
-                raise _unwritable(place, error) from error
-        changed = [place for place in writers if not _is_there(place, fresh[place])]
+    fresh = {place: beside(place) for place in writers}
+    try:
+        for place, write in writers.items():
+            with _writing(place):
+                write(fresh[place])
+        changed = [
+            place
+            for place in writers
+            if not (place.is_file() and filecmp.cmp(place, fresh[place], shallow=False))
+        ]
         for place in changed:
             _refuse_other(place, overwrite)
         for place in changed:
-            try:
+            with _writing(place):
                 settle(fresh[place], place)
-            except OSError as error:
-                raise _unwritable(place, error) from error
+    finally:
+        for temporary in fresh.values():
+            temporary.unlink(missing_ok=True)
     return changed
 
 
 @contextmanager
-def _fresh(places: Iterable[Path]) -> Iterator[dict[Path, Path]]:
-    """Yield a path beside each place; what is left there in the end is removed."""
-    fresh = {place: beside(place) for place in places}
+def _writing(place: Path) -> Iterator[None]:
     try:
-        yield fresh
-    finally:
-        for temporary in fresh.values():
-            temporary.unlink(missing_ok=True)
-
-
-def _is_there(place: Path, fresh: Path) -> bool:
-    return place.is_file() and filecmp.cmp(place, fresh, shallow=False)
+        yield
+    except OSError as error:
+        text = f"cannot write {place}: {error.strerror or error}"
+        raise DataError(text, _elsewhere(place)) from error
 
 
 def _refuse_other(place: Path, overwrite: bool) -> None:
     packed = place.with_name(f"{place.name}.gz")
-    if packed.exists():  # one name twice is refused by whoever reads the folder
+    if packed.exists():  # a study refuses a folder with both
         raise DataError(f"{packed} is there already", f"remove it, or {_elsewhere(place)}")
     if place.exists() and not (overwrite and place.is_file()):
         raise DataError(
@@ -117,10 +151,6 @@ def _refuse_other(place: Path, overwrite: bool) -> None:
 def _elsewhere(place: Path) -> str:
     is_data = place.name in (TRAIN, TEST, SAMPLE)
     return "another folder: --data DIR" if is_data else "another file: --answers FILE"
-
-
-def _unwritable(place: Path, error: OSError) -> DataError:
-    return DataError(f"cannot write {place}: {error.strerror or error}", _elsewhere(place))
 
 
 def _rows(images: NDArray[np.uint8]) -> Iterator[list[int]]:

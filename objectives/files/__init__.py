@@ -1,9 +1,9 @@
-"""Files: written whole, opened without following links, limited in size.
+"""Write files completely or not at all, open them safely, limit their size.
 
-atomic       a file is there whole or not at all; folders
+atomic       complete files; folders
 filelock     lock files
-limits       how large a file may be
-openfile     a regular file for reading
-ownfile      files of a work dir
+limits       sizes of files, free memory
+openfile     files of a user, for reading
+ownfile      files that other users may have replaced
 userfolder   folders of this user alone
 """

@@ -1,7 +1,7 @@
-"""Files that are there as a whole or not at all, whatever happens while they are written.
+"""Write files that are complete or absent, whatever happens while they are written.
 
 A file is written beside its place under a hidden name, synced and moved over it; then the folder is
-synced, so that the move survives power loss too. What is in the file is its writer's matter.
+synced, so that the move survives power loss too.
 """
 
 import hashlib
@@ -17,15 +17,10 @@ from objectives.errors import DataError, FileError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of `path` when the block ends without an error.
+    """Yield a path to write to; the file there replaces `path` at the end of the block.
 
-    After an error `path` is as it was, and the file that was begun is gone.
-
-    Args:
-        path: The file to make or replace. Its folder must exist.
-
-    Yields:
-        A path in the same folder, hidden and with the same suffixes, at which nothing is yet.
+    The path is in the same folder, hidden, and has the same suffixes. After an error `path` is
+    unchanged, and the new file is removed.
 
     Raises:
         OSError: The block wrote no file, or it cannot be moved into place.
@@ -40,13 +35,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def beside(path: Path) -> Path:
-    """Return a hidden path in the same folder, at which nothing is yet."""
+    """Return a new hidden path in the same folder."""
     # Before the name, not after it: writers choose the format by the suffix.
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
 def sweep(folder: Path, names: Iterable[str]) -> None:
-    """Remove what dead writers of files of these names have left; no living one may be there."""
+    """Remove the unfinished files of dead writers of these names; no living writer may be there."""
     begun = re.compile(rf"(\.\d+-)?\.[0-9a-f]{{8}}-({'|'.join(map(re.escape, names))})")
     for path in folder.iterdir():
         if begun.fullmatch(path.name) and not path.is_dir():
@@ -55,37 +50,22 @@ def sweep(folder: Path, names: Iterable[str]) -> None:
 
 
 def settle(temporary: Path, path: Path) -> None:
-    """Move a file that is written over `path`, so that it survives power loss.
-
-    Raises:
-        OSError: It is not there, or cannot be moved.
-    """
+    """Move a complete file to `path`, so that it survives power loss."""
     _sync(temporary)
     os.replace(temporary, path)
     _sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> str:
-    """Write `text` as UTF-8, line ends as they are, to `path` as a whole or not at all.
-
-    Returns:
-        The sha256 of it.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write `text` as UTF-8 to `path`, completely or not at all; return the sha256."""
+    content = text.encode(errors="backslashreplace")
     with atomic_path(path) as temporary:
-        content = text.encode(errors="backslashreplace")
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
 def make_folder(path: Path, flag: str) -> None:
-    """Make a folder that an option names, and those above it.
-
-    Raises:
-        FileError: It cannot be made; the option is named.
-    """
+    """Make the folder that the option `flag` names, and those above it; else a `FileError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +74,6 @@ def make_folder(path: Path, flag: str) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Lock files: opened without following what another user has put there, and who holds one."""
+"""Open lock files in folders that other users may write to, and name the holders of a lock."""
 
 import fcntl
 import itertools
@@ -7,9 +7,11 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from objectives.files.ownfile import open_folder, open_regular
+
 
 class Locker(NamedTuple):
-    """A process that holds a lock: as a person reads it, and its user where that is seen."""
+    """A process that holds a lock: a text for people, and its user where that is known."""
 
     shown: str
     uid: int | None = None
@@ -24,25 +26,22 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
     """
     if folder.is_symlink():
         raise OSError("it is a link")
-    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    # Not to wait at a pipe. Opening another user's file in a folder like /tmp with O_CREAT is
-    # refused by Linux.
-    how = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    within = open_folder(folder, 1)
     try:
         try:
-            handle = os.open(name, how | os.O_CREAT | os.O_EXCL, mode, dir_fd=within)
+            # Without O_CREAT for a file of another user, which Linux refuses in folders like /tmp.
+            new = os.O_RDWR | os.O_CREAT | os.O_EXCL
+            handle = open_regular(name, new, mode=mode, within=within, is_sole=True)
             os.fchmod(handle, mode)
         except FileExistsError:
-            handle = os.open(name, how, dir_fd=within)
+            handle = open_regular(name, os.O_RDWR, within=within, is_sole=True)
     except OSError as error:
         raise OSError(f"{name}: {error.strerror}") from error
     finally:
         os.close(within)
-    found = os.fstat(handle)
-    is_ours = found.st_uid == os.getuid() or bool(mode & stat.S_IWOTH)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not is_ours:
+    if os.fstat(handle).st_uid != os.getuid() and not mode & stat.S_IWOTH:
         os.close(handle)
-        raise OSError(f"{name} is not a file of its own")
+        raise OSError(f"{name}: not a file of this user's own")
     return handle
 
 
@@ -62,13 +61,13 @@ def try_lock(handle: int, how: int) -> bool:
 
 
 def holders(handle: int) -> list[Locker]:
-    """Return the processes that hold `flock` locks on a file, as far as they are seen from here."""
+    """Return the processes known to hold `flock` locks on a file; empty on other systems."""
     inode = str(os.fstat(handle).st_ino)
     try:
         lines = Path("/proc/locks").read_text().splitlines()
-    except OSError:  # another system
+    except OSError:
         return []
-    # "7: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; "->" stands before who waits.
+    # "7: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF"; "->" stands before a waiting process.
     words = [line.split() for line in lines]
     pids = {int(w[4]) for w in words if w[1] == "FLOCK" and w[5].rpartition(":")[2] == inode}
     return [_described(pid) for pid in sorted(pids) if pid > 0]

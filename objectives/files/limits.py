@@ -1,7 +1,7 @@
-"""How large a file may be that a person or a data set brings, and how much memory there is for it.
+"""Limit the size of files of a user or a data set, and check the free memory.
 
-Every limit stands here with its reason: data of an honest size are far below it, and what is above
-it is refused in one line before it fills the memory. Who reads a file says what is too large in it.
+Data of an honest size are far below each limit; larger ones are refused in one line before they
+fill the memory.
 """
 
 import resource
@@ -43,15 +43,7 @@ _GROUP = Path("/sys/fs/cgroup")  # of a container: its own limit
 
 
 def refuse_memory(what: str, n_bytes: int) -> None:
-    """Refuse what needs more memory than is left.
-
-    Args:
-        what: What needs it, for the message.
-        n_bytes: That it is going to take, at least.
-
-    Raises:
-        DataError: There is less than that, and a spare.
-    """
+    """Raise a `DataError` where less than `n_bytes` and a spare are free, which `what` needs."""
     left = min(_left(), default=None)
     if left is not None and left < n_bytes + SPARE_BYTES:
         needed = f"{(n_bytes + SPARE_BYTES) / MIB:,.0f} MiB"

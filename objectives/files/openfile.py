@@ -1,7 +1,6 @@
-"""Files that a person or a data set brings, opened: regular ones alone, never waited for.
+"""Open files of a user or a data set for reading: regular files only, also behind links.
 
-Decides what is no file to read: a pipe, a socket, a device or a folder, also behind a link. A pipe
-without a writer would be waited for without end, a device such as /dev/zero read without end.
+A pipe without a writer would be waited for without end, a device like /dev/zero read without end.
 """
 
 import io
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from objectives.errors import DataError
 from objectives.files.limits import MIB, MOST_ZIP_LIST
 
 _KINDS = {
@@ -22,7 +22,7 @@ _KINDS = {
 
 
 class RefusedFileError(OSError):
-    """No regular file, or one that is too large."""
+    """The file is not regular, or too large."""
 
 
 def open_file(path: Path | str) -> io.BufferedReader:
@@ -32,7 +32,8 @@ def open_file(path: Path | str) -> io.BufferedReader:
         OSError: It cannot be opened, or is no regular file; `strerror` says why.
     """
     _check_kind(os.stat(path))
-    file = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = open(handle, "rb")  # noqa: SIM115 - the caller closes it
     try:
         _check_kind(os.fstat(file.fileno()))
     except OSError:
@@ -42,11 +43,7 @@ def open_file(path: Path | str) -> io.BufferedReader:
 
 
 def read_file(path: Path | str, most: int) -> bytes:
-    """Return the content of a regular file.
-
-    Args:
-        path: Of the file.
-        most: Bytes that it may have.
+    """Return the content of a regular file of at most `most` bytes.
 
     Raises:
         OSError: As `open_file`, or the file is larger.
@@ -61,12 +58,7 @@ def read_file(path: Path | str, most: int) -> bytes:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive; its list of members is not read where it is too long.
-
-    Raises:
-        OSError: As `open_file`.
-        BadZipFile: It is none, or damaged.
-    """
+    """Open a zip archive; `BadZipFile` where it is none, damaged, or lists too many members."""
     with open_file(path) as file, _Archive(file.raw) as readable:
         try:
             archive = zipfile.ZipFile(readable)
@@ -76,16 +68,18 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
 
 
-def open_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    """Open a member of an archive.
-
-    Raises:
-        NotImplementedError: It is packed in a way that is not read.
-        RuntimeError: It is encrypted.
-    """
-    if archive.getinfo(name).compress_type == zipfile.ZIP_LZMA:  # which may ask for 4 GB of memory
-        raise NotImplementedError("LZMA")
-    return archive.open(name)
+def open_member(
+    archive: zipfile.ZipFile, member: str, name: str, hint: str = "unzip it"
+) -> IO[bytes]:
+    """Open a member of an archive; a `DataError` names it where its packing cannot be read."""
+    try:
+        if archive.getinfo(member).compress_type != zipfile.ZIP_LZMA:  # may ask for 4 GB of memory
+            return archive.open(member)
+    except NotImplementedError:
+        pass
+    except RuntimeError:  # as `zipfile` says that it wants a password
+        raise DataError(f"{name}: encrypted with a password", hint) from None
+    raise DataError(f"{name}: packed in a way that Python cannot read", hint)
 
 
 class _Archive(io.BufferedReader):
@@ -95,10 +89,6 @@ class _Archive(io.BufferedReader):
         if size is not None and size > MOST_ZIP_LIST:
             raise zipfile.BadZipFile(f"its list of members has {size // MIB} MiB")
         return super().read(size)
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_kind(found: os.stat_result) -> None:

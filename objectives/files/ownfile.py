@@ -1,7 +1,7 @@
-"""Files and folders of a work dir, opened through no link and without waiting at a pipe.
+"""Open files and folders that other users may have replaced: through no link, waiting at no pipe.
 
-Others may write to a work dir. A link or a pipe that somebody has put in the place of a file or a
-folder of ours would make a process write elsewhere, show another file, or wait for ever.
+A link or a pipe in the place of a file of ours would make a process write elsewhere, show another
+file, or wait without end.
 """
 
 import errno
@@ -19,18 +19,20 @@ def open_folder(path: Path, depth: int, *, make: bool = False) -> int:
     """Open a folder and return the handle.
 
     Args:
-        path: Its last `depth` names are followed through no link; those above are the user's.
+        path: Its last `depth` names are followed through no link; the user chose those above.
         depth: >= 1.
-        make: Whether what is missing is made.
+        make: Whether missing folders are made.
 
     Raises:
         OSError: One of these names is a link or no folder, or cannot be opened.
     """
-    above, *names = _split(path.absolute(), depth)
+    parts = path.absolute().parts
+    depth = min(depth, len(parts) - 1)
+    above = Path(*parts[: len(parts) - depth])
     if make:
-        Path(above).mkdir(parents=True, exist_ok=True)
+        above.mkdir(parents=True, exist_ok=True)
     handle = os.open(above, _FOLDER)
-    for name in names:
+    for name in parts[len(parts) - depth :]:
         outer = handle
         try:
             if make:
@@ -57,17 +59,31 @@ def open_file(path: Path, depth: int, how: int) -> int:
     """
     within = open_folder(path.parent, depth, make=bool(how & os.O_CREAT))
     try:
-        handle = os.open(path.name, how | _SAFE, 0o666, dir_fd=within)
+        handle = open_regular(path.name, how, within=within, is_sole=True)
     finally:
         os.close(within)
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-        os.close(handle)
-        raise OSError(errno.EPERM, "It is not a file of its own")
     os.set_blocking(handle, True)
     return handle
 
 
-def _split(path: Path, depth: int) -> list[str]:
-    names = path.parts[1:][-depth:]
-    return [str(Path(*path.parts[: len(path.parts) - len(names)])), *names]
+def open_regular(
+    name: Path | str,
+    how: int,
+    *,
+    mode: int = 0o666,
+    within: int | None = None,
+    is_sole: bool = False,
+) -> int:
+    """Open a regular file, which is no link, without waiting; return the handle.
+
+    Args:
+        mode: Of a file that is made.
+        within: Handle of the folder that `name` is in.
+        is_sole: Whether a file of several names is refused.
+    """
+    handle = os.open(name, how | _SAFE, mode, dir_fd=within)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or (is_sole and found.st_nlink != 1):
+        os.close(handle)
+        raise OSError(errno.EPERM, "not a file of its own")
+    return handle

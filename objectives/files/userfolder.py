@@ -1,4 +1,4 @@
-"""Folders of this user alone: no other local user can read, write or hold what lies in them."""
+"""Make folders of this user alone, in which no other local user can read, write or lock files."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ COMMON = Path("/tmp")  # of all users: another one may have taken our name there
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder with mode 0700, or take the one that is there; return its path.
+    """Make a folder with mode 0700, or take an existing one; return its path.
 
     Raises:
         FileError: It is a link or belongs to another user, or it cannot be made.
@@ -35,13 +35,13 @@ def private_folder(path: Path) -> Path:
 def lock_folder(shared: Path | None = None) -> Path:
     """Return the folder of this user's locks, the same for all of the user's processes here.
 
-    It is not in XDG_RUNTIME_DIR: what cron or a batch system starts has none.
+    It is not in XDG_RUNTIME_DIR: processes of cron or a batch system have none.
 
     Args:
         shared: A folder that containers share, where there is one.
 
     Raises:
-        FileError: Another user sits at every place where it could be, or nothing can be written.
+        FileError: Other users have taken every possible place, or nothing can be written.
     """
     for base in (shared, Path(os.environ.get("TMPDIR") or COMMON), COMMON):
         if base is not None and base.is_dir():
@@ -51,11 +51,7 @@ def lock_folder(shared: Path | None = None) -> Path:
 
 
 def state_folder() -> Path:
-    """Return the folder for what this user told the program: $XDG_STATE_HOME/slot-study.
-
-    Raises:
-        FileError: It cannot be used.
-    """
+    """Return the folder for this user's choices, $XDG_STATE_HOME/slot-study; else a FileError."""
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     try:
         return private_folder(Path(base).expanduser() / "slot-study")

@@ -12,7 +12,7 @@ import typer
 from study.options import Data, Quiet
 
 if TYPE_CHECKING:
-    from objectives.data.pictures import Pictures
+    from objectives.data.write import Pictures
     from study.spec.open import Say
 
 Answers = Annotated[

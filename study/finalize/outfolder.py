@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from objectives.files.atomic import make_folder, sweep
+from objectives.files.ownfile import open_regular
 from study.errors import StudyError
 from study.machine.forks import close_withheld, withhold
 from study.machine.locks import Holder, read_holder
@@ -96,7 +97,7 @@ def _locked(out: Path, study: str, say: "Say", *, waits: bool) -> int | None:
     """Return the descriptor that has the lock; None where the file system has no locks."""
     is_said = False
     while True:
-        handle = os.open(out / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        handle = open_regular(out / LOCK, os.O_RDWR | os.O_CREAT, mode=0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_there(out / LOCK, handle):

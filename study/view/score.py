@@ -16,7 +16,7 @@ from pathlib import Path
 from objectives.data.csv.check import cell_error, id_value, label_value, shown
 from objectives.data.csv.columns import ID_NAMES
 from objectives.data.csv.competition import Answers
-from objectives.data.csv.form import read_form, read_header, read_rows
+from objectives.data.csv.form import read_form, read_header
 from objectives.data.csv.table import read_labels
 from objectives.data.dataset import load_answers
 from objectives.errors import DataError
@@ -242,7 +242,7 @@ def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
     labels: dict[str, int | str] = {}
     usage: dict[str, str] = {}
     ignored: set[str] = set()
-    for row, cells in read_rows(path, read_form(path)):
+    for row, cells in read_form(path).rows():
         column = header[0]
         try:
             name = id_value(cells[0])

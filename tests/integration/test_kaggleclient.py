@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from objectives.errors import DataError
 from study.cli.data import fetch_command
-from study.errors import StudyError
 
 ROWS = {
     "train.csv": "label,pixel0\n1,2\n",
@@ -61,12 +61,12 @@ def test_archive_that_cannot_be_unpacked_is_one_line(
     content = bytearray(made.read_bytes())
     content[6], content[content.index(b"PK\1\2") + 8] = 1, 1
     made.write_bytes(content)
-    with pytest.raises(StudyError, match=r"^train\.csv: packed in a way that is not read, or encr"):
+    with pytest.raises(DataError, match=r"^train\.csv: encrypted with a password$"):
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     archive(made, ROWS)
     usage = shutil.disk_usage(tmp_path)._replace(free=3)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
-    with pytest.raises(StudyError, match=r"csv: .* MiB unpacked, and 0 MiB are left in .*digits$"):
+    with pytest.raises(DataError, match=r"csv: .* MiB unpacked, and 0 MiB are left in .*digits$"):
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     assert not (tmp_path / "digits").exists()
 
@@ -117,7 +117,7 @@ def test_failure_of_the_client_is_one_line_with_what_mends_it(
     said, message, hint = FAILURES[kind]
     (tmp_path / "said").write_text(said)
     client(tmp_path, monkeypatch, f"cat {tmp_path}/said >&2; exit {code}")
-    with pytest.raises(StudyError, match=message) as found:
+    with pytest.raises(DataError, match=message) as found:
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     assert hint in str(found.value.hint)
     assert "\n" not in str(found.value)
@@ -127,7 +127,7 @@ def test_failure_of_the_client_is_one_line_with_what_mends_it(
 def test_missing_client_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How to get it, or do without; no folder is made."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StudyError, match="'kaggle' is not installed") as found:
+    with pytest.raises(DataError, match="'kaggle' is not installed") as found:
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     assert "pip install kaggle" in str(found.value.hint)
     assert list(tmp_path.iterdir()) == []
@@ -139,7 +139,7 @@ def test_name_that_is_none_does_not_reach_the_client(
 ) -> None:
     """Neither an option nor a path."""
     asked = client(tmp_path, monkeypatch, "exit 0")
-    with pytest.raises(StudyError, match="no data set"):
+    with pytest.raises(DataError, match="no data set"):
         fetch_command(name, data=tmp_path / "digits")
     assert not asked.exists()
 
@@ -150,7 +150,7 @@ def test_competition_of_other_files_is_refused(
     """By the file that is missing."""
     made = archive(tmp_path / "made.zip", {"train.csv": "x", "images.zip": "x"})
     client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
-    with pytest.raises(StudyError, match=r"dogs: no test\.csv in what Kaggle has"):
+    with pytest.raises(DataError, match=r"dogs: no test\.csv in what Kaggle has"):
         fetch_command("dogs", data=tmp_path / "dogs")
     assert not (tmp_path / "dogs").exists()
 
@@ -168,6 +168,6 @@ def test_damaged_download_is_one_line(
     content[at : at + 4] = b"\xff\xff\xff\xff"
     made.write_bytes(content)
     client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
-    with pytest.raises(StudyError, match=r"train\.csv: the download is damaged"):
+    with pytest.raises(DataError, match=r"train\.csv: the download is damaged"):
         fetch_command("digit-recognizer", data=tmp_path / "digits")
     assert not (tmp_path / "digits").exists()

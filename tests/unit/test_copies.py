@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from objectives.data.copies import first_copies, image_digests, n_different
 from objectives.data.dataset import load_dataset
-from objectives.data.splits import check_folds, fold_rows, valid_rows
+from objectives.data.splits import (
+    check_folds,
+    first_copies,
+    fold_rows,
+    image_digests,
+    n_different,
+    valid_rows,
+)
 from objectives.errors import DataError
 from study.finalize.choose import Measured
 from study.finalize.expect import expect

@@ -20,7 +20,6 @@ from objectives.data.csv.competition import Competition, read_competition
 from objectives.data.csv.folder import Files
 from objectives.data.dataset import check_data, load_dataset
 from objectives.errors import DataError
-from objectives.files import filelock
 from objectives.files.filelock import Locker
 from tests.unit.competition import SIDE, edit, write
 
@@ -254,7 +253,7 @@ def test_lock_of_another_user_on_the_data_is_not_waited_for(
     with (folder / "train.csv").open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         other = Locker("pid 1 of user 2", os.getuid() + 1)
-        monkeypatch.setattr(filelock, "holders", lambda handle: [other])
+        monkeypatch.setattr(dataset, "holders", lambda handle: [other])
         assert check_data(folder).n_train
 
 

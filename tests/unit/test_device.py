@@ -116,7 +116,7 @@ def test_trial_goes_on_without_a_lock_that_cannot_be_had(tmp_path: Path) -> None
         with DeviceLock("odd-place", alone=True, look=lambda: None, say=said.append):
             pass
     assert len(said) == 1
-    assert "odd-place.lock is not a file of its own" in said[0]
+    assert "odd-place.lock: not a file of its own" in said[0]
 
 
 def test_name_of_a_device_may_be_long() -> None:

@@ -15,7 +15,7 @@ import pytest
 from objectives.data.csv import form
 from objectives.data.csv.folder import find_files
 from objectives.data.dataset import load_dataset
-from objectives.data.images.files import check_links
+from objectives.data.images.files import scan_folder
 from objectives.errors import DataError, ModelError, SpaceError
 from objectives.files import limits, openfile
 from objectives.files.limits import refuse_memory
@@ -108,7 +108,7 @@ def test_what_is_too_large_is_one_short_line(folder: Path, kind: str) -> None:
 
 def test_blank_lines_have_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many as an empty sheet has are none of the table; more are refused where they begin."""
-    monkeypatch.setattr(form, "MOST_BLANK_LINES", 100)
+    monkeypatch.setattr(limits, "MOST_BLANK_LINES", 100)
     train = folder / "train.csv"
     sound = train.read_text()
     train.write_text(sound + "\n" * 100)
@@ -295,7 +295,7 @@ def test_links_of_a_person_are_followed(tmp_path: Path) -> None:
         (root / name).symlink_to(to)
     (tmp_path / "link").symlink_to("x")
     for folder in (root, tmp_path / "link"):
-        check_links(folder)
+        scan_folder(folder)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_link_of_a_stranger_is_one_line(tmp_path: Path, name: str, to: str, said
     images(tmp_path, "other/2.png")
     root = linked(tmp_path / "x", name, to)
     with pytest.raises(DataError) as caught:
-        check_links(root)
+        scan_folder(root)
     assert str(caught.value) == f"{root}/{name}: {said.format(root=root, top=tmp_path)}"
 
 
@@ -329,7 +329,7 @@ def test_walk_through_a_folder_has_an_end(tmp_path: Path) -> None:
         for name in "lr":
             (root / f"a/{n}/{name}").symlink_to(f"../{n + 1}")
     with pytest.raises(DataError, match=f"links lead to {root}/a/30 in more than 1000 ways$"):
-        check_links(root)
+        scan_folder(root)
     deep = images(tmp_path / "y", "a/" + "x/" * 500 + "1.png")
     with pytest.raises(DataError, match=r"/x: more than 64 folders in one another$"):
-        check_links(deep)
+        scan_folder(deep)

@@ -1,7 +1,8 @@
-"""Which column of a file is what: pixels, label, id, or nothing of use.
+"""Decide which column of a file is what: pixels, label, id, or dropped.
 
-Decides it from the names in all the forms that people publish, and from the values where the files
-have no names. What is guessed is said; what cannot be told apart is refused.
+The names decide, in all the forms that people publish; where a file has no names, the values do.
+What is guessed is a note; what is unclear is refused. Every function raises `DataError` for the
+first fault.
 """
 
 import math
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from objectives.data.csv.check import NUMBER, CsvFile, column_error, label_value, shown, unpack_cell
-from objectives.data.csv.form import Form, read_form, read_rows
+from objectives.data.csv.form import Form, read_form
 from objectives.data.csv.pixelnames import (
     COLOUR_HINT,
     NAMES_HINT,
@@ -46,8 +47,8 @@ class Resolved:
 
     Attributes:
         train, test: Columns of the two files; the test's never have a label.
-        label_name: What the submission calls the label where no sample says it.
-        answers: Name of a label column that test has as well; None: it has none.
+        label_name: The submission's name of the label where there is no sample.
+        answers: Name of a label column in test; None: it has none.
         notes: What was dropped and what was assumed, one line each.
     """
 
@@ -64,50 +65,56 @@ class _Part:
 
     Attributes:
         pixels: Names, row by row of the image.
-        packed: The one column with all pixels, where that is so; `pixels` are then made up.
+        packed: The one column with all pixels, where there is one; `pixels` are then made up.
         others: All that is neither a pixel nor dropped, in the file's order.
-        has_names: Whether the names say what a column is; else it was told by its place.
+        has_names: Whether the names say what a column is; else its place does.
         label: The label's column, where it was found by its place.
     """
 
-    file: CsvFile
     form: Form
+    others: list[str]
+    notes: list[str]
     pixels: tuple[str, ...] = ()
     packed: str | None = None
-    others: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     has_names: bool = True
     label: str | None = None
 
+    @property
+    def file(self) -> CsvFile:
+        return self.form.file
+
+    def note(self, text: str) -> None:
+        self.notes.append(f"{self.file.name}{text}")
+
+    def drop(self, name: str, why: str) -> None:
+        self.others.remove(name)
+        self.dropped.append(name)
+        self.note(f" column {name}: dropped; {why}")
+
     def cell(self, name: str) -> bytes:
-        """Return a cell of the first row; nothing where it has none."""
+        """Return a cell of the first row; empty where the row has none."""
         place = self.form.names.index(name)
         return self.form.sample[place].strip() if place < len(self.form.sample) else b""
 
-    def drop(self, name: str, why: str) -> None:
-        """Take a column from the others, and say so."""
-        if name in self.others:
-            self.others.remove(name)
-        self.dropped.append(name)
-        self.notes.append(f"{self.file.name} column {name}: dropped; {why}")
+    def values(self, name: str) -> list[str]:
+        return self.form.column(name, lambda cell: cell.decode("utf-8", "replace").strip())
 
-    def columns(self, *, label: str | None, identifier: str | None, answers: str | None) -> Columns:
-        dropped = (*self.dropped, *([answers] if answers else []))
-        order = None
-        if self.packed is None:
-            pixels = set(self.pixels)
-            in_file = [name for name in self.form.names if name in pixels]
-            place = {name: n for n, name in enumerate(in_file)}
-            places = tuple(place[name] for name in self.pixels)
-            order = None if in_file == list(self.pixels) else places
-        return Columns(self.form, self.pixels, order, label, identifier, dropped, self.packed)
+    def take_by_place(self, label: str | None, names: Sequence[str]) -> None:
+        """Take all columns but the label for pixels."""
+        self.label, self.has_names = label, False
+        self.pixels = tuple(name for name in names if name != label)
+        self.others = [] if label is None else [label]
+
+    def columns(self, label: str | None, identifier: str | None) -> Columns:
+        dropped = tuple(self.dropped)
+        return Columns(self.form, self.pixels, label, identifier, dropped, self.packed)
 
 
 def resolve_columns(
     train: CsvFile, test: CsvFile, id_column: str | None, sample_ids: Sequence[str] = ()
 ) -> Resolved:
-    """Say what the columns of train and test are.
+    """Return what the columns of train and test are.
 
     Args:
         id_column: The first column of the sample submission; None where there is no sample.
@@ -117,38 +124,39 @@ def resolve_columns(
         DataError: The pixels are incomplete or no square, no column can be the label, several can,
             or a column of test is none of these.
     """
-    known = _part(train, id_column, ())
-    asked = _part(test, id_column, sample_ids, is_test=True)
-    _name_train(known)
-    _name_test(asked, known)
-    _refuse_one_hot(known, asked)
-    label = known.label or _label_of(known, asked)
-    _check_same_pixels(known, asked)
-    answers = _answers_of(asked, label, id_column)
-    identifier = _identifier_of(asked, answers, id_column)
-    rest = [name for name in known.others if name != label]
-    own_ids = [name for name in rest if name == identifier or name.lower() in ID_NAMES]
+    train_part = _part(train, id_column, ())
+    test_part = _part(test, id_column, sample_ids, is_test=True)
+    _name_train(train_part)
+    _name_test(test_part, train_part)
+    _refuse_one_hot(train_part, test_part)
+    label = train_part.label or _label_of(train_part, test_part)
+    _check_same_pixels(train_part, test_part)
+    answers = _answers_of(test_part, label, id_column)
+    identifier = _identifier_of(test_part, answers, id_column)
+    rest = [name for name in train_part.others if name != label]
+    own_ids = [name for name in rest if name == identifier or name.lower() in ID_NAMES][:1]
     for name in rest:
-        if name not in own_ids[:1]:
-            known.drop(name, f"it is neither a pixel nor the label, {label}")
-    notes = [*known.notes, *asked.notes]
+        if name not in own_ids:
+            train_part.drop(name, f"it is neither a pixel nor the label, {label}")
+    notes = [*train_part.notes, *test_part.notes]
     if answers is not None:
+        test_part.dropped.append(answers)
         notes.append(
             f"{test.name} column {answers}: labels; no training sees them, `study score` can "
             "compare with them"
         )
     own_id = next(iter(own_ids), None)
     return Resolved(
-        known.columns(label=label, identifier=own_id, answers=None),
-        asked.columns(label=None, identifier=identifier, answers=answers),
-        label if known.has_names else "Label",
+        train_part.columns(label, own_id),
+        test_part.columns(None, identifier),
+        label if train_part.has_names else "Label",
         answers,
         tuple(notes),
     )
 
 
 def is_index_name(name: str) -> bool:
-    """Whether a column is called as pandas or R call the index that they write along."""
+    """Whether pandas or R give this name to the index of a table."""
     return _INDEX.fullmatch(name) is not None
 
 
@@ -157,59 +165,38 @@ def _part(
 ) -> _Part:
     """Return a file without the columns that are of no use by their names."""
     form = read_form(file)
-    part = _Part(file, form, others=list(form.names), notes=list(form.notes))
+    part = _Part(form, list(form.names), list(form.notes))
     for name in form.names:
         if is_index_name(name) and name.lower() != (id_column or "").lower():
             _drop_index(part, name, sample_ids)
         elif name.lower() == _USAGE:
-            _drop_usage(part, name, is_test=is_test)
+            counts = Counter(part.values(name))
+            said = ", ".join(f"{value}: {n}" for value, n in counts.items())
+            if len(counts) > 1 and not is_test:
+                text = f"the rows are of several kinds ({said})"
+                hint = "write those to learn from into train.csv and those to predict into test.csv"
+                raise column_error(file, name, text, hint)
+            part.drop(name, f"the rows say {said}")
     return part
 
 
 def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
     """Drop an index of pandas; a column of its name with other values stays."""
-    values = _values(part, name)
+    values = part.values(name)
     if not any(values):
         part.drop(name, "it is empty")
         return
     if not all(value.isdecimal() for value in values):
         return
     if sample_ids and values != list(sample_ids) and set(values) == set(sample_ids):
-        raise column_error(
-            part.file,
-            name,
+        text = (
             "it looks like the index of a table, and holds the ids of the sample submission in "
-            "another order",
-            "call it as the sample calls the id if it is the id; else leave it out",
+            "another order"
         )
-    part.drop(
-        name,
-        "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out",
-    )
-
-
-def _values(part: _Part, name: str) -> list[str]:
-    place = part.form.names.index(name)
-    rows = read_rows(part.file, part.form)
-    return [cells[place].decode("utf-8", "replace").strip() for _, cells in rows]
-
-
-def _drop_usage(part: _Part, name: str, *, is_test: bool) -> None:
-    """Drop a column that says what a row is for.
-
-    Raises:
-        DataError: It tells train from test rows in one file.
-    """
-    counts = Counter(_values(part, name))
-    said = ", ".join(f"{value}: {n}" for value, n in counts.items())
-    if len(counts) > 1 and not is_test:
-        raise column_error(
-            part.file,
-            name,
-            f"the rows are of several kinds ({said})",
-            "write those to learn from into train.csv and those to predict into test.csv",
-        )
-    part.drop(name, f"the rows say {said}")
+        hint = "call it as the sample calls the id if it is the id; else leave it out"
+        raise column_error(part.file, name, text, hint)
+    why = "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out"
+    part.drop(name, why)
 
 
 def _name_train(part: _Part) -> None:
@@ -217,11 +204,10 @@ def _name_train(part: _Part) -> None:
     if _take_packed(part):
         if not part.form.has_header and len(part.others) == 1:
             part.label, part.has_names = part.others[0], False
-            part.notes.append(f"{part.file.name}: no header; the other column is the label")
+            part.note(": no header; the other column is the label")
         return
     names = _in_number_order(part)
-    n_pixels = len(names) - 1
-    if not _are_numbers(names) or is_square(len(names)) or not is_square(n_pixels):
+    if not _are_numbers(names) or is_square(len(names)) or not is_square(len(names) - 1):
         _take_named(part)
         return
     ends = (names[0], names[-1])
@@ -230,43 +216,37 @@ def _name_train(part: _Part) -> None:
         raise DataError(
             f"{part.file.name}: no column is called the label, and whether it is the first or the "
             "last is not clear from the values",
-            hint=NAMES_HINT,
+            NAMES_HINT,
         )
-    part.label, part.has_names = ends[kinds.index(2)], False
-    part.pixels = tuple(name for name in names if name != part.label)
-    part.others = [part.label]
+    part.take_by_place(ends[kinds.index(2)], names)
     where = "first" if part.label == names[0] else "last"
     why = "numbers for names" if part.form.has_header else "no header"
-    part.notes.append(f"{part.file.name}: {why}; the {where} column is taken for the label")
+    part.note(f": {why}; the {where} column is taken for the label")
 
 
 def _name_test(part: _Part, train: _Part) -> None:
     """Find the pixels of test, by place where it has no names."""
     if _take_packed(part):
         return
-    names = _in_number_order(part)
+    names, n_pixels = _in_number_order(part), len(train.pixels)
     if not _are_numbers(names) or (part.form.has_header and is_square(len(names))):
         _take_named(part)
-        return
-    part.has_names = False
-    if len(names) == len(train.pixels):
-        part.pixels, part.others = tuple(names), []
-        part.notes.append(f"{part.file.name}: no header; all columns are taken for pixels")
-        return
-    is_like_train = train.label is not None and len(names) == len(train.pixels) + 1
-    label = None
-    if is_like_train:
-        at_start = train.form.names.index(str(train.label)) < len(train.form.names) // 2
-        label = names[0] if at_start else names[-1]
-    if label is None or not _holds_labels_of(part, label, train):
-        raise DataError(
-            f"{part.file.name}: {len(names)} columns without names, where {len(train.pixels)} "
-            "pixels are expected; what the others are is not clear",
-            hint="write a first line with the names, such as id,pixel0,pixel1,...",
-        )
-    part.label = label
-    part.pixels = tuple(name for name in names if name != label)
-    part.others = [label]
+    elif len(names) == n_pixels:
+        part.take_by_place(None, names)
+        part.note(": no header; all columns are taken for pixels")
+    else:
+        label = None
+        if train.label is not None and len(names) == n_pixels + 1:
+            place = train.form.names.index(train.label)
+            label = names[0] if place < len(train.form.names) // 2 else names[-1]
+            labels = set(part.values(label))
+        if label is None or len(labels) < 2 or not labels <= set(train.values(str(train.label))):
+            raise DataError(
+                f"{part.file.name}: {len(names)} columns without names, where {n_pixels} pixels "
+                "are expected; what the others are is not clear",
+                "write a first line with the names, such as id,pixel0,pixel1,...",
+            )
+        part.take_by_place(label, names)
 
 
 def _in_number_order(part: _Part) -> list[str]:
@@ -284,7 +264,7 @@ def _take_named(part: _Part) -> None:
     part.pixels = find_pixels(part.file, part.others)
     pixels = set(part.pixels)
     if [name for name in part.others if name in pixels] != list(part.pixels):
-        part.notes.append(f"{part.file.name}: the pixel columns are placed by their numbers")
+        part.note(": the pixel columns are placed by their numbers")
     part.others = [name for name in part.others if name not in pixels]
 
 
@@ -292,7 +272,8 @@ def _take_packed(part: _Part) -> bool:
     """Find the one column whose cells hold all pixels of an image; return whether there is one."""
     if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
         return False
-    sizes = {name: _n_listed(part.cell(name)) for name in part.others}
+    listed = {name: unpack_cell(part.cell(name)) for name in part.others}
+    sizes = {name: len(all_) * all(map(NUMBER.fullmatch, all_)) for name, all_ in listed.items()}
     packed = max(sizes, key=sizes.__getitem__, default=None)
     if packed is None or sizes[packed] < _FEWEST_PACKED:
         return False
@@ -302,18 +283,10 @@ def _take_packed(part: _Part) -> bool:
     if not is_square(n_pixels):
         text = f"{n_pixels} numbers in a cell make no square image"
         raise column_error(part.file, packed, text, SQUARE_HINT)
-    part.notes.append(
-        f"{part.file.name} column {packed}: each cell holds the {n_pixels} pixels of an image"
-    )
+    part.note(f" column {packed}: each cell holds the {n_pixels} pixels of an image")
     part.packed, part.pixels = packed, tuple(f"pixel{n}" for n in range(n_pixels))
     part.others.remove(packed)
     return True
-
-
-def _n_listed(cell: bytes) -> int:
-    """Return how many numbers a cell lists; 0 where anything else is in it."""
-    words = unpack_cell(cell)
-    return len(words) if all(map(NUMBER.fullmatch, words)) else 0
 
 
 def _kind_of_label(part: _Part, name: str) -> int:
@@ -321,13 +294,11 @@ def _kind_of_label(part: _Part, name: str) -> int:
 
     Classes are text, or all numbers from 0 or 1 up to a last one, and each has its rows.
     """
-    counts = Counter[int | str]()
     place = part.form.names.index(name)
-    for _, cells in read_rows(part.file, part.form):
-        try:
-            counts[label_value(cells[place])] += 1
-        except ValueError:
-            return 0
+    try:
+        counts = Counter(label_value(cells[place]) for _, cells in part.form.rows())
+    except ValueError:
+        return 0
     n_classes = len(counts)
     if n_classes < 2:
         return 0
@@ -341,27 +312,19 @@ def _kind_of_label(part: _Part, name: str) -> int:
     return 1 if is_row or (is_varied and n_classes <= MAX_CLASSES) else 0
 
 
-def _holds_labels_of(part: _Part, name: str, train: _Part) -> bool:
-    """Whether a column holds several of train's labels and nothing else."""
-    values = set(_values(part, name))
-    return len(values) > 1 and values <= set(_values(train, str(train.label)))
-
-
 def _refuse_one_hot(train: _Part, test: _Part) -> None:
     """Refuse labels that are one column a class, by name and with the line that mends it."""
     found = [name for name in train.others if name not in test.others or numbers_of(name)]
     if len(found) < 2 or any(name.lower() in LABEL_NAMES for name in found):
         return
     flags = sorted(_FLAGS.get(train.cell(name).lower(), 2) for name in found)
-    if flags != [0] * (len(found) - 1) + [1]:
-        return
-    raise column_error(
-        train.file,
-        found[0],
-        f"the first of {len(found)} columns of one-hot labels, up to {found[-1]}; one column "
-        "with the label of each row is expected",
-        'with pandas: table["label"] = table[columns].idxmax(axis=1), then drop the columns',
-    )
+    if flags == [0] * (len(found) - 1) + [1]:
+        text = (
+            f"the first of {len(found)} columns of one-hot labels, up to {found[-1]}; one column "
+            "with the label of each row is expected"
+        )
+        hint = 'with pandas: table["label"] = table[columns].idxmax(axis=1), then drop the columns'
+        raise column_error(train.file, found[0], text, hint)
 
 
 def _label_of(train: _Part, test: _Part) -> str:
@@ -384,7 +347,7 @@ def _label_of(train: _Part, test: _Part) -> str:
     raise DataError(
         f"{train.file.name}: no label column; none is called 'label', and {test.file.name} lacks "
         "none of its columns",
-        hint="is this a second test file? if not, call the label's column 'label'",
+        "is this a second test file? if not, call the label's column 'label'",
     )
 
 
@@ -400,7 +363,7 @@ def _answers_of(test: _Part, label: str, id_column: str | None) -> str | None:
 
 
 def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> str | None:
-    """Return test's id column; None where it has none. What is neither is dropped."""
+    """Return test's id column; None where it has none. Drop the columns that are neither."""
     left = [name for name in test.others if name != answers]
     if not left:
         return None
@@ -414,12 +377,12 @@ def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> s
         if name != found:
             test.drop(name, f"it is neither a pixel nor the id, {found}")
     if not named and _LIKE_AN_ID.fullmatch(found) is None:
-        test.notes.append(f"{test.file.name} column {found}: taken for the id of the images")
+        test.note(f" column {found}: taken for the id of the images")
     return found
 
 
 def _same_name(name: str, names: Sequence[str]) -> str | None:
-    """Return the one of `names` that is `name`, by the case of another file if need be."""
+    """Return the one of `names` that is `name`, or differs from it in case alone."""
     if name in names:
         return name
     return next((other for other in names if other.lower() == name.lower()), None)
@@ -432,7 +395,7 @@ def _check_same_pixels(train: _Part, test: _Part) -> None:
         raise DataError(
             f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
             f"{train.file.name} has {n_train} ({side}x{side})",
-            hint="bring images of one size into both files",
+            "bring images of one size into both files",
         )
     if n_train == 1:
         text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image"

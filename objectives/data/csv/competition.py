@@ -1,9 +1,7 @@
-"""The files of one Kaggle image competition, read and held against one another.
+"""Read the files of one Kaggle image competition, and hold them against one another.
 
 Decides what train, test and the sample submission must be to one another, and what is odd enough
-for a warning. Which file is what stands in `datafolder.py`, which column in `columns.py`, what the
-range of the pixels means in `pixelrange.py`, what the labels may be in `classes.py`, how test rows
-get their ids in `submissionids.py`; caching and splitting are `datacache.py`'s and `kaggle.py`'s.
+for a warning. The other modules of this folder decide about single files, columns, ranges and ids.
 """
 
 import hashlib
@@ -16,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.copies import first_copies, image_digests, n_different
-from objectives.data.csv.check import CsvFile, cell_error
+from objectives.data.csv.check import CsvFile, cell_error, label_value
 from objectives.data.csv.columns import Resolved, resolve_columns
 from objectives.data.csv.folder import Files
 from objectives.data.csv.ids import Sample, SubmissionIds, read_sample, submission_ids
@@ -27,9 +24,9 @@ from objectives.data.csv.table import (
     ImageTable,
     odd_classes,
     read_classes,
-    read_labels_only,
     read_table,
 )
+from objectives.data.splits import first_copies, image_digests, n_different
 from objectives.errors import DataError
 
 
@@ -38,32 +35,31 @@ class Competition:
     """What the files hold, checked.
 
     Attributes:
-        images: uint8 of shape (m, side, side), in train's order.
+        images: uint8 of shape (m, side, side), 0..255, in train's order.
         labels: int64 of shape (m,), indexes into `classes`.
-        copies: int64 of shape (m,): of each row the first that has the same image; its own where
-            there is no earlier one.
         classes: The labels as they are written; integers in rising order, anything else sorted as
             text.
         test_images: uint8 of shape (k, side, side), in the order of the submission.
         test_ids: The k ids, in the order of the submission.
-        id_column: Name of the submission's first column.
-        label_column: Name of the submission's second column.
-        fingerprint: sha256 (hex) of all of the above but `copies`, however the files are packed.
+        id_column, label_column: Names of the submission's two columns.
+        fingerprint: sha256 (hex) of all of the above, however the files are packed.
+        copies: int64 of shape (m,): of each row the first that has the same image; its own where
+            there is no earlier one. None: no two are the same.
         facts: What was understood of the files, one line each.
         warnings: What is odd, was dropped or assumed, one line each.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    copies: NDArray[np.int64]
     classes: tuple[str, ...]
     test_images: NDArray[np.uint8]
     test_ids: tuple[str, ...]
     id_column: str
     label_column: str
     fingerprint: str
-    facts: tuple[str, ...]
-    warnings: tuple[str, ...]
+    copies: NDArray[np.int64] | None = None
+    facts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,19 +78,14 @@ class Answers:
 
 
 def read_competition(files: Files) -> Competition:
-    """Read and check all files; nothing is written.
-
-    Raises:
-        DataError: The first fault, on one line.
-    """
-    sample = None if files.sample is None else read_sample(files.sample)
-    resolved = _resolved(files, sample)
-    train = read_table(files.train, resolved.train)
+    """Read and check all files; nothing is written."""
+    sample, resolved = _resolved(files)
+    train = read_table(resolved.train)
     label = resolved.train.label or ""
-    classes, labels = read_classes(files.train, label, train.labels, train.spelled)
-    test = read_table(files.test, resolved.test)
-    pixels = scale_pixels((files.train, files.test), (resolved.train, resolved.test), (train, test))
-    ids = submission_ids(files.test, resolved.test, test, sample, resolved.label_name)
+    classes, labels = read_classes(files.train, label, train.labels, train.spelled())
+    test = read_table(resolved.test)
+    pixels = scale_pixels(train, test)
+    ids = submission_ids(test, sample, resolved.label_name)
     side = math.isqrt(pixels.train.shape[1])
     images = pixels.train.reshape(-1, side, side)
     test_images = pixels.test.reshape(-1, side, side)
@@ -108,68 +99,57 @@ def read_competition(files: Files) -> Competition:
         *ids.notes,
         *_unread(files),
         *_answered(files, resolved, train),
-        *_spellings(files.train, label, train),
+        *_spellings(train),
         *odd_classes(files.train, label, train.labels),
-        *_constant(files, images, test_images),
+        *_constant(files.train, images),
+        *_constant(files.test, test_images),
         *_copied(files, copies, train.labels),
         *_leaked(files, test_copies, len(images)),
         *_of_few_images(files, classes, labels, copies),
     ]
     if ids.order is not None:
         test_images = test_images[ids.order]
-    facts = [classes, list(images.shape), list(test_images.shape), ids.ids, *ids.header]
+    digest = hashlib.sha256()
+    shapes = [list(images.shape), list(test_images.shape)]
+    digest.update(json.dumps([classes, *shapes, ids.ids, *ids.header]).encode())
+    for array in (images, labels, test_images):
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(np.ascontiguousarray(little).data)
     return Competition(
         images,
         labels,
-        copies,
         classes,
         test_images,
         ids.ids,
         *ids.header,
-        fingerprint=_fingerprint(facts, images, labels, test_images),
+        fingerprint=digest.hexdigest(),
+        copies=copies,
         facts=_facts(files, resolved, pixels, ids, copies),
         warnings=tuple(warnings),
     )
 
 
 def read_answers(files: Files) -> Answers | None:
-    """Return the labels of the test file; None where it has none.
-
-    Raises:
-        DataError: The first fault, on one line.
-    """
-    sample = None if files.sample is None else read_sample(files.sample)
-    resolved = _resolved(files, sample)
+    """Return the labels of the test file; None where it has none."""
+    sample, resolved = _resolved(files)
     if resolved.answers is None:
         return None
-    test = read_table(files.test, resolved.test)
-    labels = read_labels_only(files.test, resolved.test.form, resolved.answers)
-    ids = submission_ids(files.test, resolved.test, test, sample, resolved.label_name)
+    labels = resolved.test.form.column(resolved.answers, label_value)
+    ids = submission_ids(read_table(resolved.test), sample, resolved.label_name)
     order = range(len(labels)) if ids.order is None else ids.order.tolist()
     by_id = dict(zip(ids.ids, (labels[n] for n in order), strict=True))
     return Answers(files.test.path, ids.header, by_id)
 
 
-def _resolved(files: Files, sample: Sample | None) -> Resolved:
-    if sample is None:
-        return resolve_columns(files.train, files.test, None)
-    return resolve_columns(files.train, files.test, sample.id_column, sample.ids)
-
-
-def _fingerprint(facts: Sequence[object], *arrays: NDArray[np.generic]) -> str:
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for array in arrays:
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        digest.update(np.ascontiguousarray(little).data)
-    return digest.hexdigest()
+def _resolved(files: Files) -> tuple[Sample | None, Resolved]:
+    if files.sample is None:
+        return None, resolve_columns(files.train, files.test, None)
+    sample = read_sample(files.sample)
+    return sample, resolve_columns(files.train, files.test, sample.id_column, sample.ids)
 
 
 def _facts(
-    files: Files,
-    resolved: Resolved,
-    pixels: Scaled,
-    ids: SubmissionIds,
-    copies: NDArray[np.int64],
+    files: Files, resolved: Resolved, pixels: Scaled, ids: SubmissionIds, copies: NDArray[np.int64]
 ) -> tuple[str, ...]:
     """Return what was understood, for `study check`."""
     columns = resolved.train
@@ -178,6 +158,10 @@ def _facts(
         where = f"column {columns.packed}"
     n_copies = len(copies) - n_different(copies)
     copied = f"{n_copies} labelled images are copies of earlier ones" if n_copies else "none"
+    dropped = [f"{name} of {files.train.name}" for name in columns.dropped]
+    dropped += [
+        f"{name} of {files.test.name}" for name in resolved.test.dropped if name != resolved.answers
+    ]
     return (
         f"files: {', '.join(file.name for file in files.present())}",
         *([f"not read: {', '.join(files.unread)}"] if files.unread else []),
@@ -185,19 +169,8 @@ def _facts(
         f"labels: column {columns.label} of {files.train.name}",
         f"ids: {ids.text}",
         f"copies: {copied}",
-        f"dropped: {_dropped(files, resolved)}",
+        f"dropped: {'column ' + ', '.join(dropped) if dropped else 'nothing'}",
     )
-
-
-def _dropped(files: Files, resolved: Resolved) -> str:
-    both = ((files.train, resolved.train), (files.test, resolved.test))
-    found = [
-        f"{name} of {file.name}"
-        for file, columns in both
-        for name in columns.dropped
-        if columns is resolved.train or name != resolved.answers
-    ]
-    return f"column {', '.join(found)}" if found else "nothing"
 
 
 def _unread(files: Files) -> list[str]:
@@ -212,12 +185,12 @@ def _unread(files: Files) -> list[str]:
 
 
 def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
-    """Warn of labels in test that are no answers; they are looked at for nothing else."""
+    """Warn of labels in test that are no answers; nothing else reads them here."""
     if resolved.answers is None:
         return []
     where = f"{files.test.name} column {resolved.answers}"
     try:
-        labels = set(read_labels_only(files.test, resolved.test.form, resolved.answers))
+        labels = set(resolved.test.form.column(resolved.answers, label_value))
     except DataError as error:
         return [f"{where}: `study score` cannot use it: {error}"]
     strange = labels - set(train.labels)
@@ -226,51 +199,42 @@ def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
     return [f"{where}: every row has one label, so it holds no answers"] if len(labels) == 1 else []
 
 
-def _spellings(file: CsvFile, label: str, table: ImageTable) -> list[str]:
+def _spellings(train: ImageTable) -> list[str]:
     """Warn of classes that are written in several ways."""
-    if not table.n_spellings:
+    several = {value: len(texts) for value, texts in train.spellings.items() if len(texts) > 1}
+    if not several:
         return []
-    value, n = next(iter(table.n_spellings.items()))
-    others = len(table.n_spellings) - 1
-    more = f", and {others} more classes alike" if others else ""
+    value, n = next(iter(several.items()))
+    more = f", and {len(several) - 1} more classes alike" if len(several) > 1 else ""
     return [
-        f"{file.name} column {label}: class {value} is written in {n} ways{more}; all are one "
-        f"class, written as {table.spelled[value]}"
+        f"{train.file.name} column {train.columns.label}: class {value} is written in {n} ways"
+        f"{more}; all are one class, written as {train.spelled()[value]}"
     ]
 
 
-def _constant(files: Files, images: NDArray[np.uint8], test_images: NDArray[np.uint8]) -> list[str]:
-    found = []
-    for file, some in ((files.train, images), (files.test, test_images)):
-        constant = np.flatnonzero(some.max((1, 2)) == some.min((1, 2)))
-        if len(constant):
-            found.append(
-                f"{file.name} row {constant[0] + 1}: every pixel has one value, as in "
-                f"{len(constant)} rows in all"
-            )
-    return found
+def _constant(file: CsvFile, images: NDArray[np.uint8]) -> list[str]:
+    constant = np.flatnonzero(images.max((1, 2)) == images.min((1, 2)))
+    if not len(constant):
+        return []
+    as_in = f"as in {len(constant)} rows in all"
+    return [f"{file.name} row {constant[0] + 1}: every pixel has one value, {as_in}"]
 
 
 def _copied(files: Files, copies: NDArray[np.int64], labels: Sequence[int | str]) -> list[str]:
-    """Count equal images among the labelled ones, and name those with different labels.
-
-    Raises:
-        DataError: Nothing could be held back, as all images of each class are equal.
-    """
-    rows = np.flatnonzero(copies != np.arange(len(copies)))
-    if not len(rows):
+    """Count equal images among the labelled ones, and name those with different labels."""
+    rows = np.flatnonzero(copies != np.arange(len(copies))).tolist()
+    if not rows:
         return []
     first_labels = {labels[row] for row in np.unique(copies).tolist()}
     if n_different(copies) <= len(first_labels):
-        row = int(rows[0])
-        text = f"the image of row {copies[row] + 1}; all images of each class are the same"
-        raise cell_error(files.train, row + 1, "pixels", text, "bring different images")
+        row, other = rows[0] + 1, copies[rows[0]] + 1
+        text = f"the image of row {other}; all images of each class are the same"
+        raise cell_error(files.train, row, "pixels", text, "bring different images")
     found = [
         f"{files.train.name}: {len(rows)} of {len(copies)} images are equal to an earlier one; "
         "copies are never on two sides of a split, and the expected score counts them once"
     ]
-    pairs = [(int(copies[row]), int(row)) for row in rows]
-    differing = [(other, row) for other, row in pairs if labels[other] != labels[row]]
+    differing = [(copies[row], row) for row in rows if labels[copies[row]] != labels[row]]
     if differing:
         other, row = differing[0]
         found.append(
@@ -284,21 +248,15 @@ def _of_few_images(
     files: Files, classes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]
 ) -> list[str]:
     """Name the classes whose rows show fewer images than a class needs rows."""
-    different = np.unique(copies)
-    counts = np.bincount(labels[different], minlength=len(classes))
-    few = [
-        f"{name} ({n})" for name, n in zip(classes, counts, strict=True) if n < MIN_ROWS_PER_CLASS
-    ]
-    if not few:
-        return []
-    return [
-        f"{files.train.name}: different images of class {', '.join(few)}: a fold may hold all of "
-        "them, and nothing to learn the class from"
-    ]
+    counts = np.bincount(labels[np.unique(copies)], minlength=len(classes)).tolist()
+    counted = zip(classes, counts, strict=True)
+    few = ", ".join(f"{name} ({n})" for name, n in counted if n < MIN_ROWS_PER_CLASS)
+    why = "a fold may hold all of them, and nothing to learn the class from"
+    return [f"{files.train.name}: different images of class {few}: {why}"] if few else []
 
 
 def _leaked(files: Files, test_copies: NDArray[np.int64], n_train: int) -> list[str]:
-    """Warn of test images that are in train: of each the first image that is equal is given."""
+    """Warn of test images that are in train, with the first equal image of the first of them."""
     repeated = [(row, first) for row, first in enumerate(test_copies.tolist()) if first < n_train]
     if not repeated:
         return []

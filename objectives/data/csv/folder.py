@@ -1,7 +1,7 @@
-"""Which files of a data folder are train, test and the sample submission.
+"""Find the train, test and sample submission files of a data folder by their names.
 
-Decides it by their names, in the spellings that people publish, as they lie there: plain, `.gz`, or
-inside a `.zip`. Several candidates are named and refused, unless their content is the same.
+The names are matched in the spellings that people publish; the files may be plain, `.gz`, or inside
+a `.zip`. Several candidates are refused, unless their content is the same.
 """
 
 import os
@@ -9,7 +9,7 @@ import re
 import shlex
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from objectives.files.openfile import open_file, open_zip
 _SAMPLE = (
     "samplesubmission", "samplesubmit", "submissionsample", "examplesubmission", "submissionformat"
 )  # fmt: skip
-_WORDS = {"train": ("train", "training"), "test": ("test", "testing")}
+_WORDS = {"train": {"train", "training"}, "test": {"test", "testing"}}
 _NO_IMAGES = frozenset({"label", "labels", "answer", "answers", "solution", "submission", "sample"})
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
 _MOST_NAMED, _MOST_UNREAD = 5, 20
@@ -45,7 +45,7 @@ class Files:
     unread: tuple[str, ...] = ()
 
     def present(self) -> tuple[CsvFile, ...]:
-        """Return the files that there are."""
+        """Return train, test and, where there is one, the sample."""
         return tuple(file for file in (self.train, self.test, self.sample) if file)
 
 
@@ -55,50 +55,47 @@ def find_files(data_dir: Path) -> Files:
     Raises:
         DataError: No such folder, train or test missing, or more than one file could be it.
     """
+    broken, found = list[DataError](), list[CsvFile]()
     try:
         if not data_dir.exists():
             raise DataError(f"{data_dir}: no such folder", HINT)
         if not data_dir.is_dir():
             raise DataError(f"{data_dir}: a file, where a folder should be", HINT)
-        broken = list[DataError]()
-        found = [
-            file
-            for path in sorted(data_dir.iterdir())
-            if not path.name.startswith(".")
-            for file in _csv_files(path, broken)
-        ]
-        train, test = (_one_of(data_dir, found, role) for role in ("train", "test"))
-        sample = _one_of(data_dir, found, "sample")
+        for path in _visible(data_dir):
+            found += _csv_files(path, broken)
+        train, test, sample = (
+            _one_of(data_dir, found, role) for role in ("train", "test", "sample")
+        )
         if train is None or test is None:
             raise broken[0] if broken else _missing(data_dir, train)
     except OSError as error:
         text = f"{data_dir}: cannot be read: {error.strerror or error}"
         raise DataError(text, "make it readable for this user, or name another folder") from None
-    used = {(file.path, file.member) for file in (train, test, sample) if file}
-    used_stems = {_stem(file) for file in (train, test, sample) if file}
-    unread = [
-        file.name
-        for file in found
-        if (file.path, file.member) not in used and _stem(file) not in used_stems
-    ]
+    used = {_stem(file) for file in (train, test, sample) if file}
+    unread = [file.name for file in found if _stem(file) not in used]
     if n_more := len(unread[_MOST_UNREAD:]):  # an archive may list 100,000
         unread[_MOST_UNREAD:] = [f"{n_more} more"]
     return Files(train, test, sample, tuple(unread))
 
 
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+
+
 def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
     """Yield the file itself where it is a CSV by its name, or the CSVs inside an archive.
 
-    An archive that cannot be read is no matter where the files lie beside it.
+    A broken archive does not matter where the files lie beside it.
     """
-    yield from _named_csv(path)
-    if path.name.lower().endswith(".zip") and path.is_file():
+    if _is_csv(path):
+        yield CsvFile(path)
+    elif path.name.lower().endswith(".zip") and path.is_file():
         try:
             with open_zip(path) as archive:
                 members = archive.namelist()
         except zipfile.BadZipFile as error:
             text = f"{CsvFile(path).name}: the zip data is broken ({error})"
-            broken.append(DataError(text, hint="unzip it, or download it again"))
+            broken.append(DataError(text, "unzip it, or download it again"))
             return
         for member in members:
             name = member.rpartition("/")[2]
@@ -106,8 +103,8 @@ def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
                 yield CsvFile(path, member)
 
 
-def _named_csv(path: Path) -> list[CsvFile]:
-    return [CsvFile(path)] if path.name.lower().endswith((".csv", ".csv.gz")) else []
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().endswith((".csv", ".csv.gz"))
 
 
 def _stem(file: CsvFile) -> str:
@@ -116,80 +113,52 @@ def _stem(file: CsvFile) -> str:
     return re.sub(r"(?i)\.csv(\.gz)?$", "", name)
 
 
-def _words(stem: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", stem.lower())
-
-
-def _is_exactly(stem: str, role: str) -> bool:
+def _is_exactly(file: CsvFile, role: str) -> bool:
     """Whether a file is called `train`, or `NAME_train`; a sample by any of its spellings."""
-    words = _words(stem)
+    words = re.findall(r"[a-z0-9]+", _stem(file).lower())
     if role == "sample":
         return any(kind in "".join(words) for kind in _SAMPLE)
     return bool(words) and words[-1] in _WORDS[role]
 
 
-def _is_loosely(stem: str, role: str) -> bool:
+def _is_loosely(file: CsvFile, role: str) -> bool:
     """Whether `train` is one word of the name, such as `train_images`."""
-    words = set(_words(stem))
+    words = set(re.findall(r"[a-z0-9]+", _stem(file).lower()))
     if role == "sample" or words & _NO_IMAGES:
         return False
-    other = "test" if role == "train" else "train"
-    return bool(words & set(_WORDS[role])) and not words & set(_WORDS[other])
+    return {name for name in _WORDS if words & _WORDS[name]} == {role}
 
 
 def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
-    """Return the file of a role; None where there is none.
-
-    Raises:
-        DataError: There are several with different content, or it is no file.
-    """
-    tests: list[Callable[[str, str], bool]] = [_is_exactly, _is_loosely]
-    for is_of in tests:
-        files = [file for file in found if is_of(_stem(file), role)]
-        for file in files:
-            _refuse_other_kind(file.path)
-        if len(files) > 1:
-            files = _without_copies(files)
-        if len(files) > 1:
-            names = ", ".join(_place(file) for file in files[:_MOST_NAMED])
-            both = "are both there" if len(files) == 2 else "are all there"
-            raise DataError(
-                f"{data_dir}: {names} {both}, and which one counts is unclear",
-                hint=f"leave one of them in {data_dir}",
-            )
-        if files:
-            return files[0]
-    return None
-
-
-def _place(file: CsvFile) -> str:
-    """Return what tells a file from others of its name: the folders inside its archive."""
-    return file.name if file.member is None else f"{file.member} in {file.path.name}"
-
-
-def _refuse_other_kind(path: Path) -> None:
-    if not path.exists():
-        text = f"{path.name}: a link to a file that is not there ({path})"
-        raise DataError(text, "mend or remove the link")
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file"
-        text = f"{path.name}: {kind}, where a CSV file should be ({path})"
-        raise DataError(text, "give it another name, and put the CSV file there")
-
-
-def _without_copies(files: list[CsvFile]) -> list[CsvFile]:
-    """Return the files without those whose content an earlier one has, plain ones first.
-
-    An archive that was unpacked beside itself is no second candidate.
-    """
-    kept: dict[tuple[int, int], CsvFile] = {}
-    for file in sorted(files, key=lambda one: one.member is not None):
-        kept.setdefault(_content(file), file)
-    return list(kept.values())
+    """Return the file of a role; None where there is none."""
+    files = [file for file in found if _is_exactly(file, role)]
+    files = files or [file for file in found if _is_loosely(file, role)]
+    for path in (file.path for file in files):
+        if not path.exists():
+            text = f"{path.name}: a link to a file that is not there ({path})"
+            raise DataError(text, "mend or remove the link")
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            text = f"{path.name}: {kind}, where a CSV file should be ({path})"
+            raise DataError(text, "give it another name, and put the CSV file there")
+    if len(files) > 1:  # an archive that was unpacked beside itself is no second candidate
+        by_content: dict[tuple[int, int], CsvFile] = {}
+        for file in sorted(files, key=lambda one: one.member is not None):
+            by_content.setdefault(_content(file), file)
+        files = list(by_content.values())
+    if len(files) > 1:
+        # Of files of one name in archives, the folders inside tell them apart.
+        names = [f"{one.member} in {one.path.name}" if one.member else one.name for one in files]
+        both = "are both there" if len(files) == 2 else "are all there"
+        raise DataError(
+            f"{data_dir}: {', '.join(names[:_MOST_NAMED])} {both}, and which one counts is unclear",
+            f"leave one of them in {data_dir}",
+        )
+    return files[0] if files else None
 
 
 def _content(file: CsvFile) -> tuple[int, int]:
-    """Return size and CRC-32 of what a file holds; a `.gz` is not unpacked for it."""
+    """Return size and CRC-32 of the content; a `.gz` is not unpacked for it."""
     if file.member is not None:
         with open_zip(file.path) as archive:
             info = archive.getinfo(file.member)
@@ -205,26 +174,18 @@ def _content(file: CsvFile) -> tuple[int, int]:
 
 
 def _missing(data_dir: Path, train: CsvFile | None) -> DataError:
-    """Return the error for a folder without train or test, with what is there instead."""
+    """Return the error for a folder without train or test, with the files that are in it."""
     name = "train.csv" if train is None else "test.csv"
-    there = [path for path in sorted(data_dir.iterdir()) if not path.name.startswith(".")]
+    there = _visible(data_dir)
     some = ", ".join(path.name + "/" * path.is_dir() for path in there[:_MOST_NAMED])
     more = f" and {len(there) - _MOST_NAMED} more" if len(there) > _MOST_NAMED else ""
     text = f"{data_dir}: no {name} in it; there {'is' if len(there) == 1 else 'are'} "
     return DataError(f"{text}{some or 'no files'}{more}", _hint_for(there, train))
 
 
-def _can_be_listed(path: Path) -> bool:
-    return path.is_dir() and os.access(path, os.R_OK | os.X_OK)
-
-
 def _hint_for(there: list[Path], train: CsvFile | None) -> str:
-    for folder in filter(_can_be_listed, there):
-        if any(
-            _is_exactly(_stem(file), "train")
-            for path in folder.iterdir()
-            for file in _named_csv(path)
-        ):
+    for folder in (path for path in there if path.is_dir() and os.access(path, os.R_OK | os.X_OK)):
+        if any(_is_exactly(CsvFile(path), "train") for path in folder.iterdir() if _is_csv(path)):
             return f"--data {shlex.quote(str(folder))}"
         some = islice(folder.rglob("*"), _MOST_LOOKED_AT)
         if any(path.suffix.lower() in _PICTURES for path in some):
@@ -234,8 +195,8 @@ def _hint_for(there: list[Path], train: CsvFile | None) -> str:
         return "study fetch mnist --data DIR   (the same digits as CSV files)"
     if train is not None:
         return "put the images to predict into test.csv, with the same pixel columns"
-    csv_files = [path.name for path in there if _named_csv(path)]
+    csv_files = [path.name for path in there if _is_csv(path)]
     likely = [name for name in csv_files if "train" in name.lower()] or csv_files
-    if len(likely) == 1 and not _is_exactly(likely[0].partition(".")[0], "test"):
+    if len(likely) == 1 and not _is_exactly(CsvFile(Path(likely[0])), "test"):
         return f"call {likely[0]} train.csv, and the file with the images to predict test.csv"
     return HINT

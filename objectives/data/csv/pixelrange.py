@@ -1,7 +1,7 @@
-"""The range of the pixels: which one the files have, and how it becomes 0..255.
+"""Decide which range the pixels have, and scale them to 0..255.
 
-Decides when pixels are taken for 0..1, 0..16 and the like, and when train and test, or the rows of
-one file, do not fit together. Both files are always scaled alike.
+Pixels may be 0..1, 0..16 and the like. Train and test are always scaled alike; where they, or the
+rows of one file, do not fit together, they are refused.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from objectives.data.csv.check import CsvFile, cell_error
-from objectives.data.csv.table import Columns, ImageTable
+from objectives.data.csv.check import cell_error
+from objectives.data.csv.table import ImageTable
 from objectives.errors import DataError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 FULL = 255.0
-_LOW = 16.0  # scikit-learn's digits; what is no brighter is never a range of 0 to 255
+_LOW = 16.0  # scikit-learn's digits; a range of 0 to 255 is never so dark
 # The top of a range only where a pixel has just this value: 5 to 7 bits, and percent.
 _TOPS = (31.0, 63.0, 100.0, 127.0)
 _ROUNDING = 1e-3  # above 1: what is left of a computation
@@ -31,7 +31,7 @@ ONE_RANGE = "bring all pixels into one range, such as 0 to 255"
 
 @dataclass(frozen=True)
 class Scaled:
-    """The pixels of both files as uint8, 0..255, and what was made of them.
+    """The pixels of both files as uint8, 0..255.
 
     Attributes:
         text: The range, for the user, such as `0 to 16, scaled to 0 to 255`.
@@ -44,30 +44,31 @@ class Scaled:
     notes: tuple[str, ...]
 
 
-def scale_pixels(
-    files: tuple[CsvFile, CsvFile],
-    columns: tuple[Columns, Columns],
-    tables: tuple[ImageTable, ImageTable],
-) -> Scaled:
-    """Bring the pixels of train and test into 0..255.
+def scale_pixels(train: ImageTable, test: ImageTable) -> Scaled:
+    """Scale the pixels of train and test to 0..255.
 
     Raises:
         DataError: Train and test, or the rows of one file, have different ranges; or a few pixels
             are fractions where all others are whole numbers.
     """
+    tables = (train, test)
     found = [_without_rounding(table.pixels) for table in tables]
-    for file, some, pixels in zip(files, columns, found, strict=True):
-        _refuse_outlier(file, some, pixels)
-        _refuse_mixed_rows(file, pixels)
-    notes = _compared(files, found)
+    for table, pixels in zip(tables, found, strict=True):
+        _refuse_mixed(table, pixels)
+    notes = _compared(tables, found)
     top = max(map(_top, found))
     if top > 1:
-        for file, some, pixels in zip(files, columns, found, strict=True):
-            _refuse_odd_fraction(file, some, pixels)
+        for table, pixels in zip(tables, found, strict=True):
+            if pixels.dtype == np.uint8:
+                continue
+            is_odd = _fractions(pixels)
+            if 0 < is_odd.sum() <= _MOST_ODD_SHARE * np.count_nonzero(pixels):
+                text = "'{:g}' is not a whole number"
+                raise _odd_pixel(table, pixels, is_odd, text, "round the pixels")
     text = f"0 to {top:g}"
     if top < FULL:
         text += ", scaled to 0 to 255"
-        notes.append(f"pixels of {files[0].name} and {files[1].name} are taken as {text}")
+        notes.append(f"pixels of {train.file.name} and {test.file.name} are taken as {text}")
     elif (brightest := max(float(pixels.max()) for pixels in found)) < FULL / 2:
         notes.append(
             f"the brightest pixel is {brightest:g}: the images are taken for dark ones of the "
@@ -76,8 +77,7 @@ def scale_pixels(
     if top > 1 and any(pixels.dtype != np.uint8 for pixels in found):
         text += ", fractions rounded"
         notes.append("pixels that are no whole numbers are rounded")
-    train, test = (_as_bytes(pixels, top) for pixels in found)
-    return Scaled(train, test, text, tuple(notes))
+    return Scaled(_as_bytes(found[0], top), _as_bytes(found[1], top), text, tuple(notes))
 
 
 def _without_rounding(pixels: Pixels) -> Pixels:
@@ -95,27 +95,24 @@ def _top(pixels: Pixels) -> float:
     return brightest if brightest <= _LOW or brightest in _TOPS else FULL
 
 
-def _compared(files: Sequence[CsvFile], found: Sequence[Pixels]) -> list[str]:
-    """Return a note where the images of test are darker or brighter than those of train.
-
-    Raises:
-        DataError: So much that they are of another range.
-    """
-    usual = [_usual_brightness(pixels) for pixels in found]
-    if min(usual) >= _LEAST_RATIO * max(usual) or not min(usual):
+def _compared(tables: Sequence[ImageTable], found: Sequence[Pixels]) -> list[str]:
+    """Return a note where the images of test are much darker or brighter than those of train."""
+    train, test = map(_usual_brightness, found)
+    darker, brighter = sorted((train, test))
+    if darker >= _LEAST_RATIO * brighter or not darker:
         return []
-    train, test = (float(pixels.max()) for pixels in found)
-    darker = min(found, key=_usual_brightness)
-    if _top(darker) < FULL:
+    names = [table.file.name for table in tables]
+    if _top(found[1] if test < train else found[0]) < FULL:
+        tops = [f"{float(pixels.max()):g}" for pixels in found]
         raise DataError(
-            f"{files[1].name}: its pixels go up to {test:g}, but those of {files[0].name} up to "
-            f"{train:g}; the files have two scales",
-            hint=ONE_RANGE,
+            f"{names[1]}: its pixels go up to {tops[1]}, but those of {names[0]} up to {tops[0]}; "
+            "the files have two scales",
+            ONE_RANGE,
         )
-    word = "darker" if darker is found[1] else "brighter"
+    word = "darker" if test < train else "brighter"
     return [
-        f"{files[1].name}: its images are much {word} than those of {files[0].name}; both are "
-        "taken for the range 0 to 255"
+        f"{names[1]}: its images are much {word} than those of {names[0]}; both are taken for the "
+        "range 0 to 255"
     ]
 
 
@@ -126,44 +123,35 @@ def _usual_brightness(pixels: Pixels) -> float:
     return float(np.median(seen)) if len(seen) else 0.0
 
 
-def _refuse_outlier(file: CsvFile, columns: Columns, pixels: Pixels) -> None:
-    """Refuse a file of 0 to 1 in which a few pixels are above 1."""
-    if pixels.dtype == np.uint8 or pixels.max() <= 1:
+def _fractions(pixels: Pixels) -> NDArray[np.bool_]:
+    return np.not_equal(pixels, np.rint(pixels))
+
+
+def _refuse_mixed(table: ImageTable, pixels: Pixels) -> None:
+    """Refuse a file of 0 to 1 with a few pixels above 1, or one where some rows were divided."""
+    if pixels.dtype == np.uint8 or (brightest := float(pixels.max())) <= 1:
         return
     above = pixels > 1
     if above.sum() <= _MOST_ABOVE_ONE * np.count_nonzero(pixels):
-        row, place = (int(n) for n in np.argwhere(above)[0])
-        text = f"{float(pixels[row, place]):g} is above 1, where nearly all pixels are 0 to 1"
-        raise cell_error(file, row + 1, _name(columns, place), text, ONE_RANGE)
+        text = "{:g} is above 1, where nearly all pixels are 0 to 1"
+        raise _odd_pixel(table, pixels, above, text, ONE_RANGE)
+    if brightest > _LOW:
+        rows = np.flatnonzero((pixels.max(axis=1) <= 1) & _fractions(pixels).any(axis=1))
+        if len(rows) >= _FEWEST_DIVIDED:
+            raise DataError(
+                f"{table.file.name} row {rows[0] + 1}: its pixels are 0 to 1, as in {len(rows)} "
+                f"rows in all, where others go up to {brightest:g}",
+                ONE_RANGE,
+            )
 
 
-def _refuse_mixed_rows(file: CsvFile, pixels: Pixels) -> None:
-    """Refuse a file of 0 to 255 in which the images of some rows were divided."""
-    if pixels.dtype == np.uint8 or pixels.max() <= _LOW:
-        return
-    is_divided = (pixels.max(axis=1) <= 1) & (pixels != np.rint(pixels)).any(axis=1)
-    rows = np.flatnonzero(is_divided)
-    if len(rows) >= _FEWEST_DIVIDED:
-        raise DataError(
-            f"{file.name} row {rows[0] + 1}: its pixels are 0 to 1, as in {len(rows)} rows in all, "
-            f"where others go up to {float(pixels.max()):g}",
-            hint=ONE_RANGE,
-        )
-
-
-def _refuse_odd_fraction(file: CsvFile, columns: Columns, pixels: Pixels) -> None:
-    """Refuse a file in which nearly all pixels are whole numbers and a few are not."""
-    if pixels.dtype == np.uint8:
-        return
-    is_odd = pixels != np.rint(pixels)
-    if 0 < is_odd.sum() <= _MOST_ODD_SHARE * np.count_nonzero(pixels):
-        row, place = (int(n) for n in np.argwhere(is_odd)[0])
-        text = f"'{float(pixels[row, place]):g}' is not a whole number"
-        raise cell_error(file, row + 1, _name(columns, place), text, "round the pixels")
-
-
-def _name(columns: Columns, place: int) -> str:
-    return columns.packed or columns.pixels[place]
+def _odd_pixel(
+    table: ImageTable, pixels: Pixels, is_odd: NDArray[np.bool_], text: str, hint: str
+) -> DataError:
+    """Return the error for the first pixel that is odd."""
+    row, place = (int(n) for n in np.argwhere(is_odd)[0])
+    column = table.columns.packed or table.columns.pixels[place]
+    return cell_error(table.file, row + 1, column, text.format(float(pixels[row, place])), hint)
 
 
 def _as_bytes(pixels: Pixels, top: float) -> NDArray[np.uint8]:

@@ -1,15 +1,14 @@
-"""The rows of one file, its columns being known: pixels, labels and ids.
+"""Read the rows of one file whose columns are known: pixels, labels and ids.
 
-Decides what a row must hold beyond sound cells: ids that stand once, and no more classes than an
-image classifier is meant for. Which column is what is `columns.py`'s decision, what the range of
-the pixels means `pixelrange.py`'s.
+A row must hold sound cells, ids must differ, and labels must make 2 to 100 classes of five rows.
+`columns.py` decides which column is what, `pixelrange.py` what the range of the pixels means.
+Every function raises `DataError` for the first fault, with its row and column.
 """
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,26 +18,21 @@ from objectives.data.csv.check import (
     CsvFile,
     Named,
     cell_error,
+    column_error,
     id_value,
     label_value,
-    mend_cell,
     pixel_number,
     pixel_value,
     shown,
     unpack_cell,
 )
-from objectives.data.csv.form import Form, read_form, read_rows
-from objectives.errors import DataError
+from objectives.data.csv.form import Form, parsed, read_form
 from objectives.files.limits import MIB, ROW_BYTES, refuse_memory
 
-MIN_CLASSES = 2
-_MISSING = frozenset({"na", "n/a", "null", "none", "-", "?", "missing"})
+MIN_CLASSES, MAX_CLASSES = 2, 100
 MIN_ROWS_PER_CLASS = 5  # so that each of five folds can hold one
-
-
-MAX_CLASSES = 100
-_BYTES_A_LOOK = 32 * MIB  # of pixels; after so many more the memory is looked at
-T = TypeVar("T")
+_MISSING = frozenset({"na", "n/a", "null", "none", "-", "?", "missing"})
+_BYTES_A_LOOK = 32 * MIB  # of pixels between two looks at the free memory
 
 
 @dataclass(frozen=True)
@@ -48,16 +42,13 @@ class Columns:
     Attributes:
         form: How the file is written, every name included.
         pixels: The pixels' names, row by row of the image.
-        order: Where each of `pixels` stands among the pixel columns of the file; None: in order.
-        label: The label's name; None where the file has none, or it is not to be read.
-        identifier: The id's name; None where the file has none.
-        dropped: Names of the columns that are read past.
-        packed: The one column that holds all pixels of an image, where that is so.
+        label, identifier: Names; None where the file has no such column, or it is not read.
+        dropped: Names of the columns that are not read.
+        packed: The one column that holds all pixels of an image, where there is one.
     """
 
     form: Form
     pixels: tuple[str, ...]
-    order: tuple[int, ...] | None = None
     label: str | None = None
     identifier: str | None = None
     dropped: tuple[str, ...] = ()
@@ -70,56 +61,60 @@ class ImageTable:
 
     Attributes:
         pixels: Shape (n, pixels of an image), row by row of the image: uint8 where all are whole
-            numbers, else float32; 0..255 as they stand in the file.
+            numbers, else float32; 0..255 as the file has them.
         labels: By value: integers, or text.
-        spelled: How each label is written in the file, the most frequent spelling.
-        n_spellings: Labels that are written in more than one way.
-        ids: As they stand in the file.
+        spellings: How often each label is written in which way.
+        ids: As the file has them.
     """
 
+    columns: Columns
     pixels: NDArray[np.uint8] | NDArray[np.float32]
     labels: list[int | str] = field(default_factory=list)
-    spelled: dict[int | str, str] = field(default_factory=dict)
-    n_spellings: dict[int | str, int] = field(default_factory=dict)
+    spellings: dict[int | str, Counter[str]] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+
+    @property
+    def file(self) -> CsvFile:
+        """The file that the rows were read from."""
+        return self.columns.form.file
+
+    def spelled(self) -> dict[int | str, str]:
+        """Return the most frequent spelling of each label."""
+        return {value: max(texts, key=texts.__getitem__) for value, texts in self.spellings.items()}
 
 
 class _Pixels:
     """Pixels of the rows so far: bytes while all are whole numbers, floats from then on."""
 
-    def __init__(self, file: CsvFile, *, is_reordered: bool) -> None:
-        self._file, self._is_reordered = file, is_reordered
+    def __init__(self, file: CsvFile, names: Sequence[str], *, is_reordered: bool) -> None:
+        self._file, self._names, self._is_reordered = file, names, is_reordered
         self._next_look = _BYTES_A_LOOK
         self._whole, self._floats = bytearray(), array("f")
         self._is_whole = True
         self._as_byte, self._as_float = CellTable(pixel_value), CellTable(pixel_number)
 
-    def add(self, row: int, cells: list[bytes], names: Sequence[str]) -> None:
-        """Take the pixels of one row.
-
-        Raises:
-            DataError: A cell is no pixel.
-        """
+    def add(self, row: int, cells: list[bytes]) -> None:
+        """Take the pixels of one row; `DataError` where a cell is no pixel."""
         try:
             if self._is_whole:  # one call in C for the whole row; 33 million cells go through here
                 self._whole += bytes(map(self._as_byte.__getitem__, cells))
             else:
                 self._floats.extend(map(self._as_float.__getitem__, cells))
         except ValueError:
-            for name, cell in zip(names, cells, strict=True):
-                _parsed(self._file, row, name, cell, self._as_float.__getitem__)
-            self._is_whole = False  # there was no other reason
-            self._look(row, 4 * len(self._whole))
+            for name, cell in zip(self._names, cells, strict=True):
+                parsed(self._file, row, name, cell, self._as_float.__getitem__)
+            self._is_whole = False  # every cell is a pixel, so one is a fraction
+            self._refuse_memory(row, 4 * len(self._whole))
             self._floats.extend(self._whole)
             self._whole.clear()
             self._floats.extend(map(self._as_float.__getitem__, cells))
         n_bytes = len(self._whole) + 4 * len(self._floats)
         if n_bytes > self._next_look:
             self._next_look = n_bytes + _BYTES_A_LOOK
-            self._look(row, n_bytes // 8)
+            self._refuse_memory(row, n_bytes // 8)
 
-    def _look(self, row: int, n_bytes: int) -> None:
-        """Refuse to go on where there is not the memory for these bytes, and for what follows."""
+    def _refuse_memory(self, row: int, n_bytes: int) -> None:
+        """Refuse to go on without memory for these bytes and for the steps that follow."""
         n_pixels = len(self._whole) + len(self._floats)
         n_bytes += (4 if self._floats else 1) * n_pixels * self._is_reordered
         n_bytes += 5 * n_pixels if self._floats else 0  # they are compared with rounded ones
@@ -132,144 +127,70 @@ class _Pixels:
         return np.frombuffer(self._floats, np.float32).reshape(-1, n_pixels)
 
 
-def read_table(file: CsvFile, columns: Columns) -> ImageTable:
-    """Read every row.
-
-    Raises:
-        DataError: The first fault, with its row and column.
-    """
-    labels, ids, known_ids = list[int | str](), list[str](), dict[str, int]()
-    written = list[bytes]()
-    spellings, classes = Counter[tuple[int | str, bytes]](), set[int | str]()
-    pixels = _Pixels(file, is_reordered=columns.order is not None)
-    label = CellTable(label_value)
-    places = _special_places(columns)
-    names = _pixel_names(columns, places)
-    for row, cells in read_rows(file, columns.form):
-        for place, name in places:  # from the right: a pop moves what is right of it
-            cell = cells.pop(place)
+def read_table(columns: Columns) -> ImageTable:
+    """Read every row."""
+    form, file, n_pixels = columns.form, columns.form.file, len(columns.pixels)
+    special = {*columns.dropped, columns.label, columns.identifier}
+    # From the right: a pop moves the cells right of it.
+    places = [n for n in reversed(range(len(form.names))) if form.names[n] in special]
+    in_file = tuple(name for name in form.names if name not in special)
+    is_reordered = columns.packed is None and in_file != columns.pixels
+    names = in_file if columns.packed is None else in_file * n_pixels
+    pixels = _Pixels(file, names, is_reordered=is_reordered)
+    labels, written, ids = list[int | str](), list[bytes](), list[str]()
+    classes, label = set[int | str](), CellTable(label_value)
+    for row, cells in form.rows():
+        for place in places:
+            name, cell = form.names[place], cells.pop(place)
             if name == columns.label:
-                value = _parsed(file, row, name, cell, label.__getitem__)
-                labels.append(value)
+                labels.append(parsed(file, row, name, cell, label.__getitem__))
                 written.append(cell)
-                spellings[value, cell] += 1
-                classes.add(value)
+                classes.add(labels[-1])
                 if len(classes) > MAX_CLASSES:
                     text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
                     raise cell_error(file, row, name, text, "leave rare classes out, or join some")
             elif name == columns.identifier:
-                ids.append(_new_id(file, row, name, cell, known_ids))
-        if columns.packed is not None:  # the one cell that is left
-            cells = _unpacked(file, row, columns.packed, cells[0], len(columns.pixels))
-        pixels.add(row, cells, names)
-    found = pixels.table(len(columns.pixels))
-    if columns.order is not None:
-        found = found[:, columns.order]
+                ids.append(parsed(file, row, name, cell, id_value))
+        if columns.packed is not None:
+            packed = cells[0]  # the others are taken out
+            cells = unpack_cell(packed)
+            if len(cells) != n_pixels:
+                why = "; NumPy has shortened it" if b"..." in packed else ""
+                text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
+                hint = "leave the row out, or write all its pixels"
+                raise cell_error(file, row, columns.packed, text, hint)
+        pixels.add(row, cells)
+    found = pixels.table(n_pixels)
+    if is_reordered:
+        place_of = {name: n for n, name in enumerate(in_file)}
+        found = found[:, [place_of[name] for name in columns.pixels]]
+    if columns.identifier is not None:
+        refuse_repeated(file, columns.identifier, ids)
     if any(isinstance(value, str) for value in classes):  # `0e1` and `00` are text among text
-        labels = list(map(_as_text, labels, written))
-        spellings = Counter(zip(labels, written, strict=True))
-    by_label = _by_label(spellings)
-    return ImageTable(
-        found,
-        labels,
-        spelled={value: max(texts, key=texts.__getitem__) for value, texts in by_label.items()},
-        n_spellings={value: len(texts) for value, texts in by_label.items() if len(texts) > 1},
-        ids=ids,
-    )
+        texts = [cell.decode().strip() for cell in written]
+        # A number stays one only in its plain form.
+        labels = [n if str(n) == text else text for n, text in zip(labels, texts, strict=True)]
+    spellings: dict[int | str, Counter[str]] = {}
+    for (value, cell), n in Counter(zip(labels, written, strict=True)).items():
+        spellings.setdefault(value, Counter())[cell.decode().strip()] += n
+    return ImageTable(columns, found, labels, spellings, ids)
 
 
-def _as_text(value: int | str, cell: bytes) -> int | str:
-    """Return a label where others are text: a number stays one in its plain form alone."""
-    text = cell.decode().strip()
-    return value if str(value) == text else text
-
-
-def _by_label(spellings: Counter[tuple[int | str, bytes]]) -> dict[int | str, Counter[str]]:
-    """Return how often each label is written in which way, blanks around it aside."""
-    found: dict[int | str, Counter[str]] = {}
-    for (value, cell), n in spellings.items():
-        found.setdefault(value, Counter())[cell.decode().strip()] += n
-    return found
-
-
-def _special_places(columns: Columns) -> list[tuple[int, str]]:
-    """Return place and name of all columns that hold no pixels, from the right."""
-    names = columns.form.names
-    special = {*columns.dropped, columns.label, columns.identifier} - {None}
-    return [
-        (place, names[place]) for place in reversed(range(len(names))) if names[place] in special
-    ]
-
-
-def _pixel_names(columns: Columns, places: list[tuple[int, str]]) -> tuple[str, ...]:
-    """Return the pixels' names as they stand in the file."""
-    if columns.packed is not None:
-        return (columns.packed,) * len(columns.pixels)
-    special = {place for place, _ in places}
-    return tuple(name for n, name in enumerate(columns.form.names) if n not in special)
-
-
-def _unpacked(file: CsvFile, row: int, name: str, cell: bytes, n_pixels: int) -> list[bytes]:
-    """Return the pixels of an image that stand in one cell."""
-    cells = unpack_cell(cell)
-    if len(cells) != n_pixels:
-        why = "; NumPy has shortened it" if b"..." in cell else ""
-        text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
-        raise cell_error(file, row, name, text, "leave the row out, or write all its pixels")
-    return cells
-
-
-def read_ids(file: CsvFile, form: Form, place: int) -> list[str]:
-    """Return a column of a file, of which every value stands there once.
-
-    Raises:
-        DataError: The first fault, with its row and column.
-    """
+def refuse_repeated(file: Named, column: str, ids: Sequence[str]) -> None:
+    """Refuse ids of which two rows have the same."""
     known: dict[str, int] = {}
-    name = form.names[place]
-    return [_new_id(file, row, name, cells[place], known) for row, cells in read_rows(file, form)]
-
-
-def read_labels_only(file: CsvFile, form: Form, column: str) -> list[int | str]:
-    """Return the labels of a column, by value.
-
-    Raises:
-        DataError: The first cell that is no label, with its row.
-    """
-    place, label = form.names.index(column), CellTable(label_value)
-    return [
-        _parsed(file, row, column, cells[place], label.__getitem__)
-        for row, cells in read_rows(file, form)
-    ]
+    for row, value in enumerate(ids, 1):
+        if known.setdefault(value, row) != row:
+            text = f"{shown(value)} stands in row {known[value]} already"
+            raise cell_error(file, row, column, text, "let each row have an id of its own")
 
 
 def read_labels(file: Named, header: tuple[str, str]) -> dict[str, int | str]:
-    """Return the rows of a file of ids and labels, in its order; every id stands there once.
-
-    Raises:
-        DataError: The first fault, with its row and column.
-    """
-    known: dict[str, int] = {}
-    labels: dict[str, int | str] = {}
-    for row, (cell, label) in read_rows(file, read_form(file)):
-        name = _new_id(file, row, header[0], cell, known)
-        labels[name] = _parsed(file, row, header[1], label, label_value)
-    return labels
-
-
-def _new_id(file: Named, row: int, column: str, cell: bytes, known: dict[str, int]) -> str:
-    value = _parsed(file, row, column, cell, id_value)
-    if known.setdefault(value, row) != row:
-        text = f"{shown(value)} stands in row {known[value]} already"
-        raise cell_error(file, row, column, text, "let each row have an id of its own")
-    return value
-
-
-def _parsed(file: Named, row: int, column: str, cell: bytes, parse: Callable[[bytes], T]) -> T:
-    try:
-        return parse(cell)
-    except ValueError as reason:
-        raise cell_error(file, row, column, str(reason), mend_cell(str(reason))) from None
+    """Return label by id, in the order of a file that has these two columns alone."""
+    form = read_form(file)
+    ids = form.column(header[0], id_value)
+    refuse_repeated(file, header[0], ids)
+    return dict(zip(ids, form.column(header[1], label_value), strict=True))
 
 
 def read_classes(
@@ -281,50 +202,29 @@ def read_classes(
     """Return the classes as text, and of each row the index of its class.
 
     Integers come in rising order. Where there is text among the labels, all of them are text, and
-    sorted as such (by code point), but for the case that text is the exception: most rows, or most
-    classes, are numbers. That is a mistake more often than not.
+    sorted by code point. Text is refused where most rows, or most classes, are numbers: that is a
+    mistake more often than not.
 
     Args:
         file, column: Where the labels stand; for messages.
         labels: One a row, from `label_value`; not empty.
-        spelled: How a label is written where that is not `str` of it, such as `02` or `3.0`.
-
-    Raises:
-        DataError: Text among numbers, a single class, or a class with too few rows.
+        spelled: The spelling of a label where that is not `str` of it, such as `02` or `3.0`.
     """
     counts = Counter(labels)
     ordered = _in_order(file, column, labels, counts)
     if len(counts) < MIN_CLASSES:
         text = f"every row holds {_named(labels[0])}; at least {MIN_CLASSES} classes are needed"
-        raise DataError(f"{file.name} column {column}: {text}", "is this the column of the labels?")
+        raise column_error(file, column, text, "is this the column of the labels?")
     rarest = min(ordered, key=counts.__getitem__)
     if counts[rarest] < MIN_ROWS_PER_CLASS:
-        text = f"class {_named(rarest)} has rows: {counts[rarest]}; {MIN_ROWS_PER_CLASS} are "
+        row, n_rows = labels.index(rarest) + 1, f"{counts[rarest]}; {MIN_ROWS_PER_CLASS} are"
+        text = f"class {_named(rarest)} has rows: {n_rows} the fewest"
         hint = "bring more rows of it, or leave the class out"
-        raise cell_error(file, labels.index(rarest) + 1, column, text + "the fewest", hint)
+        raise cell_error(file, row, column, text, hint)
     index = {label: n for n, label in enumerate(ordered)}
     names = {label: str(label) for label in ordered} | dict(spelled or {})
-    return tuple(names[label] for label in ordered), np.array(
-        [index[label] for label in labels], np.int64
-    )
-
-
-def odd_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
-    """Return warnings: some classes are numbers and others not, or one may be a missing value."""
-    classes = set(labels)
-    n_numbers = sum(isinstance(label, int) for label in classes)
-    missing = sorted(str(label) for label in classes if str(label).lower() in _MISSING)
-    found = [
-        f"{file.name} column {column}: {name} is taken for a class; is it a missing value?"
-        for name in missing
-    ]
-    if n_numbers in (0, len(classes)):
-        return found
-    return [
-        *found,
-        f"{file.name} column {column}: {n_numbers} of {len(classes)} classes are numbers; all are "
-        "taken as text",
-    ]
+    indexes = np.array([index[label] for label in labels], np.int64)
+    return tuple(names[label] for label in ordered), indexes
 
 
 def _in_order(
@@ -336,16 +236,26 @@ def _in_order(
         return [*sorted(numbers)]
     n_rows = sum(counts[number] for number in numbers)
     if 2 * len(numbers) > len(counts) or 2 * n_rows > len(labels):
-        raise cell_error(
-            file,
-            labels.index(words[0]) + 1,
-            column,
-            f"{shown(words[0])} is not a number",
+        row, text = labels.index(words[0]) + 1, f"{shown(words[0])} is not a number"
+        hint = (
             f"{n_rows} of {len(labels)} labels are numbers; if this is a class of its own, write "
-            "the others as text too, such as 'digit 3'",
+            "the others as text too, such as 'digit 3'"
         )
+        raise cell_error(file, row, column, text, hint)
     return sorted(counts, key=str)
 
 
 def _named(label: int | str) -> str:
     return shown(label) if isinstance(label, str) else str(label)
+
+
+def odd_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
+    """Return warnings: some classes are numbers and others not, or one may be a missing value."""
+    classes, where = set(labels), f"{file.name} column {column}:"
+    missing = sorted(str(label) for label in classes if str(label).lower() in _MISSING)
+    found = [f"{where} {name} is taken for a class; is it a missing value?" for name in missing]
+    n_numbers = sum(isinstance(label, int) for label in classes)
+    if n_numbers not in (0, len(classes)):
+        n_of = f"{n_numbers} of {len(classes)} classes are numbers"
+        found.append(f"{where} {n_of}; all are taken as text")
+    return found

@@ -1,7 +1,6 @@
 """Reading folders of image files.
 
 decode       one image file as brightness
-duplicates   the same image twice
 files        which files are images
 folder       folders as arrays
 tree         which folder is train, test or a class

@@ -1,8 +1,7 @@
-"""The bytes of one image file as brightness.
+"""Decode one PNG, JPEG, GIF or BMP file to brightness.
 
-Decides what grey is, and mends what TensorFlow's decoder leaves out: the orientation of a photo,
-transparency that is one colour of a PNG, the palette of a BMP. What is lost anyway is a remark.
-PNG, JPEG, GIF and BMP are known.
+Decides what grey is, and does what TensorFlow's decoder leaves out: the orientation of a photo,
+the one transparent colour of a PNG, the palette of a BMP. Other losses are remarks.
 """
 
 import struct
@@ -20,6 +19,7 @@ PNG, JPEG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
 _PIXEL_BYTES = 16  # of memory that decoding takes: as colours, as floats, and resized
 _BYTE_BYTES = 5  # of memory for one of the file: a text in a PNG is copied that often
 _ROWS_AT_ONCE = 256
+_PNG_DEPTH = 24  # the byte that holds the bits of a value
 DARK = 4096  # 12 bits: what many scanners and cameras write into 16
 
 ANIMATED = "animated, so its first picture is taken"
@@ -31,14 +31,12 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
     """Return brightness, 0..255, of shape (height, width), and remarks.
 
     Args:
-        content: A whole file.
         tf: TensorFlow, which the caller has imported.
 
     Raises:
         ValueError: No such image, or too large; the reason.
         DataError: There is not the memory for so many pixels.
     """
-    decode = _decode_bmp if content.startswith(BMP) else _decode
     remarks: tuple[str, ...] = ()
     try:
         width, height = _declared_size(content)
@@ -46,26 +44,23 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
         refuse_memory(f"{len(content) // MIB} MiB", _BYTE_BYTES * len(content))
         if content.startswith(GIF):
             content, remarks = _first_of_gif(content)
-        if content.startswith(PNG) and _png_depth(content) == 16:
+        if content.startswith(PNG) and content[_PNG_DEPTH] == 16:
             found = tf.io.decode_png(content, dtype=tf.uint16).numpy()
             remarks = (DIM,) if 0 < found.max() < DARK else ()
-            key = _png_key(content)
-            return _grey(_keyed(found, key), 257), remarks
-        image = decode(content, tf)
+            return _grey(_keyed(found, content), 257), remarks
+        if content.startswith(BMP):
+            image = _decode_bmp(content, tf)
+        else:
+            image = tf.io.decode_image(content, expand_animations=False).numpy()
     except (tf.errors.ResourceExhaustedError, MemoryError):
         raise ValueError(f"{width}x{height} pixels take more memory than there is") from None
     except (tf.errors.InvalidArgumentError, struct.error, IndexError):
         raise ValueError("no PNG, JPEG, GIF or BMP image, or damaged") from None
     if content.startswith(PNG):
-        image = _keyed(image, _png_key(content))
-    if content.startswith(JPEG):
+        image = _keyed(image, content)
+    elif content.startswith(JPEG):
         image = _upright(image, _orientation(content))
     return _grey(image), remarks
-
-
-def _decode(content: bytes, tf: Any) -> NDArray[Any]:
-    found: NDArray[Any] = tf.io.decode_image(content, expand_animations=False).numpy()
-    return found
 
 
 def _declared_size(content: bytes) -> tuple[int, int]:
@@ -82,18 +77,23 @@ def _declared_size(content: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(content: bytes) -> tuple[int, int]:
-    """Return height and width; bytes between the segments are passed over as libjpeg does."""
+    for marker, at in _jpeg_segments(content):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, at + 3)
+            return height, width
+    raise IndexError("no size in it")
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield marker and place of each segment; bytes between them are skipped as libjpeg does."""
     at = 2 if content.startswith(JPEG) else len(content)
     while (at := content.find(b"\xff", at)) >= 0:
         while content[at] == 0xFF:
             at += 1
         marker, at = content[at], at + 1
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", content, at + 3)
-            return height, width
+        yield marker, at
         if marker > 0x01 and marker not in range(0xD0, 0xD8):  # those have no length
             at += struct.unpack_from(">H", content, at)[0]
-    raise IndexError("no size in it")
 
 
 def _refuse_large(width: int, height: int) -> None:
@@ -104,7 +104,7 @@ def _refuse_large(width: int, height: int) -> None:
 
 
 def _grey(image: NDArray[Any], scale: float = 1) -> NDArray[np.float32]:
-    """Return brightness of shape (height, width); what is transparent lies on white.
+    """Return brightness of shape (height, width); transparent parts lie on white.
 
     Args:
         image: Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
@@ -128,38 +128,28 @@ def _grey_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return grey
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    at, view = len(PNG), memoryview(content)  # a text in it may be as large as the file
-    while at + 8 <= len(content):
-        (length,) = struct.unpack_from(">I", content, at)
-        yield content[at + 4 : at + 8], view[at + 8 : at + 8 + length]
-        at += length + 12
-
-
-def _png_depth(content: bytes) -> int:
-    return content[24]
-
-
-def _png_key(content: bytes) -> tuple[int, ...] | None:
-    """Return the one transparent colour of a PNG without alpha; None where it has none.
+def _png_key(content: bytes) -> tuple[int, ...]:
+    """Return the one transparent colour of a PNG without alpha; empty where it has none.
 
     TensorFlow knows such a list for palettes alone.
     """
-    if content[25] not in (0, 2):
-        return None
-    for kind, body in _png_chunks(content):
+    at = len(PNG)
+    while content[25] in (0, 2) and at + 8 <= len(content):
+        (length,), kind = struct.unpack_from(">I", content, at), content[at + 4 : at + 8]
         if kind == b"IDAT":
-            return None
+            break
         if kind == b"tRNS":
-            key = struct.unpack(f">{len(body) // 2}H", body)
-            scale = {1: 255, 2: 85, 4: 17}.get(_png_depth(content), 1)
-            return tuple(value * scale for value in key)
-    return None
+            scale = {1: 255, 2: 85, 4: 17}.get(content[_PNG_DEPTH], 1)
+            body = content[at + 8 : at + 8 + length]
+            return tuple(value * scale for value in struct.unpack(f">{len(body) // 2}H", body))
+        at += length + 12
+    return ()
 
 
-def _keyed(image: NDArray[Any], key: tuple[int, ...] | None) -> NDArray[Any]:
-    """Return the image with an alpha channel that hides the colour `key`."""
-    if key is None or len(key) != image.shape[-1]:
+def _keyed(image: NDArray[Any], content: bytes) -> NDArray[Any]:
+    """Return the image of a PNG with an alpha channel that hides its one transparent colour."""
+    key = _png_key(content)
+    if len(key) != image.shape[-1]:
         return image
     most = np.iinfo(image.dtype).max
     alpha = np.where((image == np.array(key)).all(axis=-1, keepdims=True), 0, most)
@@ -168,16 +158,15 @@ def _keyed(image: NDArray[Any], key: tuple[int, ...] | None) -> NDArray[Any]:
 
 def _orientation(content: bytes) -> int:
     """Return how a JPEG is to be turned, 1 to 8 as EXIF has it; 1 is upright."""
-    at = 2
-    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] != 0xDA:
-        (length,) = struct.unpack_from(">H", content, at + 2)
-        body = content[at + 4 : at + 2 + length]
-        if content[at + 1] == 0xE1 and body.startswith(b"Exif\0\0"):
+    for marker, at in _jpeg_segments(content):
+        if marker == 0xDA:  # the pixels follow
+            break
+        if marker == 0xE1 and content[at + 2 : at + 8] == b"Exif\0\0":
+            (length,) = struct.unpack_from(">H", content, at)
             try:
-                return _tiff_orientation(body[6:])
+                return _tiff_orientation(content[at + 8 : at + length])
             except struct.error:
-                return 1
-        at += 2 + length
+                break
     return 1
 
 
@@ -204,11 +193,11 @@ def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
     """Return a BMP's pixels; TensorFlow gives places in a palette, and padding as alpha."""
-    size, bits = struct.unpack_from("<I", content, 14)[0], struct.unpack_from("<H", content, 28)[0]
-    (packing,) = struct.unpack_from("<I", content, 30)
+    (size,) = struct.unpack_from("<I", content, 14)
+    bits, packing = struct.unpack_from("<HI", content, 28)
     if size < 40 or bits not in (8, 24, 32) or packing not in (0, 3):
         raise ValueError("a BMP of an old or packed kind; convert it to .png")
-    image = _decode(content, tf)
+    image: NDArray[Any] = tf.io.decode_image(content, expand_animations=False).numpy()
     if bits == 8:
         n_colours = struct.unpack_from("<I", content, 46)[0] or 256
         palette = np.frombuffer(content, np.uint8, 4 * n_colours, 14 + size).reshape(-1, 4)
@@ -219,10 +208,7 @@ def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
 
 
 def _first_of_gif(content: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return a GIF of the first picture alone, as the decoder would unpack all; and what is lost.
-
-    That is the pictures after the first, and transparency of the first.
-    """
+    """Return a GIF of the first picture alone, as the decoder would unpack all; and remarks."""
     n_pictures, is_transparent, end = 0, False, len(content)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
     while at + 1 < len(content) and content[at] != 0x3B and n_pictures < 2:

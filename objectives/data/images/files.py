@@ -1,14 +1,14 @@
-"""The files below a folder: which are images, and what is left out.
+"""Find the image files below a folder, and say which files are not used.
 
-Decides which endings are those of images, which files nobody asks about, and how what is left out
-is said: every kind in one line, with the number and the first file. Which folder is a class stands
-in `imagetree.py`.
+Decides which endings are those of images, which files nobody asks about, and which links are
+followed. Files that are not used get one line a kind, with their number and the first of them.
 """
 
 import os
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ MOST_NAMED = 3
 
 @dataclass
 class Leftovers:
-    """What is in a folder and not used.
+    """The content of a folder that is not used.
 
     Attributes:
         others: Files that are no images.
@@ -62,134 +62,145 @@ class Leftovers:
             f"{path}: not used, {counted_images(n) if n else 'no images'} in it"
             for path, n in self.unused
         ]
-        lines += _first_of(self.loose, "in no class folder, so not used", "image")
-        for suffix, files in self.formats.items():
-            lines += _first_of(
-                files, f"{suffix} cannot be read, so not used; convert it to .png", f"{suffix} file"
-            )
-        lines += _first_of(self.empty, "no image in it that can be read, so not used", "folder")
-        lines += _first_of(self.others, "no image, so not used", "file")
-        lines += _first_of(self.tables, "not read, as labels are the names of folders", "CSV file")
+        unreadable = "cannot be read, so not used; convert it to .png"
+        kinds = [
+            (self.loose, "in no class folder, so not used", "image"),
+            *((paths, f"{end} {unreadable}", f"{end} file") for end, paths in self.formats.items()),
+            (self.empty, "no image in it that can be read, so not used", "folder"),
+            (self.others, "no image, so not used", "file"),
+            (self.tables, "not read, as labels are the names of folders", "CSV file"),
+        ]
+        for paths, text, what in kinds:
+            more = f"; so are {len(paths)} {what}s in all" if len(paths) > 1 else ""
+            lines += [f"{paths[0]}: {text}{more}"] if paths else []
         return tuple(lines)
 
     def found(self) -> str:
-        """Return what there is instead of images in class folders, in a few words; or nothing."""
+        """Return the images that are in no class folder, or cannot be read; empty without any."""
         parts = [counted_images(len(self.loose)) + " in no class folder"] if self.loose else []
-        parts += [
-            f"{len(files)} {suffix}, which cannot be read" for suffix, files in self.formats.items()
-        ]
+        parts += [f"{len(all_)} {end}, which cannot be read" for end, all_ in self.formats.items()]
         return f"; found: {', '.join(parts)}" if parts else ""
 
 
-def _names(folder: Path, *, folders: bool) -> list[str]:
-    """Return the names of the folders in a folder, or of its files; hidden ones are nobody's.
+@dataclass(eq=False)
+class Folder:
+    """A folder and everything below it, by name, numbers in names by their value.
+
+    Attributes:
+        folders: Without hidden ones, and those that systems make.
+        images, others: The files directly in it.
+    """
+
+    path: Path
+    folders: list["Folder"] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its name in one form: macOS takes letters and their accents apart, others do not."""
+        return unicodedata.normalize("NFC", self.path.name)
+
+    def below(self) -> Iterator["Folder"]:
+        """Yield the folder, and all below it."""
+        yield self
+        for folder in self.folders:
+            yield from folder.below()
+
+    def has_images(self) -> bool:
+        """Whether there is an image anywhere below."""
+        return any(folder.images for folder in self.below())
+
+    def own_images(self, left: Leftovers) -> list[Path]:
+        """Return the images directly in the folder; its other files go into `left`."""
+        for path in self.others:
+            left.add(path)
+        return self.images
+
+    def all_images(self, left: Leftovers) -> list[Path]:
+        """Return the images below, those of the folder first; other files go into `left`."""
+        return [path for folder in self.below() for path in folder.own_images(left)]
+
+
+def scan_folder(path: Path) -> Folder:
+    """Find everything below a folder.
+
+    A link may lead anywhere below the folder, and one that lies in the folder itself anywhere: that
+    is how a person names data on another disk. Any other that leads out is refused: it may come
+    from an archive that somebody else has made.
 
     Raises:
-        DataError: The folder cannot be read.
+        DataError: Such a link, one that leads into a folder that it lies in, too many folders in
+            one another, or too many files.
     """
-    return [name for name, is_folder, _ in _entries(folder) if is_folder == folders]
+    root, real = Folder(path), os.path.realpath(path)
+    waiting: list[tuple[Folder, tuple[str, ...], tuple[str, ...]]] = [(root, (real,), (real,))]
+    ways, n_entries = Counter[str](), 0
+    while waiting:
+        folder, above, roots = waiting.pop()
+        for place, is_folder, is_link in _entries(folder.path):
+            n_entries += 1
+            is_image, inside = _suffix(place.name) in SUFFIXES, roots
+            real = os.path.join(above[-1], place.name)
+            if is_link and (is_folder or is_image):
+                real = os.path.realpath(real)
+                if folder is root:
+                    inside = (*roots, real)
+                elif not any(_is_in(real, one) for one in roots):
+                    text = f"{place}: a link out of {path}, to {real}"
+                    raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
+            if is_folder:
+                ways[real] += 1
+                if ways[real] > MOST_WAYS:
+                    text = f"{place}: links lead to {real} in more than {MOST_WAYS} ways"
+                    raise DataError(text, "remove the links")
+                if is_link and any(_is_in(one, real) for one in above):
+                    text = f"{place}: a link to a folder that it lies in"
+                    raise DataError(text, "remove the link")
+                if len(above) > DEEPEST_FOLDERS:
+                    text = f"{place}: more than {DEEPEST_FOLDERS} folders in one another"
+                    raise DataError(text, "move the images up: FOLDER/<class>/1.png")
+                inner = Folder(place)
+                waiting.append((inner, (*above, real), inside))
+                if place.name.casefold() not in SILENT_FOLDERS:
+                    folder.folders.append(inner)
+            elif is_image:
+                folder.images.append(place)
+            elif place.name.casefold() not in SILENT:
+                folder.others.append(place)
+        if n_entries > MOST_ENTRIES:
+            text = f"{path}: more than {MOST_ENTRIES:,} files and folders in it"
+            raise DataError(text, "take a part of them")
+    return root
 
 
-def _entries(folder: Path) -> list[tuple[str, bool, bool]]:
+def _entries(folder: Path) -> list[tuple[Path, bool, bool]]:
+    """Return path, whether it is a folder, and whether a link, without hidden names, in order."""
     found, place = [], folder
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 place = folder / entry.name
                 if not entry.name.startswith("."):
-                    found.append((entry.name, entry.is_dir(), entry.is_symlink()))
+                    found.append((place, entry.is_dir(), entry.is_symlink()))
     except OSError as error:
-        raise DataError(
-            f"{place}: cannot be read: {error.strerror or error}", "name another folder"
-        ) from None
-    return found
-
-
-def check_links(folder: Path) -> None:
-    """Look at all that is below a folder once, so that whoever walks through it comes to an end.
-
-    A link may lead anywhere below the folder, and one that lies in the folder itself anywhere: that
-    is how a person names data on another disk. Any other that leads out is refused: an archive that
-    somebody else has made may hold it.
-
-    Raises:
-        DataError: Such a link, one that leads into a folder that it lies in, or too many folders in
-            one another, or files.
-    """
-    above: tuple[str, ...] = (os.path.realpath(folder),)
-    waiting, ways, n_entries = [(folder, above, above)], Counter[str](), 0
-    while waiting:
-        place, above, roots = waiting.pop()
-        for name, is_folder, is_link in _entries(place):
-            n_entries += 1
-            path, inside, real = place / name, roots, os.path.join(above[-1], name)
-            if is_link and (is_folder or _suffix(name) in SUFFIXES):
-                real = os.path.realpath(real)
-                if place == folder:
-                    inside = (*roots, real)
-                elif not any(_is_in(real, root) for root in roots):
-                    text = f"{path}: a link out of {folder}, to {real}"
-                    raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
-            if not is_folder:
-                continue
-            ways[real] += 1
-            if ways[real] > MOST_WAYS:
-                text = f"{path}: links lead to {real} in more than {MOST_WAYS} ways"
-                raise DataError(text, "remove the links")
-            if is_link and any(_is_in(one, real) for one in above):
-                raise DataError(f"{path}: a link to a folder that it lies in", "remove the link")
-            if len(above) > DEEPEST_FOLDERS:
-                text = f"{path}: more than {DEEPEST_FOLDERS} folders in one another"
-                raise DataError(text, "move the images up: FOLDER/<class>/1.png")
-            waiting.append((path, (*above, real), inside))
-        if n_entries > MOST_ENTRIES:
-            text = f"{folder}: more than {MOST_ENTRIES:,} files and folders in it"
-            raise DataError(text, "take a part of them")
+        text = f"{place}: cannot be read: {error.strerror or error}"
+        raise DataError(text, "name another folder") from None
+    return sorted(found, key=lambda one: _by_value(one[0].name))
 
 
 def _is_in(path: str, folder: str) -> bool:
     return os.path.commonpath([path, folder]) == folder
 
 
-def by_value(name: str) -> tuple[Any, ...]:
+def _by_value(name: str) -> tuple[Any, ...]:
     """Return the key that orders names, numbers in them by their value."""
     parts = re.split(r"([0-9]+)", name)
     return ([int(part) if n % 2 else part for n, part in enumerate(parts)], name)
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """Return the folders directly in a folder by name, without those that systems make."""
-    names = sorted(_names(folder, folders=True), key=by_value)
-    return [folder / name for name in names if name.casefold() not in SILENT_FOLDERS]
-
-
-def files_in(folder: Path, left: Leftovers) -> list[Path]:
-    """Return the images directly in a folder by name; its other files go into `left`."""
-    images = []
-    for name in sorted(_names(folder, folders=False), key=by_value):
-        if _suffix(name) in SUFFIXES:
-            images.append(folder / name)
-        elif name.casefold() not in SILENT:
-            left.add(folder / name)
-    return images
-
-
-def images_in(folder: Path, left: Leftovers) -> list[Path]:
-    """Return the images below a folder, those of its own first; other files go into `left`."""
-    found = files_in(folder, left)
-    for path in folders_in(folder):
-        found += images_in(path, left)
-    return found
-
-
-def has_own_images(folder: Path) -> bool:
-    """Return whether images lie directly in a folder."""
-    return any(_suffix(name) in SUFFIXES for name in _names(folder, folders=False))
-
-
-def has_images(folder: Path) -> bool:
-    """Return whether there is an image anywhere below a folder."""
-    return has_own_images(folder) or any(has_images(path) for path in folders_in(folder))
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def named(names: Iterable[object]) -> str:
@@ -199,17 +210,6 @@ def named(names: Iterable[object]) -> str:
     return ", ".join(some[:MOST_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
-def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()
-
-
 def counted_images(n: int) -> str:
     """Return `1 image`, `2 images`."""
     return f"{n} image" if n == 1 else f"{n} images"
-
-
-def _first_of(paths: list[Path], text: str, what: str) -> list[str]:
-    if not paths:
-        return []
-    n = len(paths)
-    return [f"{paths[0]}: {text}" + (f"; so are {n} {what}s in all" if n > 1 else "")]

@@ -1,8 +1,6 @@
-"""A folder of class folders with image files in them, as arrays.
+"""Read a folder of class folders with image files in them as arrays.
 
-Decides what is learned from and what is predicted, and how a file of any size becomes a square.
-Which folder is what stands in `imagetree.py`, which files are images in `imagefiles.py`, how they
-are decoded in `imagebytes.py`.
+Decides which images are held back for the test, and how a file of any size becomes a square.
 """
 
 import contextlib
@@ -10,17 +8,18 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from objectives.data.csv.check import shown
 from objectives.data.images.decode import decode_grey
-from objectives.data.images.duplicates import copy_notes
-from objectives.data.images.files import MOST_NAMED, check_links
-from objectives.data.images.tree import TEST, ImageTree, Named, read_tree
-from objectives.data.pictures import Pictures
+from objectives.data.images.files import MOST_NAMED
+from objectives.data.images.tree import TEST, Named, read_tree
+from objectives.data.splits import first_copies, image_digests
+from objectives.data.write import Pictures
 from objectives.errors import DataError
 from objectives.files.limits import MOST_IMAGE_BYTES, refuse_memory
 from objectives.files.openfile import read_file
@@ -32,18 +31,15 @@ NO_ID = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 STRETCHED = "not square, so stretched"
 DAMAGED = "damaged in part, of which its decoder made what it could"
 
-Square = tuple[NDArray[np.uint8], tuple[str, ...]]
-"""An image of the wanted size, and remarks."""
-
 
 def read_image_folder(folder: Path, side: int) -> Pictures:
     """Return the images below `folder`, grey and square.
 
-    Either `folder/train/<class>/*`, or `folder/<class>/*`; and what is to be predicted in
-    `folder/test/*`, or, with labels that are the answers, in `folder/test/<class>/*`. Without that,
-    a fifth of each class is held back, the same each time, and its labels are the answers. Images
-    of `folder/valid/<class>/*` join those of train. Classes and files come by name, numbers in
-    names by their value.
+    Labelled images are in `folder/train/<class>/*` or `folder/<class>/*`; those in
+    `folder/valid/<class>/*` join them. Images to predict are in `folder/test/*` or, with labels
+    that are the answers, in `folder/test/<class>/*`. Without a test folder, a fifth of each class
+    is held back, the same each time, and its labels are the answers. Classes and files come by
+    name, numbers in names by their value.
 
     Args:
         side: Height and width that every image gets, in pixels. One that is not square is
@@ -53,86 +49,61 @@ def read_image_folder(folder: Path, side: int) -> Pictures:
         DataError: No classes or no images, folders whose meaning is unclear, or a file that is no
             image; it is named.
     """
-    check_links(folder)
     tree = read_tree(folder)
     trains: list[Named] = [(name, file) for name, files in tree.classes.items() for file in files]
-    if tree.test_root is not None:
-        return _pictures(tree, trains, tree.tests, tree.test_root, side, ())
-    trains, held = _hold_back(tree.classes)
-    if not held:
-        raise DataError(f"{tree.root}: one image a class, and no test images", "add images")
-    note = f"{folder}: no folder '{TEST}' in it, so {len(held)} labelled images are the test images"
-    return _pictures(tree, trains, held, tree.root, side, (note,))
-
-
-def _hold_back(classes: Mapping[str, Sequence[Path]]) -> tuple[list[Named], list[Named]]:
-    """Return what stays and what is held back: of each class a fifth, at least one of several."""
-    stays: list[Named] = []
-    held: list[Named] = []
-    generator = np.random.Generator(np.random.Philox(SEED))
-    for name, files in classes.items():
-        n_held = max(1, round(len(files) * HELD_SHARE)) if len(files) > 1 else 0
-        chosen = set(generator.permutation(len(files))[:n_held].tolist())
-        for n, file in enumerate(files):
-            (held if n in chosen else stays).append((name, file))
-    return stays, held
-
-
-def _pictures(
-    tree: ImageTree,
-    trains: Sequence[Named],
-    tests: Sequence[Named],
-    test_root: Path,
-    side: int,
-    notes: tuple[str, ...],
-) -> Pictures:
-    """Read the files; an id is a file's path below `test_root`."""
-    files = [file for _, file in [*trains, *tests]]
+    tests, test_root, notes = list(tree.tests), tree.test_root, list(tree.notes)
+    if test_root is None:
+        test_root, trains = tree.root, []
+        generator = np.random.Generator(np.random.Philox(SEED))
+        for name, files in tree.classes.items():
+            n_held = max(1, round(len(files) * HELD_SHARE)) if len(files) > 1 else 0
+            held = set(generator.permutation(len(files))[:n_held].tolist())
+            for n, file in enumerate(files):
+                (tests if n in held else trains).append((name, file))
+        if not tests:
+            raise DataError(f"{tree.root}: one image a class, and no test images", "add images")
+        held_back = f"so {len(tests)} labelled images are the test images"
+        notes.insert(0, f"{folder}: no folder '{TEST}' in it, {held_back}")
+    all_files = [file for _, file in [*trains, *tests]]
     ids = [_id(file, test_root, tree.base) for _, file in tests]
-    images, remarks = _read_all(files, side)
+    images, remarks = _read_all(all_files, side)
     labels = [str(name) for name, _ in trains]
     answers = [name for name, _ in tests if name is not None]
-    return Pictures(
-        images[: len(trains)],
-        labels,
-        images[len(trains) :],
-        ids,
-        answers or None,
-        (*notes, *tree.notes, *remarks, *copy_notes(images, labels, files)),
-    )
+    notes += [*remarks, *_copy_notes(images, labels, all_files)]
+    n_train = len(trains)
+    return Pictures(images[:n_train], labels, images[n_train:], ids, answers or None, tuple(notes))
 
 
 def _id(file: Path, root: Path, base: Path) -> str:
-    """Return a test image's id: its path below `root`; of one that is held back of valid, `base`.
-
-    Raises:
-        DataError: A CSV file cannot hold it.
-    """
+    """Return a test image's id: its path below `root`, or below `base` where it is not in that."""
     name = file.relative_to(root if file.is_relative_to(root) else base).as_posix()
     if NO_ID.search(name):
         raise DataError(f"{file.parent}: {name!a} cannot be an id in a CSV file", "rename it")
     return name
 
 
-def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return the images, and one line for each kind of remark.
-
-    Raises:
-        DataError: Files cannot be read; the first few are named.
-    """
-    decode = _decoder(side)
+def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the images, and one line for each kind of remark."""
+    with quiet_import():
+        import tensorflow as tf
     refuse_memory(f"{len(files)} images of {side}x{side} pixels", len(files) * side**2)
     images = np.empty((len(files), side, side), np.uint8)
     bad: list[str] = []
     remarked: dict[str, list[Path]] = {}
-    with _complaints() as complains:
+    with tf.device("CPU"), _complaints() as complains:
         for n, file in enumerate(files):
             try:
-                images[n], remarks = decode(read_file(file, MOST_IMAGE_BYTES))
+                grey, remarks = decode_grey(read_file(file, MOST_IMAGE_BYTES), tf)
+                height, width = grey.shape
+                if (height, width) != (side, side):
+                    resized = tf.image.resize(grey[..., None], (side, side), antialias=True)
+                    grey = resized.numpy()[..., 0]
+                images[n] = np.clip(np.rint(grey), 0, 255)
             except (OSError, ValueError, DataError) as error:
-                bad.append(f"{file}: {_reason(error)}")
+                bad.append(f"{file}: {getattr(error, 'strerror', None) or error}")
                 complains()  # about this file, not about the next
                 continue
+            remarks += () if height == width else (STRETCHED,)
             for remark in (*remarks, *((DAMAGED,) if complains() else ())):
                 remarked.setdefault(remark, []).append(file)
     if bad:
@@ -141,35 +112,17 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], tupl
         raise DataError(
             f"{bad[0]}{more}{f' ({others})' if others else ''}", "mend or remove the files"
         )
-    return images, tuple(
+    return images, [
         f"{found[0]}: {remark}, as {len(found)} of {len(files)} images"
         for remark, found in remarked.items()
-    )
-
-
-def _decoder(side: int) -> Callable[[bytes], Square]:
-    """Return what makes a square of grey from the bytes of a file, with remarks."""
-    with quiet_import():
-        import tensorflow as tf
-
-    def decode(content: bytes) -> Square:
-        with tf.device("CPU"):
-            grey, remarks = decode_grey(content, tf)
-            height, width = grey.shape
-            if (height, width) != (side, side):
-                resized = tf.image.resize(grey[..., None], (side, side), antialias=True)
-                grey = resized.numpy()[..., 0]
-            remarks += () if height == width else (STRETCHED,)
-            return np.clip(np.rint(grey), 0, 255).astype(np.uint8), remarks
-
-    return decode
+    ]
 
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether libjpeg has complained since it was last asked.
+    """Yield a function that tells whether libjpeg has complained since the last call.
 
-    It writes to file descriptor 2 itself, without the file's name. Here each file has its line.
+    libjpeg writes to file descriptor 2, without the file's name. Here each file has its line.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -191,5 +144,30 @@ def _complaints() -> Iterator[Callable[[], bool]]:
             os.close(kept)
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
+def _copy_notes(
+    images: NDArray[np.uint8], classes: Sequence[str], files: Sequence[Path]
+) -> list[str]:
+    """Return one line for images of test that are in train, and one for images of two classes.
+
+    Images are the same where they are so for a network: small and grey, whatever the file's format.
+
+    Args:
+        images: Of shape (n, side, side): those of train first, those of test behind them.
+        classes: The class of each image of train.
+        files: The file of each image.
+    """
+    n_train, n_test = len(classes), len(images) - len(classes)
+    pairs = list(enumerate(first_copies(image_digests(images)).tolist()))
+    twins = [(a, b) for b, a in pairs[:n_train] if classes[a] != classes[b]]
+    tests = [(a, b) for b, a in pairs[n_train:] if a < n_train]
+    same = f"at {images.shape[2]}x{images.shape[1]} in grey the same image as"
+    lines = []
+    if tests:
+        a, b = tests[0]
+        n_of = f"{len(tests)} of {n_test} test images"
+        lines.append(f"{files[b]}: {same} {files[a]}, which is in train, as {n_of} are")
+    if twins:
+        a, b = twins[0]
+        but = f"but in class {shown(classes[b])}, not {shown(classes[a])}"
+        lines.append(f"{files[b]}: {same} {files[a]}, {but}, as {len(twins)} of {n_train} are")
+    return lines

@@ -1,11 +1,10 @@
-"""A folder of images: which folder in it is train, valid, test or a class.
+"""Decide which folder of a folder of images is train, valid, test or a class.
 
-Decides by names, as people and the data sets of Kaggle give them, and by where images lie. What is
-not clear is refused, with what was found. Which files are images stands in `imagefiles.py`.
+Names decide, as people and the data sets of Kaggle give them, and the places of the images. An
+unclear case is refused, with the folders in question.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,11 @@ from pathlib import Path
 from objectives.data.csv.check import label_value, shown
 from objectives.data.images.files import (
     SUFFIXES,
+    Folder,
     Leftovers,
     counted_images,
-    files_in,
-    folders_in,
-    has_images,
-    has_own_images,
-    images_in,
     named,
+    scan_folder,
 )
 from objectives.errors import DataError
 
@@ -61,101 +57,97 @@ class ImageTree:
     notes: tuple[str, ...]
 
 
-def read_tree(folder: Path) -> ImageTree:
-    """Find train, valid, test and the classes in a folder.
-
-    Raises:
-        DataError: There are no classes, or it is not clear which folder is what.
-    """
-    left = Leftovers()
+def read_tree(path: Path) -> ImageTree:
+    """Find train, valid, test and the classes in a folder."""
+    left, folder = Leftovers(), scan_folder(path)
     notes: list[str] = []
     base = _base(folder, left)
     roles = _roles(base)
-    if base != folder:
-        notes.append(f"{folder}: the images are taken from {base}")
+    if base is not folder:
+        notes.append(f"{path}: the images are taken from {base.path}")
     has_train = bool(roles[TRAIN])
     root = _unwrapped(roles[TRAIN][0], (), left) if has_train else base
-    ours = [path for paths in roles.values() for path in paths]
+    ours = [one for folders in roles.values() for one in folders]
     if has_train:
         _note_rest(base, ours, left)
-    classes = _classes(root, [] if has_train else ours, left)
+    classes: dict[str, list[Path]] = {}
+    for one in root.folders:
+        if has_train or one not in ours:
+            if files := one.all_images(left):
+                classes.setdefault(one.name, []).extend(files)
+            else:
+                left.empty.append(one.path)
+    left.loose += root.own_images(left)
     if not classes or all(name.casefold() in EXACT for name in classes):
         raise _no_classes(root, base, roles, left)
     _check_names(root, classes)
     notes += _class_notes(root, classes)
-    for path in roles[VALID]:
-        notes.append(_join(path, classes, left))
+    for one in roles[VALID]:
+        notes.append(_join(one, classes, left))
     test_root, tests = None, list[Named]()
     if roles[TEST]:
-        test_root = _unwrapped(roles[TEST][0], tuple(classes), left)
-        tests = _tests(test_root, tuple(classes), left)
-    return ImageTree(base, root, classes, test_root, tests, (*notes, *left.notes()))
+        test = _unwrapped(roles[TEST][0], tuple(classes), left)
+        test_root, tests = test.path, _tests(test, tuple(classes), left)
+    return ImageTree(base.path, root.path, classes, test_root, tests, (*notes, *left.notes()))
 
 
-def _base(folder: Path, left: Leftovers) -> Path:
+def _base(folder: Folder, left: Leftovers) -> Folder:
     """Return the folder that holds train, or the classes: `folder`, or one nested in it."""
     base = folder
     while not _roles(base)[TRAIN]:
-        inside = folders_in(base)
-        sets = [path for path in inside if _holds_train(path)]
-        others = [path for path in inside if path not in sets and has_images(path)]
+        inside = base.folders
+        sets = [one for one in inside if any(map(_has_classes, _roles(one)[TRAIN][:1]))]
+        others = [one for one in inside if one not in sets and one.has_images()]
         if len(sets) > 1 or (sets and others):
-            raise DataError(
-                f"{base}: train folders are in {named(path.name for path in sets)}"
-                + (f", and images in {named(path.name for path in others)}" if others else ""),
-                f"name one of them: {sets[0]}",
-            )
+            text = f"{base.path}: train folders are in {_named(sets)}"
+            text += f", and images in {_named(others)}" if others else ""
+            raise DataError(text, f"name one of them: {sets[0].path}")
         if sets:
             _note_rest(base, sets, left)
             base = sets[0]
         elif (
             len(inside) == 1
-            and inside[0].name.casefold() not in EXACT
-            and not has_own_images(base)
+            and inside[0].path.name.casefold() not in EXACT
+            and not base.images
             and _is_wrapper(inside[0])
         ):
-            files_in(base, left)
+            base.own_images(left)
             base = inside[0]
         else:
             break
     return base
 
 
-def _roles(base: Path) -> dict[str, list[Path]]:
+def _roles(base: Folder) -> dict[str, list[Folder]]:
     """Return the folders in `base` that are train, valid and test by their names.
 
     A name that is one of the usual ones counts before one that has such a word in it. Without a
     folder for train, the others must be named exactly so, as any folder may be a class then.
-
-    Raises:
-        DataError: Two folders are train, or two are test.
     """
-    inside = folders_in(base)
-    roles: dict[str, list[Path]] = {role: [] for role in PARTS}
-    for path in inside:
-        if role := EXACT.get(path.name.casefold()):
-            roles[role].append(path)
-    if not roles[TRAIN]:
-        roles[TRAIN] = [p for p in inside if _role_in(p.name) == TRAIN and _has_classes(p)]
+    inside = base.folders
+    roles: dict[str, list[Folder]] = {role: [] for role in PARTS}
+    for one in inside:
+        if role := EXACT.get(one.path.name.casefold()):
+            roles[role].append(one)
+    is_like = {TRAIN: _has_classes, VALID: _has_classes, TEST: Folder.has_images}
+    by_word = {
+        role: [one for one in inside if _role_in(one.path.name) == role and is_like[role](one)]
+        for role in roles
+    }
+    roles[TRAIN] = roles[TRAIN] or by_word[TRAIN]
     if roles[TRAIN]:
-        for role in (TEST, VALID):
-            roles[role] = roles[role] or [
-                path
-                for path in inside
-                if _role_in(path.name) == role
-                and (has_images(path) if role == TEST else _has_classes(path))
-            ]
+        roles = {role: roles[role] or by_word[role] for role in roles}
     else:
-        classes = {path.name for path in inside if path not in roles[TEST]}
+        classes = {one.path.name for one in inside if one not in roles[TEST]}
         roles[VALID] = [
-            path
-            for path in roles[VALID]
-            if _has_classes(path) and not classes.isdisjoint(p.name for p in folders_in(path))
+            one
+            for one in roles[VALID]
+            if _has_classes(one) and not classes.isdisjoint(c.path.name for c in one.folders)
         ]
     for role in (TRAIN, TEST):
         if len(roles[role]) > 1:
             raise DataError(
-                f"{base}: {named(path.name for path in roles[role])} could each be {role}",
+                f"{base.path}: {_named(roles[role])} could each be {role}",
                 f"name one of them '{role}', and move the others away",
             )
     return roles
@@ -168,193 +160,152 @@ def _role_in(name: str) -> str | None:
     return roles.pop() if len(roles) == 1 else None
 
 
-def _has_classes(folder: Path) -> bool:
-    return any(has_images(path) for path in folders_in(folder))
+def _named(folders: Sequence[Folder]) -> str:
+    return named(one.path.name for one in folders)
 
 
-def _holds_train(folder: Path) -> bool:
-    train = _roles(folder)[TRAIN]
-    return bool(train) and _has_classes(train[0])
+def _has_classes(folder: Folder) -> bool:
+    return any(one.has_images() for one in folder.folders)
 
 
-def _is_wrapper(folder: Path) -> bool:
-    """Return whether the only folder there is holds the classes, rather than is one."""
-    n = sum(has_images(path) for path in folders_in(folder))
-    return n > 1 or (n == 1 and not has_own_images(folder))
+def _is_wrapper(folder: Folder) -> bool:
+    """Return whether a folder without a sibling holds the classes, rather than is one."""
+    n = sum(one.has_images() for one in folder.folders)
+    return n > 1 or (n == 1 and not folder.images)
 
 
-def _unwrapped(folder: Path, classes: Sequence[str], left: Leftovers) -> Path:
+def _unwrapped(folder: Folder, classes: Sequence[str], left: Leftovers) -> Folder:
     """Return the folder itself, or the one nested in it, as in `seg_train/seg_train/<class>`.
 
     Args:
-        classes: Those of train; empty where they are what is looked for.
+        classes: Those of train; empty where they are not known yet.
     """
-    while not has_own_images(folder) and len(inside := folders_in(folder)) == 1:
-        child = inside[0]
-        is_same = child.name.casefold() == folder.name.casefold()
-        below = {_name(path) for path in folders_in(child)}
+    while not folder.images and len(folder.folders) == 1:
+        child = folder.folders[0]
+        is_same = child.path.name.casefold() == folder.path.name.casefold()
+        below = {one.name for one in child.folders}
         holds = not below.isdisjoint(classes) if classes else _is_wrapper(child)
-        if _name(child) in classes or not (is_same or holds):
+        if child.name in classes or not (is_same or holds):
             break
-        files_in(folder, left)
+        folder.own_images(left)
         folder = child
     return folder
 
 
-def _note_rest(base: Path, used: Sequence[Path], left: Leftovers) -> None:
-    """Take in what lies beside the folders that are used."""
-    left.loose += files_in(base, left)
-    for path in folders_in(base):
-        if path not in used:
-            left.unused.append((path, len(images_in(path, Leftovers()))))
-
-
-def _name(path: Path) -> str:
-    """Return a folder's name; macOS takes letters and their accents apart, others do not."""
-    return unicodedata.normalize("NFC", path.name)
-
-
-def _classes(root: Path, not_these: Sequence[Path], left: Leftovers) -> dict[str, list[Path]]:
-    """Return the images by class folder."""
-    classes: dict[str, list[Path]] = {}
-    for path in folders_in(root):
-        if path in not_these:
-            continue
-        if files := images_in(path, left):
-            classes.setdefault(_name(path), []).extend(files)
-        else:
-            left.empty.append(path)
-    left.loose += files_in(root, left)
-    return classes
+def _note_rest(base: Folder, used: Sequence[Folder], left: Leftovers) -> None:
+    """Take in everything beside the folders that are used."""
+    left.loose += base.own_images(left)
+    for one in base.folders:
+        if one not in used:
+            left.unused.append((one.path, len(one.all_images(Leftovers()))))
 
 
 def _no_classes(
-    root: Path, base: Path, roles: Mapping[str, Sequence[Path]], left: Leftovers
+    root: Folder, base: Folder, roles: Mapping[str, Sequence[Folder]], left: Leftovers
 ) -> DataError:
-    message = f"{root}: no folders with images in them ({', '.join(sorted(SUFFIXES))})"
+    message = f"{root.path}: no folders with images in them ({', '.join(sorted(SUFFIXES))})"
     beside = [path.name for path, n in left.unused if n]
-    others = [path.name for path in folders_in(base) if path.name.casefold() in EXACT]
+    others = [one for one in base.folders if one.path.name.casefold() in EXACT]
     hint = LAYOUT
     if beside and roles[TRAIN]:
         hint = (
-            f"if '{roles[TRAIN][0].name}' is a class as {named(beside)}, give it another name; "
-            "else sort its images into a folder a class"
+            f"if '{roles[TRAIN][0].path.name}' is a class as {named(beside)}, give it another "
+            "name; else sort its images into a folder a class"
         )
     elif left.formats:
         hint = "convert the images to .png"
     elif others and not roles[TRAIN]:
-        message += f"; found: {named(others)}, but no folder '{TRAIN}'"
-        hint = f"put the labelled images into {base / TRAIN}/<class>/"
+        message += f"; found: {_named(others)}, but no folder '{TRAIN}'"
+        hint = f"put the labelled images into {base.path / TRAIN}/<class>/"
     return DataError(message + left.found(), hint)
 
 
-def _check_names(root: Path, classes: Mapping[str, object]) -> None:
-    """Refuse names that cannot be labels, or that a CSV file does not tell apart.
-
-    Raises:
-        DataError: One such name, or two.
-    """
+def _check_names(root: Folder, classes: Mapping[str, object]) -> None:
+    """Refuse names that cannot be labels, or that a CSV file does not tell apart."""
     read_as: dict[int | str, str] = {}
     for name in classes:
         try:
             label = label_value(name.encode("utf-8", "surrogateescape"))
         except ValueError as reason:
-            raise DataError(
-                f"{root}: a folder's name cannot be a class: {reason}", "rename the folder"
-            ) from None
+            text = f"{root.path}: a folder's name cannot be a class: {reason}"
+            raise DataError(text, "rename the folder") from None
         other = read_as.setdefault(label, name)
         if other != name:
-            raise DataError(
-                f"{root}: folders {shown(other)} and {shown(name)} are both class {label} in a CSV "
-                "file",
-                "rename one of them, or move its images into the other",
-            )
+            both = f"{shown(other)} and {shown(name)} are both class {label} in a CSV file"
+            hint = "rename one of them, or move its images into the other"
+            raise DataError(f"{root.path}: folders {both}", hint)
 
 
-def _class_notes(root: Path, classes: Mapping[str, Sequence[Path]]) -> list[str]:
+def _class_notes(root: Folder, classes: Mapping[str, Sequence[Path]]) -> list[str]:
     """Return what is odd in the names and the folders of the classes."""
-    notes = []
+    notes, path = [], root.path
     spellings: dict[str, str] = {}
     for name in classes:
         other = spellings.setdefault(name.casefold(), name)
         if other != name:
-            notes.append(f"{root}: {shown(other)} and {shown(name)} are taken as two classes")
-        if name.casefold() in EXACT and root.name.casefold() not in EXACT:
-            notes.append(f"{root / name}: taken as a class of this name")
-    padded = [
-        name for name in classes if name.isascii() and name.isdecimal() and name != str(int(name))
-    ]
-    if padded:
-        first = padded[0]
-        notes.append(f"{root}: class names are numbers, so folder '{first}' is class {int(first)}")
-    nested = [name for name in classes if (root / name).is_dir() and _is_nested(root / name)]
+            notes.append(f"{path}: {shown(other)} and {shown(name)} are taken as two classes")
+        if name.casefold() in EXACT and path.name.casefold() not in EXACT:
+            notes.append(f"{path / name}: taken as a class of this name")
+    for name in classes:
+        if name.isascii() and name.isdecimal() and name != str(int(name)):
+            as_numbers = f"class names are numbers, so folder '{name}' is class {int(name)}"
+            notes.append(f"{path}: {as_numbers}")
+            break
+    many = [one for one in root.folders if sum(inner.has_images() for inner in one.folders) > 1]
+    nested = [one for one in many if one.name in classes and not one.images]
     if nested:
-        below = named(path.name for path in folders_in(root / nested[0]))
+        first = f"{nested[0].path}: the folders in it ({_named(nested[0].folders)})"
         as_many = f", as in {len(nested)} of {len(classes)} folders" if len(nested) > 1 else ""
-        notes.append(
-            f"{root / nested[0]}: the folders in it ({below}) are taken as one class{as_many}"
-        )
+        notes.append(f"{first} are taken as one class{as_many}")
     return notes
 
 
-def _is_nested(folder: Path) -> bool:
-    return not has_own_images(folder) and sum(map(has_images, folders_in(folder))) > 1
-
-
-def _join(path: Path, classes: Mapping[str, list[Path]], left: Leftovers) -> str:
-    """Put the images of a folder such as valid to those of train; return a line about it.
-
-    Raises:
-        DataError: A class that train does not have.
-    """
-    inner = _unwrapped(path, tuple(classes), left)
-    left.loose += files_in(inner, left)
+def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) -> str:
+    """Add the images of a folder such as valid to those of train; return a line about it."""
+    inner = _unwrapped(folder, tuple(classes), left)
+    left.loose += inner.own_images(left)
     n_images = 0
-    for folder in folders_in(inner):
-        files = images_in(folder, left)
+    for one in inner.folders:
+        files = one.all_images(left)
         if not files:
-            left.empty.append(folder)
-        elif _name(folder) in classes:
-            classes[_name(folder)].extend(files)
+            left.empty.append(one.path)
+        elif one.name in classes:
+            classes[one.name].extend(files)
             n_images += len(files)
         else:
             raise DataError(
-                f"{folder}: {shown(_name(folder))} is no class of {TRAIN}, whose classes are "
+                f"{one.path}: {shown(one.name)} is no class of {TRAIN}, whose classes are "
                 f"{named(classes)}",
-                f"rename the folder, or move {path} away",
+                f"rename the folder, or move {folder.path} away",
             )
     if not n_images:
-        return f"{path}: no images in class folders, so not used"
-    return f"{path}: {counted_images(n_images)} with labels, which join those of {TRAIN}"
+        return f"{folder.path}: no images in class folders, so not used"
+    return f"{folder.path}: {counted_images(n_images)} with labels, which join those of {TRAIN}"
 
 
-def _tests(root: Path, classes: Sequence[str], left: Leftovers) -> list[Named]:
-    """Return the test images, with their class where the folders of `root` are those of train.
-
-    Raises:
-        DataError: No images, or some folders are classes and others not.
-    """
-    own = files_in(root, left)
-    below = {path: files for path in folders_in(root) if (files := images_in(path, left))}
+def _tests(root: Folder, classes: Sequence[str], left: Leftovers) -> list[Named]:
+    """Return the test images, with their class where the folders of `root` are those of train."""
+    own = root.own_images(left)
+    below = [(one, files) for one in root.folders if (files := one.all_images(left))]
     if not own and not below:
-        raise DataError(f"{root}: no images in it{left.found()}", f"remove {root}")
-    known = [path for path in below if _name(path) in classes]
-    others = [path.name for path in below if path not in known]
+        raise DataError(f"{root.path}: no images in it{left.found()}", f"remove {root.path}")
+    known = [one for one, _ in below if one.name in classes]
+    others = [one for one, _ in below if one not in known]
     if known and (others or own):
-        rest = f"not {named(others)}" if others else f"and {own[0].name} is in no folder"
+        rest = f"not {_named(others)}" if others else f"and {own[0].name} is in no folder"
         raise DataError(
-            f"{root}: of the folders in it {named(path.name for path in known)} are classes of "
-            f"{TRAIN}, {rest}, so only some answers are known",
+            f"{root.path}: of the folders in it {_named(known)} are classes of {TRAIN}, {rest}, "
+            "so only some answers are known",
             "put every image into a class folder; or, to predict them all, none",
         )
     folded = {name.casefold(): name for name in classes}
-    for name in others:
-        if meant := folded.get(unicodedata.normalize("NFC", name).casefold()):
+    for one in others:
+        if meant := folded.get(one.name.casefold()):
             raise DataError(
-                f"{root / name}: {TRAIN} has the class {shown(meant)}, spelled otherwise",
+                f"{one.path}: {TRAIN} has the class {shown(meant)}, spelled otherwise",
                 f"rename the folder to {meant}, if its images are of this class",
             )
     if known:
-        left.empty += [path for path in folders_in(root) if path not in below]
-        return [(_name(path), file) for path, files in below.items() for file in files]
-    return [(None, file) for file in [*own, *(file for files in below.values() for file in files)]]
+        left.empty += [one.path for one in root.folders if not one.has_images()]
+        return [(one.name, file) for one, files in below for file in files]
+    return [(None, file) for file in [*own, *(file for _, files in below for file in files)]]
