@@ -25,7 +25,7 @@ from study.report.plots import curves_plot, search_plots
 from study.report.run import moment, render_environment, render_failures, render_time
 from study.report.snapshot import Snapshot, read_snapshot
 from study.spec.open import OpenStudy
-from study.view.html import Html, join, number, pairs, paragraph, tag
+from study.view.html import Html, join, number, pairs, tag
 
 
 def write_report(
@@ -71,7 +71,7 @@ def render_report(
         ("environment", "Environment", render_environment(snapshot, facts)),
     ]
     sections = [Section(*content) for content in contents]
-    footer = paragraph(f"Written by study report on {moment(snapshot.at)}.", class_="note")
+    footer = tag("p", f"Written by study report on {moment(snapshot.at)}.", class_="note")
     return render_page(snapshot.name, _header(snapshot), sections, figures, footer)
 
 
@@ -89,7 +89,8 @@ def _choice(
         ]
     if snapshot.spec.data is None or snapshot.spec.refits is not None:
         return []
-    later = paragraph(
+    later = tag(
+        "p",
         "The best candidates with their intervals, the mistakes as pictures, and how sure the "
         "network was come with ",
         tag("code", f"study finalize --study {shlex.quote(snapshot.name)}"),
@@ -103,11 +104,11 @@ def _header(snapshot: Snapshot) -> Html:
     at = tag("time", moment(snapshot.at), datetime=snapshot.at.isoformat(timespec="seconds"))
     parts: list[Html] = [tag("h1", snapshot.name)]
     if snapshot.is_done:
-        parts.append(paragraph(f"Study report. All {n:,} slots are final. ", at))
+        parts.append(tag("p", f"Study report. All {n:,} slots are final. ", at))
         return join(parts)
     running, waiting = counts[TrialState.RUNNING], counts[TrialState.WAITING]
     what = "This study is still running" if running else "This study is not finished"
-    parts.append(paragraph("Study report. ", at))
+    parts.append(tag("p", "Study report. ", at))
     parts.append(
         tag(
             "p",
@@ -194,13 +195,13 @@ def _value(attempt: Attempt) -> str:
 def _search(snapshot: Snapshot, figures: Figures) -> Html:
     plots = search_plots(snapshot)
     if not plots:
-        return paragraph("No trial has finished with a value: there is nothing to plot.")
+        return tag("p", "No trial has finished with a value: there is nothing to plot.")
     parts = [figures.place(plot) for plot in plots if not plot.narrow]
     slices = [plot for plot in plots if plot.narrow]
     if slices:
         parts.append(tag("h3", "Value by param"))
         note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
-        parts.append(paragraph(note, class_="note"))
+        parts.append(tag("p", note, class_="note"))
         # What is not drawn is the same in all of them, and stands above.
         bare = (replace(plot, note="") for plot in slices)
         parts.append(tag("div", *(figures.place(plot) for plot in bare), class_="small"))
@@ -209,4 +210,4 @@ def _search(snapshot: Snapshot, figures: Figures) -> Html:
 
 def _curves(snapshot: Snapshot, figures: Figures) -> Html:
     plot = curves_plot(snapshot)
-    return figures.place(plot) if plot else paragraph("No trial has reported a value yet.")
+    return figures.place(plot) if plot else tag("p", "No trial has reported a value yet.")

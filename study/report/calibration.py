@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from study.report.choice import share
 from study.report.evidence import Evidence
-from study.view.html import Html, paragraph, table, tag
+from study.view.html import Html, table, tag
 from study.view.score import wilson
 
 N_BINS = 10
@@ -64,7 +64,7 @@ def render_calibration(evidence: Evidence) -> Html:
     bins, error = reliability(evidence.probabilities, evidence.labels)
     n = sum(b.n for b in bins)
     if not n:
-        return paragraph("There are no rows to tell it from.")
+        return tag("p", "There are no rows to tell it from.")
     sure, right = sum(b.n * b.said for b in bins) / n, sum(b.n * b.right for b in bins) / n
     tone = "surer than it should be" if sure > right else "less sure than it could be"
     rows = [
@@ -83,9 +83,10 @@ def render_calibration(evidence: Evidence) -> Html:
     )
     return tag(
         "div",
-        paragraph(
+        tag(
+            "p",
             f"Expected calibration error: {share(error)} (10 bins of equal width). On average "
-            f"the network was {share(sure)} sure and {share(right)} right: {tone}."
+            f"the network was {share(sure)} sure and {share(right)} right: {tone}.",
         ),
         tag(
             "div",

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from study.report.evidence import Candidate, Evidence
-from study.view.html import Html, number, paragraph, table, tag
+from study.view.html import Html, number, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:
@@ -43,10 +43,11 @@ def render_candidates(evidence: Evidence) -> Html:
     )
     return tag(
         "div",
-        paragraph(f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),
+        tag("p", f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),
         _intervals(evidence.candidates, evidence.choice),
         table(caption, head, rows, numbers=head[:-1], marked=[chosen], class_="wordy"),
-        paragraph(
+        tag(
+            "p",
             f"Log loss is in nats; {flop_note}the intervals are Wilson's.",
             class_="note",
         ),

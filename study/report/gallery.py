@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from objectives.data.dataset import Dataset
 from study.report.evidence import Evidence
-from study.view.html import Html, paragraph, tag
+from study.view.html import Html, tag
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, DEPTH = 0, 8
@@ -34,20 +34,21 @@ def mistakes(evidence: Evidence) -> NDArray[np.int64]:
 def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
     """Return the section's content."""
     if dataset is None:
-        return paragraph("The images were not at hand when this page was written.")
+        return tag("p", "The images were not at hand when this page was written.")
     wrong = mistakes(evidence)
     if not len(wrong):
-        return paragraph(f"None: all {len(evidence.rows):,} rows were told right.")
+        return tag("p", f"None: all {len(evidence.rows):,} rows were told right.")
     most = max(1, min(MOST, MOST_PIXELS // dataset.side**2))
     shown = wrong[:most]
     which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} surest"
     pictures = [_picture(evidence, dataset, int(index)) for index in shown]
     return tag(
         "div",
-        paragraph(
+        tag(
+            "p",
             f"{len(wrong):,} of {len(evidence.rows):,} rows were told wrong by a model that had "
             f"not learned from them. Shown: {which}, those first of which it was surest. "
-            "A picture that looks right as said may be labelled wrong in train.csv."
+            "A picture that looks right as said may be labelled wrong in train.csv.",
         ),
         tag("div", *pictures, class_="gallery"),
     )

@@ -21,7 +21,7 @@ from study.report.reproduce import (
 )
 from study.report.snapshot import Snapshot, info_of
 from study.text import duration as spaced_duration
-from study.view.html import Html, folded, pairs, paragraph, table, tag
+from study.view.html import Html, folded, pairs, table, tag
 from study.view.status import reason_of, standing
 
 LONGEST_MESSAGE = 300
@@ -43,7 +43,7 @@ def render_failures(snapshot: Snapshot) -> Html:
     for attempt in failed:
         by_reason.setdefault(reason_of(attempt) or "unknown", []).append(attempt)
     if not by_reason:
-        return paragraph("None.")
+        return tag("p", "None.")
     final = {
         a.trial
         for a in snapshot.newest.values()
@@ -158,7 +158,7 @@ def _versions(snapshot: Snapshot) -> Html:
         ran = ", ".join(f"{v} ({n:,})" if len(counted) > 1 else v for v, n in counted.most_common())
         rows.append([name, snapshot.versions.get(name, "-"), ran or "-"])
     if not rows:
-        return paragraph("Nothing was recorded.")
+        return tag("p", "Nothing was recorded.")
     caption = "Machine and versions (where they differ, with the number of trials)"
     return table(caption, ["", "Of the creator", "Of the trials"], rows)
 
@@ -185,7 +185,7 @@ def _commands(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
     return tag(
         "div",
         tag("pre", commands, tabindex=0),
-        paragraph(" ".join(notes), class_="note"),
+        tag("p", " ".join(notes), class_="note"),
         folded(f"{SPACE_FILE}: the search space", tag("pre", space, tabindex=0)) if space else None,
     )
 
