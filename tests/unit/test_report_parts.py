@@ -19,14 +19,15 @@ from study.cli.app import app
 from study.report.calibration import reliability
 from study.report.choice import render_candidates
 from study.report.confusion import confusion, render_confusion
-from study.report.figure import frame, plain
 from study.report.gallery import MOST, SIGNATURE, encode_png, mistakes, render_gallery
+from study.report.page import plain
 from study.report.plots import (
     MOST_CURVES,
     MOST_DOTS,
     MOST_LINES,
     completed,
     curves_plot,
+    frame,
     plot_study,
     search_plots,
     spread,
