@@ -38,12 +38,6 @@ SAID_EVERY_S = 10.0
 LONGEST_SAID = 60  # characters of a name or an address
 
 
-@dataclass
-class _Failures:
-    n: int = 0
-    last_at: float = 0.0
-
-
 class Throttle:
     """Makes an address wait after failed logins, longer after each, and logs them.
 
@@ -53,7 +47,7 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: dict[str, _Failures] = {}
+        self._failures: dict[str, tuple[int, float]] = {}  # how many, and when the last was
         self._lock = threading.Lock()
         self._n_unlogged, self._logged_at = 0, float("-inf")
 
@@ -65,14 +59,17 @@ class Throttle:
         """
         now, key = self._clock(), network_of(address)
         with self._lock:
-            found = self._failures.get(key)
-            if found is None or now - found.last_at >= FORGOTTEN_AFTER_S:
-                self._make_room(now)
-                found = self._failures[key] = _Failures()
-            left_s = found.last_at + _delay_s(found.n) - now
+            n, last_at = self._failures.get(key, (0, now))
+            if now - last_at >= FORGOTTEN_AFTER_S:
+                n = 0
+            delay_s = FIRST_DELAY_S * 2.0 ** min(n - FREE_TRIES, 30) if n >= FREE_TRIES else 0.0
+            left_s = last_at + min(delay_s, LONGEST_DELAY_S) - now
             if left_s > 0:
                 return left_s
-            found.n, found.last_at = found.n + 1, now
+            self._failures.pop(key, None)
+            self._failures[key] = n + 1, now
+            while len(self._failures) > MOST_ADDRESSES:
+                del self._failures[next(iter(self._failures))]  # the oldest failure
             return 0.0
 
     def succeeded(self, address: str, user: str) -> None:
@@ -80,34 +77,19 @@ class Throttle:
         with self._lock:
             self._failures.pop(network_of(address), None)
             if self._n_unlogged:
-                self._log(f"then '{_shown(user)}' logged in from {_shown(address)}")
+                self._log("then '%s' logged in from %s", user, address)
 
     def failed(self, address: str, user: str) -> None:
         """Log a wrong password or a try too early, with at most one line in `SAID_EVERY_S`."""
         with self._lock:
             self._n_unlogged += 1
             if self._clock() - self._logged_at >= SAID_EVERY_S:
-                self._log(f"the last as '{_shown(user)}' from {_shown(address)}")
+                self._log("the last as '%s' from %s", user, address)
 
-    def _log(self, what: str) -> None:
-        logger.warning("%s, %s", counted(self._n_unlogged, "failed login"), what)
+    def _log(self, what: str, user: str, address: str) -> None:
+        shown = [harmless(text[:LONGEST_SAID]) for text in (user, address)]
+        logger.warning(f"%s, {what}", counted(self._n_unlogged, "failed login"), *shown)
         self._n_unlogged, self._logged_at = 0, self._clock()
-
-    def _make_room(self, now: float) -> None:
-        kept = {k: f for k, f in self._failures.items() if now - f.last_at < FORGOTTEN_AFTER_S}
-        while len(kept) >= MOST_ADDRESSES:
-            del kept[next(iter(kept))]  # the oldest
-        self._failures = kept
-
-
-def _delay_s(n_failures: int) -> float:
-    if n_failures < FREE_TRIES:
-        return 0.0
-    return min(FIRST_DELAY_S * 2.0 ** min(n_failures - FREE_TRIES, 30), LONGEST_DELAY_S)
-
-
-def _shown(text: str) -> str:
-    return harmless(text[:LONGEST_SAID])
 
 
 @dataclass(frozen=True)

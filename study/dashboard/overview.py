@@ -5,9 +5,7 @@ One reading serves all visitors within that second, so that many browsers cost n
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from storage import attrs
 from storage.database.transaction import patiently
@@ -16,7 +14,7 @@ from storage.reading import Attempt, failed_numbers, read_attempts
 from study.dashboard.database import Database
 from study.errors import StudyError
 from study.spec.open import OpenStudy, open_study
-from study.view.status import StudyStatus, error_line, read_status
+from study.view.status import StudyStatus, read_status
 
 LOOK_WAIT_S = 2.0
 KEPT_S = 1.0
@@ -25,37 +23,20 @@ MOST_FAILURES = 20
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A failed attempt: `error` is its type and first line, `log` the end of its output."""
-
-    trial: int
-    slot: int | None
-    attempt: int | None
-    reason: str
-    worker: str
-    error: str
-    log: str
-
-
-@dataclass(frozen=True)
 class Look:
-    """A study at one moment; the newest of its `failures` first."""
+    """A study at one moment. `failures` are its newest failed attempts, the newest first."""
 
     opened: OpenStudy
     status: StudyStatus
-    failures: list[Failure]
+    failures: list[Attempt]
 
 
 class Overview:
-    """The studies of a database that is open.
+    """The studies of a database that is open."""
 
-    Args:
-        clock: Monotonic time in s.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Database) -> None:
         assert database.storage is not None  # for the type checker
-        self._storage, self._clock = database.storage, clock
+        self._storage = database.storage
         self._looks: dict[str | None, tuple[float, Look]] = {}
         self._lock = threading.Lock()
 
@@ -81,13 +62,13 @@ class Overview:
     def look(self, name: str | None = None) -> Look:
         """Look at a study. Raises as `open` does."""
         with self._lock:  # requests that come meanwhile wait for the same look
-            now = self._clock()
+            now = time.monotonic()
             age = {key: now - at for key, (at, _) in self._looks.items()}
             if age.get(name, KEPT_S) < KEPT_S:
                 return self._looks[name][1]
             found = self._look(self.open(name))
             kept = {k: one for k, one in self._looks.items() if age[k] < FORGOTTEN_AFTER_S}
-            self._looks = {**kept, name: (self._clock(), found)}
+            self._looks = {**kept, name: (time.monotonic(), found)}
             return found
 
     def forget(self) -> None:
@@ -109,20 +90,7 @@ class Overview:
         status = read_status(opened, wait_s=LOOK_WAIT_S)
         where = opened.storage.engine, opened.study_id
         numbers = failed_numbers(*where, MOST_FAILURES, wait_s=LOOK_WAIT_S)
-        failed = []
+        failed: list[Attempt] = []
         if numbers:
             failed = read_attempts(*where, details=True, trials=numbers, wait_s=LOOK_WAIT_S)
-        return Look(opened, status, [_failure(attempt) for attempt in failed[::-1]])
-
-
-def _failure(attempt: Attempt) -> Failure:
-    found: Any = attempt.user_attrs
-    return Failure(
-        trial=attempt.trial,
-        slot=attempt.slot,
-        attempt=found.get(attrs.ATTEMPT),
-        reason=str(found.get(attrs.REASON) or "ended from outside"),
-        worker=str(found.get(attrs.WORKER) or ""),
-        error=error_line(attempt),
-        log=str(found.get(attrs.LOG) or ""),
-    )
+        return Look(opened, status, failed[::-1])

@@ -42,7 +42,7 @@ class Server:
     """Serves a WSGI application until `stop`.
 
     Args:
-        app: May be replaced while it serves.
+        app: The application.
         listening: A socket that listens; `serve` closes it.
         is_proxy: Whether an address is a trusted proxy's, which forwards many clients' requests.
         limits: Arguments of `Connections` other than its defaults.
@@ -55,7 +55,6 @@ class Server:
         is_proxy: Callable[[str], bool] = lambda address: False,
         **limits: Any,
     ) -> None:
-        self.app = app
         self.port: int = listening.getsockname()[1]
         self._stopped = threading.Event()
         self._is_closed = False
@@ -65,7 +64,7 @@ class Server:
         # Its warnings of a long queue do not help whoever runs a dashboard.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = waitress.create_server(
-            lambda environ, start_response: self.app(environ, start_response),
+            app,
             map=self._sockets,
             sockets=[listening],
             threads=N_THREADS,
@@ -174,7 +173,6 @@ class Connections:
         most: Connections kept open; None for as many as this process has files for.
         request_s: How long a request may take to arrive, or an answer go without progress, in s.
         idle_s: How long a connection may be open between two requests, in s.
-        clock: Monotonic time in s.
     """
 
     def __init__(
@@ -185,16 +183,15 @@ class Connections:
         most: int | None = None,
         request_s: float = REQUEST_S,
         idle_s: float = IDLE_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._channels, self._is_proxy, self._clock = channels, is_proxy, clock
+        self._channels, self._is_proxy = channels, is_proxy
         self._most = most_open() if most is None else most
         self._request_s, self._idle_s = request_s, idle_s
         self._open: dict[Any, _Open] = {}
 
     def tidy(self) -> None:
         """Close the connections that are overdue, and those beyond the limit."""
-        now = self._clock()
+        now = time.monotonic()
         known, self._open = self._open, {}
         for channel in list(self._channels.values()):
             # Each byte of a request that arrives leaves these values as they are.

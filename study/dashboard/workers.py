@@ -6,16 +6,19 @@ Plain HTML that works without a script. The script refreshes it and keeps open w
 import shlex
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from bottle import HTTPResponse
 
+from storage import attrs
+from storage.reading import Attempt
 from study.dashboard.login import Visitor
-from study.dashboard.overview import Failure, Look
+from study.dashboard.overview import Look
 from study.dashboard.page import button, make_page
 from study.text import counted, duration, plain
 from study.view.html import Html, number, pairs, table, tag
-from study.view.status import StudyStatus, WorkerStatus
+from study.view.status import StudyStatus, WorkerStatus, error_line
 from study.view.watch import is_paused
 
 REFRESH_S = 5
@@ -205,27 +208,34 @@ def _failures(look: Look, visitor: Visitor) -> Iterator[Html]:
     rows = [(reason, n, status.reasons.get(reason, 0)) for reason, n in sorted(counts.items())]
     head = ("reason", "attempts", "slots given up")
     yield table("by reason", head, rows, numbers=head[1:])
-    for failure in look.failures:
-        yield _failure(failure, status, visitor)
+    for attempt in look.failures:
+        yield _failure(attempt, status.study, visitor)
 
 
-def _failure(failure: Failure, status: StudyStatus, visitor: Visitor) -> Html:
-    attempt = "" if failure.attempt in (None, 1) else f", attempt {failure.attempt}"
-    slot = "" if failure.slot is None else f", slot {failure.slot}"
-    error = f": {_cut(plain(failure.error))}" if failure.error else ""
-    lines = plain(failure.log).rstrip().splitlines()[-LOG_LINES:]
+def _failure(attempt: Attempt, study: str, visitor: Visitor) -> Html:
+    found: Any = attempt.user_attrs
+    reason, worker = found.get(attrs.REASON) or "ended from outside", found.get(attrs.WORKER)
+    title = f"trial {attempt.trial}"
+    if attempt.slot is not None:
+        title += f", slot {attempt.slot}"
+    if found.get(attrs.ATTEMPT) not in (None, 1):
+        title += f", attempt {found[attrs.ATTEMPT]}"
+    title += f": {reason}"
+    if error := error_line(attempt):
+        title += f": {_cut(plain(error))}"
+    lines = plain(str(found.get(attrs.LOG) or "")).rstrip().splitlines()[-LOG_LINES:]
     again = None
-    if visitor.can_write and failure.reason in RETRIED_BY_HAND:
-        fields = {"token": visitor.token, "study": status.study, "trial": failure.trial}
+    if visitor.can_write and reason in RETRIED_BY_HAND:
+        fields = {"token": visitor.token, "study": study, "trial": attempt.trial}
         again = button("Retry", "/workers/retry", fields)
     return tag(
         "details",
-        tag("summary", f"trial {failure.trial}{slot}{attempt}: {failure.reason}{error}"),
-        tag("p", f"on {failure.worker}" if failure.worker else "", class_="note"),
+        tag("summary", title),
+        tag("p", f"on {worker}", class_="note") if worker else None,
         tag("pre", "\n".join(lines), tabindex=0) if lines else None,
         None if lines else tag("p", "No log was kept.", class_="note"),
         again,
-        id=f"trial-{failure.trial}",
+        id=f"trial-{attempt.trial}",
     )
 
 

@@ -1,7 +1,7 @@
-"""The plots of a search: Optuna's history, importances, parallel coordinates, slices; our curves.
+"""The plots of a search: history and learning curves; Optuna's importances, parallel lines, slices.
 
-Optuna's figures are changed: slots instead of trial numbers, other colours, a range without
-outliers, and fewer trials of a large study. Each plot's note says what it leaves out.
+Optuna's figures get other colours, and a range without outliers. All show fewer trials of a large
+study. Each plot's note says what it leaves out.
 """
 
 import logging
@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -105,25 +106,20 @@ def _outside(view: tuple[float, float] | None, values: Sequence[float | None]) -
 
 
 def _history(snapshot: Snapshot, rows: list[Attempt], view: tuple[float, float] | None) -> Plot:
-    from optuna.visualization import plot_optimization_history
-
     shown = spread(rows, MOST_HISTORY, snapshot.spec.direction)
-    study = plot_study(snapshot, shown)
-    figure = _drawn(lambda: plot_optimization_history(study, target_name="Value"))
-    slots = [a.slot for a in shown]
-    figure["data"] = figure["data"][:2]
-    for trace, color in zip(figure["data"], (BLUE, ORANGE), strict=False):
-        trace["x"] = [slots[number] for number in trace["x"]]
-        trace.pop("error_y", None)
-        trace["marker" if trace["mode"] == "markers" else "line"] = {"color": color}
-        trace["hovertemplate"] = "slot %{x}: %{y}<extra></extra>"
-    figure["data"][0]["name"] = "Trial"
-    figure["data"][-1].setdefault("line", {})["shape"] = "hv"
-    figure["data"][0]["marker"] |= {"opacity": 0.75, "size": 7 if len(shown) < 300 else 4}
-    figure["layout"] |= axes("Slot", "Value", view)
+    slots, values = [a.slot for a in shown], [a.value or 0.0 for a in shown]
+    better = max if snapshot.spec.direction == "maximize" else min
+    trace = {"type": "scatter", "x": slots, "hovertemplate": "slot %{x}: %{y}<extra></extra>"}
+    dot = {"color": BLUE, "opacity": 0.75, "size": 7 if len(shown) < 300 else 4}
+    step = {"color": ORANGE, "shape": "hv"}
+    best = list(accumulate(values, better))
+    traces = [
+        {**trace, "y": values, "name": "Trial", "mode": "markers", "marker": dot},
+        {**trace, "y": best, "name": "Best Value", "mode": "lines", "line": step},
+    ]
     note = "The value of each finished trial by slot, and the best of those up to it."
     note += _capped(len(shown), len(rows)) + _outside(view, [a.value for a in rows])
-    return Plot("History", note, figure)
+    return Plot("History", note, {"data": traces, "layout": axes("Slot", "Value", view)})
 
 
 def _varied(snapshot: Snapshot, rows: list[Attempt]) -> list[str]:

@@ -22,7 +22,7 @@ from study.report.reproduce import (
 from study.report.snapshot import Snapshot, info_of
 from study.text import duration as spaced_duration
 from study.view.html import Html, folded, pairs, table, tag
-from study.view.status import reason_of, standing
+from study.view.status import error_line, reason_of, standing
 
 LONGEST_MESSAGE = 300
 MEANINGS = {
@@ -65,10 +65,7 @@ def render_failures(snapshot: Snapshot) -> Html:
 def _example(members: list[Attempt]) -> Html:
     """Return the newest trial with an error, and the error's first line."""
     for attempt in reversed(members):
-        error = attempt.user_attrs.get(attrs.ERROR)
-        if error is not None:
-            first = (str(error.get("message")).strip().splitlines() or [""])[0]
-            text = f"{error.get('type')}: {first}"
+        if text := error_line(attempt):
             cut = text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
             return tag("span", f"trial {attempt.trial}: ", tag("code", cut))
     return tag("span", f"trial {members[-1].trial}")

@@ -3,7 +3,6 @@
 Only trials of our workers; of each slot the newest attempt counts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -88,9 +87,7 @@ def epochs_of(attempt: Attempt) -> int:
     return max(int(info_of(attempt, "n_epochs") or 0), len(attempt.reports))
 
 
-def read_snapshot(
-    opened: OpenStudy, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Snapshot:
+def read_snapshot(opened: OpenStudy) -> Snapshot:
     """Read a study in a few statements, whatever its size."""
     rows = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return Snapshot(
@@ -100,5 +97,5 @@ def read_snapshot(
         n_added=opened.attr(attrs.N_ADDED) or 0,
         versions=stored_versions(opened),
         attempts=[row for row in rows if row.slot is not None],
-        at=now(),
+        at=datetime.now(UTC),
     )
