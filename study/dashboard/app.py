@@ -36,7 +36,7 @@ NOT_A_BUTTON = "only a button of these pages does that"
 IGNORED = ("HTTP_X_FORWARDED_HOST", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE")
 DONE = {
     "stop": "Asked the workers to save, release and leave. Start new ones to go on.",
-    "pause": "Asked the workers to claim nothing more.",
+    "pause": "Asked the workers to claim no new trials.",
     "resume": "Workers claim trials again.",
     "retry": "Failed slots are open again.",
 }

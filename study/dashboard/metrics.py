@@ -8,13 +8,13 @@ from study.dashboard.overview import Look
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HELP = {
     "slots": "Slots of a study by state.",
-    "workers": "Registered workers by state; gone ones were not heard of for the grace period.",
+    "workers": "Registered workers by state; gone: no heartbeat for the grace period.",
     "images_per_second": "Images that the workers in training learn from, together.",
     "worker_heartbeat_age_seconds": "Age of a worker's newest heartbeat.",
     "attempts": "Started attempts by how they ended.",
     "best_value": "The best value so far.",
     "eta_seconds": "Expected time to the end of the last slot.",
-    "paused": "Whether workers are told to claim nothing.",
+    "paused": "Whether workers are told to claim no trials.",
 }
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 

@@ -26,6 +26,7 @@ dt { font-size: .8rem; } dd { font-size: 1.2rem; }
 th, td { white-space: nowrap; } th:last-child, td:last-child { padding-right: 0; }
 tr.marked > * { color: var(--red); }
 details { border-bottom: 1px solid var(--line); padding: .4rem 0; }
+details + .note { margin-top: .75rem; }
 pre { margin: .5rem 0; max-height: 24rem; font-size: .8rem; }
 .buttons { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; }
 form { margin: 0; }

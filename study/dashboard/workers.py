@@ -121,17 +121,17 @@ def _notices(status: StudyStatus) -> Iterator[Html]:
     n_here = sum(worker.state != "gone" for worker in status.workers)
     order = status.seen.stop
     if is_paused(status):
-        yield tag("p", "Paused: workers end what they have and claim nothing.", class_="warn")
+        yield tag("p", "Paused: workers finish their trials and claim no new ones.", class_="warn")
     if order is not None and not status.done:
         asked = f"Asked to stop at {order.at or '?'} UTC"
         if order.why:
             asked += f" after repeated {order.why}: {order.detail}"
         # Workers that started after the order ignore it.
-        left = f"{n_here} workers are here." if n_here else "No worker is left."
+        left = f"{n_here} workers are still running." if n_here else "No worker is left."
         yield tag("p", f"{asked}. {left}", class_="warn")
     if not n_here and not status.done:
         how = tag("code", f"study worker --study {shlex.quote(status.study)}")
-        yield tag("p", "Nobody is at work. To start one: ", how, class_="note")
+        yield tag("p", "No worker is running. To start one: ", how, class_="note")
 
 
 def _bar(status: StudyStatus) -> Html:

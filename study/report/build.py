@@ -86,10 +86,10 @@ def _choice(
         return []
     later = tag(
         "p",
-        "The best candidates with their intervals, the mistakes as pictures, and how sure the "
-        "network was come with ",
+        "The best candidates with their intervals, the mistakes as pictures, and the network's "
+        "confidence come with ",
         tag("code", f"study finalize --study {shlex.quote(snapshot.name)}"),
-        ", which trains the best trials anew on folds of the labelled rows.",
+        ", which trains the best trials again on folds of the labelled rows.",
     )
     return [("choice", "The choice", later)]
 
@@ -106,7 +106,7 @@ def _header(snapshot: Snapshot) -> Html:
         "p",
         tag("strong", f"{what}: "),
         f"{snapshot.n_final:,} of {n:,} slots final, {running:,} in training, "
-        f"{waiting:,} waiting. The page shows how it stood at ",
+        f"{waiting:,} waiting. The page shows its state at ",
         at,
         ".",
         class_="warn",
@@ -149,8 +149,8 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
         )
     if snapshot.spec.refits is not None:
         return (
-            f"These are the trainings of a finalize of study '{snapshot.spec.refits}': the result "
-            "stands in its report."
+            f"These are the trainings of a finalize of study '{snapshot.spec.refits}'; the result "
+            "is in its report."
         )
     best, n = snapshot.best, snapshot.counts[TrialState.COMPLETE]
     if best is None:
@@ -160,8 +160,8 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
         return f"The one finished trial, {best.trial}, has the value {value}: too few to choose."
     when = "" if snapshot.is_done else " so far"
     return (
-        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which flatters: "
-        "the best of many looks better than it is."
+        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which is too "
+        "optimistic: the best of many looks better than it is."
     )
 
 

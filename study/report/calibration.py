@@ -45,13 +45,13 @@ def reliability(
         probabilities: Of shape (m, k).
         labels: Class indexes of shape (m,).
     """
-    sureness = probabilities.max(axis=1).astype(np.float64)
+    confidence = probabilities.max(axis=1).astype(np.float64)
     is_right = probabilities.argmax(axis=1) == labels
-    index = np.clip(np.ceil(sureness * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+    index = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
     bins = []
     for k in np.unique(index):
         here = index == k
-        said, right = float(sureness[here].mean()), float(is_right[here].mean())
+        said, right = float(confidence[here].mean()), float(is_right[here].mean())
         bins.append(Bin(int(k) / N_BINS, (int(k) + 1) / N_BINS, int(here.sum()), said, right))
     n = max(1, len(labels))
     return bins, sum(b.n / n * abs(b.right - b.said) for b in bins)
@@ -62,9 +62,9 @@ def render_calibration(evidence: Evidence) -> Html:
     bins, error = reliability(evidence.probabilities, evidence.labels)
     n = sum(b.n for b in bins)
     if not n:
-        return tag("p", "There are no rows to tell it from.")
+        return tag("p", "There are no rows to compute it from.")
     sure, right = sum(b.n * b.said for b in bins) / n, sum(b.n * b.right for b in bins) / n
-    tone = "surer than it should be" if sure > right else "less sure than it could be"
+    tone = "more confident than it should be" if sure > right else "less confident than it could be"
     rows = [
         [
             f"{b.low:.0%} to {b.high:.0%}".replace(" ", "\N{NO-BREAK SPACE}"),
@@ -74,14 +74,14 @@ def render_calibration(evidence: Evidence) -> Html:
         ]
         for b in bins
     ]
-    head = ["Sure", "Rows", "Sure on average", "Were right"]
+    head = ["Confidence", "Rows", "Mean confidence", "Right"]
     note = (
-        "Across: how sure the network was. Up: how often it was right, with 95 % intervals. The "
-        "larger a dot, the more rows; on the dashed line it is right as often as it says."
+        "Across: the network's confidence. Up: how often it was right, with 95 % intervals. The "
+        "larger a dot, the more rows. On the dashed line, it is right as often as it claims."
     )
     summary = (
         f"Expected calibration error: {share(error)} (10 bins of equal width). On average "
-        f"the network was {share(sure)} sure and {share(right)} right: {tone}."
+        f"it was {share(sure)} confident and {share(right)} right: {tone}."
     )
     diagram = tag("figure", _draw(bins), tag("figcaption", note), class_="reliability")
     bins_table = table("The bins of the diagram", head, rows, numbers=head[1:])
@@ -93,13 +93,13 @@ def _draw(bins: Sequence[Bin]) -> Html:
     marks = [_axes()]
     for b in bins:
         low, high = wilson(b.right * b.n, b.n)
-        title = f"{b.n:,} rows: {share(b.said)} sure, {share(b.right)} right"
+        title = f"{b.n:,} rows: {share(b.said)} confident, {share(b.right)} right"
         interval = tag("line", x1=_x(b.said), x2=_x(b.said), y1=_y(low), y2=_y(high))
         radius = f"{3 + 6 * (b.n / most) ** 0.5:.1f}"
         dot = tag("circle", cx=_x(b.said), cy=_y(b.right), r=radius)
         marks.append(tag("g", tag("title", title), interval, dot, class_="bin"))
     label = "Reliability diagram: " + "; ".join(
-        f"{share(b.said, 0)} sure, {share(b.right, 0)} right" for b in bins
+        f"{share(b.said, 0)} confident, {share(b.right, 0)} right" for b in bins
     )
     box = f"0 0 {LEFT + SIDE + 14} {TOP + SIDE + 38}"
     return tag("svg", *marks, viewBox=box, role="img", aria_label=label, class_="diagram")
@@ -117,7 +117,7 @@ def _axes() -> Html:
     marks = [
         tag("rect", x=LEFT, y=TOP, width=SIDE, height=SIDE),
         tag("line", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1), class_="ideal"),
-        tag("text", "sure", x=_x(0.5), y=TOP + SIDE + 34, text_anchor="middle"),
+        tag("text", "confidence", x=_x(0.5), y=TOP + SIDE + 34, text_anchor="middle"),
     ]
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         text = f"{value:.0%}"

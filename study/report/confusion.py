@@ -43,12 +43,12 @@ def _matrix(counts: NDArray[np.int64], wrong: NDArray[np.int64], names: Sequence
             return tag("td", f"{n:,}", class_="right")
         # Shaded by the most frequent mistake: beside the diagonal, no mistake would be visible.
         depth = f"--depth:{100 * n / wrong.max():.0f}%" if n else None
-        title = f"labelled {names[true]}, said {names[said]}: {n}"
+        title = f"labelled {names[true]}, predicted {names[said]}: {n}"
         return tag("td", f"{n:,}" if n else "\N{MIDDLE DOT}", style=depth, title=title)
 
     each = range(len(names))
     rows = [[name, *(cell(true, said) for said in each)] for true, name in enumerate(names)]
-    caption = "Rows by their label (down) and by what was said of them (across)"
+    caption = "Rows by label (down) and by prediction (across)"
     return table(caption, ["", *names], rows, class_="matrix")
 
 
@@ -59,7 +59,7 @@ def _confusions(wrong: NDArray[np.int64], names: Sequence[str]) -> Html | None:
         return None
     rows = [[names[true], names[said], f"{wrong[true, said]:,}"] for true, said in cells]
     title = f"The most frequent confusions ({int(wrong.sum()):,} mistakes in all)"
-    shown = table(title, ["Labelled", "Said", "Rows"], rows, numbers=["Rows"])
+    shown = table(title, ["Labelled", "Predicted", "Rows"], rows, numbers=["Rows"])
     return shown if len(names) > MOST_CLASSES else folded("The most frequent confusions", shown)
 
 
@@ -71,5 +71,8 @@ def _recall(counts: NDArray[np.int64], names: Sequence[str]) -> Html:
         precision = share(right[k] / said[k], 1) if said[k] else "-"
         rows.append([name, f"{totals[k]:,}", f"{totals[k] - right[k]:,}", recall, precision])
     head = ["Class", "Rows", "Missed", "Recall", "Precision"]
-    caption = "Recall: how many of a class were found. Precision: how many said to be it are it."
+    caption = (
+        "Recall: the share of a class that was found. Precision: the share of its predictions that "
+        "are right."
+    )
     return table(caption, head, rows, numbers=head[1:])

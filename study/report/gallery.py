@@ -31,16 +31,16 @@ def mistakes(evidence: Evidence) -> NDArray[np.int64]:
 def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
     """Return the pictures, or the reason why there are none."""
     if dataset is None:
-        return tag("p", "The images were not at hand when this page was written.")
+        return tag("p", "The images were not available when this page was written.")
     wrong = mistakes(evidence)
     if not len(wrong):
-        return tag("p", f"None: all {len(evidence.rows):,} rows were told right.")
+        return tag("p", f"None: all {len(evidence.rows):,} rows were predicted correctly.")
     shown = wrong[: max(1, min(MOST, MOST_PIXELS // dataset.side**2))]
-    which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} surest"
+    which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} most confident"
     text = (
-        f"{len(wrong):,} of {len(evidence.rows):,} rows were told wrong by a model that had "
-        f"not learned from them. Shown: {which}, those first of which it was surest. "
-        "A picture that looks right as said may be labelled wrong in train.csv."
+        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that had "
+        f"not learned from them. Shown: {which}, the most confident predictions first. Where the "
+        "prediction looks right, the label in train.csv may be wrong."
     )
     pictures = [_picture(evidence, dataset, int(index)) for index in shown]
     return tag("div", tag("p", text), tag("div", *pictures, class_="gallery"))
@@ -53,10 +53,10 @@ def _picture(evidence: Evidence, dataset: Dataset, index: int) -> Html:
     label, guess = dataset.classes[int(evidence.labels[index])], dataset.classes[said]
     sure = f"{100 * float(chances[said]):.0f} %"
     # Rows count from 1 below the header, as in the errors of the data's check.
-    title = f"train.csv row {row + 1}: labelled {label}, said {guess}, {sure} sure"
+    title = f"train.csv row {row + 1}: labelled {label}, predicted {guess}, {sure} sure"
     source = base64.b64encode(encode_png(dataset.images[row])).decode()
     image = tag("img", src=f"data:image/png;base64,{source}", alt=title, title=title)
-    words = tag("figcaption", tag("b", label), " said ", tag("b", guess), tag("small", sure))
+    words = tag("figcaption", tag("b", label), " as ", tag("b", guess), tag("small", sure))
     return tag("figure", image, words)
 
 

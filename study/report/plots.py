@@ -102,7 +102,7 @@ def _capped(n_shown: int, n_all: int) -> str:
 
 def _outside(view: tuple[float, float] | None, values: Sequence[float | None]) -> str:
     n = sum(view is not None and v is not None and not view[0] <= v <= view[1] for v in values)
-    return f" Far worse and outside the frame: {n:,} (double-click shows all)." if n else ""
+    return f" Far worse and not in view: {n:,} (double-click shows all)." if n else ""
 
 
 def _history(snapshot: Snapshot, rows: list[Attempt], view: tuple[float, float] | None) -> Plot:
@@ -178,7 +178,7 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
     figure["layout"]["showlegend"] = False
     text = "Each line is a trial; the bluer, the better."
     if any(name not in attempt.params for attempt in shown for name in wanted):
-        text += " None: the param was not drawn, as others decide whether it is."
+        text += " None: the param was not drawn, which depends on other params."
     if n_names > len(names):
         text += f" Of {n_names} params those {len(names)} that seem to matter most."
     text += _capped(len(shown), len(rows))

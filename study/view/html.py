@@ -38,7 +38,7 @@ pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4
 table { border-collapse: collapse; width: 100%; font-size: .92rem; line-height: 1.4; }
 caption { text-align: left; padding: 0 0 .4rem; }
 caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
-th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; font-weight: 400;
+th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; font-weight: 400;
   border-bottom: 1px solid var(--line); overflow-wrap: normal; }
 thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; }
