@@ -136,12 +136,13 @@ class Application:
 
 
 def _workers(overview: Overview, request: Request, visitor: Visitor) -> HTTPResponse:
-    wanted, names = request.query.study, []
+    # A name of invalid UTF-8 reads as an empty text, which names no study.
+    wanted, names = request.query.study if request.query.get("study") else None, []
     try:
         names = overview.names()
-        look = overview.look(wanted or None)
+        look = overview.look(wanted)
     except StudyError as error:
-        return empty_page(str(error), visitor, 404 if wanted else 200, names)
+        return empty_page(str(error), visitor, 200 if wanted is None else 404, names)
     except StorageUnavailableError:
         return empty_page("The database does not answer", visitor, 503)
     except StorageError as error:  # another program has changed the study's rows

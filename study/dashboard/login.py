@@ -190,8 +190,8 @@ class Login:
         try:
             given = base64.b64decode(text.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            given = ""
-        if kind.lower() != "basic" or not given:
+            given = None
+        if kind.lower() != "basic" or given is None:
             raise refused(401, "log in first", **ask)
         user, _, password = given.partition(":")
         wait_s = self._check(request, user, password)

@@ -75,6 +75,7 @@ def test_no_text_of_a_study_becomes_markup(storage: SlotStorage) -> None:
         assert "unsafe" not in policy
         nothing = client.ask("/workers?study=%3Cscript%3Ealert(1)%3C/script%3E")
         assert nothing.status == 404
+        assert client.ask("/workers?study=%ff").status == 404
         assert "<script>alert" not in nothing.text
         assert "<i>" not in client.ask("/workers?done=%3Ci%3E").text
 
