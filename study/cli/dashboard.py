@@ -72,13 +72,12 @@ def dashboard_command(
 
     On this machine alone it needs no login. On any other --host it wants one, and only shows.
     """
-    from study.dashboard.door import is_loopback, make_door
+    from study.dashboard.access import make_access
     from study.dashboard.serve import serve_dashboard
     from study.view.console import View
 
-    door = make_door(
+    access = make_access(
         host=host,
-        is_loopback=is_loopback(host),
         user=dashboard_user,
         password_file=password_file,
         trust_header=trust_header,
@@ -86,7 +85,7 @@ def dashboard_command(
         host_names=_split(host_name),
         allow_writes=allow_writes,
     )
-    serve_dashboard(storage, host=host, port=port, door=door, say=View().say)
+    serve_dashboard(storage, host=host, port=port, access=access, say=View().say)
     return 0
 
 

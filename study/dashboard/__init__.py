@@ -1,17 +1,16 @@
-"""optuna-dashboard on a production server, behind a login, with pages of our own.
+"""`study dashboard`: optuna-dashboard and a page of the workers on a web server, with a login.
 
+access       who may use the dashboard: settings, addresses
 app          which request gets which answer
-database     whether the database answers
-door         who may come in; the settings
-exchange     a request and its answer
+database     waited for at the start, asked whether it answers
 guard        requests of other sites; headers of every answer
-login        passwords, sessions, failed tries
+login        passwords, sessions, failed logins
 metrics      `/metrics` for Prometheus
-optuna_app   optuna-dashboard inside our server
+optuna_app   optuna-dashboard inside our site
 overview     the studies, read at most once a second
-page         what our pages share
-pages        our pages
-serve        from start to end: listen, wait, serve, leave
+page         the HTML frame of our pages
+request      a request and its answers, by bottle
+serve        from start to end: listen, wait, serve, stop
 server       the web server and its connections
 workers      the page of the workers
 """

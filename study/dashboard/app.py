@@ -1,23 +1,29 @@
-"""Which request gets which answer: the one place that decides what who may do.
+"""The whole site as one WSGI application: it decides which request gets which answer.
 
-In this order: is the server well, is the request one of our own pages', who sends it, may it change
-anything, is the database there, and then whose page it is. Nothing behind this file asks again.
+In this order: the health check, requests of other sites, the login, read-only mode, the database,
+and then the page. No module behind this one checks a visitor's rights again, except that each
+button's form must carry its token.
 """
 
 import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from bottle import HTTPResponse
+
 from storage.database.dialect import is_passing
 from storage.errors import StorageError, StorageUnavailableError
+from study.dashboard.access import Access
 from study.dashboard.database import Database
-from study.dashboard.door import Door
-from study.dashboard.exchange import Answer, App, Request, redirect, to_json
-from study.dashboard.guard import refusal, with_headers
+from study.dashboard.guard import add_headers, refuse_foreign
 from study.dashboard.login import Login, Visitor
+from study.dashboard.metrics import METRICS_TYPE, metrics_text
 from study.dashboard.optuna_app import OptunaPages, away
 from study.dashboard.overview import Overview
-from study.dashboard.pages import OwnPages, Page
+from study.dashboard.request import TEXT, Request, redirect, refused
+from study.dashboard.workers import empty_page, page_of, workers_page
+from study.errors import StudyError
+from study.spec.orders import pause, retry_failed, retry_trial, stop
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -25,30 +31,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 READ_ONLY = "this dashboard only shows; to change something, start it with --allow-writes"
-# Headers with which a client would choose what a request is, and that nobody here needs.
+NOT_A_BUTTON = "only a button of these pages does that"
+# Headers by which a client could choose what a request is. No part of the site needs them.
 IGNORED = ("HTTP_X_FORWARDED_HOST", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE")
+DONE = {
+    "stop": "Asked the workers to save, release and leave. Start new ones to go on.",
+    "pause": "Asked the workers to claim no new trials.",
+    "resume": "Workers claim trials again.",
+    "retry": "Failed slots are open again.",
+}
+"""The orders of the workers' page, and its message after each.
+
+A link names the order, so that it cannot put a text of its own on the page.
+"""
 
 
 class Application:
-    """The whole site, as a WSGI application.
+    """The site. Until `prepare`, it answers that it waits for the database."""
 
-    Args:
-        door: Who may come in, and change something.
-        database: May not be there yet.
-    """
-
-    def __init__(self, door: Door, database: Database, login: Login | None = None) -> None:
-        self._door, self._database = door, database
-        self._login = login or Login(door)
-        self._optuna: App | None = None
-        self._pages: dict[str, Page] = {}
+    def __init__(self, access: Access, database: Database) -> None:
+        self._access, self._database, self._login = access, database, Login(access)
+        self._pages: tuple[OptunaPages, Overview] | None = None
 
     def prepare(self) -> None:
-        """Make what needs the database, which is there now."""
-        overview = Overview(self._database)
-        own = OwnPages(overview, self._login, allow_writes=self._door.allow_writes)
-        self._pages = own.by_path
-        self._optuna = OptunaPages(self._database)
+        """Make the pages that read the database, which must be open."""
+        self._pages = OptunaPages(self._database), Overview(self._database)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -57,63 +64,110 @@ class Application:
             environ.pop(name, None)
         request = Request(environ)
         try:
-            found = self._answer(request)
-            if isinstance(found, Answer):
-                return found.send(request, start_response)
-            return found(environ, start_response)  # type: ignore[no-any-return]
+            answer = self._answer(request)
+        except HTTPResponse as refusal:
+            answer = refusal
         except Exception as error:
-            if is_passing(error) or isinstance(error, StorageUnavailableError):
-                self._database.forget_answer()
-                return away().send(request, start_response)
-            if isinstance(error, StorageError):  # somebody has changed it
-                logger.warning("%s %s failed: %s", request.method, request.target, error)
-                return to_json(500, str(error)).send(request, start_response)
-            logger.warning("%s %s failed", request.method, request.target, exc_info=True)
-            return to_json(500, "internal server error").send(request, start_response)
+            answer = self._failed(request, error)
+        if isinstance(answer.body, str):
+            answer.body = [answer.body.encode()]
+            answer.set_header("Content-Length", str(len(answer.body[0])))
+            answer.body = [] if request.method == "HEAD" else answer.body
+        add_headers(answer, is_static=request.path.startswith("/static/"))
+        start_response(answer.status_line, answer.headerlist)
+        return answer.body  # type: ignore[no-any-return]
 
-    def _answer(self, request: Request) -> "Answer | App":
-        if request.path == "/healthz" and request.is_safe and not self._door.is_open:
-            return self._health()
-        refused = refusal(self._door, request)
-        if refused is not None:
-            return refused
-        if request.path == "/healthz" and request.is_safe:
+    def _failed(self, request: Request, error: Exception) -> HTTPResponse:
+        if is_passing(error) or isinstance(error, StorageUnavailableError):
+            self._database.forget_answer()
+            return away()
+        is_odd = isinstance(error, StorageError)  # another program has changed the rows
+        said = str(error) if is_odd else "internal server error"
+        detail = f": {error}" if is_odd else ""
+        logger.warning(
+            "%s %s failed%s", request.method, request.target, detail, exc_info=not is_odd
+        )
+        return refused(500, said)
+
+    def _answer(self, request: Request) -> HTTPResponse:
+        is_health = request.path == "/healthz" and request.is_safe
+        if not is_health or self._access.is_open:
+            refuse_foreign(self._access, request)
+        if is_health:
             return self._health()
         visitor = self._login.visitor(request)
         if request.path == "/login":
             return self._login.page(request) if visitor is None else redirect("/")
-        if request.path == "/metrics" and visitor is None:
-            turned_away = self._login.by_basic(request)
-            if turned_away is not None:
-                return turned_away
-            visitor = Visitor("metrics")
+        if visitor is None and request.path == "/metrics":
+            visitor = self._login.by_basic(request)
         if visitor is None:
             return self._login.turned_away(request)
-        return self._answer_visitor(request, visitor)
-
-    def _answer_visitor(self, request: Request, visitor: Visitor) -> "Answer | App":
         if request.path == "/logout":
             return self._login.leave(request, visitor)
-        if not request.is_safe and not self._door.allow_writes:
-            return to_json(403, READ_ONLY)
-        if self._optuna is None:
-            return Answer(503, f"{self._waiting()}\n", headers=[("Retry-After", "5")])
-        if request.path == "/":
-            return redirect("/dashboard")
-        page = self._pages.get(request.path)
-        return page(request, visitor) if page is not None else self._optuna
+        if not request.is_safe and not visitor.can_write:
+            return refused(403, READ_ONLY)
+        return self._page(request, visitor)
 
-    def _health(self) -> Answer:
-        if self._optuna is None:
-            return Answer(503, f"{self._waiting()}\n")
+    def _health(self) -> HTTPResponse:
+        if self._pages is None:
+            return self._waiting()
         if not self._database.answers():
-            return Answer(503, "the database does not answer\n")
-        return Answer(200, "ok\n")
+            return HTTPResponse("the database does not answer\n", 503, Content_Type=TEXT)
+        return HTTPResponse("ok\n", 200, Content_Type=TEXT)
 
-    def _waiting(self) -> str:
-        return "waiting for the database"
+    def _waiting(self) -> HTTPResponse:
+        said = "waiting for the database\n"
+        return HTTPResponse(said, 503, Content_Type=TEXT, Retry_After="5")
+
+    def _page(self, request: Request, visitor: Visitor) -> HTTPResponse:
+        if self._pages is None:
+            return self._waiting()
+        optuna_pages, overview = self._pages
+        match request.path.split("/")[1:]:
+            case [""]:
+                return redirect("/dashboard")
+            case ["metrics"]:
+                return HTTPResponse(metrics_text(overview.all()), 200, Content_Type=METRICS_TYPE)
+            case ["workers"]:
+                return _workers(overview, request, visitor)
+            case ["workers", order] if order in DONE:
+                return _carry_out(overview, order, request, visitor)
+        return optuna_pages.answer(request)
 
 
-def make_site(application: Application) -> App:
-    """Return the application with the headers that every answer of it carries."""
-    return with_headers(application)
+def _workers(overview: Overview, request: Request, visitor: Visitor) -> HTTPResponse:
+    # A name of invalid UTF-8 reads as an empty text, which names no study.
+    wanted, names = request.query.study if request.query.get("study") else None, []
+    try:
+        names = overview.names()
+        look = overview.look(wanted)
+    except StudyError as error:
+        return empty_page(str(error), visitor, 200 if wanted is None else 404, names)
+    except StorageUnavailableError:
+        return empty_page("The database does not answer", visitor, 503)
+    except StorageError as error:  # another program has changed the study's rows
+        return empty_page(str(error), visitor, 500, names)
+    return workers_page(look, names, visitor, DONE.get(request.query.done))
+
+
+def _carry_out(overview: Overview, order: str, request: Request, visitor: Visitor) -> HTTPResponse:
+    if request.method != "POST":
+        return refused(405, NOT_A_BUTTON)
+    form = request.form()
+    if not visitor.can_write or not visitor.owns(form):
+        return refused(403, NOT_A_BUTTON)
+    try:
+        opened = overview.open(form.study)
+        if order == "stop":
+            stop(opened)
+        elif order == "retry" and "trial" in form:
+            retry_trial(opened, form.trial)
+        elif order == "retry":
+            retry_failed(opened)
+        else:
+            pause(opened, paused=order == "pause")
+    except (StudyError, StorageError) as error:
+        return empty_page(str(error), visitor, 409)
+    finally:
+        overview.forget()
+    return redirect(page_of(form.study, done=order))

@@ -1,7 +1,7 @@
 """The dashboard's database: waited for at the start, and asked whether it still answers.
 
-Decides what is waited for - a server that is away, or one whose tables nobody has made yet - and
-what is a mistake to be told at once, such as a file that is not there.
+The dashboard waits for a server that is away or has no tables yet. Any other mistake, such as a
+missing file, is an error at once.
 """
 
 import logging
@@ -18,21 +18,19 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT_S = 2.0
 TRY_EVERY_S = 1.0
 ANSWER_KEPT_S = 2.0
-"""How long an answer to `answers` holds: whoever may ask for it costs the database nothing."""
+"""How long `answers` repeats an answer: frequent health checks cost the database nothing."""
 
 
 class Database:
-    """A storage that may not be there yet.
-
-    Args:
-        url: Of the storage; nothing is created.
+    """A storage that may not exist yet. Nothing is created in it.
 
     Attributes:
-        storage: None until it is there.
-        failure: What ended the waiting; it is not waited for any more.
+        storage: None until it is open.
+        failure: The error that ended the waiting.
+        waits_for: The reason to wait; None once the storage is open.
 
     Raises:
-        StorageError: It is one that waiting does not mend.
+        StorageError: Waiting would not help.
     """
 
     def __init__(self, url: str) -> None:
@@ -45,9 +43,9 @@ class Database:
         self.waits_for: str | None = self._try()
 
     def wait(self, then: Callable[[], None]) -> None:
-        """Wait in a thread until the storage is there, or until that is hopeless; call `then`.
+        """Start a thread that calls `then` once the storage is open or has failed for good.
 
-        Once this is closed nothing is called any more: there is no storage to go on with.
+        It calls nothing after `close`.
         """
 
         def run() -> None:
@@ -60,47 +58,46 @@ class Database:
                     break
             if not self._ended.is_set():
                 then()
-            elif self.storage is not None:  # it came while this was closed
+            elif self.storage is not None:  # opened during `close`
                 self.storage.close()
 
         threading.Thread(target=run, name="database", daemon=True).start()
 
     def warm(self) -> None:
-        """Read the newest study's trials, so that who first looks at it does not wait for them."""
+        """Read the newest study's trials, so that its first visitor does not wait for them."""
         if self.storage is None:
             return
         try:
             ids = [study._study_id for study in self.storage.get_all_studies()]
             if ids and not self._ended.is_set():
                 self.storage.get_all_trials(ids[-1], deepcopy=False)
-        except Exception as error:  # then whoever looks reads them, and hears of it
+        except Exception as error:  # the visitor's own request will fail, too, and say why
             logger.info("the newest study was not read ahead: %s", error)
 
     def close(self) -> None:
-        """Wait no longer, and give the connections back."""
+        """End the waiting, and close the connections."""
         self._ended.set()
         if self.storage is not None:
             self.storage.close()
 
     def answers(self, *, wait_s: float = 0.0) -> bool:
-        """Whether the storage is there and answers; waits so long for one that is away."""
+        """Whether the storage is open and answers, within `wait_s` where it is away."""
         if self.storage is None:
             return False
         with self._lock:
             is_known = time.monotonic() - self._asked_at < ANSWER_KEPT_S
-            if is_known and (self._answered or not wait_s):
-                return self._answered
-            self._answered = self.storage.answers(wait_s)
-            self._asked_at = time.monotonic()
+            if not is_known or (wait_s and not self._answered):
+                self._answered = self.storage.answers(wait_s)
+                self._asked_at = time.monotonic()
             return self._answered
 
     def forget_answer(self) -> None:
-        """Ask anew the next time: something has just failed."""
+        """Ask anew the next time: a request has just failed."""
         with self._lock:
             self._asked_at = float("-inf")
 
     def _try(self) -> str | None:
-        """Open the storage; return what is waited for, None where it is there."""
+        """Open the storage; return the reason to wait, None where it is open."""
         try:
             self.storage = open_storage(self._url, create=False, wait_s=FIRST_WAIT_S)
         except StorageUnavailableError as error:

@@ -1,6 +1,6 @@
-"""Who is there: from a cookie, a trusted proxy, or nobody; and the page that lets one in.
+"""The login: its page, sessions, users named by a trusted proxy, and waits after failed logins.
 
-Decides who a request comes from. What that person may do is `application.py`'s.
+It decides who a request comes from; `app.py` decides what that visitor may do.
 """
 
 import base64
@@ -13,20 +13,22 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from study.dashboard.door import Door, network_of
-from study.dashboard.exchange import Answer, Request, own_path, redirect, to_json
+from bottle import FormsDict, HTTPResponse
+
+from study.dashboard.access import Access, digest, network_of
 from study.dashboard.page import make_page
+from study.dashboard.request import Request, own_path, redirect, refused
 from study.text import counted, harmless
 from study.view.html import tag
 
+logger = logging.getLogger(__name__)
+
 COOKIE = "study_session"
 LASTS_S = 12 * 3600.0
-
-
-logger = logging.getLogger(__name__)
+MOST_SESSIONS = 10_000
 FREE_TRIES = 3
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
@@ -36,14 +38,8 @@ SAID_EVERY_S = 10.0
 LONGEST_SAID = 60  # characters of a name or an address
 
 
-@dataclass
-class _Failures:
-    n: int = 0
-    last_at: float = 0.0
-
-
-class Doorkeeper:
-    """Counts failures by address.
+class Throttle:
+    """Makes an address wait after failed logins, longer after each, and logs them.
 
     Args:
         clock: Monotonic time in s.
@@ -51,236 +47,221 @@ class Doorkeeper:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failures: dict[str, _Failures] = {}
+        self._failures: dict[str, tuple[int, float]] = {}  # how many, and when the last was
         self._lock = threading.Lock()
-        self._n_unsaid, self._said_at = 0, float("-inf")
+        self._n_unlogged, self._logged_at = 0, float("-inf")
 
-    def try_now(self, address: str) -> float:
-        """Begin a try, which is failed until `let_in` says otherwise.
+    def begin_try(self, address: str) -> float:
+        """Count a try, as failed until `succeeded` is called.
 
         Returns:
-            0, or for how many seconds the address has to wait; then the password is not looked at.
+            0, or how long the address has to wait in s; then the password is not to be checked.
         """
         now, key = self._clock(), network_of(address)
         with self._lock:
-            found = self._failures.get(key)
-            if found is None or now - found.last_at >= FORGOTTEN_AFTER_S:
-                self._make_room(now)
-                found = self._failures[key] = _Failures()
-            left_s = found.last_at + _delay_s(found.n) - now
+            n, last_at = self._failures.get(key, (0, now))
+            if now - last_at >= FORGOTTEN_AFTER_S:
+                n = 0
+            delay_s = FIRST_DELAY_S * 2.0 ** min(n - FREE_TRIES, 30) if n >= FREE_TRIES else 0.0
+            left_s = last_at + min(delay_s, LONGEST_DELAY_S) - now
             if left_s > 0:
                 return left_s
-            found.n, found.last_at = found.n + 1, now
+            self._failures.pop(key, None)
+            self._failures[key] = n + 1, now
+            while len(self._failures) > MOST_ADDRESSES:
+                del self._failures[next(iter(self._failures))]  # the oldest failure
             return 0.0
 
-    def let_in(self, address: str, user: str) -> None:
-        """The password was right: the address starts anew."""
+    def succeeded(self, address: str, user: str) -> None:
+        """Forget the failures of an address."""
         with self._lock:
             self._failures.pop(network_of(address), None)
-            if self._n_unsaid:
-                self._say(f"then '{_shown(user)}' logged in from {_shown(address)}")
+            if self._n_unlogged:
+                self._log("then '%s' logged in from %s", user, address)
 
-    def keep_out(self, address: str, user: str) -> None:
-        """The password was wrong, or the try too early: log it, at most one line in a while."""
+    def failed(self, address: str, user: str) -> None:
+        """Log a wrong password or a try too early, with at most one line in `SAID_EVERY_S`."""
         with self._lock:
-            self._n_unsaid += 1
-            if self._clock() - self._said_at >= SAID_EVERY_S:
-                self._say(f"the last as '{_shown(user)}' from {_shown(address)}")
+            self._n_unlogged += 1
+            if self._clock() - self._logged_at >= SAID_EVERY_S:
+                self._log("the last as '%s' from %s", user, address)
 
-    def _say(self, what: str) -> None:
-        logger.warning("%s, %s", counted(self._n_unsaid, "failed login"), what)
-        self._n_unsaid, self._said_at = 0, self._clock()
-
-    def _make_room(self, now: float) -> None:
-        kept = {k: f for k, f in self._failures.items() if now - f.last_at < FORGOTTEN_AFTER_S}
-        while len(kept) >= MOST_ADDRESSES:
-            kept.pop(next(iter(kept)))  # the one that came first
-        self._failures = kept
+    def _log(self, what: str, user: str, address: str) -> None:
+        shown = [harmless(text[:LONGEST_SAID]) for text in (user, address)]
+        logger.warning(f"%s, {what}", counted(self._n_unlogged, "failed login"), *shown)
+        self._n_unlogged, self._logged_at = 0, self._clock()
 
 
 @dataclass(frozen=True)
 class Session:
-    """Who is there.
+    """A login. `id` is the hash of its cookie, `ends_at` in seconds of the wall clock."""
 
-    Attributes:
-        id: Random; another login is another session.
-        ends_at: Seconds of the wall clock.
-    """
-
-    user: str
     id: str
+    user: str
     ends_at: float
 
 
 class Sessions:
-    """Makes sessions and finds out whether a cookie is one.
+    """The sessions, in the memory of this process: they end with it.
 
     Args:
         clock: Wall time in s.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._key = secrets.token_bytes(32)
         self._clock = clock
-        self._ended: dict[str, float] = {}
+        self._key = secrets.token_bytes(32)
+        self._open: dict[str, Session] = {}
         self._lock = threading.Lock()
 
     def begin(self, user: str) -> str:
         """Return the cookie's value of a new session."""
-        name = base64.urlsafe_b64encode(user.encode()).decode().rstrip("=")
-        text = f"{name}.{secrets.token_hex(16)}.{int(self._clock() + LASTS_S)}"
-        return f"{text}.{self._sign('session', text)}"
+        value, now = secrets.token_urlsafe(32), self._clock()
+        session = Session(digest(value), user, now + LASTS_S)
+        with self._lock:
+            self._open = {key: one for key, one in self._open.items() if one.ends_at > now}
+            while len(self._open) >= MOST_SESSIONS:
+                del self._open[next(iter(self._open))]  # the oldest
+            self._open[session.id] = session
+        return value
 
     def read(self, value: str) -> Session | None:
-        """Return the session of a cookie; None where it is forged, over, or was ended."""
-        text, _, signature = value.rpartition(".")
-        if not hmac.compare_digest(self._sign("session", text).encode(), signature.encode()):
-            return None
-        name, session_id, ends_at = text.split(".")
-        user = base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
-        session = Session(user, session_id, float(ends_at))
-        with self._lock:
-            is_over = session.id in self._ended or self._clock() >= session.ends_at
-        return None if is_over else session
+        """Return the session of a cookie; None where there is none, or it has ended."""
+        found = self._open.get(digest(value))
+        return found if found is not None and self._clock() < found.ends_at else None
 
     def end(self, session: Session) -> None:
-        """Log out: the cookie is no longer good, also not for who has copied it."""
-        now = self._clock()
+        """End a session: no copy of its cookie is valid any more."""
         with self._lock:
-            self._ended = {i: at for i, at in self._ended.items() if at > now}
-            self._ended[session.id] = session.ends_at
+            self._open.pop(session.id, None)
 
-    def form_token(self, session_id: str) -> str:
-        """Return what a form of ours carries, so that no other site can send it."""
-        return self._sign("form", session_id)
-
-    def is_form_token(self, session_id: str, token: str) -> bool:
-        """Whether a form came from a page that this session was given."""
-        return hmac.compare_digest(self.form_token(session_id).encode(), token.encode())
-
-    def _sign(self, purpose: str, text: str) -> str:
-        message = f"{purpose}\0{text}".encode()
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+    def form_token(self, visitor_id: str) -> str:
+        """Return the token of a visitor's forms, which no other site knows."""
+        return hmac.new(self._key, visitor_id.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who is in.
+    """A person or program with access.
 
     Attributes:
-        name: None where nobody has to say who they are.
-        session: None where there is no cookie to take away.
-        id: What the forms that this visitor was given are signed for.
+        name: None where no login is needed.
+        token: The token of this visitor's forms.
+        can_write: Whether the visitor may change studies.
+        session: None where there is none to end.
     """
 
     name: str | None
+    token: str = field(repr=False)
+    can_write: bool
     session: Session | None = None
-    id: str = ""
+
+    def owns(self, form: FormsDict) -> bool:
+        """Whether a form carries this visitor's token."""
+        return hmac.compare_digest(self.token.encode(), form.token.encode())
 
 
 class Login:
-    """Lets people in, and out again."""
+    """Logs visitors in and out, and knows them by their requests."""
 
-    def __init__(
-        self, door: Door, sessions: Sessions | None = None, keeper: Doorkeeper | None = None
-    ) -> None:
-        self._door = door
-        self._sessions = sessions or Sessions()
-        self._keeper = keeper or Doorkeeper()
+    def __init__(self, access: Access) -> None:
+        self._access, self._sessions, self._throttle = access, Sessions(), Throttle()
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Return who a request comes from; None who has to log in."""
-        if self._door.is_open:
-            return Visitor(None)
-        named = self._door.named_by_proxy(request)
+        """Return the visitor that a request comes from; None where a login is needed first."""
+        if self._access.is_open:
+            return self._visitor(None)
+        named = self._access.named_by_proxy(request)
         if named is not None:
-            return Visitor(named, id=f"proxy {named}")
+            return self._visitor(named, f"proxy {named}")
         session = self._sessions.read(request.cookie(cookie_name(request.port)))
-        if session is None:
-            return None
-        return Visitor(session.user, session, session.id)
+        return self._visitor(session.user, session.id, session) if session else None
 
-    def by_basic(self, request: Request) -> Answer | None:
-        """Return why name and password of the request itself do not open; None where they do.
+    def by_basic(self, request: Request) -> Visitor:
+        """Return the visitor by user and password in the request, for programs without cookies.
 
-        For programs that keep no cookie. Only for what changes nothing: browsers send these along
-        with any site's requests.
+        Only for requests that change nothing: browsers send both along with any site's requests.
+
+        Raises:
+            HTTPResponse: They are missing, wrong, or come too early.
         """
         kind, _, text = request.header("Authorization").partition(" ")
         ask = {"WWW_Authenticate": 'Basic realm="study", charset="UTF-8"'}
-        if kind.lower() != "basic":
-            return to_json(401, "log in first", **ask)
         try:
             given = base64.b64decode(text.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
-            return to_json(401, "log in first", **ask)
+            given = None
+        if kind.lower() != "basic" or given is None:
+            raise refused(401, "log in first", **ask)
         user, _, password = given.partition(":")
         wait_s = self._check(request, user, password)
         if wait_s is None:
-            return None
+            return self._visitor("metrics")
         if wait_s > 0:
-            return to_json(429, "too many tries", Retry_After=str(math.ceil(wait_s)))
-        return to_json(401, "wrong user or password", **ask)
+            raise refused(429, "too many tries", Retry_After=str(math.ceil(wait_s)))
+        raise refused(401, "wrong user or password", **ask)
 
-    def turned_away(self, request: Request) -> Answer:
-        """Return the answer for who has to log in: the way to the page for a person, 401 else."""
-        if not request.is_navigation or self._door.password is None:
-            return to_json(401, "log in first")
+    def turned_away(self, request: Request) -> HTTPResponse:
+        """Return the answer to a stranger: the login page for a person, 401 for a program."""
+        if not request.is_navigation or self._access.password is None:
+            return refused(401, "log in first")
         return redirect(f"/login?next={quote(request.target, safe='/')}")
 
-    def page(self, request: Request) -> Answer:
-        """Answer for `/login`."""
-        if self._door.password is None:
-            return to_json(401, "log in at the proxy before this dashboard")
+    def page(self, request: Request) -> HTTPResponse:
+        """Answer `/login`."""
+        if self._access.password is None:
+            return refused(401, "log in at the proxy before this dashboard")
         if request.method == "POST":
-            return self._let_in(request)
+            return self._log_in(request)
         if not request.is_safe:
-            return to_json(405, "GET or POST")
-        return _page(own_path(request.query("next")))
+            return refused(405, "GET or POST")
+        return _page(own_path(request.query.next))
 
-    def leave(self, request: Request, visitor: Visitor) -> Answer:
-        """Answer for `/logout`."""
-        if request.method != "POST" or not self.is_own_form(visitor, request.form()):
-            return to_json(403, "only the button of these pages logs out")
+    def leave(self, request: Request, visitor: Visitor) -> HTTPResponse:
+        """Answer `/logout`."""
+        if request.method != "POST" or not visitor.owns(request.form()):
+            return refused(403, "only the button of these pages logs out")
         if visitor.session is not None:
             self._sessions.end(visitor.session)
-        return redirect("/login", drop_cookie(cookie_name(request.port)))
+        answer = redirect("/login")
+        answer.add_header("Set-Cookie", make_cookie(cookie_name(request.port), "", 0))
+        return answer
 
-    def form_token(self, visitor: Visitor) -> str:
-        """Return what the forms of a visitor's pages carry."""
-        return self._sessions.form_token(visitor.id)
+    def _visitor(
+        self, name: str | None, visitor_id: str = "", session: Session | None = None
+    ) -> Visitor:
+        token = self._sessions.form_token(visitor_id)
+        return Visitor(name, token, self._access.allow_writes, session)
 
-    def is_own_form(self, visitor: Visitor, form: dict[str, str]) -> bool:
-        """Whether a form that was sent is one that this visitor was given."""
-        return self._sessions.is_form_token(visitor.id, form.get("token", ""))
-
-    def _let_in(self, request: Request) -> Answer:
+    def _log_in(self, request: Request) -> HTTPResponse:
         form = request.form()
-        user, to = form.get("user", ""), own_path(form.get("next", ""))
-        wait_s = self._check(request, user, form.get("password", ""))
+        to = own_path(form.next)
+        wait_s = self._check(request, form.user, form.password)
         if wait_s is None:
-            name, value = cookie_name(request.port), self._sessions.begin(user)
-            cookie = set_cookie(name, value, is_secure=request.is_secure)
-            return redirect(to, cookie)
-        if wait_s > 0:
+            name, value = cookie_name(request.port), self._sessions.begin(form.user)
+            answer = redirect(to)
+            cookie = make_cookie(name, value, LASTS_S, is_secure=request.is_secure)
+            answer.add_header("Set-Cookie", cookie)
+        elif wait_s > 0:
             seconds = math.ceil(wait_s)
             answer = _page(to, f"Too many tries. Try again in {seconds} s.", status=429)
-            answer.headers.append(("Retry-After", str(seconds)))
-            return answer
-        return _page(to, "Wrong user or password.", status=401)
+            answer.add_header("Retry-After", str(seconds))
+        else:
+            answer = _page(to, "Wrong user or password.", status=401)
+        return answer
 
     def _check(self, request: Request, user: str, password: str) -> float | None:
-        """Return None where they open, 0 where not, or for how many seconds nothing is tried."""
-        address = self._door.address_of(request)
-        wait_s = self._keeper.try_now(address)
-        if wait_s > 0 or not self._door.opens_for(user, password):
-            self._keeper.keep_out(address, user)
+        """Return None for the right password, 0 for a wrong one, or how long to wait in s."""
+        address = self._access.address_of(request)
+        wait_s = self._throttle.begin_try(address)
+        if wait_s > 0 or not self._access.accepts(user, password):
+            self._throttle.failed(address, user)
             return wait_s
-        self._keeper.let_in(address, user)
+        self._throttle.succeeded(address, user)
         return None
 
 
-def _page(to: str, error: str | None = None, status: int = 200) -> Answer:
+def _page(to: str, error: str | None = None, status: int = 200) -> HTTPResponse:
     user = tag("input", name="user", autocomplete="username", autofocus="", required="")
     secret = {"type": "password", "autocomplete": "current-password"}
     password = tag("input", name="password", required="", **secret)
@@ -297,31 +278,16 @@ def _page(to: str, error: str | None = None, status: int = 200) -> Answer:
     return make_page("Log in", tag("main", tag("h1", "study"), form, class_="login"), status=status)
 
 
-def _shown(text: str) -> str:
-    return harmless(text[:LONGEST_SAID])
-
-
-def _delay_s(n: int) -> float:
-    if n < FREE_TRIES:
-        return 0.0
-    return min(FIRST_DELAY_S * 2.0 ** min(n - FREE_TRIES, 30), LONGEST_DELAY_S)
-
-
 def cookie_name(port: str) -> str:
-    """Return the cookie's name: browsers share cookies between all ports of a host.
+    """Return the cookie's name, which differs by port: browsers share cookies between ports.
 
     Args:
-        port: Of the browser's address; two dashboards on one machine differ in it.
+        port: Of the browser's address.
     """
     return f"{COOKIE}_{port}" if port else COOKIE
 
 
-def set_cookie(name: str, value: str, *, is_secure: bool) -> str:
-    """Return the header that gives a browser its session."""
-    flags = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={int(LASTS_S)}"
+def make_cookie(name: str, value: str, lasts_s: float, *, is_secure: bool = False) -> str:
+    """Return the `Set-Cookie` header that sets a session's cookie, or with 0 s deletes it."""
+    flags = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={int(lasts_s)}"
     return f"{name}={value}; {flags}{'; Secure' if is_secure else ''}"
-
-
-def drop_cookie(name: str) -> str:
-    """Return the header that takes it away."""
-    return f"{name}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"

@@ -1,26 +1,25 @@
-"""optuna-dashboard inside our server: its own code, and what is done to its answers.
+"""optuna-dashboard inside our site: unchanged code, with some of its answers changed.
 
-Its page gets a link to ours, its CSV files cells that no spreadsheet runs, and a request that met a
-restart of the database is made again. Who may send which request was decided before.
+Its pages get a link to the workers' page, its CSV files no cell that a spreadsheet runs as a
+formula. A request during a restart of the database is repeated. `app.py` decides who may send it.
 """
 
 import logging
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import Any
+
+from bottle import HTTPResponse
 
 from storage.database.dialect import is_passing
 from storage.errors import StorageError
 from study.dashboard.database import Database
-from study.dashboard.exchange import Answer, App, Request, to_json
+from study.dashboard.request import Request, refused
 from study.text import harmless_csv
 from study.view.html import tag
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
 PATIENCE_S = 5.0
-# What would make its page a "not modified", or a piece of itself.
+# Headers by which a page could be answered as "not modified", or in part.
 CONDITIONAL = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "HTTP_IF_RANGE")
 LINK_STYLE = (
     "position:fixed;right:12px;bottom:12px;z-index:1200;padding:6px 12px;border-radius:16px;"
@@ -31,87 +30,69 @@ LINK = tag("a", "Workers", href="/workers", id="study-workers", style=LINK_STYLE
 
 
 class OptunaPages:
-    """optuna-dashboard on a database that is there."""
+    """optuna-dashboard on a database that is open."""
 
-    def __init__(self, database: Database, app: App | None = None) -> None:
-        # Here, not above: it loads SciPy and more, seconds that a mistake need not wait for.
+    def __init__(self, database: Database) -> None:
+        # Not at the top: it loads SciPy and more, which takes seconds.
         import optuna_dashboard
 
         self._database = database
-        self._app = app or optuna_dashboard.wsgi(database.storage)
+        self._app = optuna_dashboard.wsgi(database.storage)
         for name in ("optuna_dashboard._bottle_util", "optuna_dashboard._app"):
-            logging.getLogger(name).addFilter(_is_no_outage)
+            logging.getLogger(name).addFilter(_without_outages)
 
-    def __call__(
-        self, environ: "WSGIEnvironment", start_response: "StartResponse"
-    ) -> Iterable[bytes]:
-        request = Request(environ)
-        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # its own files fail without
+    def answer(self, request: Request) -> HTTPResponse:
+        """Answer a request for one of its paths."""
+        environ = request.environ
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # it fails to send its files without
         is_page = request.path == "/dashboard" or request.path.startswith("/dashboard/")
-        if is_page:
-            for name in CONDITIONAL:
-                environ.pop(name, None)
-        status, headers, body = self._answer(environ)
-        if status.startswith("5") and not request.path.startswith("/static/"):
+        for name in CONDITIONAL if is_page else ():
+            environ.pop(name, None)
+        answer = self._ask(request)
+        if answer.status_code >= 500 and not request.path.startswith("/static/"):
             self._database.forget_answer()
             if not self._database.answers(wait_s=PATIENCE_S):
-                return away().send(request, start_response)
+                return away()
             if request.is_safe:
-                status, headers, body = self._answer(environ)
-        if status.startswith("200") and request.method == "GET":
-            if is_page:
-                headers, body = _replaced(headers, _with_link(_whole(body)))
-            elif request.path.startswith("/csv/"):
-                text = _whole(body).decode()
-                headers, body = _replaced(headers, harmless_csv(text).encode())
-        start_response(status, headers)
-        return body
+                answer = self._ask(request)
+        is_csv = request.path.startswith("/csv/")
+        if answer.status_code == 200 and request.method == "GET" and (is_page or is_csv):
+            with closing(answer):
+                text = b"".join(answer.body).decode()
+            answer.body = harmless_csv(text) if is_csv else _with_link(text)
+            for name in ("Etag", "Last-Modified", "Accept-Ranges"):  # of the text before
+                answer.headers.pop(name, None)
+        return answer
 
-    def _answer(
-        self, environ: "WSGIEnvironment"
-    ) -> tuple[str, list[tuple[str, str]], Iterable[bytes]]:
+    def _ask(self, request: Request) -> HTTPResponse:
         started: list[Any] = []
 
         def start(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
             started[:] = [status, headers]
             return started.append
 
-        # A copy: it changes what it is given, and may be asked again.
-        body = self._app(dict(environ), start)
-        return started[0], started[1], body
+        # A copy, without our request's own: it changes the mapping, and may be asked again.
+        environ = {k: v for k, v in request.environ.items() if not k.startswith("bottle.")}
+        body = self._app(environ, start)
+        status, headers = started
+        # WSGI's texts are latin-1, and bottle encodes them again.
+        texts = [(name, value.encode("latin-1").decode()) for name, value in headers]
+        return HTTPResponse(body, status, texts)
 
 
-def away() -> Answer:
+def away() -> HTTPResponse:
     """Return the answer while the database is away."""
-    return to_json(503, "the database does not answer", Retry_After="5")
+    return refused(503, "the database does not answer", Retry_After="5")
 
 
-def _with_link(page: bytes) -> bytes:
-    before, end, after = page.rpartition(b"</body>")
-    return before + LINK.encode() + end + after if end else page
+def _with_link(page: str) -> str:
+    before, end, after = page.rpartition("</body>")
+    return before + LINK + end + after if end else page
 
 
-def _whole(body: Iterable[bytes]) -> bytes:
-    try:
-        return b"".join(body)
-    finally:
-        close = getattr(body, "close", None)
-        if close is not None:
-            close()
-
-
-def _replaced(
-    headers: list[tuple[str, str]], body: bytes
-) -> tuple[list[tuple[str, str]], Iterable[bytes]]:
-    """Return headers and body of another length, without what named the earlier one."""
-    gone = ("content-length", "etag", "last-modified", "accept-ranges")
-    kept = [(name, value) for name, value in headers if name.lower() not in gone]
-    return [*kept, ("Content-Length", str(len(body)))], [body]
-
-
-def _is_no_outage(record: logging.LogRecord) -> bool:
-    """Whether a line of its log is worth its traceback: a database that is away is not."""
+def _without_outages(record: logging.LogRecord) -> bool:
+    """Whether to log one of its errors: not while the database is away."""
     error = sys.exception()
-    if isinstance(error, StorageError):  # somebody has changed it, which the line says
+    if isinstance(error, StorageError):  # another program has changed the rows: a line is enough
         record.msg, record.args, record.exc_info = "%s", (error,), None
     return error is None or not is_passing(error)

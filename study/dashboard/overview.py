@@ -1,14 +1,11 @@
-"""What our own pages and the metrics know of the studies.
+"""What our pages and the metrics show of the studies, read from the database once a second at most.
 
-One look at a study serves everybody who asks within a second, so that many browsers cost the
-database no more than one.
+One reading serves all visitors within that second, so that many browsers cost no more than one.
 """
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from storage import attrs
 from storage.database.transaction import patiently
@@ -17,55 +14,34 @@ from storage.reading import Attempt, failed_numbers, read_attempts
 from study.dashboard.database import Database
 from study.errors import StudyError
 from study.spec.open import OpenStudy, open_study
-from study.view.status import StudyStatus, error_line, read_status
+from study.view.status import StudyStatus, read_status
 
 LOOK_WAIT_S = 2.0
 KEPT_S = 1.0
+FORGOTTEN_AFTER_S = 60.0
 MOST_FAILURES = 20
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A failed attempt: `error` is its type and first line, `log` the end of what it printed."""
-
-    trial: int
-    slot: int | None
-    attempt: int | None
-    reason: str
-    worker: str
-    error: str
-    log: str
-
-
-@dataclass(frozen=True)
 class Look:
-    """One look at a study.
-
-    Attributes:
-        failures: The newest first.
-    """
+    """A study at one moment. `failures` are its newest failed attempts, the newest first."""
 
     opened: OpenStudy
     status: StudyStatus
-    failures: list[Failure]
+    failures: list[Attempt]
 
 
 class Overview:
-    """The studies of a storage.
+    """The studies of a database that is open."""
 
-    Args:
-        database: Is there.
-        clock: Monotonic time in s.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        assert database.storage is not None  # for the type checker: pages are asked later
-        self._storage, self._clock = database.storage, clock
-        self._looks: dict[str, tuple[float, Look]] = {}
+    def __init__(self, database: Database) -> None:
+        assert database.storage is not None  # for the type checker
+        self._storage = database.storage
+        self._looks: dict[str | None, tuple[float, Look]] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Return the names of the studies of ours, in order of creation."""
+        """Return the names of our studies, in order of creation."""
         found = patiently(self._storage.get_all_studies, wait_s=LOOK_WAIT_S)
         return [one.study_name for one in found if attrs.SPEC in one.user_attrs]
 
@@ -84,27 +60,24 @@ class Overview:
         return patiently(lambda: open_study(self._storage, name), wait_s=LOOK_WAIT_S)
 
     def look(self, name: str | None = None) -> Look:
-        """Look at a study, at most once a second.
-
-        Raises:
-            StudyError: There is no such study.
-        """
-        with self._lock:  # who comes meanwhile gets the same look
-            at, known = self._looks.get(name or "", (float("-inf"), None))
-            if known is not None and self._clock() - at < KEPT_S:
-                return known
+        """Look at a study. Raises as `open` does."""
+        with self._lock:  # requests that come meanwhile wait for the same look
+            now = time.monotonic()
+            age = {key: now - at for key, (at, _) in self._looks.items()}
+            if age.get(name, KEPT_S) < KEPT_S:
+                return self._looks[name][1]
             found = self._look(self.open(name))
-            self._looks = {n: one for n, one in self._looks.items() if self._clock() - one[0] < 60}
-            self._looks[name or ""] = self._clock(), found
+            kept = {k: one for k, one in self._looks.items() if age[k] < FORGOTTEN_AFTER_S}
+            self._looks = {**kept, name: (time.monotonic(), found)}
             return found
 
     def forget(self) -> None:
-        """Look anew the next time: something was changed."""
+        """Look anew the next time: a study was changed."""
         with self._lock:
             self._looks.clear()
 
     def all(self) -> list[Look]:
-        """Look at every study; one that goes meanwhile is left out."""
+        """Look at every study that can be read; another may have been deleted meanwhile."""
         found = []
         for name in self.names():
             try:
@@ -115,24 +88,9 @@ class Overview:
 
     def _look(self, opened: OpenStudy) -> Look:
         status = read_status(opened, wait_s=LOOK_WAIT_S)
-        engine, study_id = opened.storage.engine, opened.study_id
-        numbers = failed_numbers(engine, study_id, MOST_FAILURES, wait_s=LOOK_WAIT_S)
-        failed = []
+        where = opened.storage.engine, opened.study_id
+        numbers = failed_numbers(*where, MOST_FAILURES, wait_s=LOOK_WAIT_S)
+        failed: list[Attempt] = []
         if numbers:
-            failed = read_attempts(
-                engine, study_id, details=True, trials=numbers, wait_s=LOOK_WAIT_S
-            )
-        return Look(opened, status, [_failure(attempt) for attempt in failed[::-1]])
-
-
-def _failure(attempt: Attempt) -> Failure:
-    found: Any = attempt.user_attrs
-    return Failure(
-        trial=attempt.trial,
-        slot=attempt.slot,
-        attempt=found.get(attrs.ATTEMPT),
-        reason=str(found.get(attrs.REASON) or "ended from outside"),
-        worker=str(found.get(attrs.WORKER) or ""),
-        error=error_line(attempt),
-        log=str(found.get(attrs.LOG) or ""),
-    )
+            failed = read_attempts(*where, details=True, trials=numbers, wait_s=LOOK_WAIT_S)
+        return Look(opened, status, failed[::-1])

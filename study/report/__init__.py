@@ -1,15 +1,14 @@
-"""The report of a study: one HTML file that needs no network.
+"""`study report`: the report of a study, one HTML file that needs no network.
 
 build         the sections in their order
-calibration   whether probabilities can be believed
-choice        which configuration was chosen, and why
-confusion     which classes are taken for which
-evidence      what a finalize predicted of rows it had not learned from
-figure        our own plots
-gallery       the images that were most wrong
-page          the HTML around them, and its style
-plots         Optuna's plots
-reproduce     the commands that repeat it
-run           how the study went
+calibration   whether the predicted probabilities can be believed
+choice        the candidates, and the reason for the choice
+confusion     which classes the network confuses
+evidence      the results of a finalize
+gallery       the mistakes as pictures
+page          the HTML around the sections, its style and script
+plots         the plots of the search
+reproduce     the commands that repeat the study
+run           failures, time, environment
 snapshot      the study, read once
 """

@@ -1,8 +1,4 @@
-"""The report of a study: one HTML file for whoever asks what was found, and whether to trust it.
-
-Decides which sections there are, in which order, and what the first sentence says. Each section's
-content is decided in a file of its own.
-"""
+"""`study report`: the sections of the report, their order, and the sentence at its top."""
 
 import shlex
 from collections.abc import Mapping
@@ -25,7 +21,7 @@ from study.report.plots import curves_plot, search_plots
 from study.report.run import moment, render_environment, render_failures, render_time
 from study.report.snapshot import Snapshot, read_snapshot
 from study.spec.open import OpenStudy
-from study.view.html import Html, join, number, pairs, paragraph, tag
+from study.view.html import Html, join, number, pairs, tag
 
 
 def write_report(
@@ -35,17 +31,17 @@ def write_report(
     dataset: Dataset | None,
     facts: Mapping[str, Any] | None,
 ) -> str:
-    """Write the report of a study as it stands now, as a whole or not at all.
+    """Write the report of a study as it is now, atomically.
 
     Args:
-        opened: The study; nothing is written to it.
+        opened: The study, which is only read.
         path: The file to make or replace. Its folder must exist.
-        evidence: What a finalize found; None before one.
-        dataset: For the names of the classes and the pictures; None where it is not at hand.
+        evidence: The results of a finalize; None before one.
+        dataset: For the names of the classes and the pictures; None where it is not available.
         facts: The finalize's manifest; None before one.
 
     Returns:
-        The sha256 of it.
+        The file's sha256.
 
     Raises:
         OSError: The file cannot be written.
@@ -59,9 +55,9 @@ def render_report(
     dataset: Dataset | None,
     facts: Mapping[str, Any] | None,
 ) -> str:
-    """Return the page: a pure function of its arguments. See `write_report`."""
+    """Return the page, which depends on nothing but the arguments. See `write_report`."""
     figures = Figures()
-    contents = [
+    sections = [
         ("result", "Result", _result(snapshot, evidence)),
         ("search", "The search", _search(snapshot, figures)),
         ("curves", "Learning curves", _curves(snapshot, figures)),
@@ -70,15 +66,14 @@ def render_report(
         ("time", "Time and cost", render_time(snapshot, facts)),
         ("environment", "Environment", render_environment(snapshot, facts)),
     ]
-    sections = [Section(*content) for content in contents]
-    footer = paragraph(f"Written by study report on {moment(snapshot.at)}.", class_="note")
+    footer = tag("p", f"Written by study report on {moment(snapshot.at)}.", class_="note")
     return render_page(snapshot.name, _header(snapshot), sections, figures, footer)
 
 
 def _choice(
     snapshot: Snapshot, evidence: Evidence | None, dataset: Dataset | None
-) -> list[tuple[str, str, Html]]:
-    """Return what a finalize has found; before it, where it comes from, if it can come at all."""
+) -> list[Section]:
+    """Return the results of a finalize; before one, how to get them, where that is possible."""
     if evidence is not None:
         classes = dataset.classes if dataset is not None else None
         return [
@@ -89,11 +84,12 @@ def _choice(
         ]
     if snapshot.spec.data is None or snapshot.spec.refits is not None:
         return []
-    later = paragraph(
-        "The best candidates with their intervals, the mistakes as pictures, and how sure the "
-        "network was come with ",
+    later = tag(
+        "p",
+        "The best candidates with their intervals, the mistakes as pictures, and the network's "
+        "confidence come with ",
         tag("code", f"study finalize --study {shlex.quote(snapshot.name)}"),
-        ", which trains the best trials anew on folds of the labelled rows.",
+        ", which trains the best trials again on folds of the labelled rows.",
     )
     return [("choice", "The choice", later)]
 
@@ -101,32 +97,30 @@ def _choice(
 def _header(snapshot: Snapshot) -> Html:
     counts, n = snapshot.counts, len(snapshot.newest)
     at = tag("time", moment(snapshot.at), datetime=snapshot.at.isoformat(timespec="seconds"))
-    parts: list[Html] = [tag("h1", snapshot.name)]
+    title = tag("h1", snapshot.name)
     if snapshot.is_done:
-        parts.append(paragraph(f"Study report. All {n:,} slots are final. ", at))
-        return join(parts)
+        return join([title, tag("p", f"Study report. All {n:,} slots are final. ", at)])
     running, waiting = counts[TrialState.RUNNING], counts[TrialState.WAITING]
     what = "This study is still running" if running else "This study is not finished"
-    parts.append(paragraph("Study report. ", at))
-    parts.append(
-        tag(
-            "p",
-            tag("strong", f"{what}: "),
-            f"{snapshot.n_final:,} of {n:,} slots final, {running:,} in training, "
-            f"{waiting:,} waiting. The page shows how it stood at ",
-            at,
-            ".",
-            class_="live",
-        )
+    progress = tag(
+        "p",
+        tag("strong", f"{what}: "),
+        f"{snapshot.n_final:,} of {n:,} slots final, {running:,} in training, "
+        f"{waiting:,} waiting. The page shows its state at ",
+        at,
+        ".",
+        class_="warn",
     )
-    return join(parts)
+    return join([title, tag("p", "Study report. ", at), progress])
 
 
 def _result(snapshot: Snapshot, evidence: Evidence | None) -> Html:
     rows: list[tuple[object, object]] = []
     best, counts = snapshot.best, snapshot.counts
+    wanted = best.trial if best is not None else None
     if evidence is not None:
-        rows.append(("Chosen", f"trial {evidence.choice.trial}"))
+        wanted = evidence.choice.trial
+        rows.append(("Chosen", f"trial {wanted}"))
     if best is not None:
         rows.append(("Best in the search", f"{_value(best)} (trial {best.trial})"))
     luck = evidence.expected.luck if evidence is not None else None
@@ -136,32 +130,16 @@ def _result(snapshot: Snapshot, evidence: Evidence | None) -> Html:
     for name, state in (("Pruned slots", TrialState.PRUNED), ("Failed slots", TrialState.FAIL)):
         if counts[state]:
             rows.append((name, f"{counts[state]:,}"))
-    chosen = _params_of(snapshot, evidence)
     parts = [tag("p", headline(snapshot, evidence), class_="verdict"), pairs(rows)]
-    if chosen is not None:
-        parts += [tag("h3", f"Params of trial {chosen[0]}"), pairs(chosen[1])]
+    params = next((a.params for a in snapshot.attempts if a.trial == wanted), {})
+    if params:
+        shown = {n: f"{v:.4g}" if isinstance(v, float) else v for n, v in params.items()}
+        parts += [tag("h3", f"Params of trial {wanted}"), pairs(shown.items())]
     return join(parts)
 
 
-def _params_of(
-    snapshot: Snapshot, evidence: Evidence | None
-) -> tuple[int, list[tuple[object, object]]] | None:
-    """Return number and params of the choice; before there is one, of the best trial."""
-    wanted = snapshot.best.trial if snapshot.best is not None else None
-    if evidence is not None:
-        wanted = evidence.choice.trial
-    for attempt in snapshot.attempts:
-        if attempt.trial == wanted and attempt.params:
-            shown = [
-                (name, f"{value:.4g}" if isinstance(value, float) else value)
-                for name, value in attempt.params.items()
-            ]
-            return attempt.trial, list(shown)
-    return None
-
-
 def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
-    """Return the result in one sentence, with how far it can be trusted."""
+    """Return the result in one sentence that says how far to trust it."""
     if evidence is not None:
         expected = evidence.expected
         score, low, high = map(share, (expected.score, expected.low, expected.high))
@@ -171,8 +149,8 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
         )
     if snapshot.spec.refits is not None:
         return (
-            f"These are the trainings of a finalize of study '{snapshot.spec.refits}': the result "
-            "stands in its report."
+            f"These are the trainings of a finalize of study '{snapshot.spec.refits}'; the result "
+            "is in its report."
         )
     best, n = snapshot.best, snapshot.counts[TrialState.COMPLETE]
     if best is None:
@@ -182,8 +160,8 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
         return f"The one finished trial, {best.trial}, has the value {value}: too few to choose."
     when = "" if snapshot.is_done else " so far"
     return (
-        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which flatters: "
-        "the best of many looks better than it is."
+        f"The best value{when} is {value} (trial {best.trial} of {n:,} finished), which is too "
+        "optimistic: the best of many looks better than it is."
     )
 
 
@@ -194,19 +172,17 @@ def _value(attempt: Attempt) -> str:
 def _search(snapshot: Snapshot, figures: Figures) -> Html:
     plots = search_plots(snapshot)
     if not plots:
-        return paragraph("No trial has finished with a value: there is nothing to plot.")
+        return tag("p", "No trial has finished with a value: there is nothing to plot.")
     parts = [figures.place(plot) for plot in plots if not plot.narrow]
-    slices = [plot for plot in plots if plot.narrow]
-    if slices:
-        parts.append(tag("h3", "Value by param"))
+    if slices := [plot for plot in plots if plot.narrow]:
+        # Their notes are equal: one above all of them.
         note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
-        parts.append(paragraph(note, class_="note"))
-        # What is not drawn is the same in all of them, and stands above.
-        bare = (replace(plot, note="") for plot in slices)
-        parts.append(tag("div", *(figures.place(plot) for plot in bare), class_="small"))
+        bare = [figures.place(replace(plot, note="")) for plot in slices]
+        parts += [tag("h3", "Value by param"), tag("p", note, class_="note")]
+        parts.append(tag("div", *bare, class_="small"))
     return join(parts)
 
 
 def _curves(snapshot: Snapshot, figures: Figures) -> Html:
     plot = curves_plot(snapshot)
-    return figures.place(plot) if plot else paragraph("No trial has reported a value yet.")
+    return figures.place(plot) if plot else tag("p", "No trial has reported a value yet.")

@@ -1,7 +1,6 @@
-"""Whether the network is right as often as it says: reliability diagram and calibration error.
+"""Whether the network is right as often as it claims: reliability diagram and calibration error.
 
-Sureness is the probability of the class that is said. Drawn as plain SVG, as the intervals of
-`choice.py` are.
+Its confidence in a row is the probability of the class that it predicts. The diagram is SVG.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from study.report.choice import share
 from study.report.evidence import Evidence
-from study.view.html import Html, paragraph, table, tag
+from study.view.html import Html, table, tag
 from study.view.score import wilson
 
 N_BINS = 10
@@ -21,13 +20,13 @@ SIDE, LEFT, TOP = 260, 42, 12  # of the diagram, in SVG's pixels
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows of which the network was about as sure.
+    """Rows of similar confidence.
 
     Attributes:
-        low, high: Sureness, 0..1; a row at `high` belongs to the bin.
-        n: Rows, one at least.
-        said: Their mean sureness.
-        right: The share of them that was told right.
+        low, high: Range of the confidence, 0..1; a row at `high` belongs to the bin.
+        n: Rows, at least one.
+        said: Their mean confidence.
+        right: The share of them that is right.
     """
 
     low: float
@@ -46,15 +45,14 @@ def reliability(
         probabilities: Of shape (m, k).
         labels: Class indexes of shape (m,).
     """
-    sureness = probabilities.max(axis=1).astype(np.float64)
+    confidence = probabilities.max(axis=1).astype(np.float64)
     is_right = probabilities.argmax(axis=1) == labels
-    index = np.clip(np.ceil(sureness * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+    index = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
     bins = []
-    for k in range(N_BINS):
+    for k in np.unique(index):
         here = index == k
-        if here.any():
-            said, right = float(sureness[here].mean()), float(is_right[here].mean())
-            bins.append(Bin(k / N_BINS, (k + 1) / N_BINS, int(here.sum()), said, right))
+        said, right = float(confidence[here].mean()), float(is_right[here].mean())
+        bins.append(Bin(int(k) / N_BINS, (int(k) + 1) / N_BINS, int(here.sum()), said, right))
     n = max(1, len(labels))
     return bins, sum(b.n / n * abs(b.right - b.said) for b in bins)
 
@@ -64,9 +62,9 @@ def render_calibration(evidence: Evidence) -> Html:
     bins, error = reliability(evidence.probabilities, evidence.labels)
     n = sum(b.n for b in bins)
     if not n:
-        return paragraph("There are no rows to tell it from.")
+        return tag("p", "There are no rows to compute it from.")
     sure, right = sum(b.n * b.said for b in bins) / n, sum(b.n * b.right for b in bins) / n
-    tone = "surer than it should be" if sure > right else "less sure than it could be"
+    tone = "more confident than it should be" if sure > right else "less confident than it could be"
     rows = [
         [
             f"{b.low:.0%} to {b.high:.0%}".replace(" ", "\N{NO-BREAK SPACE}"),
@@ -76,45 +74,32 @@ def render_calibration(evidence: Evidence) -> Html:
         ]
         for b in bins
     ]
-    head = ["Sure", "Rows", "Sure on average", "Were right"]
+    head = ["Confidence", "Rows", "Mean confidence", "Right"]
     note = (
-        "Across: how sure the network was. Up: how often it was right, with 95 % intervals. The "
-        "larger a dot, the more rows; on the dashed line it is right as often as it says."
+        "Across: the network's confidence. Up: how often it was right, with 95 % intervals. The "
+        "larger a dot, the more rows. On the dashed line, it is right as often as it claims."
     )
-    return tag(
-        "div",
-        paragraph(
-            f"Expected calibration error: {share(error)} (10 bins of equal width). On average "
-            f"the network was {share(sure)} sure and {share(right)} right: {tone}."
-        ),
-        tag(
-            "div",
-            tag("figure", _draw(bins), tag("figcaption", note), class_="reliability"),
-            table("The bins of the diagram", head, rows, numbers=head[1:]),
-            class_="beside",
-        ),
+    summary = (
+        f"Expected calibration error: {share(error)} (10 bins of equal width). On average "
+        f"it was {share(sure)} confident and {share(right)} right: {tone}."
     )
+    diagram = tag("figure", _draw(bins), tag("figcaption", note), class_="reliability")
+    bins_table = table("The bins of the diagram", head, rows, numbers=head[1:])
+    return tag("div", tag("p", summary), tag("div", diagram, bins_table, class_="beside"))
 
 
 def _draw(bins: Sequence[Bin]) -> Html:
     most = max(b.n for b in bins)
-    marks = [_frame(), *_ticks()]
+    marks = [_axes()]
     for b in bins:
         low, high = wilson(b.right * b.n, b.n)
-        said = f"{b.n:,} rows: {share(b.said)} sure, {share(b.right)} right"
-        marks.append(
-            tag(
-                "g",
-                tag("title", said),
-                tag("line", x1=_x(b.said), x2=_x(b.said), y1=_y(low), y2=_y(high)),
-                tag(
-                    "circle", cx=_x(b.said), cy=_y(b.right), r=f"{3 + 6 * (b.n / most) ** 0.5:.1f}"
-                ),
-                class_="bin",
-            )
-        )
+        title = f"{b.n:,} rows: {share(b.said)} confident, {share(b.right)} right"
+        interval = tag("line", x1=_x(b.said), x2=_x(b.said), y1=_y(low), y2=_y(high))
+        radius = f"{3 + 6 * (b.n / most) ** 0.5:.1f}"
+        dot = tag("circle", cx=_x(b.said), cy=_y(b.right), r=radius)
+        marks.append(tag("g", tag("title", title), interval, dot, class_="bin"))
     label = "Reliability diagram: " + "; ".join(
-        f"{share(b.said, 0)} sure, {share(b.right, 0)} right" for b in bins
+        f"{share(b.said, 0)} confident, {share(b.right, 0)} right" for b in bins
     )
     box = f"0 0 {LEFT + SIDE + 14} {TOP + SIDE + 38}"
     return tag("svg", *marks, viewBox=box, role="img", aria_label=label, class_="diagram")
@@ -128,20 +113,14 @@ def _y(value: float) -> str:
     return f"{TOP + SIDE * (1 - value):.1f}"
 
 
-def _frame() -> Html:
-    return tag(
-        "g",
+def _axes() -> Html:
+    marks = [
         tag("rect", x=LEFT, y=TOP, width=SIDE, height=SIDE),
         tag("line", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1), class_="ideal"),
-        tag("text", "sure", x=_x(0.5), y=TOP + SIDE + 34, text_anchor="middle"),
-        class_="axes",
-    )
-
-
-def _ticks() -> list[Html]:
-    found = []
+        tag("text", "confidence", x=_x(0.5), y=TOP + SIDE + 34, text_anchor="middle"),
+    ]
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         text = f"{value:.0%}"
-        found.append(tag("text", text, x=_x(value), y=TOP + SIDE + 17, text_anchor="middle"))
-        found.append(tag("text", text, x=LEFT - 6, y=float(_y(value)) + 4, text_anchor="end"))
-    return found
+        marks.append(tag("text", text, x=_x(value), y=TOP + SIDE + 17, text_anchor="middle"))
+        marks.append(tag("text", text, x=LEFT - 6, y=float(_y(value)) + 4, text_anchor="end"))
+    return tag("g", *marks, class_="axes")

@@ -1,25 +1,25 @@
-"""The candidates of a finalize with their intervals, and why the choice fell.
+"""The candidates of a finalize with their intervals, and the reason for the choice.
 
-Drawn as plain SVG, which needs no script, follows the page's colours and prints. The numbers are
-those of `evidence.py`; nothing is chosen here.
+`evidence.py` has the numbers; nothing is chosen here. The intervals are SVG, which prints and needs
+no script.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 
 from study.report.evidence import Candidate, Evidence
-from study.view.html import Html, number, paragraph, table, tag
+from study.view.html import Html, number, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:
-    """Return 0..1 as percent, which no line break parts."""
+    """Return 0..1 as a percentage without a line break in it."""
     return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def render_candidates(evidence: Evidence) -> Html:
-    """Return the candidates with their intervals, and why the choice fell."""
-    rows, chosen = [], evidence.candidates.index(evidence.choice)
-    counts_flop = any(candidate.flop is not None for candidate in evidence.candidates)
+    """Return the candidates with their intervals, and the reason for the choice."""
+    has_flop = any(candidate.flop is not None for candidate in evidence.candidates)
+    rows = []
     for candidate in evidence.candidates:
         flop = "" if candidate.flop is None else f"{candidate.flop:.2g}"
         rows.append(
@@ -30,26 +30,24 @@ def render_candidates(evidence: Evidence) -> Html:
                 f"{share(candidate.low)} to {share(candidate.high)}",
                 f"{candidate.log_loss:.4f}",
                 candidate.shown_epochs,
-                *([flop] if counts_flop else []),
+                *([flop] if has_flop else []),
                 candidate.verdict,
             ]
         )
     head = ["Trial", "In the search", "On unseen rows", "95 % interval", "Log loss", "Epochs"]
-    head += [*(["FLOP"] if counts_flop else []), "Verdict"]
-    flop_note = "FLOP is of one training on folds; " if counts_flop else ""
+    head += [*(["FLOP"] if has_flop else []), "Verdict"]
+    chosen = [evidence.candidates.index(evidence.choice)]
     caption = (
-        f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from. The score "
-        "to expect may be above all of these: it is that of a network that learned from all rows"
+        f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from. The "
+        "expected score may be above all of these: it is for a network that learned from all rows"
     )
+    flop_note = "FLOP is of one training on folds; " if has_flop else ""
     return tag(
         "div",
-        paragraph(f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),
+        tag("p", f"{evidence.why[0].upper()}{evidence.why[1:]}.", class_="lead"),
         _intervals(evidence.candidates, evidence.choice),
-        table(caption, head, rows, numbers=head[:-1], marked=[chosen], class_="wordy"),
-        paragraph(
-            f"Log loss is in nats; {flop_note}the intervals are Wilson's.",
-            class_="note",
-        ),
+        table(caption, head, rows, numbers=head[:-1], marked=chosen, class_="wordy"),
+        tag("p", f"Log loss is in nats; {flop_note}the intervals are Wilson's.", class_="note"),
     )
 
 
@@ -62,27 +60,25 @@ def _intervals(candidates: Sequence[Candidate], choice: Candidate) -> Html:
         return f"{100 * (value - low) / (high - low):.2f}%"
 
     lines: list[Html] = []
-    of_one_trial = Counter(candidate.trial for candidate in candidates)
+    n_of_trial = Counter(candidate.trial for candidate in candidates)
     for candidate in candidates:
-        is_chosen = candidate is choice or candidate == choice
-        name = f"Trial {candidate.trial}"
-        name += f", {candidate.epochs} epochs" if of_one_trial[candidate.trial] > 1 else ""
-        name += " (chosen)" if is_chosen else ""
+        chosen = "chosen" if candidate == choice else None
+        epochs = f", {candidate.epochs} epochs" if n_of_trial[candidate.trial] > 1 else ""
+        name = f"Trial {candidate.trial}{epochs}{' (chosen)' if chosen else ''}"
         said = f"{share(candidate.accuracy)}, {share(candidate.low)} to {share(candidate.high)}"
-        lines.append(tag("span", name, class_="chosen" if is_chosen else None))
-        lines.append(
-            tag(
-                "svg",
-                tag("title", f"{name}: {said}"),
-                tag("line", x1=at(candidate.low), x2=at(candidate.high), y1=12, y2=12),
-                tag("line", x1=at(candidate.low), x2=at(candidate.low), y1=8, y2=16),
-                tag("line", x1=at(candidate.high), x2=at(candidate.high), y1=8, y2=16),
-                tag("circle", cx=at(candidate.accuracy), cy=12, r=6 if is_chosen else 4.5),
-                class_="interval chosen" if is_chosen else "interval",
-                role="img",
-                height=24,
-            )
+        left, right = at(candidate.low), at(candidate.high)
+        picture = tag(
+            "svg",
+            tag("title", f"{name}: {said}"),
+            tag("line", x1=left, x2=right, y1=12, y2=12),
+            tag("line", x1=left, x2=left, y1=8, y2=16),
+            tag("line", x1=right, x2=right, y1=8, y2=16),
+            tag("circle", cx=at(candidate.accuracy), cy=12, r=6 if chosen else 4.5),
+            class_=f"interval {chosen or ''}".strip(),
+            role="img",
+            height=24,
         )
+        lines += [tag("span", name, class_=chosen), picture]
     ends = tag("div", tag("span", share(low)), tag("span", share(high)), class_="ends")
     return tag(
         "figure",

@@ -1,7 +1,6 @@
-"""What is known of the candidates of a finalize: how each did on rows it had not learned from.
+"""What a finalize found out about its candidates on rows that they had not learned from.
 
-Plain values, for whoever shows them: the terminal, the model card, the report. Where they come from
-is `outoffold.py`'s work; which candidate is chosen, `selection.py`'s.
+Plain values for the terminal, the model card and the report. `finalize/` computes them and chooses.
 """
 
 from dataclasses import dataclass
@@ -12,19 +11,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration that was trained anew on folds of the labelled rows.
+    """A configuration that was trained again on folds of the labelled rows.
 
     Attributes:
-        trial: Number of the search's trial that its params come from.
+        trial: Number of the search's trial with these params.
         slot: Its slot.
-        epochs: Passes over the rows in these trainings, at most.
-        stop: The median of those whose weights they kept, where that is fewer; else 0.
-        value: What the trial itself reported in the search.
-        n_right, n: Images it got right of those it had not learned from, averaged over the splits;
-            rows with the same image count once.
+        epochs: The most passes over the rows in these trainings.
+        stop: The median epoch of the kept weights, where earlier than `epochs`; else 0.
+        value: The trial's own value in the search.
+        n_right, n: Correct and all out-of-fold images, averaged over the splits; rows with the
+            same image count once.
         low, high: 95 % Wilson interval of `accuracy`.
         log_loss: Mean over these images, in nats.
-        flop: Floating point operations of one of these trainings; None where not known.
+        flop: Floating point operations of one of these trainings; None where unknown.
         verdict: Why it was chosen or not, a few words.
     """
 
@@ -48,12 +47,12 @@ class Candidate:
 
     @property
     def accuracy(self) -> float:
-        """Share of the rows that it got right."""
+        """Share of the images that it got right."""
         return self.n_right / self.n
 
 
 def shown_epochs(stop: int | None, epochs: int) -> str:
-    """Return `9 of 40` for a training that is stopped after 9 of them, `40` for one that is not."""
+    """Return `9 of 40` for a training that is stopped after 9 epochs, `40` for one that is not."""
     return f"{stop} of {epochs}" if stop else str(epochs)
 
 
@@ -65,8 +64,8 @@ class Expected:
         score: Expected accuracy, 0..1.
         low, high: 95 % interval of the score on `n_test` images, their own luck included.
         n_test: Test images.
-        luck: How much the best trial's own value says above what it is worth; None where its
-            configuration was not trained on folds.
+        luck: By how much the best trial's own value is too high; None where its configuration was
+            not trained on folds.
     """
 
     score: float
@@ -78,15 +77,15 @@ class Expected:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a finalize has found.
+    """All results of a finalize.
 
     Attributes:
         candidates: The best first.
         choice: One of them.
-        why: One sentence: why it, and not the trial on top.
-        rows: int64 of shape (m,), rising: rows of train.csv that have out-of-fold predictions.
+        why: One sentence: why the choice, and not the trial with the best value.
+        rows: int64 of shape (m,), rising: rows of train.csv with an out-of-fold prediction.
         labels: int64 of shape (m,): their classes, as indexes.
-        probabilities: float32 of shape (m, n_classes): the choice's, out of fold.
+        probabilities: float32 of shape (m, n_classes): the choice's out-of-fold predictions.
         expected: The predicted score.
     """
 
@@ -101,8 +100,6 @@ class Evidence:
     @property
     def recall(self) -> list[float | None]:
         """Share of each class's rows that was right, by class; None for a class without rows."""
-        said, found = self.probabilities.argmax(axis=1), []
-        for number in range(self.probabilities.shape[1]):
-            mine = self.labels == number
-            found.append(float(np.mean(said[mine] == number)) if mine.any() else None)
-        return found
+        right = self.probabilities.argmax(axis=1) == self.labels
+        classes = (self.labels == k for k in range(self.probabilities.shape[1]))
+        return [float(np.mean(right[rows])) if rows.any() else None for rows in classes]

@@ -1,6 +1,6 @@
-"""The out-of-fold mistakes as pictures, those first of which the model was surest.
+"""The out-of-fold mistakes as pictures, the most confident mistakes first.
 
-These are the rows to look at: mislabelled ones stand here, and what no network could read.
+Mislabelled rows are among them, and rows that no network could read.
 """
 
 import base64
@@ -12,45 +12,38 @@ from numpy.typing import NDArray
 
 from objectives.data.dataset import Dataset
 from study.report.evidence import Evidence
-from study.view.html import Html, paragraph, tag
+from study.view.html import Html, tag
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, DEPTH = 0, 8
-
-
 MOST = 60
 MOST_PIXELS = 300_000
-"""Of all pictures together, so that large ones do not make the page heavy."""
+"""Of all pictures together: large ones would make the page slow."""
 
 
 def mistakes(evidence: Evidence) -> NDArray[np.int64]:
-    """Return the indexes into `evidence.rows` of what was got wrong, the surest first."""
+    """Return indexes into `evidence.rows` of the wrong predictions, the most confident first."""
     said = evidence.probabilities.argmax(axis=1)
     wrong = np.flatnonzero(said != evidence.labels)
-    sureness = evidence.probabilities[wrong, said[wrong]]
-    return wrong[np.argsort(-sureness, kind="stable")]
+    return wrong[np.argsort(-evidence.probabilities[wrong, said[wrong]], kind="stable")]
 
 
 def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
-    """Return the section's content."""
+    """Return the pictures, or the reason why there are none."""
     if dataset is None:
-        return paragraph("The images were not at hand when this page was written.")
+        return tag("p", "The images were not available when this page was written.")
     wrong = mistakes(evidence)
     if not len(wrong):
-        return paragraph(f"None: all {len(evidence.rows):,} rows were told right.")
-    most = max(1, min(MOST, MOST_PIXELS // dataset.side**2))
-    shown = wrong[:most]
-    which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} surest"
-    pictures = [_picture(evidence, dataset, int(index)) for index in shown]
-    return tag(
-        "div",
-        paragraph(
-            f"{len(wrong):,} of {len(evidence.rows):,} rows were told wrong by a model that had "
-            f"not learned from them. Shown: {which}, those first of which it was surest. "
-            "A picture that looks right as said may be labelled wrong in train.csv."
-        ),
-        tag("div", *pictures, class_="gallery"),
+        return tag("p", f"None: all {len(evidence.rows):,} rows were predicted correctly.")
+    shown = wrong[: max(1, min(MOST, MOST_PIXELS // dataset.side**2))]
+    which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} most confident"
+    text = (
+        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that had "
+        f"not learned from them. Shown: {which}, the most confident predictions first. Where the "
+        "prediction looks right, the label in train.csv may be wrong."
     )
+    pictures = [_picture(evidence, dataset, int(index)) for index in shown]
+    return tag("div", tag("p", text), tag("div", *pictures, class_="gallery"))
 
 
 def _picture(evidence: Evidence, dataset: Dataset, index: int) -> Html:
@@ -60,9 +53,10 @@ def _picture(evidence: Evidence, dataset: Dataset, index: int) -> Html:
     label, guess = dataset.classes[int(evidence.labels[index])], dataset.classes[said]
     sure = f"{100 * float(chances[said]):.0f} %"
     # Rows count from 1 below the header, as in the errors of the data's check.
-    title = f"train.csv row {row + 1}: labelled {label}, said {guess}, {sure} sure"
-    image = tag("img", src=png_uri(dataset.images[row]), alt=title, title=title)
-    words = tag("figcaption", tag("b", label), " said ", tag("b", guess), tag("small", sure))
+    title = f"train.csv row {row + 1}: labelled {label}, predicted {guess}, {sure} sure"
+    source = base64.b64encode(encode_png(dataset.images[row])).decode()
+    image = tag("img", src=f"data:image/png;base64,{source}", alt=title, title=title)
+    words = tag("figcaption", tag("b", label), " as ", tag("b", guess), tag("small", sure))
     return tag("figure", image, words)
 
 
@@ -70,17 +64,11 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """Return a PNG file of uint8 pixels of shape (height, width), 0 is black."""
     height, width = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, DEPTH, GRAY, 0, 0, 0)
-    # Before each row stands how it is filtered: not at all.
+    # The byte before each row means that the row is not filtered.
     rows = np.hstack([np.zeros((height, 1), np.uint8), pixels.astype(np.uint8)])
-    packed = zlib.compress(rows.tobytes(), 9)
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
-
-
-def png_uri(pixels: NDArray[np.uint8]) -> str:
-    """Return such an image as a `data:` URI."""
-    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    check = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    file = SIGNATURE
+    for kind, body in chunks:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        file += struct.pack(">I", len(body)) + kind + body + check
+    return file

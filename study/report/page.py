@@ -1,66 +1,49 @@
-"""One HTML file from sections and plots: it needs no network, and no text in it can become code.
+"""The report as one HTML file of sections and plots, with its style and its script.
 
-The page forbids its browser to load anything, and to run any script but the two that are named by
-their sha256. So a study's name could do no harm even if it were not escaped, which it is.
+The page's policy lets a browser load nothing, and run only the two scripts that it names by their
+sha256. So a study's text could not become code even if it were not escaped, which it is.
 """
 
-import base64
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
-from study.report.figure import Plot, plain
-from study.view.html import Html, join, tag
+import numpy as np
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c2530; --soft: #5b6673; --line: #d9dee4; --page: #fff;
-  --panel: #f5f7f9; --blue: #1f6aa5; --orange: #b8501a; --mark: #e8f1f8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ed; --soft: #9aa6b2; --line: #343d47;
-  --page: #14191f; --panel: #1c232b; --blue: #6fb1e4; --orange: #f0945f; --mark: #1d3040; } }
+from study.report.plots import Plot
+from study.view.html import STYLE as SHARED_STYLE
+from study.view.html import Html, join, policy_hash, tag
+
+DIGITS = 6
+Section = tuple[str, str, Html]
+"""A section's id for links, its heading, and its content."""
+
+STYLE = (
+    SHARED_STYLE
+    + """
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #ccc; --page: #fff;
   --panel: #fff; --blue: #1f6aa5; --orange: #b8501a; --mark: #eee; } }
-* { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; background: var(--page);
-  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue",
-  "Noto Sans", Arial, sans-serif; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-header { border-bottom: 1px solid var(--line); padding-bottom: .75rem; margin-bottom: 1.5rem; }
-header p { margin: .25rem 0 0; color: var(--soft); }
-h1 { font-size: 1.6rem; line-height: 1.2; margin: 0; letter-spacing: -.01em; }
+body { max-width: 60rem; line-height: 1.55; }
+header { margin-bottom: 1.5rem; } header p { margin: .25rem 0 0; color: var(--soft); }
+h1 { font-size: 1.6rem; }
 h2 { font-size: 1.25rem; line-height: 1.3; margin: 3rem 0 .75rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
 p { margin: 0 0 .9rem; max-width: 44rem; }
-code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
-  monospace; font-size: .875em; }
-pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem;
-  padding: .75rem .9rem; overflow-x: auto; line-height: 1.5; overflow-wrap: normal; }
 .verdict { font-size: 1.35rem; line-height: 1.4; margin: 0 0 1rem; }
 .lead { font-size: 1.05rem; }
 time { white-space: nowrap; }
-.note, figcaption, caption { color: var(--soft); font-size: .875rem; line-height: 1.45; }
-.live { border-left: 4px solid var(--orange); background: var(--panel); padding: .6rem .9rem;
-  border-radius: 0 .4rem .4rem 0; color: var(--ink); margin-top: .75rem; max-width: none; }
+figcaption { color: var(--soft); font-size: .875rem; line-height: 1.45; }
+p.warn { margin-top: .75rem; max-width: none; }
 nav { font-size: .9rem; margin-top: .75rem; }
 nav a { margin-right: .9rem; white-space: nowrap; }
-a { color: var(--blue); text-underline-offset: .15em; }
-dl { margin: 0 0 1rem; display: grid; gap: 0 2rem;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
+dl { gap: 0 2rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 dl div { display: flex; justify-content: space-between; gap: 1rem; padding: .3rem 0;
   border-bottom: 1px solid var(--line); }
-dt { color: var(--soft); } dd { margin: 0; text-align: right; }
-.scroll { overflow-x: auto; margin: 0 0 1.25rem; }
-.scroll:focus-visible, pre:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; line-height: 1.4; }
-caption { text-align: left; padding: 0 0 .4rem; }
-caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
-th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; font-weight: 400;
-  border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+dd { text-align: right; }
 .wordy td:last-child { min-width: 13rem; }
 td code { overflow-wrap: anywhere; }
-thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
-.number { text-align: right; white-space: nowrap; }
 tr.marked > * { background: var(--mark); font-weight: 600; }
 .matrix { width: auto; } .matrix th, .matrix td { text-align: right; padding: .3rem .5rem;
   min-width: 2.4rem; border: 1px solid var(--line); }
@@ -102,7 +85,7 @@ figure { margin: 0 0 1.5rem; }
   border-radius: .25rem; background: #000; }
 .gallery figcaption { font-size: .8rem; line-height: 1.35; margin-top: .25rem; }
 .gallery b { color: var(--ink); } .gallery small { display: block; font-size: .75rem; }
-details { margin: 0 0 1rem; } summary { cursor: pointer; color: var(--blue); padding: .25rem 0; }
+details { margin: 0 0 1rem; } summary { color: var(--blue); padding: .25rem 0; }
 footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75rem; }
 @media (min-width: 48rem) { body { padding: 2.5rem 2rem 5rem; } h1 { font-size: 2rem; }
   .verdict { font-size: 1.6rem; } }
@@ -111,10 +94,11 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: .75re
 .paper .plot { min-width: 0 !important; }
 @media print { body { max-width: none; padding: 0; font-size: 9.5pt; } nav { display: none; }
   h2 { margin-top: 1.6rem; } h2, h3, caption, summary { break-after: avoid; }
-  figure, tr, pre, .live { break-inside: avoid; } .scroll { overflow: visible; }
+  figure, tr, pre, .warn { break-inside: avoid; } .scroll { overflow: visible; }
   pre { white-space: pre-wrap; } .small { grid-template-columns: repeat(3, 1fr); }
   table { font-size: 8.5pt; } .gallery { grid-template-columns: repeat(10, 1fr); } }
 """
+)
 SCRIPT = """
 (function () {
   "use strict";
@@ -170,17 +154,8 @@ SCRIPT = """
 """
 
 
-@dataclass(frozen=True)
-class Section:
-    """A part of the page under its own heading; `id` names it in links."""
-
-    id: str
-    title: str
-    content: Html
-
-
 class Figures:
-    """The plots of a page: each gets its place where it is put, and its data at the end."""
+    """The plots of a page: each in its place, their data together at the page's end."""
 
     def __init__(self) -> None:
         self._figures: list[dict[str, Any]] = []
@@ -217,47 +192,54 @@ def render_page(
     title: str, header: Html, sections: Sequence[Section], figures: Figures, footer: Html
 ) -> str:
     """Return the whole page."""
-    scripts = [_plotly_js(), Html(SCRIPT)] if len(figures) else []
+    scripts = [_plotly_js(), SCRIPT] if len(figures) else []
+    allowed = " ".join(map(policy_hash, scripts)) or "'none'"
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
     head = [
         Html('<meta charset="utf-8">'),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy(scripts)),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("title", title),
-        Html(f"<style>{STYLE}</style>"),
+        tag("style", Html(STYLE)),
     ]
-    links = [tag("a", section.title, href=f"#{section.id}") for section in sections]
+    links = [tag("a", title, href=f"#{id_}") for id_, title, _ in sections]
     main = [
-        tag("section", tag("h2", section.title, id=section.id), section.content,
-            aria_labelledby=section.id)
-        for section in sections
-    ]  # fmt: skip
+        tag("section", tag("h2", title, id=id_), content, aria_labelledby=id_)
+        for id_, title, content in sections
+    ]
     body = [
         tag("header", header, tag("nav", join(links, " "), aria_label="Sections")),
-        tag("noscript", tag("p", "The plots need JavaScript; all else is here.", class_="live")),
+        tag("noscript", tag("p", "The plots need JavaScript; all else is here.", class_="warn")),
         tag("main", *main),
         tag("footer", footer),
-        Html(f'<script type="application/json" id="figures">{figures.to_json()}</script>'),
-        *(Html(f"<script>{script}</script>") for script in scripts),
+        tag("script", figures.to_json(), type="application/json", id="figures"),
+        *(tag("script", Html(script)) for script in scripts),
     ]
     html = tag("html", tag("head", *head), tag("body", *body), lang="en")
-    # A lone surrogate, which JSON may hold, has no UTF-8.
+    # JSON may hold a lone surrogate, which has no UTF-8.
     return f"<!DOCTYPE html>\n{html}\n".encode("utf-8", "replace").decode()
 
 
-def _policy(scripts: Iterable[Html]) -> str:
-    hashes = [f"'sha256-{_sha256(script)}'" for script in scripts] or ["'none'"]
-    return (
-        f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
+def plain(value: Any, key: str = "") -> Any:
+    """Return part of a figure as JSON types: floats rounded, text safe from Plotly's own markup."""
+    if isinstance(value, dict):
+        return {name: plain(item, name) for name, item in value.items() if name != "template"}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item, key) for item in value]
+    if isinstance(value, bool | int) or value is None:
+        return value
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    return str(value) if key == "hovertemplate" else escape(str(value), quote=False)
 
 
-def _sha256(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _plotly_js() -> Html:
+def _plotly_js() -> str:
     from plotly.offline import get_plotlyjs
 
-    # As a browser reads it: what is hashed has no other line ends.
-    return Html(str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n"))
+    # With the line ends that a browser reads, as it hashes what it has read.
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")

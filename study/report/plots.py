@@ -1,32 +1,72 @@
-"""The plots of a search: history, importances, parallel coordinates and slices, all Optuna's own.
+"""The plots of a search: history and learning curves; Optuna's importances, parallel lines, slices.
 
-Decides how much is drawn of a large study, and what is changed in Optuna's figures: names of slots
-instead of numbers, colours, and the range that is shown. Each note says what is not drawn.
+Optuna's figures get other colours, and a range without outliers. All show fewer trials of a large
+study. Each plot's note says what it leaves out.
 """
 
 import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from storage.reading import Attempt
-from study.report.figure import BLUE, GRAY, ORANGE, SCALE, Plot, axes, frame
 from study.report.snapshot import Snapshot
+from study.view.status import standing
 
-MOST_CURVES, MOST_STEPS = 150, 200
-
-
-MOST_HISTORY, MOST_LINES, MOST_DOTS = 5000, 200, 400
-MOST_AXES = 8
-MOST_SLICES = 24
+MOST_HISTORY, MOST_LINES, MOST_DOTS, MOST_CURVES, MOST_STEPS = 5000, 200, 400, 150, 200
+MOST_AXES, MOST_SLICES = 8, 24
 FEWEST_FOR_IMPORTANCE = 10
+# Told apart by all kinds of colour blindness, and by lightness in print.
+BLUE, ORANGE, GRAY = "#3d8fd1", "#d9662b", "#8e98a3"
+SCALE = [[0, "#b9bfc6"], [0.55, "#6fa3cf"], [1, "#2470bd"]]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure.
+
+    Attributes:
+        title: What it shows, in a few words.
+        note: How to read it, and what is not drawn.
+        figure: `data` and `layout` for plotly.js.
+        height: In CSS pixels.
+        narrow: Whether several plots stand side by side.
+        min_width: In CSS pixels; on a narrower page the plot scrolls.
+    """
+
+    title: str
+    note: str
+    figure: dict[str, Any]
+    height: int = 360
+    narrow: bool = False
+    min_width: int | None = None
+
+
+def frame(values: Sequence[float], direction: str) -> tuple[float, float] | None:
+    """Return the range of most values, so that a few bad ones do not flatten all others.
+
+    From the best value to beyond the worse quartile by three times the distance between the two.
+    None without two different values.
+    """
+    finite = np.array([v for v in values if math.isfinite(v)])
+    if not len(finite) or finite.min() == finite.max():
+        return None
+    sign = 1.0 if direction == "maximize" else -1.0
+    good = sign * finite
+    top, quartile = good.max(), np.quantile(good, 0.25)
+    bottom = max(good.min(), quartile - 3 * (top - quartile))
+    room = 0.05 * (top - bottom) or abs(top) * 0.01
+    low, high = sorted((sign * (bottom - room), sign * (top + room)))
+    return float(low), float(high)
 
 
 def search_plots(snapshot: Snapshot) -> list[Plot]:
@@ -46,7 +86,7 @@ def search_plots(snapshot: Snapshot) -> list[Plot]:
 
 
 def _drawn(make: Callable[[], Any]) -> dict[str, Any]:
-    """Return Optuna's figure as a dict, without its title; what it warns of is in our notes."""
+    """Return Optuna's figure as a dict, without its title and its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figure: dict[str, Any] = make().to_dict()
@@ -62,36 +102,34 @@ def _capped(n_shown: int, n_all: int) -> str:
 
 def _outside(view: tuple[float, float] | None, values: Sequence[float | None]) -> str:
     n = sum(view is not None and v is not None and not view[0] <= v <= view[1] for v in values)
-    return f" Far worse and outside the frame: {n:,} (double-click shows all)." if n else ""
+    return f" Far worse and not in view: {n:,} (double-click shows all)." if n else ""
 
 
 def _history(snapshot: Snapshot, rows: list[Attempt], view: tuple[float, float] | None) -> Plot:
-    from optuna.visualization import plot_optimization_history
-
     shown = spread(rows, MOST_HISTORY, snapshot.spec.direction)
-    study = plot_study(snapshot, shown)
-    figure = _drawn(lambda: plot_optimization_history(study, target_name="Value"))
-    slots = [a.slot for a in shown]
-    figure["data"] = figure["data"][:2]
-    for trace, color in zip(figure["data"], (BLUE, ORANGE), strict=False):
-        trace["x"] = [slots[number] for number in trace["x"]]
-        trace.pop("error_y", None)
-        trace["marker" if trace["mode"] == "markers" else "line"] = {"color": color}
-        trace["hovertemplate"] = "slot %{x}: %{y}<extra></extra>"
-    figure["data"][0]["name"] = "Trial"
-    figure["data"][-1].setdefault("line", {})["shape"] = "hv"
-    figure["data"][0]["marker"] |= {"opacity": 0.75, "size": 7 if len(shown) < 300 else 4}
-    figure["layout"] |= axes("Slot", "Value", view)
+    slots, values = [a.slot for a in shown], [a.value or 0.0 for a in shown]
+    better = max if snapshot.spec.direction == "maximize" else min
+    trace = {"type": "scatter", "x": slots, "hovertemplate": "slot %{x}: %{y}<extra></extra>"}
+    dot = {"color": BLUE, "opacity": 0.75, "size": 7 if len(shown) < 300 else 4}
+    step = {"color": ORANGE, "shape": "hv"}
+    best = list(accumulate(values, better))
+    traces = [
+        {**trace, "y": values, "name": "Trial", "mode": "markers", "marker": dot},
+        {**trace, "y": best, "name": "Best Value", "mode": "lines", "line": step},
+    ]
     note = "The value of each finished trial by slot, and the best of those up to it."
     note += _capped(len(shown), len(rows)) + _outside(view, [a.value for a in rows])
-    return Plot("History", note, figure)
+    return Plot("History", note, {"data": traces, "layout": axes("Slot", "Value", view)})
 
 
 def _varied(snapshot: Snapshot, rows: list[Attempt]) -> list[str]:
-    """Return the params that could differ and were drawn, in the space's order."""
-    drawn = {name for attempt in rows for name in attempt.params}
-    known = snapshot.distributions
+    """Return the drawn params with more than one possible value, in the space's order."""
+    drawn, known = _drawn_names(rows), snapshot.distributions
     return [name for name in known if name in drawn and not known[name].single()]
+
+
+def _drawn_names(rows: list[Attempt]) -> set[str]:
+    return {name for attempt in rows for name in attempt.params}
 
 
 def _importances(snapshot: Snapshot, rows: list[Attempt]) -> tuple[Plot, list[str]] | None:
@@ -127,8 +165,7 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
     from optuna.visualization import plot_parallel_coordinate
 
     shown = spread(rows, MOST_LINES, snapshot.spec.direction)
-    drawn = {name for attempt in shown for name in attempt.params}
-    study = plot_study(snapshot, shown)
+    study, drawn = plot_study(snapshot, shown), _drawn_names(shown)
     wanted = [name for name in names if name in drawn]
     figure = _drawn(lambda: plot_parallel_coordinate(study, wanted, target_name="Value"))
     *lines, scale = figure["data"]
@@ -141,7 +178,7 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
     figure["layout"]["showlegend"] = False
     text = "Each line is a trial; the bluer, the better."
     if any(name not in attempt.params for attempt in shown for name in wanted):
-        text += " None: the param was not drawn, as others decide whether it is."
+        text += " None: the param was not drawn, which depends on other params."
     if n_names > len(names):
         text += f" Of {n_names} params those {len(names)} that seem to matter most."
     text += _capped(len(shown), len(rows))
@@ -149,10 +186,7 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
 
 
 def _recolored(lines: list[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
-    """Return the lines, the best last, in colours by rank.
-
-    By value, as Optuna has them, one outlier would make all others equal.
-    """
+    """Return the lines, the best last, in colours by rank, as outliers spoil colours by value."""
     from plotly.colors import sample_colorscale
 
     order = sorted(lines, key=lambda line: line["y"][0], reverse=direction == "minimize")
@@ -165,7 +199,7 @@ def _recolored(lines: list[dict[str, Any]], direction: str) -> list[dict[str, An
 
 
 def _ticks(axis: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
-    """Return one tick a decade where a logarithmic axis has several; else Plotly's own."""
+    """Return one tick a decade for a logarithmic axis of several decades; else Plotly's ticks."""
     if axis.get("type") != "log":
         return {}
     wide = max(values) >= 100 * min(values)
@@ -178,8 +212,7 @@ def _slices(
     from optuna.visualization import plot_slice
 
     shown = spread(rows, MOST_DOTS, snapshot.spec.direction)
-    study = plot_study(snapshot, shown)
-    drawn = {name for attempt in shown for name in attempt.params}
+    study, drawn = plot_study(snapshot, shown), _drawn_names(shown)
     plots = []
     for name in (name for name in names if name in drawn):
         figure = _drawn(lambda name=name: plot_slice(study, [name], target_name="Value"))  # type: ignore[misc]
@@ -196,7 +229,7 @@ def _slices(
 
 
 def curves_plot(snapshot: Snapshot) -> Plot | None:
-    """Return the values by epoch of all trials that reported, the best trial's on top."""
+    """Return the reported values by epoch, the best trial's on top; None without a report."""
     top = [snapshot.best] if snapshot.best is not None and snapshot.best.reports else []
     rows = [a for a in snapshot.newest.values() if a.reports and all(a is not best for best in top)]
     if not rows and not top:
@@ -230,7 +263,7 @@ def curves_plot(snapshot: Snapshot) -> Plot | None:
 
 
 def _curves(attempts: list[Attempt]) -> dict[str, Any]:
-    """Return one trace for all curves, with gaps between them: it is far smaller than many."""
+    """Return one trace of all curves with gaps between them, which is far smaller than many."""
     x: list[int | None] = []
     y: list[float | None] = []
     trials: list[int | None] = []
@@ -250,83 +283,64 @@ def _curves(attempts: list[Attempt]) -> dict[str, Any]:
 
 
 def completed(snapshot: Snapshot) -> list[Attempt]:
-    """Return the attempts with a finite value, by slot, with the params that fit the space."""
-    found, known = snapshot.with_state(TrialState.COMPLETE), snapshot.distributions
+    """Return the complete attempts of finite value, with only the params that fit the space."""
+    known = snapshot.distributions
     return [
         replace(a, params={n: v for n, v in a.params.items() if _fits(known.get(n), v)})
-        for a in found
-        if a.value is not None and math.isfinite(a.value)
+        for a in snapshot.newest.values()
+        if standing(a) == TrialState.COMPLETE and a.value is not None and math.isfinite(a.value)
     ]
 
 
 def spread(attempts: Sequence[Attempt], most: int, direction: str) -> list[Attempt]:
-    """Return `most` attempts or a few more: evenly many of all, and each that was the best so far.
-
-    Args:
-        attempts: With values, in order.
-        most: How many are to be drawn.
-        direction: Whether a higher or a lower value is better.
-    """
+    """Return about `most` of these attempts, evenly, and each that was the best so far."""
     if len(attempts) <= most:
         return list(attempts)
-    step = len(attempts) / most
-    chosen = {int(index * step) for index in range(most)}
+    chosen = {int(index * len(attempts) / most) for index in range(most)}
     sign, best = (-1.0 if direction == "maximize" else 1.0), math.inf
     for index, attempt in enumerate(attempts):
-        value = math.inf if attempt.value is None else sign * attempt.value
-        if value < best:
-            best = value
+        if attempt.value is not None and sign * attempt.value < best:
+            best = sign * attempt.value
             chosen.add(index)
     return [attempts[index] for index in sorted(chosen)]
 
 
 def plot_study(snapshot: Snapshot, attempts: Sequence[Attempt]) -> Study:
-    """Return a study of these attempts, which are `completed`; number `n` is `attempts[n]`."""
-    direction = StudyDirection[snapshot.spec.direction.upper()]
-    storage = _QuietStorage()
-    study_id = storage.create_new_study([direction], "report")
-    for attempt in attempts:
-        storage.create_new_trial(study_id, _frozen(attempt, snapshot.distributions))
-    return Study(storage.get_study_name_from_id(study_id), storage)
-
-
-class _QuietStorage(InMemoryStorage):
-    """Says nothing, and keeps trials as they come: copying 5,000 of them deeply takes seconds."""
-
-    def create_new_study(
-        self, directions: Sequence[StudyDirection], study_name: str | None = None
-    ) -> int:
-        logger = logging.getLogger("optuna.storages._in_memory")
-        was_disabled, logger.disabled = logger.disabled, True
-        try:
-            return super().create_new_study(directions, study_name)
-        finally:
-            logger.disabled = was_disabled
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        if template_trial is None:
-            return super().create_new_trial(study_id)
-        number = len(self._studies[study_id].trials)
-        template_trial.number = template_trial._trial_id = number
-        self._trial_id_to_study_id_and_number[number] = (study_id, number)
-        self._studies[study_id].trials.append(template_trial)
-        return number
-
-
-def _frozen(attempt: Attempt, known: dict[str, BaseDistribution]) -> FrozenTrial:
-    return create_trial(
-        state=TrialState.COMPLETE,
-        value=attempt.value,
-        params=attempt.params,
-        distributions={name: known[name] for name in attempt.params},
-    )
+    """Return an Optuna study of attempts from `completed`; its trial `n` is `attempts[n]`."""
+    storage, known = InMemoryStorage(), snapshot.distributions
+    logger = logging.getLogger("optuna.storages._in_memory")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        direction = StudyDirection[snapshot.spec.direction.upper()]
+        study_id = storage.create_new_study([direction], "report")
+    finally:
+        logger.disabled = was_disabled
+    for number, attempt in enumerate(attempts):
+        trial = create_trial(
+            value=attempt.value,
+            params=attempt.params,
+            distributions={name: known[name] for name in attempt.params},
+        )
+        trial.number = trial._trial_id = number
+        # Not by create_new_trial, whose deep copies of 5,000 trials take seconds.
+        storage._studies[study_id].trials.append(trial)
+    return Study("report", storage)
 
 
 def _fits(distribution: BaseDistribution | None, value: Any) -> bool:
-    """Whether a stored value is one of the space's; what is not would break a plot."""
+    """Whether a stored value is in the space; another value would break a plot."""
     if distribution is None:
         return False
     try:
         return bool(distribution._contains(distribution.to_internal_repr(value)))
     except (TypeError, ValueError):
         return False
+
+
+def axes(x: str, y: str, view: tuple[float, float] | None) -> dict[str, Any]:
+    """Return a layout's axes and legend; `view` is the range of y."""
+    return {
+        "xaxis": {"title": {"text": x}},
+        "yaxis": {"title": {"text": y}, **({"range": list(view)} if view else {})},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    }

@@ -1,7 +1,7 @@
-"""How a study went: failures by reason, time and cost, environment, spec, and how to repeat it."""
+"""Sections of the report: failures by reason, time and cost, environment, and how to repeat it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,8 @@ from study.report.reproduce import (
 )
 from study.report.snapshot import Snapshot, info_of
 from study.text import duration as spaced_duration
-from study.view.html import Html, folded, pairs, paragraph, table, tag
-from study.view.status import reason_of, standing
+from study.view.html import Html, folded, pairs, table, tag
+from study.view.status import error_line, reason_of, standing
 
 LONGEST_MESSAGE = 300
 MEANINGS = {
@@ -36,19 +36,23 @@ MEANINGS = {
 }
 
 
+COST = (
+    ("n_refits", "Trainings of the finalize", int, ","),
+    ("n_epochs", "Epochs, with those of the search", int, ","),
+    ("flop", "FLOP, with those of the search", float, ".2g"),
+)
+"""Numbers of a manifest's `cost`: key, name, type and format."""
+
+
 def render_failures(snapshot: Snapshot) -> Html:
     """Return a row for each reason why attempts ended without a value."""
-    failed = [a for a in snapshot.attempts if a.state == TrialState.FAIL]
     by_reason: dict[str, list[Attempt]] = {}
-    for attempt in failed:
-        by_reason.setdefault(reason_of(attempt) or "unknown", []).append(attempt)
+    for attempt in snapshot.attempts:
+        if attempt.state == TrialState.FAIL:
+            by_reason.setdefault(reason_of(attempt) or "unknown", []).append(attempt)
     if not by_reason:
-        return paragraph("None.")
-    final = {
-        a.trial
-        for a in snapshot.newest.values()
-        if a.state == TrialState.FAIL and standing(a) == TrialState.FAIL
-    }
+        return tag("p", "None.")
+    final = {a.trial for a in snapshot.newest.values() if standing(a) == TrialState.FAIL}
     rows = []
     for reason, members in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         n_final = sum(a.trial in final for a in members)
@@ -59,19 +63,16 @@ def render_failures(snapshot: Snapshot) -> Html:
 
 
 def _example(members: list[Attempt]) -> Html:
-    """Return the first line of the newest error, and the trial that has it."""
+    """Return the newest trial with an error, and the error's first line."""
     for attempt in reversed(members):
-        error = attempt.user_attrs.get(attrs.ERROR)
-        if error is not None:
-            first = (str(error.get("message")).strip().splitlines() or [""])[0]
-            text = f"{error.get('type')}: {first}"
+        if text := error_line(attempt):
             cut = text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
             return tag("span", f"trial {attempt.trial}: ", tag("code", cut))
     return tag("span", f"trial {members[-1].trial}")
 
 
 def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
-    """Return wall time, work, and what was trained."""
+    """Return wall time, the workers' time, and the amount of training."""
     started = [a.started_at for a in snapshot.attempts if a.started_at]
     ended = [a.finished_at for a in snapshot.attempts if a.finished_at]
     rows: list[tuple[object, object]] = []
@@ -81,30 +82,17 @@ def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
         rows.append(("Last end", moment(last)))
         if last is not None:
             rows.append(("Wall time between them", duration((last - min(started)).total_seconds())))
-    held_s = sum(_held_s(a) for a in snapshot.attempts)
-    rows.append(("Time in trials, of all workers together", duration(held_s)))
-    wasted = [a for a in snapshot.attempts if a.state == TrialState.FAIL]
-    if any(_held_s(a) for a in wasted):
-        rows.append(("Of it in trials without a value", duration(sum(map(_held_s, wasted)))))
+    rows.append(("Time in trials, of all workers together", duration(_held_s(snapshot.attempts))))
+    if wasted_s := _held_s([a for a in snapshot.attempts if a.state == TrialState.FAIL]):
+        rows.append(("Of it in trials without a value", duration(wasted_s)))
     rows += _training(snapshot.attempts)
     rows.append(("Trials started", f"{len(started):,}"))
     workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
     rows.append(("Worker processes", f"{len(workers):,}"))
-    cost = facts.get("cost") if facts else None
-    if isinstance(cost, Mapping):
-        rows += _of_finalize(cost)
+    found = facts.get("cost") if facts else None
+    cost = found if isinstance(found, Mapping) else {}
+    rows += [(name, f"{cost[k]:{form}}") for k, name, t, form in COST if isinstance(cost.get(k), t)]
     return pairs(rows)
-
-
-def _of_finalize(cost: Mapping[str, Any]) -> list[tuple[object, object]]:
-    rows: list[tuple[object, object]] = []
-    if isinstance(n_refits := cost.get("n_refits"), int):
-        rows.append(("Trainings of the finalize", f"{n_refits:,}"))
-    if isinstance(n_epochs := cost.get("n_epochs"), int):
-        rows.append(("Epochs, with those of the search", f"{n_epochs:,}"))
-    if isinstance(flop := cost.get("flop"), float):
-        rows.append(("FLOP, with those of the search", f"{flop:.2g}"))
-    return rows
 
 
 def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
@@ -120,18 +108,18 @@ def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
 
 
 def duration(seconds: float) -> str:
-    """Return `1h 05m` and the like, which no line break parts."""
+    """Return `1h 05m` and the like, without a line break in it."""
     return spaced_duration(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _held_s(attempt: Attempt) -> float:
-    if attempt.started_at is None or attempt.finished_at is None:
-        return 0.0
-    return max(0.0, (attempt.finished_at - attempt.started_at).total_seconds())
+def _held_s(attempts: Iterable[Attempt]) -> float:
+    """Return the time in these trials; after a clock was set back, one's is not below 0."""
+    known = [(a.started_at, a.finished_at) for a in attempts]
+    return sum(max(0.0, (end - start).total_seconds()) for start, end in known if start and end)
 
 
 def moment(when: datetime | None) -> str:
-    """Return a UTC time to the second; `-` for none."""
+    """Return a UTC time to the second; `-` for None."""
     return "-" if when is None else f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -158,7 +146,7 @@ def _versions(snapshot: Snapshot) -> Html:
         ran = ", ".join(f"{v} ({n:,})" if len(counted) > 1 else v for v, n in counted.most_common())
         rows.append([name, snapshot.versions.get(name, "-"), ran or "-"])
     if not rows:
-        return paragraph("Nothing was recorded.")
+        return tag("p", "Nothing was recorded.")
     caption = "Machine and versions (where they differ, with the number of trials)"
     return table(caption, ["", "Of the creator", "Of the trials"], rows)
 
@@ -185,7 +173,7 @@ def _commands(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
     return tag(
         "div",
         tag("pre", commands, tabindex=0),
-        paragraph(" ".join(notes), class_="note"),
+        tag("p", " ".join(notes), class_="note"),
         folded(f"{SPACE_FILE}: the search space", tag("pre", space, tabindex=0)) if space else None,
     )
 

@@ -1,20 +1,57 @@
-"""HTML whose text cannot become markup: every child and attribute is escaped as it is put in.
+"""HTML in which text cannot become markup: each child and attribute is escaped; the shared style.
 
-Names, params, messages and notes of a study are other people's text. Only `tag` makes `Html`, and
-whatever is not `Html` is text. What a page says is not decided here.
+Names, params, messages and notes of a study come from other people. Only `tag` makes `Html`; any
+other value is text.
 """
 
+import base64
+import hashlib
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2530; --soft: #5b6673; --line: #d9dee4; --page: #fff;
+  --panel: #f5f7f9; --mark: #e8f1f8; --blue: #1f6aa5; --red: #b3261e; --green: #2e7d32;
+  --orange: #b8501a; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e8ed; --soft: #9aa6b2; --line: #343d47;
+  --page: #14191f; --panel: #1c232b; --mark: #1d3040; --blue: #6fb1e4; --red: #f2938c;
+  --green: #7cc47f; --orange: #f0945f; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans",
+  Arial, sans-serif; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+a { color: var(--blue); text-underline-offset: .15em; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0; letter-spacing: -.01em; }
+header { border-bottom: 1px solid var(--line); padding-bottom: .75rem; margin-bottom: 1.25rem; }
+dl { margin: 0 0 1rem; display: grid; } dt { color: var(--soft); } dd { margin: 0; }
+code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono",
+  monospace; font-size: .875em; }
+pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem;
+  padding: .75rem .9rem; overflow: auto; line-height: 1.5; overflow-wrap: normal; }
+.note, caption { color: var(--soft); font-size: .875rem; line-height: 1.45; }
+.warn { border-left: 4px solid var(--orange); background: var(--panel); padding: .6rem .9rem;
+  border-radius: 0 .4rem .4rem 0; color: var(--ink); }
+.scroll { overflow-x: auto; margin: 0 0 1.25rem; }
+.scroll:focus-visible, pre:focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; line-height: 1.4; }
+caption { text-align: left; padding: 0 0 .4rem; }
+caption span { display: inline-block; position: sticky; left: 0; max-width: calc(100vw - 2rem); }
+th, td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0; font-weight: 400;
+  border-bottom: 1px solid var(--line); overflow-wrap: normal; }
+thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
+.number { text-align: right; white-space: nowrap; }
+summary { cursor: pointer; }
+"""
+"""What the pages of dashboard and report share; each adds its own rules."""
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta"})
-# Not allowed in HTML text at all; line ends and tabs are.
+# Not allowed in HTML; line ends and tabs are.
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Html(str):
-    """Markup that is to stand as it is."""
+    """Markup, which is not escaped again."""
 
     __slots__ = ()
 
@@ -27,7 +64,7 @@ def escape(value: object) -> Html:
 
 
 def join(parts: Iterable[object], between: object = "") -> Html:
-    """Return the parts one after the other, each escaped where it is not markup."""
+    """Return the parts one after the other, each escaped unless it is `Html`."""
     return Html(escape(between).join(escape(part) for part in parts))
 
 
@@ -50,14 +87,14 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
     return Html(f"<{name}{shown}>{inner}</{name}>")
 
 
+def policy_hash(text: str) -> str:
+    """Return the source by which a content security policy allows one script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def number(value: float) -> str:
-    """Return a value of unknown size with five digits or so."""
+    """Return a value of unknown size with about five digits."""
     return f"{value:.5f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.5g}"
-
-
-def paragraph(*children: object, class_: str | None = None) -> Html:
-    """Return a paragraph."""
-    return tag("p", *children, class_=class_)
 
 
 def table(
@@ -66,34 +103,34 @@ def table(
     rows: Iterable[Sequence[object]],
     *,
     numbers: Iterable[str] = (),
-    marked: Iterable[int] = (),
+    marked: Collection[int] = (),
     class_: str | None = None,
 ) -> Html:
     """Return a table that scrolls sideways where it is wider than the page.
 
     Args:
-        caption: What the table shows, for all readers.
+        caption: Also for screen readers.
         head: Names of the columns.
-        rows: The cells; the first of a row names it.
-        numbers: The columns that are set flush right.
+        rows: Their cells; the first cell of a row is its name. A `td` of `tag` stays as it is.
+        numbers: Names of the columns that are aligned right.
         marked: Indexes of the rows that stand out.
     """
     right = {head.index(name) for name in numbers}
-    stands_out = set(marked)
 
     def cell(kind: str, column: int, value: object, scope: str | None = None) -> Html:
+        if isinstance(value, Html) and value.startswith("<td"):
+            return value
         return tag(kind, value, class_="number" if column in right else None, scope=scope)
 
-    header = [cell("th", column, name, "col") for column, name in enumerate(head)]
     body = []
     for index, row in enumerate(rows):
         cells = [cell("th", 0, row[0], "row")]
         cells += [cell("td", column, value) for column, value in enumerate(row) if column]
-        body.append(tag("tr", *cells, class_="marked" if index in stands_out else None))
+        body.append(tag("tr", *cells, class_="marked" if index in marked else None))
     inner = tag(
         "table",
         tag("caption", tag("span", caption)),
-        tag("thead", tag("tr", *header)),
+        tag("thead", tag("tr", *(cell("th", i, name, "col") for i, name in enumerate(head)))),
         tag("tbody", *body),
         class_=class_,
     )
@@ -101,11 +138,10 @@ def table(
 
 
 def pairs(rows: Iterable[tuple[object, object]]) -> Html:
-    """Return names and what they stand for."""
-    items = [tag("div", tag("dt", name), tag("dd", value)) for name, value in rows]
-    return tag("dl", *items)
+    """Return a list of names with their values."""
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in rows))
 
 
 def folded(title: str, *children: object) -> Html:
-    """Return what is shown when its title is chosen; on paper it is open."""
+    """Return content that is hidden until its title is clicked; on paper it is visible."""
     return tag("details", tag("summary", title), *children)

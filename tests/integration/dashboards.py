@@ -13,14 +13,14 @@ from optuna.study import StudyDirection
 
 from storage.rdb import open_storage
 from storage.slots.slots import Slots
-from study.dashboard.app import Application, make_site
+from study.dashboard.access import Access
+from study.dashboard.app import Application
 from study.dashboard.database import Database
-from study.dashboard.door import Door
 from study.dashboard.server import Server, listen
 
-OPEN = Door(is_open=True, allow_writes=True)
+OPEN = Access(is_open=True, allow_writes=True)
 USER, PASSWORD = "ana", "a password of the tests"
-LOCKED = Door(user=USER, password=PASSWORD)
+LOCKED = Access(user=USER, password=PASSWORD)
 
 
 def plan(url: str, n_slots: int, name: str = "digits") -> None:
@@ -89,12 +89,12 @@ class Client:
 
 
 @contextmanager
-def served(url: str, door: Door = OPEN) -> Iterator[Client]:
+def served(url: str, access: Access = OPEN) -> Iterator[Client]:
     """Serve a storage that is there on a free port."""
     with closing(Database(url)) as database:
-        application = Application(door, database)
+        application = Application(access, database)
         application.prepare()
-        server = Server(make_site(application), listen("127.0.0.1", 0))
+        server = Server(application, listen("127.0.0.1", 0))
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:

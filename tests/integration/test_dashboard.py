@@ -21,11 +21,11 @@ from tests.integration.dashboards import OPEN, Client, plan, served
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = """
 import sys
-from study.dashboard.door import Door
+from study.dashboard.access import Access
 from study.dashboard.serve import serve_dashboard
-door = Door(is_open=True, allow_writes=True)
+access = Access(is_open=True, allow_writes=True)
 say = lambda line: print(line, flush=True)
-serve_dashboard(sys.argv[1], host="localhost", port=0, door=door, say=say)
+serve_dashboard(sys.argv[1], host="localhost", port=0, access=access, say=say)
 print("came back")
 """
 
@@ -126,7 +126,7 @@ def test_request_without_origin_of_a_foreign_page_is_refused(small: Client, site
 def test_taken_port_is_refused_with_the_next_command(small_url: str, small: Client) -> None:
     """Not a traceback, and not a second server beside the first."""
     with pytest.raises(DashboardError, match=f"port {small.port} on 127.0.0.1 is taken") as caught:
-        serve_dashboard(small_url, host="127.0.0.1", port=small.port, door=OPEN, say=print)
+        serve_dashboard(small_url, host="127.0.0.1", port=small.port, access=OPEN, say=print)
     assert caught.value.hint is not None
     assert "study dashboard --port 0" in caught.value.hint
 
@@ -134,7 +134,7 @@ def test_taken_port_is_refused_with_the_next_command(small_url: str, small: Clie
 def test_impossible_port_is_refused(small_url: str) -> None:
     """70000 is no port."""
     with pytest.raises(DashboardError, match=r"port 70000 is not within 0\.\.65535"):
-        serve_dashboard(small_url, host="127.0.0.1", port=70_000, door=OPEN, say=print)
+        serve_dashboard(small_url, host="127.0.0.1", port=70_000, access=OPEN, say=print)
 
 
 def test_missing_storage_is_not_created(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_missing_storage_is_not_created(tmp_path: Path) -> None:
     said: list[str] = []
     with pytest.raises(StorageMissingError):
         serve_dashboard(
-            f"sqlite:///{tmp_path}/no.db", host="127.0.0.1", port=0, door=OPEN, say=said.append
+            f"sqlite:///{tmp_path}/no.db", host="127.0.0.1", port=0, access=OPEN, say=said.append
         )
     assert not said
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from storage.rdb import open_storage
-from study.dashboard.door import make_door
+from study.dashboard.access import make_access
 from study.dashboard.login import FREE_TRIES
 from tests.integration.dashboards import LOCKED, PASSWORD, USER, Client, plan, served
 
@@ -273,14 +273,13 @@ def test_trusted_proxy_says_who_is_there(url: str) -> None:
     """From its address; without a password there is no login page, and no way round."""
     given = {"user": None, "password_file": None, "host_names": [], "allow_writes": False}
     for proxy, status in (("127.0.0.1", 200), ("10.0.0.2", 401)):
-        door = make_door(
+        access = make_access(
             host="0.0.0.0",
-            is_loopback=False,
             trust_header="X-User",
             trusted_proxies=[proxy],
             **given,  # type: ignore[arg-type]
         )
-        with served(url, door) as client:
+        with served(url, access) as client:
             assert client.ask("/api/studies", X_User="ana").status == status
             assert client.ask("/api/studies").status == 401
             assert client.ask("/api/studies", X_Userx="ana").status == 401

@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120.0
 SERVE = """
 import sys
-from study.dashboard.door import Door
+from study.dashboard.access import Access
 from study.dashboard.serve import serve_dashboard
 say = lambda line: print(line, flush=True)
-serve_dashboard(sys.argv[1], host="127.0.0.1", port=0, door=Door(is_open=True), say=say)
+serve_dashboard(sys.argv[1], host="127.0.0.1", port=0, access=Access(is_open=True), say=say)
 """
 
 
@@ -121,5 +121,5 @@ def test_mistake_is_not_waited_for(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StorageError, match=r"text\.db"):
             serve_dashboard(
-                f"sqlite:///{tmp_path}/text.db", host="127.0.0.1", port=port, door=OPEN, say=print
+                f"sqlite:///{tmp_path}/text.db", host="127.0.0.1", port=port, access=OPEN, say=print
             )

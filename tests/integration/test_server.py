@@ -27,9 +27,9 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
     return [b"hello"]
 
 
-def started(**limits: Any) -> tuple[Server, threading.Thread]:
+def started(app: Any = hello, **limits: Any) -> tuple[Server, threading.Thread]:
     """A server, and the thread in which it serves."""
-    server = Server(hello, listen("127.0.0.1", 0), **limits)
+    server = Server(app, listen("127.0.0.1", 0), **limits)
     thread = threading.Thread(target=server.serve)
     thread.start()
     return server, thread
@@ -182,7 +182,6 @@ def test_request_that_drips_is_ended(opened: Opened, kind: str) -> None:
 
 def test_answer_that_nobody_reads_is_ended(opened: Opened) -> None:
     """And it holds no thread meanwhile: there are more such answers than threads."""
-    server, thread = started(request_s=1.0)
 
     def much(environ: Any, start_response: Any) -> list[bytes]:
         if environ["PATH_INFO"] != "/much":
@@ -190,7 +189,7 @@ def test_answer_that_nobody_reads_is_ended(opened: Opened) -> None:
         start_response("200 OK", [("Content-Length", str(10 << 20))])
         return [bytes(10 << 20)]
 
-    server.app = much
+    server, thread = started(much, request_s=1.0)
     try:
         unread = [
             opened(server, b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(12)

@@ -16,7 +16,7 @@ from storage.rdb import SlotStorage, open_storage
 from storage.registry import NO_STOP
 from study.cli.look import trials_command
 from study.cli.steer import pause_command, resume_command
-from study.dashboard.door import Door
+from study.dashboard.access import Access
 from study.spec.open import open_study
 from study.view.status import read_status
 from tests.integration.dashboards import LOCKED, OPEN, Client, plan, served
@@ -75,6 +75,7 @@ def test_no_text_of_a_study_becomes_markup(storage: SlotStorage) -> None:
         assert "unsafe" not in policy
         nothing = client.ask("/workers?study=%3Cscript%3Ealert(1)%3C/script%3E")
         assert nothing.status == 404
+        assert client.ask("/workers?study=%ff").status == 404
         assert "<script>alert" not in nothing.text
         assert "<i>" not in client.ask("/workers?done=%3Ci%3E").text
 
@@ -156,11 +157,11 @@ def test_commands_pause_and_resume(
     )
 
 
-@pytest.mark.parametrize("door", [WRITER, OPEN])
-def test_order_without_the_forms_token_is_refused(storage: SlotStorage, door: Door) -> None:
+@pytest.mark.parametrize("access", [WRITER, OPEN])
+def test_order_without_the_forms_token_is_refused(storage: SlotStorage, access: Access) -> None:
     """Another site's form does not know it; nor do other ways to send it help."""
     opened = open_study(storage, NAME)
-    with served(storage.url, door) as client:
+    with served(storage.url, access) as client:
         client.log_in()
         token = token_of(client)
         for fields in ({}, {"token": ""}, {"token": "0" * 64}, {"token": token[:-1]}):

@@ -184,7 +184,7 @@ def test_headline_says_how_far_it_can_be_trusted() -> None:
         "On the 60 test images a score of 80.00 % is to be expected "
         "(95 % interval: 70.00 % to 88.00 %)."
     )
-    assert "which flatters" in headline(hundred(), None)
+    assert "which is too optimistic" in headline(hundred(), None)
     assert headline(snapshot_of([attempt(0)]), None).startswith("The one finished trial, 0, has ")
     refits = snapshot_of([attempt(0), attempt(1)], refits="digits")
     assert "finalize of study 'digits'" in headline(refits, None)
@@ -198,7 +198,7 @@ def test_unfinished_study_says_so_at_the_top() -> None:
     words = Page(render_report(snapshot_of(rows), None, None, None)).words
     said = (
         "This study is still running: 1 of 3 slots final, 1 in training, 1 waiting. The "
-        "page shows how it stood at 2026-01-02 04:00:00 UTC"
+        "page shows its state at 2026-01-02 04:00:00 UTC"
     )
     assert said in words
     assert words.index(said) < words.index("The search")

@@ -19,14 +19,15 @@ from study.cli.app import app
 from study.report.calibration import reliability
 from study.report.choice import render_candidates
 from study.report.confusion import confusion, render_confusion
-from study.report.figure import frame, plain
 from study.report.gallery import MOST, SIGNATURE, encode_png, mistakes, render_gallery
+from study.report.page import plain
 from study.report.plots import (
     MOST_CURVES,
     MOST_DOTS,
     MOST_LINES,
     completed,
     curves_plot,
+    frame,
     plot_study,
     search_plots,
     spread,
@@ -163,7 +164,7 @@ def test_gallery_shows_the_surest_mistakes_first(dataset: Dataset) -> None:
     assert wrong.tolist() == list(range(55, -1, -5))
     pictures = Page(render_gallery(evidence, dataset)).all("img")
     assert len(pictures) == 12
-    title = "train.csv row 56: labelled 5, said 10, 88 % sure"
+    title = "train.csv row 56: labelled 5, predicted 10, 88 % sure"
     assert pictures[0]["title"] == pictures[0]["alt"] == title
     _, _, packed = str(pictures[0]["src"]).partition("base64,")
     assert np.array_equal(pixels_of(base64.b64decode(packed)), dataset.images[55])
@@ -176,8 +177,8 @@ def test_gallery_is_bounded_and_may_be_empty(dataset: Dataset) -> None:
     assert len(Page(render_gallery(many, dataset)).all("img")) <= MOST
     right = evidence.probabilities.argmax(axis=1).astype(np.int64)
     none = replace(evidence, labels=right)
-    assert "all 60 rows were told right" in render_gallery(none, dataset)
-    assert "not at hand" in render_gallery(evidence, None)
+    assert "all 60 rows were predicted correctly" in render_gallery(none, dataset)
+    assert "not available" in render_gallery(evidence, None)
 
 
 def test_calibration_error_is_the_mean_distance_of_the_bins() -> None:

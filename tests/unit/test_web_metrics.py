@@ -36,6 +36,6 @@ def test_speed_that_nobody_knows_is_no_zero(workers: list[WorkerStatus], said: s
         trial_s=None,
         seen=Seen(token="t", stop=None, used_s=60.0),
     )
-    lines = metrics_text([Look(cast(OpenStudy, None), status, [])]).body.splitlines()
+    lines = metrics_text([Look(cast(OpenStudy, None), status, [])]).splitlines()
     found = [line for line in lines if line.startswith("study_images_per_second")]
     assert found == ([] if said is None else [f'study_images_per_second{{study="s"}} {said}'])
