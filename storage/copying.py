@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage import attrs
 from storage.database.backend import MOST_IDS_A_QUERY
-from storage.database.dialect import is_passing
+from storage.database.engine import database_of
+from storage.database.failures import is_passing
 from storage.database.password import redact
 from storage.database.tables import (
     HEARTBEATS,
@@ -112,10 +113,7 @@ def copy_study(
 def _snapshot(engine: Engine) -> Iterator[Connection]:
     """Every statement in here sees the database as it is at the first one."""
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN")
-        else:
-            connection.execution_options(isolation_level="REPEATABLE READ")
+        database_of(engine).begin_snapshot(connection)
         yield connection
 
 

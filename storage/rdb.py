@@ -21,10 +21,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
 from storage.database.backend import RETRY_S, SlotBackend
-from storage.database.dialect import is_passing
+from storage.database.base import LOGIN
+from storage.database.engine import DATABASES
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.database.password import redact, to_encode
-from storage.database.remedy import LOGIN, first_line, how_to_mend
-from storage.database.sqlitepath import sqlite_url
+from storage.database.sqlite import sqlite_url
 from storage.database.tables import TRIALS
 from storage.database.transaction import retry
 from storage.database.url import parse_url, sqlite_path
@@ -199,7 +200,11 @@ def _is_of_driver(error: Exception) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
-    return module.partition(".")[0] in ("pymysql", "psycopg", "sqlalchemy", "ssl")
+    return module.partition(".")[0] in {
+        "sqlalchemy",
+        "ssl",
+        *(one.package for one in DATABASES.values()),
+    }
 
 
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:

@@ -12,13 +12,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
-from storage.database.cells import param, refuse_no_value, whole
-from storage.database.dialect import utc_now
+from storage.database.cells import param, reported, trial_value, whole
+from storage.database.engine import database_of
 from storage.database.tables import (
     HEARTBEATS,
     PARAMS,
@@ -101,11 +100,11 @@ def read_attempts(
 
 
 def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable[Attempt]:
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
     columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
-    times = (TRIALS.c.datetime_start, TRIALS.c.datetime_complete, HEARTBEATS.c.heartbeat, now)
+    times = (TRIALS.c.datetime_start, TRIALS.c.datetime_complete, HEARTBEATS.c.heartbeat)
+    now = database_of(connection).clock
     query = (
-        sa.select(*columns, *times, VALUES.c.value, VALUES.c.value_type)
+        sa.select(*columns, *times, now, VALUES.c.value, VALUES.c.value_type)
         .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
         .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
         .where(mine)
@@ -114,8 +113,7 @@ def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable
     for trial_id, number, state, start, end, seen, clock, value, kind in connection.execute(query):
         attempt = Attempt(whole(number), trial_id, state, start, end)
         if kind is not None:
-            refuse_no_value(value, kind)
-            attempt.value = models.TrialValueModel.stored_repr_to_value(value, kind)
+            attempt.value = trial_value(value, kind)
         last = seen or start
         if state == TrialState.RUNNING and last is not None:
             attempt.seen_s = max(0.0, (clock - last).total_seconds())
@@ -154,12 +152,8 @@ def _read_details(
                 except StorageBrokenError:
                     continue  # written by somebody else: no param of ours
             else:
-                kind = models.TrialIntermediateValueModel
-                value, is_of = row.intermediate_value, row.intermediate_value_type
-                refuse_no_value(value, is_of)
-                attempt.reports[whole(row.step)] = kind.stored_repr_to_intermediate_value(
-                    value, is_of
-                )
+                value = reported(row.intermediate_value, row.intermediate_value_type)
+                attempt.reports[whole(row.step)] = value
 
 
 def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.0) -> list[int]:

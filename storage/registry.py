@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
 from storage.database import tables
-from storage.database.dialect import utc_now
-from storage.database.tables import STUDY_ATTRS, TRIALS
+from storage.database.engine import database_of
+from storage.database.tables import STUDY_ATTRS
 from storage.database.transaction import patiently, write
 from storage.rdb import SlotStorage
 
@@ -284,8 +284,7 @@ class Registry:
 
 
 def _now(connection: Connection) -> datetime:
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
-    found: datetime = connection.execute(sa.select(now)).scalar_one()
+    found: datetime = connection.execute(sa.select(database_of(connection).clock)).scalar_one()
     return found
 
 

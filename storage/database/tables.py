@@ -1,7 +1,7 @@
 """Optuna's tables, and how their rows are read and written in few statements."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -9,24 +9,15 @@ import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
+from storage.database.engine import database_of
 from storage.database.transaction import patiently
 from storage.errors import StorageError
 
-INSERTS: dict[str, Callable[..., Any]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-    "mysql": mysql.insert,
-}
-
-
 TRIALS = models.TrialModel.__table__
 HEARTBEATS = models.TrialHeartbeatModel.__table__
-
-
 STUDIES = models.StudyModel.__table__
 STUDY_ATTRS = models.StudyUserAttributeModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
@@ -122,17 +113,7 @@ def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any
 def upsert(
     connection: Connection, table: sa.Table, keys: Sequence[str], values: dict[str, Any]
 ) -> Any:
-    """Return the dialect's insert of one row which replaces the row of the same `keys`."""
-    statement = INSERTS[connection.dialect.name](table).values(**values)
-    return on_conflict_replace(statement, keys, [name for name in values if name not in keys])
-
-
-def on_conflict_replace(statement: Any, keys: Sequence[str], replaced: Sequence[str]) -> Any:
-    """Return an insert that overwrites the columns `replaced` where `keys` are already there."""
-    if isinstance(statement, mysql.Insert):
-        return statement.on_duplicate_key_update(
-            **{name: statement.inserted[name] for name in replaced}
-        )
-    return statement.on_conflict_do_update(
-        index_elements=list(keys), set_={name: statement.excluded[name] for name in replaced}
-    )
+    """Return an insert of one row that replaces the row of the same `keys`."""
+    database = database_of(connection)
+    replaced = [name for name in values if name not in keys]
+    return database.replace(database.insert(table).values(**values), keys, replaced)

@@ -13,8 +13,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from storage.database.dialect import begin_write, connecting_until, is_passing, time_is_up
-from storage.database.remedy import first_line, how_to_mend
+from storage.database.engine import connect_deadline, connecting_until, database_of
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.errors import StorageBrokenError, StorageUnavailableError
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ def write(
 
     def attempt() -> T:
         with engine.connect() as connection:
-            begin_write(connection, durable=durable, single=single)
+            database_of(engine).begin_write(connection, durable=durable, single=single)
             result = body(connection)
             connection.commit()
             return result
@@ -64,7 +64,7 @@ def retry(call: Callable[[], T], *, wait_s: float) -> T:
     Raises:
         StorageBrokenError: Its disk is full, or it cannot be written.
     """
-    deadline = min(time.monotonic() + wait_s, time_is_up())
+    deadline = min(time.monotonic() + wait_s, connect_deadline())
     pause_s = FIRST_PAUSE_S
     while True:
         try:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from storage import attrs
-from storage.database.dialect import utc_now
+from storage.database.engine import database_of
 from storage.database.tables import (
     FINISHED,
     HEARTBEATS,
@@ -130,9 +130,8 @@ def find_stale(
     """
     seen = sa.func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start)
     seen.type = TRIALS.c.datetime_start.type
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
     query = (
-        sa.select(TRIALS.c.trial_id, TRIALS.c.number, seen, now)
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number, seen, database_of(connection).clock)
         .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
         .where(has_attr(attrs.SLOT))
@@ -202,7 +201,7 @@ def fail(connection: Connection, trial_id: int) -> bool:
     statement = (
         TRIALS.update()
         .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
-        .values(state=TrialState.FAIL, datetime_complete=utc_now(connection))
+        .values(state=TrialState.FAIL, datetime_complete=database_of(connection).clock)
     )
     return connection.execute(statement).rowcount > 0
 

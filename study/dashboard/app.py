@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from storage.database.dialect import is_passing
+from storage.database.failures import is_passing
 from storage.errors import StorageError, StorageUnavailableError
 from study.dashboard.database import Database
 from study.dashboard.door import Door

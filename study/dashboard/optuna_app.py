@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from storage.database.dialect import is_passing
+from storage.database.failures import is_passing
 from storage.errors import StorageError
 from study.dashboard.database import Database
 from study.dashboard.exchange import Answer, App, Request, to_json
