@@ -108,19 +108,6 @@ EFFORT = "effort"
 KEPT = "kept:"
 """Trial *system* attributes that begin so hold a piece each of what is kept of it, as base 85."""
 
-
-class Reason:
-    """Why a trial of ours ended as FAIL."""
-
-    LOST = "lost"
-    RELEASED = "released"
-    CRASHED = "crashed"
-    OUT_OF_MEMORY = "out_of_memory"
-    INFEASIBLE = "infeasible"
-    ERROR = "error"
-    TIMEOUT = "timeout"
-
-
 LONGEST_NAME = 1_000  # characters; of text that is shown in a line
 DEEPEST = 50
 _DECODE = json.JSONDecoder().raw_decode

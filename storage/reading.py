@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database.cells import param, reported, trial_value, whole
 from storage.database.engine import database_of
 from storage.database.tables import (
@@ -158,13 +158,14 @@ def _read_details(
 
 def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.0) -> list[int]:
     """Return the numbers of the newest trials that failed, at most `n`; released ones did not."""
-    reason, released = USER_ATTRS.alias(), json.dumps(attrs.Reason.RELEASED)
+    reason = USER_ATTRS.alias()
+    excused = [json.dumps(end.reason) for end in ends.ENDS.values() if not end.is_failure]
     mine = sa.and_(reason.c.trial_id == TRIALS.c.trial_id, reason.c.key == attrs.REASON)
     query = (
         sa.select(TRIALS.c.number)
         .outerjoin(reason, mine)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
-        .where(sa.func.coalesce(reason.c.value_json, "") != released)
+        .where(sa.func.coalesce(reason.c.value_json, "").notin_(excused))
         .order_by(TRIALS.c.number.desc())
         .limit(n)
     )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database.engine import database_of
 from storage.database.tables import (
     FINISHED,
@@ -169,7 +169,7 @@ def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]
     One that was given back did not come to its end.
     """
     worker, reason = attr_of(attrs.WORKER), attr_of(attrs.REASON)
-    given_back = [json.dumps(r) for r in (attrs.Reason.RELEASED, attrs.Reason.OUT_OF_MEMORY)]
+    given_back = [json.dumps(end.reason) for end in ends.ENDS.values() if end.is_given_back]
     query = (
         sa.select(sa.func.count())
         .select_from(TRIALS)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database import tables
 from storage.database.engine import database_of
 from storage.database.transaction import patiently, write
@@ -229,7 +229,7 @@ class Slots:
         """
         own = dict(user_attrs or {})
         if state == TrialState.FAIL:
-            own.setdefault(attrs.REASON, attrs.Reason.ERROR)
+            own.setdefault(attrs.REASON, ends.ERROR)
         self._end(claim, state, own, value=value, reports=reports, kept=kept)
 
     def release(self, claim: Claim) -> None:
@@ -238,7 +238,7 @@ class Slots:
         Raises:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
         """
-        self._end(claim, TrialState.FAIL, {attrs.REASON: attrs.Reason.RELEASED}, successor={})
+        self._end(claim, TrialState.FAIL, {attrs.REASON: ends.RELEASED}, successor={})
 
     def retry_alone(self, claim: Claim, user_attrs: Mapping[str, Any]) -> None:
         """Fail a trial that ran out of memory; its slot is tried again, alone on its device.
@@ -247,7 +247,7 @@ class Slots:
             ClaimLostError: The trial is no longer this claim's; nothing was written.
         """
         again = {attrs.ATTEMPT: claim.slot.attempt + 1, attrs.ALONE: True}
-        why = {**user_attrs, attrs.REASON: attrs.Reason.OUT_OF_MEMORY}
+        why = {attrs.REASON: ends.OUT_OF_MEMORY, **user_attrs}
         self._end(claim, TrialState.FAIL, why, successor=again)
 
     def requeue_lost(self, grace_s: float, max_attempts: int | None = None) -> list[int]:
@@ -264,7 +264,7 @@ class Slots:
         """
 
         find = partial(rows.find_stale, study_id=self.study_id, grace_s=grace_s)
-        return self._lose_all(find, {attrs.REASON: attrs.Reason.LOST}, max_attempts)
+        return self._lose_all(find, {attrs.REASON: ends.LOST}, max_attempts)
 
     def running_of(self, worker: str) -> list[int]:
         """Return the numbers of the trials that a worker holds."""
@@ -452,6 +452,6 @@ def _after_loss(
         attrs.ATTEMPT: carried.get(attrs.ATTEMPT, 1) + 1,
         attrs.LOSSES: losses or None,
     }
-    if reason == attrs.Reason.OUT_OF_MEMORY:
+    if ends.end_of(reason).opener is ends.Opener.WORKER_ONCE:
         return None if carried.get(attrs.ALONE) else {**changes, attrs.ALONE: True}
     return None if max_attempts is not None and losses >= max_attempts else changes

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
+from storage.ends import end_of
 from study.dashboard.exchange import Answer
 from study.dashboard.overview import Failure, Look
 from study.dashboard.page import button, make_page
@@ -22,7 +23,6 @@ REFRESH_S = 5
 LOG_LINES = 40
 LONGEST_CELL = 300  # characters of a text of others
 STATES = ("complete", "pruned", "failed", "running")
-RETRIED_BY_HAND = ("error", "timeout", "out_of_memory")
 
 SCRIPT = f"""
 (function () {{
@@ -222,8 +222,8 @@ def _workers(workers: list[WorkerStatus]) -> Html:
 
 def _failures(look: Look, viewer: Viewer) -> Iterator[Html]:
     status = look.status
-    counts = {r: n for r, n in status.ends.items() if r not in ("complete", "pruned", "running")}
-    counts.pop("released", None)
+    others = ("complete", "pruned", "running")
+    counts = {r: n for r, n in status.ends.items() if r not in others and end_of(r).is_failure}
     yield tag("h2", "Failures")
     if not counts:
         yield tag("p", "None.", class_="note")
@@ -244,7 +244,7 @@ def _failure(failure: Failure, status: StudyStatus, viewer: Viewer) -> Html:
     lines = plain(failure.log).rstrip().splitlines()[-LOG_LINES:]
     log = tag("pre", "\n".join(lines), tabindex=0) if lines else None
     again = None
-    if viewer.can_write and failure.reason in RETRIED_BY_HAND:
+    if viewer.can_write and end_of(failure.reason).is_retried_by_hand:
         fields: dict[str, object] = {"study": status.study, "trial": failure.trial}
         again = button("Retry", "/workers/retry", viewer.token, fields)
     where = tag("p", f"on {failure.worker}" if failure.worker else "", class_="note")
