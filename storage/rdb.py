@@ -8,7 +8,6 @@ over our backend, so that `optuna.storages.get_storage` need not wrap it a secon
 import logging
 import shlex
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,12 +90,8 @@ class SlotStorage(_CachedStorage):
     def answers(self, wait_s: float = 0.0) -> bool:
         """Whether the database answers; waits so long for one that is away."""
 
-        def ask() -> None:
-            with self.engine.connect() as connection:
-                connection.execute(sa.select(sa.literal(1)))
-
         try:
-            retry(ask, wait_s=wait_s)
+            self._echo(1, wait_s)
         except (SQLAlchemyError, StorageError) as error:
             logger.info("the database does not answer: %s", error)
             return False
@@ -105,26 +100,28 @@ class SlotStorage(_CachedStorage):
     def refuse_unheld(self, *names: str) -> None:
         """Refuse names that the database's encoding does not have, before one is written.
 
-        Attributes are JSON in ASCII, so that names are the only text that may not fit. A server
-        of MySQL finds it out only when it writes.
+        Attributes are JSON in ASCII, so names are the only text that may not fit. A server of MySQL
+        finds it out only when it writes.
 
         Raises:
             StorageError: Which name it is.
         """
-
-        def ask(name: str) -> None:
-            with self.engine.connect() as connection:
-                connection.execute(sa.select(sa.literal(name)))
-
         for name in names:
             try:
                 if not name.isascii():
-                    retry(partial(ask, name), wait_s=RETRY_S)
+                    self._echo(name, RETRY_S)
             except StorageBrokenError as error:
                 raise StorageError(
                     f"this database cannot hold the name '{name}': {first_line(error.__cause__)}",
                     f"{error.hint}; or another name",
                 ) from error
+
+    def _echo(self, value: Any, wait_s: float) -> None:
+        def ask() -> None:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(sa.literal(value)))
+
+        retry(ask, wait_s=wait_s)
 
     def close(self) -> None:
         """Give the connection back to the server."""
@@ -178,19 +175,17 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
 
 
 def _check_path(path: Path, *, create: bool) -> None:
+    shown = sqlite_url(str(path))
     if not path.parent.is_dir():
         raise StorageError(
-            f"the folder {path.parent} of storage {sqlite_url(str(path))} does not exist",
+            f"the folder {path.parent} of storage {shown} does not exist",
             f"mkdir -p {shlex.quote(str(path.parent))}",
         )
     if path.is_dir():
-        raise StorageError(
-            f"storage {sqlite_url(str(path))} is a folder", sqlite_url(str(path / "study.db"))
-        )
+        raise StorageError(f"storage {shown} is a folder", sqlite_url(str(path / "study.db")))
     if not create and not path.is_file():
         raise StorageMissingError(
-            f"there is no storage at {sqlite_url(str(path))}",
-            "study run --data DIR   (or name another --storage)",
+            f"there is no storage at {shown}", "study run --data DIR   (or name another --storage)"
         )
 
 

@@ -1,9 +1,9 @@
 """Optuna's tables, and how their rows are read and written in few statements."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
@@ -15,6 +15,8 @@ from storage import attrs
 from storage.database.engine import database_of
 from storage.database.transaction import patiently
 from storage.errors import StorageError
+
+T = TypeVar("T")
 
 TRIALS = models.TrialModel.__table__
 HEARTBEATS = models.TrialHeartbeatModel.__table__
@@ -37,6 +39,16 @@ def attr_of(key: str) -> Any:
 def has_attr(key: str) -> sa.Exists:
     """Return the condition that the trial of the enclosing query has the user attribute."""
     return sa.exists().where(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == key)
+
+
+def read(engine: Engine, look: Callable[[Connection], T], *, wait_s: float) -> T:
+    """Return what `look` reads on a connection; waits for a database that is away."""
+
+    def call() -> T:
+        with engine.connect() as connection:
+            return look(connection)
+
+    return patiently(call, wait_s=wait_s)
 
 
 def lock_study(connection: Connection, study_id: int) -> None:
@@ -83,12 +95,7 @@ def _to_json(distribution: BaseDistribution) -> str:
 
 def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]]:
     """Return slot to params of the slots that were given some."""
-
-    def read() -> dict[int, dict[str, Any]]:
-        with engine.connect() as connection:
-            return find_given(connection, study_id)
-
-    return patiently(read, wait_s=60.0)
+    return read(engine, lambda c: find_given(c, study_id), wait_s=60.0)
 
 
 def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any]]:

@@ -30,8 +30,8 @@ from storage.database.tables import (
     USER_ATTRS,
     VALUES,
     internal_params,
+    read,
 )
-from storage.database.transaction import patiently
 from storage.errors import StorageError
 
 PIECE = 60_000  # characters; MySQL's TEXT ends at 65,535 bytes
@@ -266,17 +266,11 @@ def write_kept(connection: Connection, trial_id: int, content: bytes) -> None:
     """Write what is kept of a trial that the caller has just finished."""
     text = base64.b85encode(content).decode("ascii")
     pieces = [text[start : start + PIECE] for start in range(0, max(1, len(text)), PIECE)]
-    connection.execute(
-        SYSTEM_ATTRS.insert(),
-        [
-            {
-                "trial_id": trial_id,
-                "key": f"{attrs.KEPT}{number:05d}",
-                "value_json": json.dumps(piece),
-            }
-            for number, piece in enumerate(pieces)
-        ],
-    )
+    rows = [
+        {"trial_id": trial_id, "key": f"{attrs.KEPT}{n:05d}", "value_json": json.dumps(piece)}
+        for n, piece in enumerate(pieces)
+    ]
+    connection.execute(SYSTEM_ATTRS.insert(), rows)
 
 
 def read_kept(
@@ -290,11 +284,10 @@ def read_kept(
         .order_by(SYSTEM_ATTRS.c.trial_id, SYSTEM_ATTRS.c.key)
     )
 
-    def read() -> dict[int, bytes]:
+    def look(connection: Connection) -> dict[int, bytes]:
         texts: dict[int, str] = {}
-        with engine.connect() as connection:
-            for trial_id, piece in connection.execute(query):
-                texts[trial_id] = texts.get(trial_id, "") + str(attrs.decode(piece))
+        for trial_id, piece in connection.execute(query):
+            texts[trial_id] = texts.get(trial_id, "") + str(attrs.decode(piece))
         try:
             return {trial_id: base64.b85decode(text) for trial_id, text in texts.items()}
         except ValueError:
@@ -303,4 +296,4 @@ def read_kept(
                 "study delete --study NAME.finalize   (then finalize trains anew)",
             ) from None
 
-    return patiently(read, wait_s=wait_s)
+    return read(engine, look, wait_s=wait_s)

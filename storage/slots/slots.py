@@ -253,8 +253,6 @@ class Slots:
     def requeue_lost(self, grace_s: float, max_attempts: int | None = None) -> list[int]:
         """Fail trials whose heartbeat is older than `grace_s` and open their slots again.
 
-        However many notice at once, a lost trial gets one successor: the row itself decides.
-
         Args:
             grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
             max_attempts: How many losses in a row without a new report give a slot up.
@@ -320,13 +318,15 @@ class Slots:
             The numbers of the new trials.
         """
 
-        def look(connection: Connection) -> tuple[int, list[int]]:
-            open_from = rows.lowest_unfinished(connection, self.study_id)
+        def find(connection: Connection) -> list[int]:
             below = self._checked_below
-            return open_from, rows.find_ended_by_strangers(connection, self.study_id, below)
+            return rows.find_ended_from_outside(connection, self.study_id, below)
+
+        def look(connection: Connection) -> tuple[int, list[int]]:
+            return rows.lowest_unfinished(connection, self.study_id), find(connection)
 
         def body(connection: Connection) -> list[int]:
-            ended = rows.find_ended_by_strangers(connection, self.study_id, self._checked_below)
+            ended = find(connection)
             return [rows.insert_successor(connection, self.study_id, i) for i in ended]
 
         open_from, found = self._read(look)
@@ -410,11 +410,7 @@ class Slots:
             )
 
     def _read(self, look: Callable[[Connection], T]) -> T:
-        def call() -> T:
-            with self.storage.engine.connect() as connection:
-                return look(connection)
-
-        return patiently(call, wait_s=self._wait_s)
+        return tables.read(self.storage.engine, look, wait_s=self._wait_s)
 
     def _write(self, body: Callable[[Connection], T], **how: bool) -> T:
         call = partial(write, self.storage.engine, body, wait_s=0.0, **how)
