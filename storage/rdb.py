@@ -41,7 +41,7 @@ WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class SlotStorage(_CachedStorage):
-    """Optuna's cached storage, which also knows trials that were claimed behind its back."""
+    """Optuna's cached storage, which also knows trials that `Slots` claimed without it."""
 
     _backend: SlotBackend
 
@@ -74,7 +74,7 @@ class SlotStorage(_CachedStorage):
     ) -> bool:
         token = self.claimed.pop((self.url, trial_id), None) if state in WITH_VALUE else None
         if token is not None:
-            # Told through Optuna by who claimed it: as final as `Slots.finish` would make it.
+            # This process claimed it and tells it through Optuna: as final as `Slots.finish`.
             self.set_trial_user_attr(trial_id, attrs.ENDED, token)
         return super().set_trial_state_values(trial_id, state, values)
 
@@ -88,7 +88,7 @@ class SlotStorage(_CachedStorage):
             self._add_trials_to_cache(study_id, [trial])
 
     def answers(self, wait_s: float = 0.0) -> bool:
-        """Whether the database answers; waits so long for one that is away."""
+        """Whether the database answers within `wait_s`."""
 
         try:
             self._echo(1, wait_s)

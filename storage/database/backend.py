@@ -18,9 +18,9 @@ from sqlalchemy import orm
 from sqlalchemy.engine import Connection
 
 from storage.database import cells  # noqa: F401 (checks what Optuna reads)
-from storage.database.engine import database_of, make_engine
+from storage.database.engine import make_engine
 from storage.database.schema import ensure_schema
-from storage.database.tables import HEARTBEATS, TRIALS, upsert
+from storage.database.tables import TRIALS, write_heartbeat
 from storage.database.transaction import retry, write
 from storage.database.url import parse_url
 
@@ -115,10 +115,7 @@ class SlotBackend(RDBStorage):
         write(self.engine, body, wait_s=RETRY_S)
 
     def record_heartbeat(self, trial_id: int) -> None:
-        def body(connection: Connection) -> None:
-            row = {"trial_id": trial_id, "heartbeat": database_of(connection).clock}
-            connection.execute(upsert(connection, HEARTBEATS, ["trial_id"], row))
-
+        body = functools.partial(write_heartbeat, trial_id=trial_id)
         write(self.engine, body, wait_s=RETRY_S)
 
     def _get_trials(

@@ -1,8 +1,8 @@
-"""Optuna's tables: made once, by whoever comes first, however many come at once.
+"""Optuna's tables: created once, however many processes open a fresh database at the same time.
 
-The schema is Optuna's own (revision v3.2.0.a, that of Optuna 3.2 to 5.x) plus one index that lets
-the lowest WAITING trial be found without reading the others. Alembic is not loaded: a revision that
-is not ours is refused by name and left to `optuna storage upgrade`.
+The schema is Optuna's own (revision v3.2.0.a, of Optuna 3.2 to 5.x) and one index, by which the
+lowest WAITING trial is found without reading the others. Alembic is not loaded: a database of
+another revision is refused and left to `optuna storage upgrade`.
 """
 
 import re
@@ -30,10 +30,9 @@ ALEMBIC_VERSION = sa.Table(
 
 
 def ensure_schema(engine: Engine, *, create: bool, wait_s: float) -> None:
-    """Make the tables where they are missing; refuse a server or a schema that is not supported.
+    """Create the missing tables; refuse a server or a schema that is not supported.
 
     Args:
-        engine: Where.
         create: False for commands that only read: they never create a table.
         wait_s: For how long a server that is away or full is waited for.
 
@@ -78,7 +77,7 @@ def _read_revision(engine: Engine) -> str | None:
 
 
 def _refuse_foreign_tables(engine: Engine) -> None:
-    """Refuse what has a table of ours by name alone: its rows would stand among ours."""
+    """Refuse a database that has a table of ours by name alone."""
     with engine.connect() as connection:
         inspector = sa.inspect(connection)
         names = {*inspector.get_table_names(), *inspector.get_view_names()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
+from storage.database.base import Database
 from storage.database.engine import database_of
 from storage.database.transaction import patiently
 from storage.errors import StorageError
@@ -73,9 +74,44 @@ def read_study_attr(connection: Connection, study_id: int, key: str) -> Any:
 
 
 def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
-        connection.execute(upsert(connection, STUDY_ATTRS, ["study_id", "key"], row))
+    write_attrs(connection, STUDY_ATTRS, {"study_id": study_id}, values)
+
+
+def write_attrs(
+    connection: Connection, table: sa.Table, owner: Mapping[str, int], values: Mapping[str, Any]
+) -> None:
+    """Write attributes of the study or the trial whose id is `owner`."""
+    rows = [{**owner, "key": key, "value_json": json.dumps(v)} for key, v in values.items()]
+    replace_rows(connection, table, rows)
+
+
+def write_heartbeat(connection: Connection, trial_id: int) -> None:
+    replace = replacing(database_of(connection), HEARTBEATS)
+    connection.execute(replace, {"trial_id": trial_id})
+
+
+def replace_rows(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows; a row that is already there is overwritten.
+
+    Somebody else may have written it: an attribute, a value without an end, the params of a WAITING
+    row that Optuna's own retry has made.
+    """
+    if rows:
+        connection.execute(replacing(database_of(connection), table), rows)
+
+
+@cache
+def replacing(database: Database, table: sa.Table) -> Any:
+    """Return an insert of one row that overwrites the row of the same unique key."""
+    (key,) = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint))
+    columns = [column.name for column in table.c if not column.primary_key]
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    if table is HEARTBEATS:
+        values["heartbeat"] = database.clock
+    others = [name for name in columns if name not in key.columns]
+    return database.replace(database.insert(table).values(values), key.columns.keys(), others)
 
 
 def internal_params(
@@ -115,12 +151,3 @@ def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any
         for slot, params in found.items()
         if slot is not None and isinstance(params, dict)
     }
-
-
-def upsert(
-    connection: Connection, table: sa.Table, keys: Sequence[str], values: dict[str, Any]
-) -> Any:
-    """Return an insert of one row that replaces the row of the same `keys`."""
-    database = database_of(connection)
-    replaced = [name for name in values if name not in keys]
-    return database.replace(database.insert(table).values(**values), keys, replaced)

@@ -1,7 +1,6 @@
 """Write transactions that outlive deadlocks, lock waits and a database that is away for a while.
 
-Decides what is retried and for how long. The body of a transaction runs again from its start, so it
-must not keep anything from a try that failed.
+The body of a transaction may run again from its start, so it must keep nothing from a failed try.
 """
 
 import random
@@ -34,7 +33,6 @@ def write(
     """Run `body` in one write transaction and return what it returned.
 
     Args:
-        engine: Where.
         body: Given the connection; called again from its start after a passing error.
         durable: Whether the commit must survive power loss before this returns.
         single: Whether `body` writes with one statement on PostgreSQL, which then commits by
@@ -59,7 +57,7 @@ def write(
 def retry(call: Callable[[], T], *, wait_s: float) -> T:
     """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff.
 
-    One inside another ends with the outer one.
+    A retry inside another one ends with the outer one.
 
     Raises:
         StorageBrokenError: Its disk is full, or it cannot be written.
@@ -79,11 +77,11 @@ def retry(call: Callable[[], T], *, wait_s: float) -> T:
 
 
 def patiently(call: Callable[[], T], *, wait_s: float) -> T:
-    """Call until it succeeds, as `retry`, and say what was waited for where it does not.
+    """Call until it succeeds, as `retry`; its errors are this program's.
 
     Raises:
         StorageUnavailableError: The database was away or locked for longer than `wait_s`.
-        StorageBrokenError: It failed otherwise, whatever its driver or SQLAlchemy said.
+        StorageBrokenError: It failed otherwise.
     """
     try:
         return retry(call, wait_s=wait_s)
@@ -100,7 +98,7 @@ def patiently(call: Callable[[], T], *, wait_s: float) -> T:
 
 
 def _refuse_broken(error: Exception) -> None:
-    """Raise what is wrong with the database itself as an error that no trial is blamed for."""
+    """Raise a defect of the database itself as an error that no trial is blamed for."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
     hint = how_to_mend(cause)
     if hint is not None:

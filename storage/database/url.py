@@ -1,8 +1,7 @@
-"""Storage URLs: which database they name, which driver they get, which options they may have.
+"""Storage URLs: which database a URL names, and which URLs are refused with the one to write.
 
-PostgreSQL is spoken to with psycopg 3 and MySQL/MariaDB with PyMySQL, which are installed with the
-program. A URL that names another known driver means the same database, and gets ours. How a URL is
-shown without its password is decided in `password.py`.
+A URL that names another known driver means the same database, and gets the installed driver. How a
+URL is shown without its password is decided in `password.py`.
 """
 
 import re
@@ -62,7 +61,7 @@ def parse_url(text: str) -> URL:
 
 
 def _meant(text: str) -> str:
-    """Return the URL that was meant by what is none."""
+    """Return the URL that was probably meant by a text that is none."""
     if text[:1] in ("'", '"') and text[-1:] == text[:1]:
         return "the same without quotes"
     if text.startswith("jdbc:"):

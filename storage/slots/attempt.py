@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
+from storage.database import tables
 from storage.database.base import Database
 from storage.database.engine import database_of
 from storage.database.tables import (
@@ -31,6 +32,8 @@ from storage.database.tables import (
     VALUES,
     internal_params,
     read,
+    replace_rows,
+    write_heartbeat,
 )
 from storage.errors import StorageError
 
@@ -98,25 +101,6 @@ def _start(database: Database) -> Any:
 
 
 @cache
-def _first_beat(database: Database) -> Any:
-    values = {"trial_id": sa.bindparam("trial_id"), "heartbeat": database.clock}
-    insert = database.insert(HEARTBEATS).values(values)
-    return database.replace(insert, ["trial_id"], ["heartbeat"])
-
-
-@cache
-def _replace(database: Database, table: sa.Table, *keys: str) -> Any:
-    """Return an insert of rows that replace those of the same keys.
-
-    Somebody else may have written such a row: an attribute, a value without an end, the params of a
-    WAITING row that Optuna's own retry has made.
-    """
-    columns = [c.name for c in table.c if not c.primary_key]
-    insert = database.insert(table).values({name: sa.bindparam(name) for name in columns})
-    return database.replace(insert, keys, [name for name in columns if name not in keys])
-
-
-@cache
 def _report(database: Database) -> Any:
     names = ["step", "intermediate_value", "intermediate_value_type"]
     columns = [_bound(name, REPORTS.c[name]).label(name) for name in names]
@@ -179,27 +163,19 @@ def start(
     distributions: Mapping[str, BaseDistribution],
 ) -> None:
     """Make a locked WAITING trial RUNNING, with its first heartbeat, attributes and params."""
-    database = database_of(connection)
-    connection.execute(_start(database), {"of": trial_id})
-    connection.execute(_first_beat(database), {"trial_id": trial_id})
+    connection.execute(_start(database_of(connection)), {"of": trial_id})
+    write_heartbeat(connection, trial_id)
     write_attrs(connection, trial_id, user_attrs)
     drawn = [
         {"trial_id": trial_id, "param_name": n, "param_value": value, "distribution_json": text}
         for n, value, text in internal_params(params, distributions)
     ]
-    if drawn:
-        connection.execute(_replace(database, PARAMS, "trial_id", "param_name"), drawn)
+    replace_rows(connection, PARAMS, drawn)
 
 
 def write_attrs(connection: Connection, trial_id: int, values: Mapping[str, Any]) -> None:
     """Write user attributes of a trial that the caller holds."""
-    rows = [
-        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-        for key, value in values.items()
-    ]
-    if rows:
-        statement = _replace(database_of(connection), USER_ATTRS, "trial_id", "key")
-        connection.execute(statement, rows)
+    tables.write_attrs(connection, USER_ATTRS, {"trial_id": trial_id}, values)
 
 
 def insert_report(
@@ -232,7 +208,7 @@ def end(
     if value is not None:
         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
         row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-        connection.execute(_replace(database, VALUES, "trial_id", "objective"), row)
+        replace_rows(connection, VALUES, [row])
     if reports and database.may_lose_reports:
         missing = database.insert(REPORTS).on_conflict_do_nothing()
         rows = [{"trial_id": trial_id, **_report_row(*one)} for one in reports.items()]

@@ -40,6 +40,8 @@ class Slots:
     """The slots of one study, which has one direction. Cheap to make; holds no connection.
 
     Every method raises StorageUnavailableError where the database is away for longer than `wait_s`.
+    A method that writes for a claim raises ClaimLostError, and writes nothing, where the trial is
+    no longer the claim's.
 
     Args:
         token: Of the study; nothing is claimed where the study of this id has another, or none.
@@ -71,13 +73,12 @@ class Slots:
         """Raise the budget to `n_slots`: one WAITING trial for each new slot, all or none.
 
         Args:
-            n_slots: The whole budget, not the increment. What is there already stays; 0 defines
-                the study and plans nothing.
+            n_slots: The whole budget, not the increment; 0 defines the study and plans nothing.
             redraws: Slot to `redraw`, where it is not 0.
-            define: Study attributes that stand for ever once the first plan has written them;
-                ignored by every later plan, also by one that raced with the first.
-            agree: Called by such a later plan with the first of these attributes as it stands;
-                what it raises ends the plan, and no slot is added.
+            define: Study attributes that only the first plan writes; every later plan ignores them,
+                also one that raced with the first.
+            agree: A later plan calls it with the first of these attributes as it is stored. If it
+                raises, no slot is added.
 
         Returns:
             How many slots were added; 0 where the budget is `n_slots` already.
@@ -155,13 +156,13 @@ class Slots:
     def claim(self, worker: str, draw: Callable[[Slot], Draw]) -> Claim | None:
         """Take the lowest WAITING slot, or return None where there is none.
 
-        State, heartbeat, worker, token, params and attributes are written in one transaction: there
-        is no moment at which a claimed trial has no heartbeat.
+        State, heartbeat, worker, token, params and attributes are written in one transaction: a
+        claimed trial is never without a heartbeat.
 
         Args:
-            worker: Who claims: a name that no other process has.
-            draw: What to write with the claim, a pure function of the slot; called inside the
-                transaction, so it should be quick.
+            worker: The name of this process, which no other process has.
+            draw: Returns what to write with the claim, as a pure function of the slot. It is called
+                inside the transaction, so it should be quick.
         """
         token, tries = secrets.token_hex(16), count()
 
@@ -187,21 +188,13 @@ class Slots:
         return claim
 
     def report(self, claim: Claim, step: int, value: float) -> None:
-        """Write an intermediate value; one of the same step is replaced.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's.
-        """
+        """Write an intermediate value; one of the same step is replaced."""
 
         what = (claim.trial_id, claim.token, step, value)
         self._write_fenced(claim, lambda c: attempt.insert_report(c, *what), single=True)
 
     def beat(self, claim: Claim) -> None:
-        """Write the heartbeat.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's.
-        """
+        """Write the heartbeat."""
 
         what = (claim.trial_id, claim.token)
         self._write_fenced(claim, lambda c: attempt.update_heartbeat(c, *what), single=True)
@@ -220,12 +213,9 @@ class Slots:
         A FAIL without a reason gets the reason `error`: one without any is a stranger's.
 
         Args:
-            reports: Step to value of all that this claim reported. A PostgreSQL that crashed
-                meanwhile may have lost some, which are written again; others lose none.
-            kept: Bytes that are kept of the trial; see `storage.slots.kept`.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
+            reports: Step to value of every report of this claim. Those that a crash of PostgreSQL
+                has lost are written again.
+            kept: Bytes to keep with the trial; `storage.slots.attempt.read_kept` reads them.
         """
         own = dict(user_attrs or {})
         if state == TrialState.FAIL:
@@ -233,19 +223,11 @@ class Slots:
         self._end(claim, state, own, value=value, reports=reports, kept=kept)
 
     def release(self, claim: Claim) -> None:
-        """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
-        """
+        """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING."""
         self._end(claim, TrialState.FAIL, {attrs.REASON: ends.RELEASED}, successor={})
 
     def retry_alone(self, claim: Claim, user_attrs: Mapping[str, Any]) -> None:
-        """Fail a trial that ran out of memory; its slot is tried again, alone on its device.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
-        """
+        """Fail a trial that ran out of memory; its slot is tried again, alone on its device."""
         again = {attrs.ATTEMPT: claim.slot.attempt + 1, attrs.ALONE: True}
         why = {attrs.REASON: ends.OUT_OF_MEMORY, **user_attrs}
         self._end(claim, TrialState.FAIL, why, successor=again)
@@ -255,7 +237,7 @@ class Slots:
 
         Args:
             grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
-            max_attempts: How many losses in a row without a new report give a slot up.
+            max_attempts: After so many losses in a row without a new report a slot is given up.
 
         Returns:
             The numbers of the trials that this call found lost.
@@ -279,12 +261,12 @@ class Slots:
         why: Mapping[str, Any],
         max_attempts: int | None = None,
     ) -> list[int]:
-        """Fail what a worker that is dead held, and open its slot again without a grace period.
+        """Fail the trials of a dead worker and open their slots again, without a grace period.
 
         Args:
             worker: Name of a process that its parent saw end.
-            why: Attributes that say how, `reason` among them. After `out_of_memory` the slot is
-                tried once more, alone on its device.
+            why: Attributes to write, `reason` among them. After `out_of_memory` the slot is tried
+                once more, alone on its device.
             max_attempts: As in `requeue_lost`.
 
         Returns:
@@ -310,7 +292,7 @@ class Slots:
         return [n for trial_id, n in found if self._write_locked(partial(lose, trial_id))]
 
     def requeue_strangers(self) -> list[int]:
-        """Open the slots again whose newest row was ended by somebody without a claim of ours.
+        """Open the slots again whose newest row was ended without a claim of ours.
 
         A plain Optuna worker that popped a slot, or the dashboard's tell, leaves such rows.
 

@@ -85,7 +85,7 @@ def test_made_up_reason_is_known_to_every_command(
     with served(opened.storage.url, OPEN) as client:
         page = client.ask("/workers").text
     assert ("quota" in page) == is_failure
-    assert ("/workers/retry" in page) == (is_failure and made_up.is_retried_by_hand)
+    assert ('name="trial"' in page) == (is_failure and made_up.is_retried_by_hand)
 
     if made_up.is_final:
         assert retry_failed(opened) == []
