@@ -27,7 +27,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from objectives.synthetic import SYNTHETIC_SPACE
-from storage import attrs
+from storage import attrs, ends
 from storage.rdb import open_storage
 from storage.slots.slots import Claim, Draw, Slot, Slots
 from study.machine.environment import read_environment
@@ -66,7 +66,7 @@ def finish(slots: Slots, claim: Claim, i: int) -> None:
     reports = {step: (i % 97 + step) / 110 for step in range(N_STEPS)}
     if i % EVERY_FAILED == 0:
         error = {"type": "ValueError", "message": "for nothing", "traceback": LOG[:4000]}
-        told = {attrs.REASON: attrs.Reason.ERROR, attrs.ERROR: error, attrs.LOG: LOG}
+        told = {attrs.REASON: ends.ERROR, attrs.ERROR: error, attrs.LOG: LOG}
         slots.finish(claim, TrialState.FAIL, None, told, reports)
     else:
         slots.finish(claim, TrialState.COMPLETE, reports[N_STEPS - 1], {}, reports)

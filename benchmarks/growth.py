@@ -29,7 +29,7 @@ from optuna.trial import Trial, TrialState
 from benchmarks.server import postgres_url
 from benchmarks.storage import DISTRIBUTIONS, N_REPORTS, PARAMS, work_stock
 from storage.database import tables
-from storage.database.dialect import refresh_statistics
+from storage.database.engine import database_of
 from storage.database.tables import TRIALS
 from storage.rdb import SlotStorage, open_storage
 from storage.slots.slots import Draw, Slots
@@ -52,7 +52,7 @@ def make_history(url: str, n_finished: int, n_waiting: int) -> None:
         for start in range(0, n_finished, N_CHUNK):
             _finish(connection, ids[start : start + N_CHUNK])
     slots.plan(n_finished + n_waiting)
-    refresh_statistics(storage.engine)
+    database_of(storage.engine).refresh_statistics(storage.engine)
     storage.close()
 
 

@@ -3,6 +3,7 @@
 attrs      every attribute key
 copying    a study copied to another database
 database/  what is one database and what another
+ends       why trials fail
 errors     known failures of a database
 rdb        `open_storage(url)`
 reading    a study read in few statements

@@ -1,8 +1,8 @@
-"""Every attribute key that is written to a study or a trial.
+"""The keys of all attributes of studies and trials, and the types of their values.
 
-Facts are Optuna user attributes, so that optuna-dashboard shows them and plain scripts read them.
-Values are JSON. This file decides the names, and what is read of a value that somebody else wrote;
-who may write when is decided in `slots.py`.
+Facts are Optuna user attributes in JSON, so that optuna-dashboard shows them and plain scripts read
+them. A value of another type, which somebody else wrote, is read as if it were absent; it is an
+error only where absent would give a wrong answer.
 
 Trial attributes:
 
@@ -23,17 +23,16 @@ Trial attributes:
 | `error`       | dict | finish, requeue             | trials: type, message, traceback       |
 | `log`         | str  | finish, requeue             | logs: the last lines of a failed one   |
 | `info`        | dict | finish                      | status: numbers named with their unit  |
-
-A value of another type is read as if it was not there. Only who would change something because of
-it is told that it is odd.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from storage.errors import StorageError
+
+T = TypeVar("T")
 
 SLOT = "slot"
 ATTEMPT = "attempt"
@@ -54,72 +53,27 @@ INFO = "info"
 CARRIED = (SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, ALONE)
 """What a new row for a slot takes over from the row before it."""
 
-SPEC = "spec"
-"""Study attribute: what defines the study, as JSON (see `study/spec/spec.py`)."""
+# Attributes of a study.
+SPEC = "spec"  # what defines it, as JSON; see `study/spec/spec.py`
+N_SLOTS = "n_slots"  # the budget; only `plan` and `add` write it
+N_ADDED = "n_added"  # how many of the slots came by `add`; only `add` writes it
+CREATED_BY = "created_by"  # `user@host` of the first `create`
+CREATED_AT = "created_at"  # by the database's clock, as ISO 8601 in UTC
+DATA_DIR = "data_dir"  # the creator's data folder; a worker may bring another one
+TRIAL_S = "expected_trial_s"  # how long a trial was expected to take at creation, in s
+TOKEN = "token"  # random, made with the study: SQLite gives a deleted study's id to another
+COPIED_FROM = "copied_from"  # tokens of the studies that it is a copy of, the newest first
+VERSIONS = "versions"  # the creator's Python and packages; a worker with others warns
+STOP = "stop"  # the newest request to stop; see `storage/registry.py`
+PAUSED = "paused"  # whether workers are to claim nothing until it is false
+USED = "used"  # for how long workers were at work: used_s, and when that was written
+WORKERS = "worker:"  # begins the key of each worker: its facts, and when it was last seen
+MARKER = "work_dir"  # the text of the marker file in the work dir that the study began with
+EFFORT = "effort"  # of a finalize's study: how much work it was asked for
 
-N_SLOTS = "n_slots"
-"""Study attribute: the budget; only `plan` and `add` write it."""
-
-N_ADDED = "n_added"
-"""Study attribute: how many of the slots came by `add`; only `add` writes it."""
-
-CREATED_BY = "created_by"
-"""Study attribute: `user@host` of the first `create`."""
-
-CREATED_AT = "created_at"
-"""Study attribute: when it was created, by the database's clock, as ISO 8601 in UTC."""
-
-DATA_DIR = "data_dir"
-"""Study attribute: where the data lay for the creator; a worker may bring another folder."""
-
-TRIAL_S = "expected_trial_s"
-"""Study attribute: how long a trial was expected to take when the study was created, in s."""
-
-TOKEN = "token"
-"""Study attribute: random, made with the study: SQLite gives a deleted study's id to another."""
-
-COPIED_FROM = "copied_from"
-"""Study attribute: tokens of what it is a copy of, the newest first; a copy has its own."""
-
-VERSIONS = "versions"
-"""Study attribute: the creator's Python and packages; a worker with others warns."""
-
-STOP = "stop"
-"""Study attribute: the newest request to stop: id, now, why, detail (see `storage/registry.py`)."""
-
-PAUSED = "paused"
-"""Study attribute: whether workers are to claim nothing until it is false."""
-
-USED = "used"
-"""Study attribute: for how long workers were at work: used_s, and when that was written."""
-
-WORKERS = "worker:"
-"""Study attributes that begin so hold a worker each: what it is, what it does, when it was seen."""
-
-MARKER = "work_dir"
-"""Study attribute: what the marker file says in the work dir that the study began with."""
-
-FIXED_PARAMS = "fixed_params"
-"""Trial *system* attribute, Optuna's own: params that are given, not drawn."""
-
-EFFORT = "effort"
-"""Study attribute of a finalize's study: how much work it was asked for."""
-
-KEPT = "kept:"
-"""Trial *system* attributes that begin so hold a piece each of what is kept of it, as base 85."""
-
-
-class Reason:
-    """Why a trial of ours ended as FAIL."""
-
-    LOST = "lost"
-    RELEASED = "released"
-    CRASHED = "crashed"
-    OUT_OF_MEMORY = "out_of_memory"
-    INFEASIBLE = "infeasible"
-    ERROR = "error"
-    TIMEOUT = "timeout"
-
+# *System* attributes of a trial.
+FIXED_PARAMS = "fixed_params"  # Optuna's own: params that are given, not drawn
+KEPT = "kept:"  # begins the key of each piece of the bytes that are kept of a trial, in base 85
 
 LONGEST_NAME = 1_000  # characters; of text that is shown in a line
 DEEPEST = 50
@@ -130,12 +84,8 @@ def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _is(kind: type[T]) -> Callable[[Any], T | None]:
+    return lambda value: value if isinstance(value, kind) else None
 
 
 def _name(value: Any) -> str | None:
@@ -164,12 +114,12 @@ def _of_each(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any] | Non
 _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys((SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, SEED, N_SLOTS, N_ADDED), _count),
     **dict.fromkeys((WORKER, CLAIM, ENDED, REASON, CREATED_BY, CREATED_AT, TOKEN, MARKER), _name),
-    **dict.fromkeys((ALONE, PAUSED), _flag),
+    **dict.fromkeys((ALONE, PAUSED), _is(bool)),
     **dict.fromkeys((ENVIRONMENT, VERSIONS), _of_each(_name)),
-    **dict.fromkeys((EFFORT,), _of_each(_count)),
-    ERROR: _of_each(_text),
+    EFFORT: _of_each(_count),
+    ERROR: _of_each(_is(str)),
     INFO: _of_each(number),
-    LOG: _text,
+    LOG: _is(str),
     COPIED_FROM: _names,
     DATA_DIR: lambda value: None if "\0" in str(value) else _name(value),
     TRIAL_S: number,

@@ -1,9 +1,8 @@
 """Copying a study to another database, slots and all, in one transaction of the target.
 
-Decides what of a study travels: everything but a RUNNING attempt, whose worker cannot follow; its
-slot is WAITING in the copy; and the token, which names its folder in a work dir: a copy gets its
-own. The source is read as it stood at one moment, so workers may go on there. Rows go from table to
-table in batches, never through Optuna's objects.
+A RUNNING attempt is not copied, as its worker cannot follow: its slot is WAITING in the copy. The
+copy gets a token of its own, which names its folder in a work dir. The source is read as it stood
+at one moment, so workers may go on there. Rows go from table to table in batches.
 """
 
 import json
@@ -22,7 +21,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage import attrs
 from storage.database.backend import MOST_IDS_A_QUERY
-from storage.database.dialect import is_passing
+from storage.database.engine import database_of
+from storage.database.failures import is_passing
 from storage.database.password import redact
 from storage.database.tables import (
     HEARTBEATS,
@@ -72,9 +72,7 @@ def copy_study(
     that plain Optuna has made keep them to the second.
 
     Args:
-        source: Where the study is; it is only read.
-        target: Where it goes.
-        name: The study's name in `source`.
+        name: The study's name in `source`, which is only read.
         new_name: The copy's name; `name` where None.
 
     Returns:
@@ -112,10 +110,7 @@ def copy_study(
 def _snapshot(engine: Engine) -> Iterator[Connection]:
     """Every statement in here sees the database as it is at the first one."""
     with engine.connect() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN")
-        else:
-            connection.execution_options(isolation_level="REPEATABLE READ")
+        database_of(engine).begin_snapshot(connection)
         yield connection
 
 
@@ -127,13 +122,11 @@ def _find_study(reading: Connection, url: str, name: str) -> int:
     there = [f"'{other}'" for other in found]
     if len(there) > MOST_NAMES_SHOWN:
         there[MOST_NAMES_SHOWN:] = [f"and {len(there) - MOST_NAMES_SHOWN} more"]
-    holds = f"it has {', '.join(there)}" if there else "it has none"
-    hint = (
-        f"name one of them: --study {shlex.quote(next(iter(found)))}"
-        if found
-        else "name another --storage"
-    )
-    raise StorageError(f"there is no study '{name}' in {redact(url)}; {holds}", hint)
+    hint = "name another --storage"
+    if found:
+        hint = f"name one of them: --study {shlex.quote(next(iter(found)))}"
+    holds = ", ".join(there) or "none"
+    raise StorageError(f"there is no study '{name}' in {redact(url)}; it has {holds}", hint)
 
 
 def _id_of(writing: Connection, name: str) -> int | None:
@@ -189,13 +182,15 @@ def _copy_rows_of_trials(
     query = sa.select(TRIALS).where(TRIALS.c.trial_id.in_(chunk))
     rows = reading.execute(query.order_by(TRIALS.c.number, TRIALS.c.trial_id)).mappings().all()
     reset = {"state": TrialState.WAITING, "datetime_start": None, "datetime_complete": None}
-    new = []
-    for row in rows:
-        copied = {key: value for key, value in row.items() if key != "trial_id"}
-        changed = reset if row["state"] == TrialState.RUNNING else {}
-        new.append({**copied, "study_id": new_study_id, **changed})
+    running = {row["trial_id"] for row in rows if row["state"] == TrialState.RUNNING}
+    new = [
+        {**row, "study_id": new_study_id, **(reset if row["trial_id"] in running else {})}
+        for row in rows
+    ]
+    for row in new:
+        del row["trial_id"]
     writing.execute(TRIALS.insert(), new)
-    return {row["trial_id"] for row in rows if row["state"] == TrialState.RUNNING}
+    return running
 
 
 def _copy_details(
@@ -211,10 +206,9 @@ def _copy_details(
     if running and table in KEPT_OF_RUNNING:
         kept = sa.and_(trial_id.in_(running), table.c.key.in_(KEPT_OF_RUNNING[table]))
         wanted = sa.or_(wanted, kept)
-    key = table.primary_key.columns.values()[0]
-    query = sa.select(*(column for column in table.c if column is not key)).where(wanted)
     # Streamed: a trial may have any number of reports.
-    streamed = reading.execute(query.order_by(key).execution_options(yield_per=ROWS_A_BATCH))
+    query = _all_but_key(table).where(wanted).execution_options(yield_per=ROWS_A_BATCH)
+    streamed = reading.execute(query)
     for batch in streamed.mappings().partitions():
         new = [{**row, "trial_id": new_ids[row["trial_id"]]} for row in batch]
         writing.execute(table.insert(), new)
@@ -229,9 +223,7 @@ def _copy_study_rows(
 ) -> None:
     """Copy directions and attributes of the study itself."""
     for table in (DIRECTIONS, STUDY_ATTRS, STUDY_SYSTEM_ATTRS):
-        key = table.primary_key.columns.values()[0]
-        query = sa.select(*(column for column in table.c if column is not key))
-        query = query.where(table.c.study_id == study_id).order_by(key)
+        query = _all_but_key(table).where(table.c.study_id == study_id)
         new = [{**row, "study_id": new_study_id} for row in reading.execute(query).mappings()]
         if table is STUDY_ATTRS:
             new = _with_own_token(new)
@@ -239,6 +231,12 @@ def _copy_study_rows(
             new = [_renamed(row, new_ids) for row in new]
         if new:
             writing.execute(table.insert(), new)
+
+
+def _all_but_key(table: sa.Table) -> sa.Select[Any]:
+    """Return a query of the columns but the primary key, in its order."""
+    key = table.primary_key.columns.values()[0]
+    return sa.select(*(column for column in table.c if column is not key)).order_by(key)
 
 
 def _with_own_token(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

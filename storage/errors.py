@@ -1,7 +1,6 @@
-"""The ways in which storage fails that are known.
+"""Known failures of the database, each with one line for the user and a hint.
 
-Each carries one line for the user, free of passwords, and where there is one the next command to
-try. Turning them into text and exit codes is `study/cli/app.py`'s work.
+The messages hold no password. `study/cli/app.py` turns them into text and exit codes.
 """
 
 
@@ -20,20 +19,17 @@ class StorageUnavailableError(StorageError):
 class StorageBrokenError(StorageError):
     """The disk is full, or the file cannot be written or is damaged: waiting does not help.
 
-    No trial is to blame for it: whoever meets it keeps the slot open and ends.
+    No trial is to blame: the worker that meets it keeps the slot open and ends.
     """
 
 
 class StorageMissingError(StorageError):
-    """A command that only reads was given a database that does not exist or holds no tables."""
+    """A command that only reads was given a database that does not exist or has no tables."""
 
 
 class UnsupportedDatabaseError(StorageError):
-    """The server, its version or its schema is one that the guarantees cannot be kept on."""
+    """The guarantees cannot be kept on this server, version or schema."""
 
 
 class ClaimLostError(StorageError):
-    """The trial is no longer this worker's: write nothing more of it, claim another.
-
-    Raised by every write of an attempt whose row is finished or carries another claim token.
-    """
+    """The row of the trial is finished or has another claim token: claim another trial."""

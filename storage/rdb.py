@@ -8,7 +8,6 @@ over our backend, so that `optuna.storages.get_storage` need not wrap it a secon
 import logging
 import shlex
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,10 +20,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
 from storage.database.backend import RETRY_S, SlotBackend
-from storage.database.dialect import is_passing
+from storage.database.base import LOGIN
+from storage.database.engine import DATABASES
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.database.password import redact, to_encode
-from storage.database.remedy import LOGIN, first_line, how_to_mend
-from storage.database.sqlitepath import sqlite_url
+from storage.database.sqlite import sqlite_url
 from storage.database.tables import TRIALS
 from storage.database.transaction import retry
 from storage.database.url import parse_url, sqlite_path
@@ -41,7 +41,7 @@ WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class SlotStorage(_CachedStorage):
-    """Optuna's cached storage, which also knows trials that were claimed behind its back."""
+    """Optuna's cached storage, which also knows trials that `Slots` claimed without it."""
 
     _backend: SlotBackend
 
@@ -74,7 +74,7 @@ class SlotStorage(_CachedStorage):
     ) -> bool:
         token = self.claimed.pop((self.url, trial_id), None) if state in WITH_VALUE else None
         if token is not None:
-            # Told through Optuna by who claimed it: as final as `Slots.finish` would make it.
+            # This process claimed it and tells it through Optuna: as final as `Slots.finish`.
             self.set_trial_user_attr(trial_id, attrs.ENDED, token)
         return super().set_trial_state_values(trial_id, state, values)
 
@@ -88,14 +88,10 @@ class SlotStorage(_CachedStorage):
             self._add_trials_to_cache(study_id, [trial])
 
     def answers(self, wait_s: float = 0.0) -> bool:
-        """Whether the database answers; waits so long for one that is away."""
-
-        def ask() -> None:
-            with self.engine.connect() as connection:
-                connection.execute(sa.select(sa.literal(1)))
+        """Whether the database answers within `wait_s`."""
 
         try:
-            retry(ask, wait_s=wait_s)
+            self._echo(1, wait_s)
         except (SQLAlchemyError, StorageError) as error:
             logger.info("the database does not answer: %s", error)
             return False
@@ -104,26 +100,28 @@ class SlotStorage(_CachedStorage):
     def refuse_unheld(self, *names: str) -> None:
         """Refuse names that the database's encoding does not have, before one is written.
 
-        Attributes are JSON in ASCII, so that names are the only text that may not fit. A server
-        of MySQL finds it out only when it writes.
+        Attributes are JSON in ASCII, so names are the only text that may not fit. A server of MySQL
+        finds it out only when it writes.
 
         Raises:
             StorageError: Which name it is.
         """
-
-        def ask(name: str) -> None:
-            with self.engine.connect() as connection:
-                connection.execute(sa.select(sa.literal(name)))
-
         for name in names:
             try:
                 if not name.isascii():
-                    retry(partial(ask, name), wait_s=RETRY_S)
+                    self._echo(name, RETRY_S)
             except StorageBrokenError as error:
                 raise StorageError(
                     f"this database cannot hold the name '{name}': {first_line(error.__cause__)}",
                     f"{error.hint}; or another name",
                 ) from error
+
+    def _echo(self, value: Any, wait_s: float) -> None:
+        def ask() -> None:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(sa.literal(value)))
+
+        retry(ask, wait_s=wait_s)
 
     def close(self) -> None:
         """Give the connection back to the server."""
@@ -177,19 +175,17 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
 
 
 def _check_path(path: Path, *, create: bool) -> None:
+    shown = sqlite_url(str(path))
     if not path.parent.is_dir():
         raise StorageError(
-            f"the folder {path.parent} of storage {sqlite_url(str(path))} does not exist",
+            f"the folder {path.parent} of storage {shown} does not exist",
             f"mkdir -p {shlex.quote(str(path.parent))}",
         )
     if path.is_dir():
-        raise StorageError(
-            f"storage {sqlite_url(str(path))} is a folder", sqlite_url(str(path / "study.db"))
-        )
+        raise StorageError(f"storage {shown} is a folder", sqlite_url(str(path / "study.db")))
     if not create and not path.is_file():
         raise StorageMissingError(
-            f"there is no storage at {sqlite_url(str(path))}",
-            "study run --data DIR   (or name another --storage)",
+            f"there is no storage at {shown}", "study run --data DIR   (or name another --storage)"
         )
 
 
@@ -199,7 +195,11 @@ def _is_of_driver(error: Exception) -> bool:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
-    return module.partition(".")[0] in ("pymysql", "psycopg", "sqlalchemy", "ssl")
+    return module.partition(".")[0] in {
+        "sqlalchemy",
+        "ssl",
+        *(one.package for one in DATABASES.values()),
+    }
 
 
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:

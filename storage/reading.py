@@ -1,24 +1,22 @@
-"""What is read of a study without Optuna's cache: attempts, slots and their newest attempts.
+"""A study read without Optuna's cache: attempts, slots and their newest attempts.
 
-A few statements for the whole study, whatever its size; nothing here writes. What the numbers mean
-to a user is decided in `study/view/watch.py`.
+Each function takes a few statements, whatever the study's size, and writes nothing.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, Engine
 
-from storage import attrs
-from storage.database.cells import param, refuse_no_value, whole
-from storage.database.dialect import utc_now
+from storage import attrs, ends
+from storage.database.cells import param, reported, trial_value, whole
+from storage.database.engine import database_of
 from storage.database.tables import (
     HEARTBEATS,
     PARAMS,
@@ -28,8 +26,8 @@ from storage.database.tables import (
     USER_ATTRS,
     VALUES,
     has_attr,
+    read,
 )
-from storage.database.transaction import patiently
 from storage.errors import StorageBrokenError
 
 STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
@@ -37,11 +35,11 @@ STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
 
 @dataclass
 class Attempt:
-    """One trial row. Times are UTC without a zone; `slot` is None for a trial that is not ours.
+    """One trial row. Times are UTC without a zone.
 
     Attributes:
         seen_s: Age of the heartbeat in s by the database's clock; None unless RUNNING.
-        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for; what is of
+        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for; a value of
             another type than `attrs.py` says is left out.
         params, reports: Empty unless details were asked for.
     """
@@ -89,23 +87,22 @@ def read_attempts(
     if trials is not None:
         mine = sa.and_(mine, TRIALS.c.number.in_(list(trials)))
 
-    def read() -> list[Attempt]:
-        with engine.connect() as connection:
-            found = {a.trial_id: a for a in _read_rows(connection, mine)}
-            _read_user_attrs(connection, mine, found, details)
-            if details:
-                _read_details(connection, mine, found)
+    def look(connection: Connection) -> list[Attempt]:
+        found = {a.trial_id: a for a in _read_rows(connection, mine)}
+        _read_user_attrs(connection, mine, found, details)
+        if details:
+            _read_details(connection, mine, found)
         return list(found.values())
 
-    return patiently(read, wait_s=wait_s)
+    return read(engine, look, wait_s=wait_s)
 
 
 def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable[Attempt]:
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
     columns = (TRIALS.c.trial_id, TRIALS.c.number, TRIALS.c.state)
-    times = (TRIALS.c.datetime_start, TRIALS.c.datetime_complete, HEARTBEATS.c.heartbeat, now)
+    times = (TRIALS.c.datetime_start, TRIALS.c.datetime_complete, HEARTBEATS.c.heartbeat)
+    now = database_of(connection).clock
     query = (
-        sa.select(*columns, *times, VALUES.c.value, VALUES.c.value_type)
+        sa.select(*columns, *times, now, VALUES.c.value, VALUES.c.value_type)
         .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
         .outerjoin(VALUES, sa.and_(VALUES.c.trial_id == TRIALS.c.trial_id, VALUES.c.objective == 0))
         .where(mine)
@@ -114,8 +111,7 @@ def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable
     for trial_id, number, state, start, end, seen, clock, value, kind in connection.execute(query):
         attempt = Attempt(whole(number), trial_id, state, start, end)
         if kind is not None:
-            refuse_no_value(value, kind)
-            attempt.value = models.TrialValueModel.stored_repr_to_value(value, kind)
+            attempt.value = trial_value(value, kind)
         last = seen or start
         if state == TrialState.RUNNING and last is not None:
             attempt.seen_s = max(0.0, (clock - last).total_seconds())
@@ -142,53 +138,41 @@ def _read_user_attrs(
 def _read_details(
     connection: Connection, mine: sa.ColumnElement[bool], found: dict[int, Attempt]
 ) -> None:
-    for table, order in ((PARAMS, PARAMS.c.param_id), (REPORTS, REPORTS.c.step)):
+    def rows_of(table: sa.Table, order: sa.Column[Any]) -> Iterator[tuple[Attempt, sa.Row[Any]]]:
         query = sa.select(table).join(TRIALS, TRIALS.c.trial_id == table.c.trial_id)
         for row in connection.execute(query.where(mine).order_by(order)):
-            attempt = found.get(row.trial_id)
-            if attempt is None:
-                continue
-            if table is PARAMS:
-                try:
-                    attempt.params[row.param_name] = param(row.distribution_json, row.param_value)
-                except StorageBrokenError:
-                    continue  # written by somebody else: no param of ours
-            else:
-                kind = models.TrialIntermediateValueModel
-                value, is_of = row.intermediate_value, row.intermediate_value_type
-                refuse_no_value(value, is_of)
-                attempt.reports[whole(row.step)] = kind.stored_repr_to_intermediate_value(
-                    value, is_of
-                )
+            if row.trial_id in found:
+                yield found[row.trial_id], row
+
+    for attempt, row in rows_of(PARAMS, PARAMS.c.param_id):
+        # Somebody else wrote a param that cannot be read: it is none of ours.
+        with suppress(StorageBrokenError):
+            attempt.params[row.param_name] = param(row.distribution_json, row.param_value)
+    for attempt, row in rows_of(REPORTS, REPORTS.c.step):
+        value = reported(row.intermediate_value, row.intermediate_value_type)
+        attempt.reports[whole(row.step)] = value
 
 
 def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.0) -> list[int]:
     """Return the numbers of the newest trials that failed, at most `n`; released ones did not."""
-    reason, released = USER_ATTRS.alias(), json.dumps(attrs.Reason.RELEASED)
+    reason = USER_ATTRS.alias()
+    excused = [json.dumps(end.reason) for end in ends.ENDS.values() if not end.is_failure]
     mine = sa.and_(reason.c.trial_id == TRIALS.c.trial_id, reason.c.key == attrs.REASON)
     query = (
         sa.select(TRIALS.c.number)
         .outerjoin(reason, mine)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
-        .where(sa.func.coalesce(reason.c.value_json, "") != released)
+        .where(sa.func.coalesce(reason.c.value_json, "").notin_(excused))
         .order_by(TRIALS.c.number.desc())
         .limit(n)
     )
-
-    def read() -> list[int]:
-        with engine.connect() as connection:
-            return list(connection.execute(query).scalars())
-
-    return patiently(read, wait_s=wait_s)
+    return read(engine, lambda c: list(c.execute(query).scalars()), wait_s=wait_s)
 
 
 def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
     """Return the newest attempt of each slot, by slot."""
-    by_slot: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
-        if attempt.slot is not None:
-            by_slot[attempt.slot].append(attempt)
-    return {s: max(by_slot[s], key=lambda a: a.trial) for s in sorted(by_slot)}
+    ours = sorted((a for a in attempts if a.slot is not None), key=lambda a: (a.slot, a.trial))
+    return {a.slot: a for a in ours if a.slot is not None}  # of equal slots the last one stays
 
 
 def count_unfinished(engine: Engine, study_id: int, *, wait_s: float = 60.0) -> int:
@@ -199,9 +183,4 @@ def count_unfinished(engine: Engine, study_id: int, *, wait_s: float = 60.0) -> 
     query = sa.select(sa.func.count()).where(
         TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED), has_attr(attrs.SLOT)
     )
-
-    def read() -> int:
-        with engine.connect() as connection:
-            return int(connection.execute(query).scalar_one())
-
-    return patiently(read, wait_s=wait_s)
+    return read(engine, lambda c: int(c.execute(query).scalar_one()), wait_s=wait_s)

@@ -1,14 +1,14 @@
-"""Who works on a study, for how long in all, and whether it was asked to stop.
+"""The workers of a study, the time that they used, and requests to stop.
 
-Workers register as study attributes, one a worker, which anybody with the database can read. Each
-beat of a worker also counts the study's time: the wall time during which any worker was there.
-When a worker stops, and what it says of itself, is decided in `study/`.
+Each worker is a study attribute. Each beat of a worker also counts the study's time: the wall time
+during which any worker was there.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
 from storage.database import tables
-from storage.database.dialect import utc_now
-from storage.database.tables import STUDY_ATTRS, TRIALS
+from storage.database.engine import database_of
+from storage.database.tables import STUDY_ATTRS
 from storage.database.transaction import patiently, write
 from storage.rdb import SlotStorage
 
@@ -26,20 +26,19 @@ T = TypeVar("T")
 FORGOTTEN_AFTER_GRACES = 60
 """A worker that was not heard of for so many grace periods is no longer listed."""
 
-
 NO_STOP = "none"
-"""Stands for the id of a stop order where there is none."""
+"""In place of the id of a stop order where there is none."""
 
 
 @dataclass(frozen=True)
 class StopOrder:
-    """A request to stop, for every process that was there when it was made.
+    """A request to stop, for every process that had started when it was made.
 
     Attributes:
         id: Random; another one is another request.
         now: Whether trials are to end at once instead of with their epoch.
         why: None where a person asked, else a word such as "errors".
-        detail: What a person should read of it.
+        detail: What a person should read.
         at: When it was made, by the database's clock, as ISO 8601 in UTC.
     """
 
@@ -74,9 +73,9 @@ class Seen:
 
     Attributes:
         token: The study's; None where the study is gone.
-        stop: The newest request, however old.
+        stop: The newest request, of any age.
         used_s: Wall time of the study while anybody worked on it, until now, in s.
-        paused: Whether nobody is to claim a trial.
+        paused: Whether workers are to claim no trial.
     """
 
     token: str | None
@@ -110,22 +109,19 @@ class Registry:
         self._grace_s, self._wait_s = grace_s, wait_s
 
     def join(self, worker: str, facts: Mapping[str, Any]) -> str:
-        """Register; the time in which nobody was there does not count.
+        """Register a worker; the time in which no worker was there does not count.
 
-        A process that replaces itself comes again under its own name, and was there.
+        A process that replaces itself joins again under its own name: it was there all the time.
 
         Returns:
-            Now, as ISO 8601 in UTC: since when it is there.
+            The current time, as ISO 8601 in UTC: when the worker joined.
         """
 
-        def body(connection: Connection) -> str:
-            tables.lock_study(connection, self._study_id)
-            now = _now(connection)
+        def body(connection: Connection, now: datetime) -> str:
             there = _read_workers(connection, self._study_id, now)
             longest_s = FORGOTTEN_AFTER_GRACES * self._grace_s
             self._drop(connection, [r.id for r in there if r.seen_s > longest_s])
-            is_first = all(r.seen_s > self._grace_s for r in there)
-            self._count(connection, now, counts=not is_first)
+            self._count(connection, now, counts=self._is_any(there))
             since = now.isoformat(timespec="milliseconds") + "Z"
             self._put(connection, worker, {**facts, "since": since}, now)
             return since
@@ -133,11 +129,9 @@ class Registry:
         return self._write(body)
 
     def beat(self, worker: str, facts: Mapping[str, Any]) -> None:
-        """Say that the worker is still there; the time since anybody's last beat counts."""
+        """Say that the worker is still there; the time since any worker's last beat counts."""
 
-        def body(connection: Connection) -> None:
-            tables.lock_study(connection, self._study_id)
-            now = _now(connection)
+        def body(connection: Connection, now: datetime) -> None:
             self._count(connection, now, counts=True)
             self._put(connection, worker, facts, now)
 
@@ -150,14 +144,11 @@ class Registry:
             was_there: Whether it was at work until now; False for one that was found dead.
         """
 
-        def body(connection: Connection) -> None:
-            tables.lock_study(connection, self._study_id)
-            now = _now(connection)
+        def body(connection: Connection, now: datetime) -> None:
             self._drop(connection, [worker])
-            there = _read_workers(connection, self._study_id, now)
-            is_last = all(r.seen_s > self._grace_s for r in there)
-            counts = was_there or not is_last  # those who are left were there all the time
-            self._count(connection, now, counts=counts, goes_on=not is_last)
+            goes_on = self._is_any(_read_workers(connection, self._study_id, now))
+            # The workers that are left were there all the time.
+            self._count(connection, now, counts=was_there or goes_on, goes_on=goes_on)
 
         self._write(body)
 
@@ -165,79 +156,64 @@ class Registry:
         """Read what the study tells its workers."""
         keys = (attrs.TOKEN, attrs.STOP, attrs.USED, attrs.PAUSED)
 
-        def call() -> Seen:
-            with self._engine.connect() as connection:
-                found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key.in_(keys))
-                now = _now(connection)
+        def read(connection: Connection) -> Seen:
+            found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key.in_(keys))
+            used_s = self._used_s(found.get(attrs.USED), _now(connection), counts=True)
             order = StopOrder.of(found.get(attrs.STOP))
-            used_s = self._used_s(found.get(attrs.USED), now, counts=True)
             return Seen(found.get(attrs.TOKEN), order, used_s, found.get(attrs.PAUSED) is True)
 
-        return patiently(call, wait_s=self._wait_s)
+        return self._read(read)
 
     def workers(self) -> list[Registered]:
-        """Return who is registered, by id; those not heard of for the grace period are gone."""
-
-        def call() -> list[Registered]:
-            with self._engine.connect() as connection:
-                return _read_workers(connection, self._study_id, _now(connection))
-
-        return patiently(call, wait_s=self._wait_s)
+        """Return the registered workers by id, also those that are gone by the grace period."""
+        return self._read(lambda c: _read_workers(c, self._study_id, _now(c)))
 
     def now(self) -> str:
         """Return the database's clock, as ISO 8601 in UTC."""
-
-        def call() -> str:
-            with self._engine.connect() as connection:
-                return _now(connection).isoformat()
-
-        return patiently(call, wait_s=self._wait_s)
+        return self._read(lambda c: _now(c).isoformat())
 
     def stop_seen(self, age_s: Callable[[], float]) -> str:
-        """Return the id of the stop order that a process does not mind; "none" where it minds any.
+        """Return the id of the latest stop order from before this process started, or "none".
 
-        It does not mind the newest one if that was made before the process began: to start takes
-        seconds, in which somebody may ask for a stop.
+        The process ignores that order. To start takes seconds: an order that was made since then
+        is for this process, too.
 
         Args:
             age_s: Returns the age of the process, in s.
         """
 
-        def call() -> str:
-            with self._engine.connect() as connection:
-                began = timedelta(seconds=-age_s())
-                found = _read_attrs(connection, self._study_id, STUDY_ATTRS.c.key == attrs.STOP)
-                began_at = _now(connection) + began
-            order = StopOrder.of(found.get(attrs.STOP))
+        def read(connection: Connection) -> str:
+            age = timedelta(seconds=age_s())
+            stored = tables.read_study_attr(connection, self._study_id, attrs.STOP)
+            began_at = _now(connection) - age
+            order = StopOrder.of(stored)
             if order is None:
                 return NO_STOP
             made_at = attrs.moment(order.at)
             return NO_STOP if made_at is not None and made_at >= began_at else order.id
 
-        return patiently(call, wait_s=self._wait_s)
+        return self._read(read)
 
     def order_stop(self, order: StopOrder) -> None:
-        """Ask every worker that is there to stop; one that begins later does not mind."""
+        """Ask every worker that is there to stop; a later one ignores it."""
 
-        def body(connection: Connection) -> None:
-            tables.lock_study(connection, self._study_id)
-            made = replace(order, at=_now(connection).isoformat())
+        def body(connection: Connection, now: datetime) -> None:
+            made = replace(order, at=now.isoformat())
             tables.write_study_attrs(connection, self._study_id, {attrs.STOP: made.to_json()})
 
         self._write(body, durable=True)
 
     def pause(self, paused: bool) -> None:
-        """Let nobody claim a trial, or let them again; what is in progress goes on."""
+        """Let workers claim no trial, or let them again; a trial in progress goes on."""
         value = {attrs.PAUSED: paused}
-        self._write(lambda c: tables.write_study_attrs(c, self._study_id, value), durable=True)
+        self._write(lambda c, _: tables.write_study_attrs(c, self._study_id, value), durable=True)
 
     def claim_marker(self) -> tuple[str, bool]:
-        """Return what the study's marker file says, and whether this call made it up."""
+        """Return the text of the study's marker file, and whether this call made it up."""
 
-        def body(connection: Connection) -> tuple[str, bool]:
-            tables.lock_study(connection, self._study_id)
-            mine = STUDY_ATTRS.c.key == attrs.MARKER
-            found = _read_attrs(connection, self._study_id, mine).get(attrs.MARKER)
+        def body(connection: Connection, _: datetime) -> tuple[str, bool]:
+            stored = tables.read_study_attr(connection, self._study_id, attrs.MARKER)
+            found = attrs.known(attrs.MARKER, stored)
             if found is not None:
                 return str(found), False
             marker = secrets.token_hex(8)
@@ -246,17 +222,26 @@ class Registry:
 
         return self._write(body)
 
-    def _write(self, body: Callable[[Connection], T], *, durable: bool = False) -> T:
-        def call() -> T:
-            return write(self._engine, body, durable=durable, wait_s=0.0)
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        return tables.read(self._engine, look, wait_s=self._wait_s)
 
+    def _write(self, body: Callable[[Connection, datetime], T], *, durable: bool = False) -> T:
+        """Write under the study's lock; `body` gets the time at which it got the lock."""
+
+        def locked(connection: Connection) -> T:
+            tables.lock_study(connection, self._study_id)
+            return body(connection, _now(connection))
+
+        call = partial(write, self._engine, locked, durable=durable, wait_s=0.0)
         return patiently(call, wait_s=self._wait_s)
+
+    def _is_any(self, workers: list[Registered]) -> bool:
+        return any(r.seen_s <= self._grace_s for r in workers)
 
     def _count(
         self, connection: Connection, now: datetime, *, counts: bool, goes_on: bool = True
     ) -> None:
-        mine = STUDY_ATTRS.c.key == attrs.USED
-        used = _read_attrs(connection, self._study_id, mine).get(attrs.USED)
+        used = tables.read_study_attr(connection, self._study_id, attrs.USED)
         used_s = round(self._used_s(used, now, counts=counts), 3)
         value = {attrs.USED: {"used_s": used_s, "at": now.isoformat() if goes_on else None}}
         tables.write_study_attrs(connection, self._study_id, value)
@@ -267,7 +252,7 @@ class Registry:
         at = attrs.moment(used.get("at"))
         if not counts or at is None:
             return used_s
-        # A machine that slept is no worker: what is longer than a grace period was no work.
+        # While a machine sleeps nobody works: at most a grace period counts.
         return used_s + min(max(0.0, (now - at).total_seconds()), self._grace_s)
 
     def _put(
@@ -277,15 +262,14 @@ class Registry:
         tables.write_study_attrs(connection, self._study_id, {attrs.WORKERS + worker: value})
 
     def _drop(self, connection: Connection, workers: list[str]) -> None:
+        mine = STUDY_ATTRS.c.study_id == self._study_id
         names = [attrs.WORKERS + worker for worker in workers]
-        where = sa.and_(STUDY_ATTRS.c.study_id == self._study_id, STUDY_ATTRS.c.key.in_(names))
         if names:
-            connection.execute(STUDY_ATTRS.delete().where(where))
+            connection.execute(STUDY_ATTRS.delete().where(mine, STUDY_ATTRS.c.key.in_(names)))
 
 
 def _now(connection: Connection) -> datetime:
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
-    found: datetime = connection.execute(sa.select(now)).scalar_one()
+    found: datetime = connection.execute(sa.select(database_of(connection).clock)).scalar_one()
     return found
 
 

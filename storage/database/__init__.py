@@ -1,14 +1,15 @@
 """Databases: their URLs, connections, schema and peculiarities.
 
 backend       Optuna's storage on our engine
-cells         what a cell may hold
-dialect       what differs between databases
-forked        connections and forked processes
+base          what differs between databases
+cells         cells that somebody else has changed
+engine        connections, and the table of databases
+failures      errors that pass, and what mends the others
+mysql         MySQL and MariaDB
 password      URLs without their password
-remedy        what mends a database that refuses
+postgresql    PostgreSQL
 schema        Optuna's tables, made once
-sqlitepath    the file of an SQLite URL
-statement     statements compiled once
+sqlite        SQLite, and the file of its URL
 tables        Optuna's tables as SQLAlchemy's
 transaction   transactions, and waiting for a database
 url           which database is meant

@@ -1,29 +1,26 @@
-"""Optuna's RDBStorage with our engine, retried writes and reads that skip what cannot have changed.
+"""Optuna's RDBStorage on our engine and tables, with retries and fewer reads.
 
-Everything public behaves as Optuna documents it. What differs: the engine is ours (`dialect.py`),
-the tables are made by `schema.py`, passing database errors are retried, heartbeats are in UTC, and
-`_get_trials` does not read WAITING rows a second time for a caller that has them.
+Everything public behaves as Optuna documents it. Passing errors of the database are retried,
+heartbeats are in UTC, and `_get_trials` does not read a WAITING row a second time.
 """
 
 import functools
-import json
 import weakref
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _VersionManager
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event, orm
+from sqlalchemy import orm
 from sqlalchemy.engine import Connection
 
-from storage import attrs
-from storage.database.dialect import make_engine, utc_now
+from storage.database import cells  # noqa: F401 (checks what Optuna reads)
+from storage.database.engine import make_engine
 from storage.database.schema import ensure_schema
-from storage.database.tables import HEARTBEATS, TRIALS, upsert
+from storage.database.tables import TRIALS, write_heartbeat
 from storage.database.transaction import retry, write
 from storage.database.url import parse_url
 
@@ -34,6 +31,15 @@ MOST_IDS_A_QUERY = 500
 HIGHEST_ID = 2**31 - 1  # of Optuna's integer columns
 RETRY_S = 60.0
 READ_RETRY_S = 3.0  # a page that reads does not wait for a database that is away
+# Each of Optuna's writes is one transaction, so that it may run again.
+WRITES = (
+    *("create_new_study", "set_study_user_attr", "set_study_system_attr"),
+    *("_create_new_trial", "set_trial_state_values"),
+)
+WRITES_OF_TRIAL = (
+    *("_set_trial_param", "set_trial_intermediate_value"),
+    *("set_trial_user_attr", "set_trial_system_attr"),
+)
 READS = (
     *("get_study_id_from_name", "get_study_name_from_id", "get_study_directions"),
     *("get_study_user_attrs", "get_study_system_attrs", "get_all_studies", "get_trial"),
@@ -41,26 +47,6 @@ READS = (
     *("get_trial_id_from_study_id_trial_number", "get_best_trial"),
 )
 MOVED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-
-def _read_whatever_it_is(row: Any, *_: Any) -> None:
-    """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
-    text = row.value_json
-    value = attrs.decode(text)
-    if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
-        orm.attributes.set_committed_value(row, "value_json", "{}")  # it takes them for a dict
-    elif value is text:
-        orm.attributes.set_committed_value(row, "value_json", json.dumps(text))
-
-
-for _model in (
-    models.StudyUserAttributeModel,
-    models.StudySystemAttributeModel,
-    models.TrialUserAttributeModel,
-    models.TrialSystemAttributeModel,
-):
-    event.listen(_model, "load", _read_whatever_it_is)
-    event.listen(_model, "refresh", _read_whatever_it_is)
 
 
 def _close(session: orm.scoped_session[orm.Session], engine: sa.Engine) -> None:
@@ -113,11 +99,6 @@ class SlotBackend(RDBStorage):
         """Made when somebody asks for versions: it loads Alembic."""
         return _VersionManager(self.url, self.engine, self.scoped_session)
 
-    # Optuna's own writes, retried. Their bodies are transactions, so running one again is safe.
-
-    def create_new_study(self, *args: Any, **kwargs: Any) -> int:
-        return self._retry(super().create_new_study, *args, **kwargs)
-
     def delete_study(self, study_id: int) -> None:
         """Delete with a statement a table: through the ORM 10,000 trials take minutes."""
         self.get_study_name_from_id(study_id)
@@ -133,57 +114,8 @@ class SlotBackend(RDBStorage):
 
         write(self.engine, body, wait_s=RETRY_S)
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._retry(super().set_study_user_attr, study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._retry(super().set_study_system_attr, study_id, key, value)
-
-    def _create_new_trial(
-        self, study_id: int, template_trial: FrozenTrial | None = None
-    ) -> FrozenTrial:
-        return self._retry(super()._create_new_trial, study_id, template_trial)
-
-    def _set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-        previous_distribution: BaseDistribution | None,
-    ) -> None:
-        self._touched.add(trial_id)
-        self._retry(
-            super()._set_trial_param,
-            trial_id,
-            param_name,
-            param_value_internal,
-            distribution,
-            previous_distribution,
-        )
-
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
-        return self._retry(super().set_trial_state_values, trial_id, state, values)
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, value: float) -> None:
-        self._touched.add(trial_id)
-        self._retry(super().set_trial_intermediate_value, trial_id, step, value)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._touched.add(trial_id)
-        self._retry(super().set_trial_user_attr, trial_id, key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._touched.add(trial_id)
-        self._retry(super().set_trial_system_attr, trial_id, key, value)
-
     def record_heartbeat(self, trial_id: int) -> None:
-        def body(connection: Connection) -> None:
-            row = {"trial_id": trial_id, "heartbeat": utc_now(connection)}
-            connection.execute(upsert(connection, HEARTBEATS, ["trial_id"], row))
-
+        body = functools.partial(write_heartbeat, trial_id=trial_id)
         write(self.engine, body, wait_s=RETRY_S)
 
     def _get_trials(
@@ -229,17 +161,27 @@ class SlotBackend(RDBStorage):
             self.get_study_name_from_id(study_id)  # raises where the study was deleted
         return sorted(ids | (self._touched & known))
 
-    def _retry(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        return retry(functools.partial(call, *args, **kwargs), wait_s=RETRY_S)
+
+def _retry_of(call: Callable[..., T], wait_s: Callable[[], float]) -> Callable[..., T]:
+    @functools.wraps(call)
+    def retried(*args: Any, **kwargs: Any) -> T:
+        return retry(functools.partial(call, *args, **kwargs), wait_s=wait_s())
+
+    return retried
 
 
-def _retried(read: Callable[..., T]) -> Callable[..., T]:
-    @functools.wraps(read)
-    def patient(*args: Any, **kwargs: Any) -> T:
-        return retry(functools.partial(read, *args, **kwargs), wait_s=READ_RETRY_S)
+def _noting_trial(write_trial: Callable[..., T]) -> Callable[..., T]:
+    @functools.wraps(write_trial)
+    def noting(self: SlotBackend, trial_id: int, *args: Any, **kwargs: Any) -> T:
+        self._touched.add(trial_id)
+        return write_trial(self, trial_id, *args, **kwargs)
 
-    return patient
+    return noting
 
 
+for _name in (*WRITES, *WRITES_OF_TRIAL):
+    setattr(SlotBackend, _name, _retry_of(getattr(SlotBackend, _name), lambda: RETRY_S))
+for _name in WRITES_OF_TRIAL:
+    setattr(SlotBackend, _name, _noting_trial(getattr(SlotBackend, _name)))
 for _name in READS:
-    setattr(SlotBackend, _name, _retried(getattr(SlotBackend, _name)))
+    setattr(SlotBackend, _name, _retry_of(getattr(SlotBackend, _name), lambda: READ_RETRY_S))

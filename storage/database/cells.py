@@ -1,19 +1,19 @@
-"""What a cell of the database may hold; anything else is one line, wherever it is read.
+"""Cells of the database that somebody else has changed: each is read, or is an error of one line.
 
-SQLite keeps text in a column of numbers, and bytes in one of text. Optuna's tables also allow NULL
-where Optuna never writes one.
+Optuna's tables allow NULL where Optuna never writes one, and attributes that are no JSON. What an
+attribute of ours may hold is in `storage/attrs.py`; what SQLite's columns may hold in `sqlite.py`.
 """
 
+import json
 from functools import lru_cache
 from typing import Any
 
-import sqlalchemy as sa
 from optuna.distributions import json_to_distribution
 from optuna.storages._rdb import models
 from sqlalchemy import event
-from sqlalchemy.dialects.sqlite import DATETIME
-from sqlalchemy.engine import Dialect
+from sqlalchemy.orm.attributes import set_committed_value
 
+from storage import attrs
 from storage.errors import StorageBrokenError
 
 LONGEST_SHOWN = 60
@@ -29,10 +29,10 @@ def odd_cell(value: Any, wanted: str) -> StorageBrokenError:
 
 
 def whole(value: Any) -> int:
-    """Return a number of a trial, of which there are no others.
+    """Return the number of a trial or a step.
 
     Raises:
-        StorageBrokenError: It is something else.
+        StorageBrokenError: It is not a whole number.
     """
     if type(value) is not int:
         raise odd_cell(value, "the number of a trial or a step")
@@ -40,10 +40,10 @@ def whole(value: Any) -> int:
 
 
 def param(text: Any, value: Any) -> Any:
-    """Return a param from its distribution as JSON and Optuna's number for it.
+    """Return a param from its distribution as JSON and Optuna's internal value.
 
     Raises:
-        StorageBrokenError: They are none.
+        StorageBrokenError: The distribution cannot be read, or the value is not in it.
     """
     try:
         return _distribution(text).to_external_repr(float(value))
@@ -54,58 +54,53 @@ def param(text: Any, value: Any) -> Any:
 _distribution = lru_cache(maxsize=256)(json_to_distribution)
 
 
-def _checked(base: type[Any], kinds: tuple[type, ...], wanted: str) -> type[Any]:
-    """Return the type with a check of what it reads."""
-
-    def result_processor(self: Any, dialect: Dialect, coltype: object) -> Any:
-        read = base.result_processor(self, dialect, coltype)
-
-        def process(value: Any) -> Any:
-            try:
-                found = value if value is None or read is None else read(value)
-            except (LookupError, TypeError, ValueError):
-                raise odd_cell(value, wanted) from None
-            if found is not None and not isinstance(found, kinds):
-                raise odd_cell(value, wanted)
-            return found
-
-        return process
-
-    return type(base.__name__, (base,), {"result_processor": result_processor, "cache_ok": True})
-
-
-CHECKED = {
-    sa.Integer: _checked(sa.Integer, (int,), "a whole number"),
-    sa.Float: _checked(sa.Float, (float, int), "a number"),
-    sa.String: _checked(sa.String, (str,), "text"),
-    sa.Text: _checked(sa.Text, (str,), "text"),
-    sa.DateTime: _checked(DATETIME, (object,), "a time"),
-    sa.Enum: _checked(sa.Enum, (object,), "a state or another of Optuna's names"),
-}
-"""What an SQLite engine reads these types as."""
-
-
-def refuse_no_value(value: float | None, kind: Any) -> None:
-    """Refuse a finite value that is not there.
+def trial_value(value: float | None, kind: Any) -> float:
+    """Return the value of a trial from its two columns.
 
     Raises:
-        StorageBrokenError: It is one.
+        StorageBrokenError: It is finite and missing.
     """
+    _refuse_missing(value, kind)
+    return models.TrialValueModel.stored_repr_to_value(value, kind)
+
+
+def reported(value: float | None, kind: Any) -> float:
+    """Return an intermediate value from its two columns; raises as `trial_value`."""
+    _refuse_missing(value, kind)
+    return models.TrialIntermediateValueModel.stored_repr_to_intermediate_value(value, kind)
+
+
+def _refuse_missing(value: float | None, kind: Any) -> None:
     if value is None and kind is not None and kind.name == "FINITE":
         raise odd_cell(None, "a finite value")
 
 
-def _refuse_odd_report(row: Any, _: Any) -> None:
+def _check_report(row: Any) -> None:
     whole(row.step)
-    refuse_no_value(row.intermediate_value, row.intermediate_value_type)
+    _refuse_missing(row.intermediate_value, row.intermediate_value_type)
 
 
-# What Optuna itself takes for granted. Not as a row is refreshed: a trial that is being made has
-# no number for a moment.
-for _model, _refuse in (
-    (models.TrialModel, lambda row, _: whole(row.number)),
-    (models.TrialParamModel, lambda row, _: param(row.distribution_json, row.param_value)),
-    (models.TrialValueModel, lambda row, _: refuse_no_value(row.value, row.value_type)),
-    (models.TrialIntermediateValueModel, _refuse_odd_report),
+def _mend_attribute(row: Any) -> None:
+    """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
+    text = row.value_json
+    value = attrs.decode(text)
+    if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
+        set_committed_value(row, "value_json", "{}")  # Optuna takes them for a dict
+    elif value is text:
+        set_committed_value(row, "value_json", json.dumps(text))
+
+
+# What Optuna itself reads passes the same checks. Attributes are checked again as a row is
+# refreshed, the others not: a trial that is being made has no number for a moment.
+for _model, _check in (
+    (models.TrialModel, lambda row: whole(row.number)),
+    (models.TrialParamModel, lambda row: param(row.distribution_json, row.param_value)),
+    (models.TrialValueModel, lambda row: _refuse_missing(row.value, row.value_type)),
+    (models.TrialIntermediateValueModel, _check_report),
+    (models.StudyUserAttributeModel, _mend_attribute),
+    (models.StudySystemAttributeModel, _mend_attribute),
+    (models.TrialUserAttributeModel, _mend_attribute),
+    (models.TrialSystemAttributeModel, _mend_attribute),
 ):
-    event.listen(_model, "load", _refuse)
+    for _moment in ("load", "refresh") if _check is _mend_attribute else ("load",):
+        event.listen(_model, _moment, lambda row, *_, check=_check: check(row))

@@ -2,31 +2,25 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
 from storage import attrs
+from storage.database.base import Database
+from storage.database.engine import database_of
 from storage.database.transaction import patiently
 from storage.errors import StorageError
 
-INSERTS: dict[str, Callable[..., Any]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-    "mysql": mysql.insert,
-}
-
+T = TypeVar("T")
 
 TRIALS = models.TrialModel.__table__
 HEARTBEATS = models.TrialHeartbeatModel.__table__
-
-
 STUDIES = models.StudyModel.__table__
 STUDY_ATTRS = models.StudyUserAttributeModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
@@ -46,6 +40,16 @@ def attr_of(key: str) -> Any:
 def has_attr(key: str) -> sa.Exists:
     """Return the condition that the trial of the enclosing query has the user attribute."""
     return sa.exists().where(USER_ATTRS.c.trial_id == TRIALS.c.trial_id, USER_ATTRS.c.key == key)
+
+
+def read(engine: Engine, look: Callable[[Connection], T], *, wait_s: float) -> T:
+    """Return what `look` reads on a connection; waits for a database that is away."""
+
+    def call() -> T:
+        with engine.connect() as connection:
+            return look(connection)
+
+    return patiently(call, wait_s=wait_s)
 
 
 def lock_study(connection: Connection, study_id: int) -> None:
@@ -70,9 +74,44 @@ def read_study_attr(connection: Connection, study_id: int, key: str) -> Any:
 
 
 def write_study_attrs(connection: Connection, study_id: int, values: Mapping[str, Any]) -> None:
-    for key, value in values.items():
-        row = {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
-        connection.execute(upsert(connection, STUDY_ATTRS, ["study_id", "key"], row))
+    write_attrs(connection, STUDY_ATTRS, {"study_id": study_id}, values)
+
+
+def write_attrs(
+    connection: Connection, table: sa.Table, owner: Mapping[str, int], values: Mapping[str, Any]
+) -> None:
+    """Write attributes of the study or the trial whose id is `owner`."""
+    rows = [{**owner, "key": key, "value_json": json.dumps(v)} for key, v in values.items()]
+    replace_rows(connection, table, rows)
+
+
+def write_heartbeat(connection: Connection, trial_id: int) -> None:
+    replace = replacing(database_of(connection), HEARTBEATS)
+    connection.execute(replace, {"trial_id": trial_id})
+
+
+def replace_rows(
+    connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows; a row that is already there is overwritten.
+
+    Somebody else may have written it: an attribute, a value without an end, the params of a WAITING
+    row that Optuna's own retry has made.
+    """
+    if rows:
+        connection.execute(replacing(database_of(connection), table), rows)
+
+
+@cache
+def replacing(database: Database, table: sa.Table) -> Any:
+    """Return an insert of one row that overwrites the row of the same unique key."""
+    (key,) = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint))
+    columns = [column.name for column in table.c if not column.primary_key]
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    if table is HEARTBEATS:
+        values["heartbeat"] = database.clock
+    others = [name for name in columns if name not in key.columns]
+    return database.replace(database.insert(table).values(values), key.columns.keys(), others)
 
 
 def internal_params(
@@ -92,12 +131,7 @@ def _to_json(distribution: BaseDistribution) -> str:
 
 def read_fixed_params(engine: Engine, study_id: int) -> dict[int, dict[str, Any]]:
     """Return slot to params of the slots that were given some."""
-
-    def read() -> dict[int, dict[str, Any]]:
-        with engine.connect() as connection:
-            return find_given(connection, study_id)
-
-    return patiently(read, wait_s=60.0)
+    return read(engine, lambda c: find_given(c, study_id), wait_s=60.0)
 
 
 def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any]]:
@@ -117,22 +151,3 @@ def find_given(connection: Connection, study_id: int) -> dict[int, dict[str, Any
         for slot, params in found.items()
         if slot is not None and isinstance(params, dict)
     }
-
-
-def upsert(
-    connection: Connection, table: sa.Table, keys: Sequence[str], values: dict[str, Any]
-) -> Any:
-    """Return the dialect's insert of one row which replaces the row of the same `keys`."""
-    statement = INSERTS[connection.dialect.name](table).values(**values)
-    return on_conflict_replace(statement, keys, [name for name in values if name not in keys])
-
-
-def on_conflict_replace(statement: Any, keys: Sequence[str], replaced: Sequence[str]) -> Any:
-    """Return an insert that overwrites the columns `replaced` where `keys` are already there."""
-    if isinstance(statement, mysql.Insert):
-        return statement.on_duplicate_key_update(
-            **{name: statement.inserted[name] for name in replaced}
-        )
-    return statement.on_conflict_do_update(
-        index_elements=list(keys), set_={name: statement.excluded[name] for name in replaced}
-    )

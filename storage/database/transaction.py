@@ -1,7 +1,6 @@
 """Write transactions that outlive deadlocks, lock waits and a database that is away for a while.
 
-Decides what is retried and for how long. The body of a transaction runs again from its start, so it
-must not keep anything from a try that failed.
+The body of a transaction may run again from its start, so it must keep nothing from a failed try.
 """
 
 import random
@@ -13,8 +12,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from storage.database.dialect import begin_write, connecting_until, is_passing, time_is_up
-from storage.database.remedy import first_line, how_to_mend
+from storage.database.engine import connect_deadline, connecting_until, database_of
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.errors import StorageBrokenError, StorageUnavailableError
 
 T = TypeVar("T")
@@ -34,7 +33,6 @@ def write(
     """Run `body` in one write transaction and return what it returned.
 
     Args:
-        engine: Where.
         body: Given the connection; called again from its start after a passing error.
         durable: Whether the commit must survive power loss before this returns.
         single: Whether `body` writes with one statement on PostgreSQL, which then commits by
@@ -48,7 +46,7 @@ def write(
 
     def attempt() -> T:
         with engine.connect() as connection:
-            begin_write(connection, durable=durable, single=single)
+            database_of(engine).begin_write(connection, durable=durable, single=single)
             result = body(connection)
             connection.commit()
             return result
@@ -59,12 +57,12 @@ def write(
 def retry(call: Callable[[], T], *, wait_s: float) -> T:
     """Call until it succeeds; passing errors are retried for `wait_s`, with jittered backoff.
 
-    One inside another ends with the outer one.
+    A retry inside another one ends with the outer one.
 
     Raises:
         StorageBrokenError: Its disk is full, or it cannot be written.
     """
-    deadline = min(time.monotonic() + wait_s, time_is_up())
+    deadline = min(time.monotonic() + wait_s, connect_deadline())
     pause_s = FIRST_PAUSE_S
     while True:
         try:
@@ -79,11 +77,11 @@ def retry(call: Callable[[], T], *, wait_s: float) -> T:
 
 
 def patiently(call: Callable[[], T], *, wait_s: float) -> T:
-    """Call until it succeeds, as `retry`, and say what was waited for where it does not.
+    """Call until it succeeds, as `retry`; its errors are this program's.
 
     Raises:
         StorageUnavailableError: The database was away or locked for longer than `wait_s`.
-        StorageBrokenError: It failed otherwise, whatever its driver or SQLAlchemy said.
+        StorageBrokenError: It failed otherwise.
     """
     try:
         return retry(call, wait_s=wait_s)
@@ -100,7 +98,7 @@ def patiently(call: Callable[[], T], *, wait_s: float) -> T:
 
 
 def _refuse_broken(error: Exception) -> None:
-    """Raise what is wrong with the database itself as an error that no trial is blamed for."""
+    """Raise a defect of the database itself as an error that no trial is blamed for."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
     hint = how_to_mend(cause)
     if hint is not None:

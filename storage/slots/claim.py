@@ -1,7 +1,4 @@
-"""What passes between `Slots` and a claimer: the slot, what is drawn for it, and the claim.
-
-Values only; what becomes of them is decided in `slots.py`.
-"""
+"""What `Slots` and a claimer exchange: the slot, what is drawn for it, and the claim."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +33,7 @@ class Slot:
         """Make it of a row and its attributes, as `attempt.read_attrs` returns them.
 
         Raises:
-            StorageError: Its slot is no number, or its given params are none.
+            StorageError: The slot is no number, or the given params are no dict.
         """
         slot: Any = found.get(attrs.SLOT)
         given = found.get(attrs.FIXED_PARAMS, {})

@@ -1,13 +1,11 @@
-"""The heartbeat of a claimed trial, beaten beside the training.
+"""The heartbeat of a claimed trial, beside its training.
 
-A lease lives as long as its claim. Its thread survives every database error; once the trial turns
-out to be somebody else's it stops and sets `lost`, and the training learns of it at its next
-report. How old a heartbeat may grow is decided by whoever calls `requeue_lost`.
+A thread beats until the training ends. It survives every error of the database, and stops once the
+trial is another worker's.
 """
 
 import logging
 import threading
-from types import TracebackType
 
 from storage.errors import ClaimLostError
 from storage.slots.slots import Claim, Slots
@@ -34,12 +32,7 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(timeout=self._interval_s)
 
@@ -52,6 +45,6 @@ class Lease:
                     self.lost.set()
                 return
             except Exception as error:
-                # The trial goes on: if the database stays away for longer than the grace period,
-                # somebody else takes the slot and the next beat says so.
+                # The trial goes on: where the database is away for longer than the grace period,
+                # another worker takes the slot and the next beat says so.
                 logger.warning("heartbeat of trial %d failed: %s", self._claim.slot.trial, error)

@@ -1,7 +1,7 @@
-"""The rows that slots are made of: planned, followed by another, found stale or ended by strangers.
+"""The rows that slots are made of: planned, followed by another, found stale or ended from outside.
 
-Each function runs inside a transaction that its caller opened. What is written in one transaction,
-and why, is decided in `slots.py`; the statements of a running attempt are `attempt.py`'s.
+Each function runs inside a transaction that its caller opened. Which of them form a transaction is
+decided in `slots.py`.
 """
 
 import json
@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from storage import attrs
-from storage.database.dialect import utc_now
+from storage import attrs, ends
+from storage.database.engine import database_of
 from storage.database.tables import (
     FINISHED,
     HEARTBEATS,
@@ -121,6 +121,16 @@ def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str,
     ]
 
 
+def _running(study_id: int, trial_id: int | None, *columns: Any) -> sa.Select[Any]:
+    """Return a query of the RUNNING trials of a study, or of one of them, by number."""
+    query = (
+        sa.select(TRIALS.c.trial_id, TRIALS.c.number, *columns)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
+        .order_by(TRIALS.c.number)
+    )
+    return query if trial_id is None else query.where(TRIALS.c.trial_id == trial_id)
+
+
 def find_stale(
     connection: Connection, study_id: int, grace_s: float, trial_id: int | None = None
 ) -> list[tuple[int, int]]:
@@ -130,16 +140,11 @@ def find_stale(
     """
     seen = sa.func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start)
     seen.type = TRIALS.c.datetime_start.type
-    now = sa.type_coerce(utc_now(connection), TRIALS.c.datetime_start.type)
     query = (
-        sa.select(TRIALS.c.trial_id, TRIALS.c.number, seen, now)
+        _running(study_id, trial_id, seen, database_of(connection).clock)
         .outerjoin(HEARTBEATS, HEARTBEATS.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
         .where(has_attr(attrs.SLOT))
-        .order_by(TRIALS.c.number)
     )
-    if trial_id is not None:
-        query = query.where(TRIALS.c.trial_id == trial_id)
     grace = timedelta(seconds=grace_s)
     return [
         (row[0], row[1])
@@ -153,24 +158,17 @@ def find_running_of(
 ) -> list[tuple[int, int]]:
     """Return (trial id, number) of the RUNNING trials of ours that a worker claimed."""
     query = (
-        sa.select(TRIALS.c.trial_id, TRIALS.c.number)
+        _running(study_id, trial_id)
         .join(USER_ATTRS, USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
         .where(USER_ATTRS.c.key == attrs.WORKER, USER_ATTRS.c.value_json == json.dumps(worker))
-        .order_by(TRIALS.c.number)
     )
-    if trial_id is not None:
-        query = query.where(TRIALS.c.trial_id == trial_id)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
 def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]) -> int:
-    """Return how many trials of ours these workers claimed and ended themselves.
-
-    One that was given back did not come to its end.
-    """
+    """Return how many trials of ours these workers ended themselves, and did not give back."""
     worker, reason = attr_of(attrs.WORKER), attr_of(attrs.REASON)
-    given_back = [json.dumps(r) for r in (attrs.Reason.RELEASED, attrs.Reason.OUT_OF_MEMORY)]
+    given_back = [json.dumps(end.reason) for end in ends.ENDS.values() if end.is_given_back]
     query = (
         sa.select(sa.func.count())
         .select_from(TRIALS)
@@ -186,15 +184,8 @@ def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]
 
 def find_newest_failed(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[int]:
     """Return, by number, the ids of those trials that are FAIL and the newest of their slot."""
-    slot = attr_of(attrs.SLOT)
-    query = (
-        sa.select(TRIALS.c.trial_id, slot.c.value_json)
-        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.FAIL)
-        .where(TRIALS.c.number.in_(list(numbers)))
-        .order_by(TRIALS.c.number)
-    )
-    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+    failed = sa.and_(TRIALS.c.state == TrialState.FAIL, TRIALS.c.number.in_(list(numbers)))
+    return _newest_where(connection, study_id, failed)
 
 
 def fail(connection: Connection, trial_id: int) -> bool:
@@ -202,7 +193,7 @@ def fail(connection: Connection, trial_id: int) -> bool:
     statement = (
         TRIALS.update()
         .where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
-        .values(state=TrialState.FAIL, datetime_complete=utc_now(connection))
+        .values(state=TrialState.FAIL, datetime_complete=database_of(connection).clock)
     )
     return connection.execute(statement).rowcount > 0
 
@@ -212,39 +203,42 @@ def lowest_unfinished(connection: Connection, study_id: int) -> int:
     mine = TRIALS.c.study_id == study_id
     highest = connection.execute(sa.select(sa.func.max(TRIALS.c.number)).where(mine)).scalar()
     found = [0 if highest is None else highest + 1]
-    for state in UNFINISHED:
+    for state in UNFINISHED:  # a state each: the index has the lowest number of each state
         lowest = sa.select(sa.func.min(TRIALS.c.number)).where(mine, TRIALS.c.state == state)
         found += [n for n in connection.execute(lowest).scalars() if n is not None]
     return min(found)
 
 
-def find_ended_by_strangers(connection: Connection, study_id: int, from_number: int) -> list[int]:
+def find_ended_from_outside(connection: Connection, study_id: int, from_number: int) -> list[int]:
     """Return the newest trial id of each slot whose newest row was not ended by us.
 
     What we end carries the token that ended it, or the reason why it was requeued. Looks at trials
     from `from_number` on.
     """
-    slot = attr_of(attrs.SLOT)
-    query = (
-        sa.select(TRIALS.c.trial_id, slot.c.value_json)
-        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.number >= from_number)
-        .where(TRIALS.c.state.in_(FINISHED), ~has_attr(attrs.REASON), ~has_attr(attrs.ENDED))
-        .order_by(TRIALS.c.number)
+    theirs = sa.and_(
+        TRIALS.c.number >= from_number,
+        TRIALS.c.state.in_(FINISHED),
+        ~has_attr(attrs.REASON),
+        ~has_attr(attrs.ENDED),
     )
-    return _newest({text: trial_id for trial_id, text in connection.execute(query)}, connection)
+    return _newest_where(connection, study_id, theirs)
 
 
-def _newest(found: Mapping[str, int], connection: Connection) -> list[int]:
-    """Return those of {slot as JSON: trial id} that are the newest trial of their slot."""
+def _newest_where(
+    connection: Connection, study_id: int, condition: sa.ColumnElement[bool]
+) -> list[int]:
+    """Return, by number, the ids of the trials of a condition that are the newest of their slot."""
+    slot = attr_of(attrs.SLOT)
+    mine = slot.c.trial_id == TRIALS.c.trial_id
+    query = sa.select(slot.c.value_json, TRIALS.c.trial_id).join(slot, mine)
+    query = query.where(TRIALS.c.study_id == study_id, condition).order_by(TRIALS.c.number)
+    found = {row[0]: row[1] for row in connection.execute(query)}
     if not found:
         return []
-    slot, first = attr_of(attrs.SLOT), min(found.values())
-    study_of = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == first).scalar_subquery()
     later = (
         sa.select(slot.c.value_json, sa.func.max(TRIALS.c.trial_id))
-        .join(slot, slot.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_of, TRIALS.c.trial_id >= first)
+        .join(slot, mine)
+        .where(TRIALS.c.study_id == study_id, TRIALS.c.trial_id >= min(found.values()))
         .group_by(slot.c.value_json)
     )
     newest = {row[0]: row[1] for row in connection.execute(later)}

@@ -1,38 +1,67 @@
-"""The budget as rows: plan, add, claim, report, finish, release.
+"""The budget as rows: plan, add, claim, report, finish, release, requeue.
 
 A slot is one unit of the budget, a trial one attempt at it. The planned budget stands in Optuna's
 tables as WAITING trials; a claim makes one RUNNING under a random token, and every later write of
-the attempt is fenced by that token: whoever lost a trial can write nothing. A row never goes back
-from RUNNING to WAITING: a slot that is open again gets a new row. Slots whose trial was ended by
-somebody else are `requeue.py`'s. What is worth running, and with which params, is not decided here.
+the attempt is fenced by that token: a worker that lost its trial can write nothing. A row never
+goes back from RUNNING to WAITING: a slot that is open again gets a new row, in one transaction with
+the end of the old one and under the study's lock. So it gets one, however many processes notice.
 """
 
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from itertools import count
+from typing import Any, TypeVar
 
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database import tables
-from storage.database.dialect import refresh_statistics
-from storage.database.tables import find_given
+from storage.database.engine import database_of
+from storage.database.transaction import patiently, write
 from storage.errors import ClaimLostError, StorageError
+from storage.rdb import SlotStorage
 from storage.slots import attempt, rows
-from storage.slots.attempt import write_kept
 from storage.slots.claim import Claim, Draw, Slot
-from storage.slots.requeue import Requeue
-from storage.slots.rows import is_added
 
 __all__ = ["Claim", "Draw", "Slot", "Slots"]
+
+T = TypeVar("T")
+
+Find = Callable[..., list[tuple[int, int]]]
+"""Returns (trial id, number) of trials to end; given a `trial_id`, of that one or of none."""
 
 MANY_ROWS = 100  # inserted at once, they change which plans are good
 
 
-class Slots(Requeue):
-    """The slots of one study, which has one direction."""
+class Slots:
+    """The slots of one study, which has one direction. Cheap to make; holds no connection.
+
+    Every method raises StorageUnavailableError where the database is away for longer than `wait_s`.
+    A method that writes for a claim raises ClaimLostError, and writes nothing, where the trial is
+    no longer the claim's.
+
+    Args:
+        token: Of the study; nothing is claimed where the study of this id has another, or none.
+        wait_s: For how long a database that is away is waited for, per call.
+    """
+
+    def __init__(
+        self,
+        storage: SlotStorage,
+        study_id: int,
+        *,
+        token: str | None = None,
+        wait_s: float = 60.0,
+    ) -> None:
+        self.storage = storage
+        self.study_id = study_id
+        self.token = token
+        self._wait_s = wait_s
+        # Finished rows are immutable: those below the lowest unfinished one need one look.
+        self._checked_below = 0
 
     def plan(
         self,
@@ -44,13 +73,12 @@ class Slots(Requeue):
         """Raise the budget to `n_slots`: one WAITING trial for each new slot, all or none.
 
         Args:
-            n_slots: The whole budget, not the increment. What is there already stays; 0 defines
-                the study and plans nothing.
+            n_slots: The whole budget, not the increment; 0 defines the study and plans nothing.
             redraws: Slot to `redraw`, where it is not 0.
-            define: Study attributes that stand for ever once the first plan has written them;
-                ignored by every later plan, also by one that raced with the first.
-            agree: Called by such a later plan with the first of these attributes as it stands;
-                what it raises ends the plan, and no slot is added.
+            define: Study attributes that only the first plan writes; every later plan ignores them,
+                also one that raced with the first.
+            agree: A later plan calls it with the first of these attributes as it is stored. If it
+                raises, no slot is added.
 
         Returns:
             How many slots were added; 0 where the budget is `n_slots` already.
@@ -60,7 +88,6 @@ class Slots(Requeue):
         """
 
         def body(connection: Connection) -> int:
-            tables.lock_study(connection, self.study_id)
             for key in list(define or ())[:1]:
                 stored = tables.read_study_attr(connection, self.study_id, key)
                 if stored is None:
@@ -79,9 +106,9 @@ class Slots(Requeue):
             tables.write_study_attrs(connection, self.study_id, {attrs.N_SLOTS: wanted})
             return len(new)
 
-        n_new = self._write(body, durable=True)
+        n_new = self._write_locked(body)
         if n_new >= MANY_ROWS:
-            refresh_statistics(self.storage.engine)
+            database_of(self.storage.engine).refresh_statistics(self.storage.engine)
         return n_new
 
     def ensure(self, wanted: Sequence[Mapping[str, Any]]) -> int:
@@ -94,8 +121,7 @@ class Slots(Requeue):
         """
 
         def body(connection: Connection) -> int:
-            tables.lock_study(connection, self.study_id)
-            given = find_given(connection, self.study_id).values()
+            given = tables.find_given(connection, self.study_id).values()
             there = {_key(params) for params in given}
             new = [p for key, p in {_key(p): p for p in wanted}.items() if key not in there]
             n_slots = tables.read_count(connection, self.study_id, attrs.N_SLOTS)
@@ -106,16 +132,15 @@ class Slots(Requeue):
             tables.write_study_attrs(connection, self.study_id, counts)
             return len(new)
 
-        return self._write(body, durable=True)
+        return self._write_locked(body)
 
     def add(self, params: Mapping[str, Any]) -> int:
         """Append one slot with given params, and return its trial number."""
         tried: list[tuple[int, int]] = []  # (trial number, slot) of each try
 
         def body(connection: Connection) -> int:
-            tables.lock_study(connection, self.study_id)
             for number, slot in tried:  # the commit may have got through and its answer been lost
-                if is_added(connection, self.study_id, number, slot, params):
+                if rows.is_added(connection, self.study_id, number, slot, params):
                     return number
             slot = tables.read_count(connection, self.study_id, attrs.N_SLOTS)
             new = _planned(slot, 0)
@@ -126,26 +151,23 @@ class Slots(Requeue):
             tried.append((number, slot))
             return number
 
-        return self._write(body, durable=True)
+        return self._write_locked(body)
 
     def claim(self, worker: str, draw: Callable[[Slot], Draw]) -> Claim | None:
         """Take the lowest WAITING slot, or return None where there is none.
 
-        State, heartbeat, worker, token, params and attributes are written in one transaction: there
-        is no moment at which a claimed trial has no heartbeat.
+        State, heartbeat, worker, token, params and attributes are written in one transaction: a
+        claimed trial is never without a heartbeat.
 
         Args:
-            worker: Who claims: a name that no other process has.
-            draw: What to write with the claim, a pure function of the slot; called inside the
-                transaction, so it should be quick.
+            worker: The name of this process, which no other process has.
+            draw: Returns what to write with the claim, as a pure function of the slot. It is called
+                inside the transaction, so it should be quick.
         """
-        token = secrets.token_hex(16)
-        n_tries = 0
+        token, tries = secrets.token_hex(16), count()
 
         def body(connection: Connection) -> Claim | None:
-            nonlocal n_tries
-            n_tries += 1
-            if n_tries > 1:  # the commit may have got through and only its answer been lost
+            if next(tries) > 0:  # the commit may have got through and its answer been lost
                 earlier = attempt.find_by_token(connection, self.study_id, token)
                 if earlier is not None:
                     slot = Slot.of(*earlier)
@@ -166,28 +188,16 @@ class Slots(Requeue):
         return claim
 
     def report(self, claim: Claim, step: int, value: float) -> None:
-        """Write an intermediate value; one of the same step is replaced.
+        """Write an intermediate value; one of the same step is replaced."""
 
-        Raises:
-            ClaimLostError: The trial is no longer this claim's.
-        """
-
-        def body(connection: Connection) -> bool:
-            return attempt.insert_report(connection, claim.trial_id, claim.token, step, value)
-
-        self._write_fenced(claim, body, single=True)
+        what = (claim.trial_id, claim.token, step, value)
+        self._write_fenced(claim, lambda c: attempt.insert_report(c, *what), single=True)
 
     def beat(self, claim: Claim) -> None:
-        """Write the heartbeat.
+        """Write the heartbeat."""
 
-        Raises:
-            ClaimLostError: The trial is no longer this claim's.
-        """
-
-        def body(connection: Connection) -> bool:
-            return attempt.update_heartbeat(connection, claim.trial_id, claim.token)
-
-        self._write_fenced(claim, body, single=True)
+        what = (claim.trial_id, claim.token)
+        self._write_fenced(claim, lambda c: attempt.update_heartbeat(c, *what), single=True)
 
     def finish(
         self,
@@ -203,60 +213,164 @@ class Slots(Requeue):
         A FAIL without a reason gets the reason `error`: one without any is a stranger's.
 
         Args:
-            reports: Step to value of all that this claim reported. A PostgreSQL that crashed
-                meanwhile may have lost some, which are written again; others lose none.
-            kept: Bytes that are kept of the trial; see `storage.slots.kept`.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
+            reports: Step to value of every report of this claim. Those that a crash of PostgreSQL
+                has lost are written again.
+            kept: Bytes to keep with the trial; `storage.slots.attempt.read_kept` reads them.
         """
-        own = {**(user_attrs or {}), attrs.ENDED: claim.token}
+        own = dict(user_attrs or {})
         if state == TrialState.FAIL:
-            own.setdefault(attrs.REASON, attrs.Reason.ERROR)
-        n_tries = 0
-
-        def body(connection: Connection) -> bool:
-            nonlocal n_tries
-            n_tries += 1
-            if attempt.end(connection, claim.trial_id, claim.token, state, value, own, reports):
-                if kept is not None:
-                    write_kept(connection, claim.trial_id, kept)
-                return True
-            return n_tries > 1 and _ended_before(connection, claim, state, own)
-
-        self._write_fenced(claim, body, ends=True, durable=True, single=kept is None)
+            own.setdefault(attrs.REASON, ends.ERROR)
+        self._end(claim, state, own, value=value, reports=reports, kept=kept)
 
     def release(self, claim: Claim) -> None:
-        """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
-        """
-        self._end_and_reopen(claim, {attrs.REASON: attrs.Reason.RELEASED}, {})
+        """Give the slot back unfinished: this row FAILs as `released`, a new one is WAITING."""
+        self._end(claim, TrialState.FAIL, {attrs.REASON: ends.RELEASED}, successor={})
 
     def retry_alone(self, claim: Claim, user_attrs: Mapping[str, Any]) -> None:
-        """Fail a trial that ran out of memory; its slot is tried again, alone on its device.
-
-        Raises:
-            ClaimLostError: The trial is no longer this claim's; nothing was written.
-        """
+        """Fail a trial that ran out of memory; its slot is tried again, alone on its device."""
         again = {attrs.ATTEMPT: claim.slot.attempt + 1, attrs.ALONE: True}
-        why = {**user_attrs, attrs.REASON: attrs.Reason.OUT_OF_MEMORY}
-        self._end_and_reopen(claim, why, again)
+        why = {attrs.REASON: ends.OUT_OF_MEMORY, **user_attrs}
+        self._end(claim, TrialState.FAIL, why, successor=again)
 
-    def _end_and_reopen(
-        self, claim: Claim, why: Mapping[str, Any], changes: Mapping[str, Any]
+    def requeue_lost(self, grace_s: float, max_attempts: int | None = None) -> list[int]:
+        """Fail trials whose heartbeat is older than `grace_s` and open their slots again.
+
+        Args:
+            grace_s: Age of a heartbeat in s, by the database's clock, beyond which a trial is lost.
+            max_attempts: After so many losses in a row without a new report a slot is given up.
+
+        Returns:
+            The numbers of the trials that this call found lost.
+        """
+
+        find = partial(rows.find_stale, study_id=self.study_id, grace_s=grace_s)
+        return self._lose_all(find, {attrs.REASON: ends.LOST}, max_attempts)
+
+    def running_of(self, worker: str) -> list[int]:
+        """Return the numbers of the trials that a worker holds."""
+        held = self._read(lambda c: rows.find_running_of(c, self.study_id, worker))
+        return [number for _, number in held]
+
+    def count_ended_by(self, workers: Sequence[str]) -> int:
+        """Return how many trials these workers ended themselves."""
+        return self._read(lambda c: rows.count_ended_by(c, self.study_id, workers))
+
+    def requeue_crashed(
+        self,
+        worker: str,
+        why: Mapping[str, Any],
+        max_attempts: int | None = None,
+    ) -> list[int]:
+        """Fail the trials of a dead worker and open their slots again, without a grace period.
+
+        Args:
+            worker: Name of a process that its parent saw end.
+            why: Attributes to write, `reason` among them. After `out_of_memory` the slot is tried
+                once more, alone on its device.
+            max_attempts: As in `requeue_lost`.
+
+        Returns:
+            The numbers of its trials.
+        """
+
+        find = partial(rows.find_running_of, study_id=self.study_id, worker=worker)
+        return self._lose_all(find, why, max_attempts)
+
+    def _lose_all(self, find: Find, why: Mapping[str, Any], max_attempts: int | None) -> list[int]:
+        """End the trials that `find` still finds in the transaction that ends them."""
+
+        def lose(trial_id: int, connection: Connection) -> bool:
+            if not find(connection, trial_id=trial_id) or not rows.fail(connection, trial_id):
+                return False
+            attempt.write_attrs(connection, trial_id, why)
+            changes = _after_loss(connection, trial_id, why[attrs.REASON], max_attempts)
+            if changes is not None:
+                rows.insert_successor(connection, self.study_id, trial_id, changes)
+            return True
+
+        found = self._read(find)
+        return [n for trial_id, n in found if self._write_locked(partial(lose, trial_id))]
+
+    def requeue_strangers(self) -> list[int]:
+        """Open the slots again whose newest row was ended without a claim of ours.
+
+        A plain Optuna worker that popped a slot, or the dashboard's tell, leaves such rows.
+
+        Returns:
+            The numbers of the new trials.
+        """
+
+        def find(connection: Connection) -> list[int]:
+            below = self._checked_below
+            return rows.find_ended_from_outside(connection, self.study_id, below)
+
+        def look(connection: Connection) -> tuple[int, list[int]]:
+            return rows.lowest_unfinished(connection, self.study_id), find(connection)
+
+        def body(connection: Connection) -> list[int]:
+            ended = find(connection)
+            return [rows.insert_successor(connection, self.study_id, i) for i in ended]
+
+        open_from, found = self._read(look)
+        requeued = self._write_locked(body) if found else []
+        self._checked_below = open_from
+        return requeued
+
+    def reopen(
+        self, trials: Sequence[int], study_attrs: Mapping[str, Any] | None = None
+    ) -> list[int]:
+        """Open the slots of failed trials again, as a further attempt with a fresh count of losses.
+
+        A trial that is not the newest of its slot, or not a FAIL, is passed over.
+
+        Args:
+            trials: Numbers.
+            study_attrs: Written with it, where any slot was opened.
+
+        Returns:
+            The numbers of the new trials.
+        """
+
+        def body(connection: Connection) -> list[int]:
+            opened = []
+            for trial_id in rows.find_newest_failed(connection, self.study_id, trials):
+                n_attempts = rows.read_carried(connection, trial_id).get(attrs.ATTEMPT, 1)
+                anew = dict.fromkeys((attrs.LOSSES, attrs.REACHED, attrs.ALONE))
+                anew[attrs.ATTEMPT] = n_attempts + 1
+                opened.append(rows.insert_successor(connection, self.study_id, trial_id, anew))
+            if opened:
+                tables.write_study_attrs(connection, self.study_id, study_attrs or {})
+            return opened
+
+        return self._write_locked(body)
+
+    def _end(
+        self,
+        claim: Claim,
+        state: TrialState,
+        user_attrs: Mapping[str, Any],
+        *,
+        value: float | None = None,
+        reports: Mapping[int, float] | None = None,
+        kept: bytes | None = None,
+        successor: Mapping[str, Any] | None = None,
     ) -> None:
-        own = {**why, attrs.ENDED: claim.token}
-        n_tries = 0
+        """End a claimed trial; with `successor` its slot gets a new row that differs in these."""
+        own = {**user_attrs, attrs.ENDED: claim.token}
+        mine, tries = (claim.trial_id, claim.token), count()
 
         def body(connection: Connection) -> bool:
-            nonlocal n_tries
-            n_tries += 1
-            tables.lock_study(connection, self.study_id)
-            if not attempt.end(connection, claim.trial_id, claim.token, TrialState.FAIL, None, own):
-                return n_tries > 1 and _ended_before(connection, claim, TrialState.FAIL, own)
-            rows.insert_successor(connection, self.study_id, claim.trial_id, changes)
+            if successor is not None:
+                tables.lock_study(connection, self.study_id)
+            is_repeated = next(tries) > 0
+            if not attempt.end(connection, *mine, state, value, own, reports):
+                # The commit may have got through and its answer been lost.
+                reason = own.get(attrs.REASON)
+                return is_repeated and attempt.is_ended_as(connection, *mine, state, reason)
+            if kept is not None:
+                attempt.write_kept(connection, claim.trial_id, kept)
+            if successor is not None:
+                rows.insert_successor(connection, self.study_id, claim.trial_id, successor)
             return True
 
         self._write_fenced(claim, body, ends=True, durable=True)
@@ -277,6 +391,20 @@ class Slots(Requeue):
                 f"trial {claim.slot.trial} (slot {claim.slot.slot}) is no longer this worker's"
             )
 
+    def _read(self, look: Callable[[Connection], T]) -> T:
+        return tables.read(self.storage.engine, look, wait_s=self._wait_s)
+
+    def _write(self, body: Callable[[Connection], T], **how: bool) -> T:
+        call = partial(write, self.storage.engine, body, wait_s=0.0, **how)
+        return patiently(call, wait_s=self._wait_s)
+
+    def _write_locked(self, body: Callable[[Connection], T]) -> T:
+        def locked(connection: Connection) -> T:
+            tables.lock_study(connection, self.study_id)
+            return body(connection)
+
+        return self._write(locked, durable=True)
+
 
 def _key(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True)
@@ -287,9 +415,21 @@ def _planned(slot: int, redraw: int) -> dict[str, Any]:
     return {**planned, attrs.REDRAW: redraw} if redraw else planned
 
 
-def _ended_before(
-    connection: Connection, claim: Claim, state: TrialState, own: Mapping[str, Any]
-) -> bool:
-    """Whether the commit of an earlier try got through and only its answer was lost."""
-    reason = own.get(attrs.REASON)
-    return attempt.is_ended_as(connection, claim.trial_id, claim.token, state, reason)
+def _after_loss(
+    connection: Connection, trial_id: int, reason: str, max_attempts: int | None
+) -> dict[str, Any] | None:
+    """Return in what the next attempt differs; None where the slot is given up.
+
+    A report of a step that no attempt before it had reached is progress, and ends the row of
+    losses. Memory that ran out with nothing beside it on the device would run out again.
+    """
+    carried = rows.read_carried(connection, trial_id)
+    progressed = rows.highest_step(connection, trial_id) > carried.get(attrs.REACHED, -1)
+    losses = 0 if progressed else carried.get(attrs.LOSSES, 0) + 1
+    changes: dict[str, Any] = {
+        attrs.ATTEMPT: carried.get(attrs.ATTEMPT, 1) + 1,
+        attrs.LOSSES: losses or None,
+    }
+    if ends.end_of(reason).opener is ends.Opener.WORKER_ONCE:
+        return None if carried.get(attrs.ALONE) else {**changes, attrs.ALONE: True}
+    return None if max_attempts is not None and losses >= max_attempts else changes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bottle import HTTPResponse
 
-from storage.database.dialect import is_passing
+from storage.database.failures import is_passing
 from storage.errors import StorageError, StorageUnavailableError
 from study.dashboard.access import Access
 from study.dashboard.database import Database

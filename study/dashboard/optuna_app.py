@@ -11,7 +11,7 @@ from typing import Any
 
 from bottle import HTTPResponse
 
-from storage.database.dialect import is_passing
+from storage.database.failures import is_passing
 from storage.errors import StorageError
 from study.dashboard.database import Database
 from study.dashboard.request import Request, refused

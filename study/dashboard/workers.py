@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from bottle import HTTPResponse
 
 from storage import attrs
+from storage.ends import end_of
 from storage.reading import Attempt
 from study.dashboard.login import Visitor
 from study.dashboard.overview import Look
@@ -25,7 +26,6 @@ REFRESH_S = 5
 LOG_LINES = 40
 LONGEST_CELL = 300  # characters of other people's text
 STATES = ("complete", "pruned", "failed", "running")
-RETRIED_BY_HAND = ("error", "timeout", "out_of_memory")
 
 SCRIPT = f"""
 (function () {{
@@ -200,8 +200,8 @@ def _workers(workers: list[WorkerStatus]) -> Html:
 
 def _failures(look: Look, visitor: Visitor) -> Iterator[Html]:
     status = look.status
-    counts = {r: n for r, n in status.ends.items() if r not in ("complete", "pruned", "running")}
-    counts.pop("released", None)
+    others = ("complete", "pruned", "running")
+    counts = {r: n for r, n in status.ends.items() if r not in others and end_of(r).is_failure}
     if not counts:
         yield tag("p", "None.", class_="note")
         return
@@ -225,7 +225,7 @@ def _failure(attempt: Attempt, study: str, visitor: Visitor) -> Html:
         title += f": {_cut(plain(error))}"
     lines = plain(str(found.get(attrs.LOG) or "")).rstrip().splitlines()[-LOG_LINES:]
     again = None
-    if visitor.can_write and reason in RETRIED_BY_HAND:
+    if visitor.can_write and end_of(reason).is_retried_by_hand:
         fields = {"token": visitor.token, "study": study, "trial": attempt.trial}
         again = button("Retry", "/workers/retry", fields)
     return tag(

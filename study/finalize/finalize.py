@@ -15,7 +15,7 @@ from typing import Any
 
 from objectives.errors import DivergedError
 from objectives.refit import ALL_ROWS
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import StopOrder
 from study.errors import StudyError
@@ -212,7 +212,7 @@ class _Finalize:
             if not failed:
                 raise
             # The same params and seed would come to the same NaN: trying again is no advice.
-            is_final = all(one.get(attrs.REASON) == attrs.Reason.INFEASIBLE for one in failed)
+            is_final = all(ends.end_of(one.get(attrs.REASON)).is_final for one in failed)
             name = shlex.quote(self._companion.opened.name)
             why = (str(failed[0][attrs.ERROR].get("message")).splitlines() or [""])[0]
             hint = f"study trials --study {name}   (shows each of them)" if is_final else error.hint

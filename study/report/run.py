@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import Attempt
 from study.report.reproduce import (
     FRESH,
@@ -25,15 +25,6 @@ from study.view.html import Html, folded, pairs, table, tag
 from study.view.status import error_line, reason_of, standing
 
 LONGEST_MESSAGE = 300
-MEANINGS = {
-    attrs.Reason.LOST: "its worker was not heard of any more",
-    attrs.Reason.CRASHED: "its worker died",
-    attrs.Reason.RELEASED: "its worker was asked to leave, and gave it back",
-    attrs.Reason.OUT_OF_MEMORY: "memory was not enough",
-    attrs.Reason.INFEASIBLE: "the loss became no number: a fact of these params",
-    attrs.Reason.ERROR: "the training raised an error",
-    attrs.Reason.TIMEOUT: "it took longer than a trial may",
-}
 
 
 COST = (
@@ -56,7 +47,7 @@ def render_failures(snapshot: Snapshot) -> Html:
     rows = []
     for reason, members in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         n_final = sum(a.trial in final for a in members)
-        rows.append([reason, MEANINGS.get(reason, ""), len(members), n_final, _example(members)])
+        rows.append([reason, ends.end_of(reason).meaning, len(members), n_final, _example(members)])
     head = ["Reason", "Meaning", "Trials", "Of them final", "Example"]
     caption = "Trials without a value. Those that are not final were tried again."
     return table(caption, head, rows, numbers=["Trials", "Of them final"], class_="wordy")

@@ -24,7 +24,7 @@ from objectives.base import FitOptions
 from objectives.framework.backend import backend_name
 from objectives.space.space import SearchSpace
 from storage import attrs
-from storage.database.dialect import connecting_until
+from storage.database.engine import connecting_until
 from storage.database.tables import read_fixed_params
 from storage.errors import StorageMissingError
 from storage.rdb import SlotStorage, open_storage

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from objectives.files.atomic import make_folder
-from storage import attrs
+from storage import attrs, ends
 from storage.errors import StorageError
 from storage.slots.slots import Slots
 from study.run.child import Child, KernelKills
@@ -188,9 +188,9 @@ class Supervisor:
 
     def _mourn(self, child: Child, worker: str, code: int) -> None:
         """Open what a dead worker held again, and say so."""
-        reason = attrs.Reason.CRASHED
+        reason = ends.CRASHED
         if self._kills.was_one(code):
-            reason = attrs.Reason.OUT_OF_MEMORY
+            reason = ends.OUT_OF_MEMORY
         how = how_it_ended(code)  # one that was asked to leave from outside may hold nothing
         error = {"type": how, "message": f"worker {child.index} ({worker}) died: {how}"}
         slots, registry = self._opened.patient_slots(MOURNING_S), self._opened.registry(MOURNING_S)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import newest_by_slot, read_attempts
 from storage.registry import StopOrder
 from study.errors import StudyError
@@ -53,13 +53,13 @@ def retry_trial(opened: OpenStudy, text: str) -> int:
             another attempt already.
     """
     trial = find_trial(opened, text)
-    reason = trial.user_attrs.get(attrs.REASON)
+    end = ends.end_of(trial.user_attrs.get(attrs.REASON))
     if trial.slot is None:
         raise StudyError(f"trial {trial.trial} fills no slot of '{opened.name}'")
     if trial.state != TrialState.FAIL:
         raise StudyError(f"trial {trial.trial} is {trial.state.name}; only a failed one is retried")
-    if reason == attrs.Reason.INFEASIBLE:
-        raise StudyError(f"trial {trial.trial} diverged: its params would do so again")
+    if end.is_final:
+        raise StudyError(f"trial {trial.trial} is {end.reason}: its params would end so again")
     new = opened.slots.reopen([trial.trial])
     if not new:
         raise StudyError(
@@ -76,6 +76,7 @@ def retry_failed(opened: OpenStudy) -> list[int]:
         a.trial
         for a in newest
         if a.state == TrialState.FAIL
-        and a.user_attrs.get(attrs.REASON) not in (attrs.Reason.INFEASIBLE, None)
+        and attrs.REASON in a.user_attrs
+        and not ends.end_of(a.user_attrs[attrs.REASON]).is_final
     ]
     return opened.slots.reopen(failed)

@@ -11,7 +11,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database.transaction import patiently
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
@@ -167,7 +167,7 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
         pruned=by_state[TrialState.PRUNED],
         failed=by_state[TrialState.FAIL],
         attempts=sum(_is_attempt(a) for a in ours),
-        lost=sum(reason_of(a) == attrs.Reason.LOST for a in ours),
+        lost=sum(reason_of(a) == ends.LOST for a in ours),
         workers=list_workers(
             workers, [detailed.get(a.trial, a) for a in running], opened.spec.grace_s
         ),
@@ -258,7 +258,7 @@ def reason_of(attempt: Attempt) -> str | None:
 
 
 def _is_attempt(attempt: Attempt) -> bool:
-    return attempt.state != TrialState.WAITING and reason_of(attempt) != attrs.Reason.RELEASED
+    return attempt.state != TrialState.WAITING and ends.end_of(reason_of(attempt)).is_failure
 
 
 def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from storage.database.dialect import is_passing
+from storage.database.failures import is_passing
 from storage.errors import StorageUnavailableError
 from study.spec.open import OpenStudy
 from study.text import duration, harmless, harmless_lines

@@ -10,7 +10,7 @@ from collections import defaultdict
 
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import StopOrder
 from study.spec.open import OpenStudy
@@ -49,7 +49,7 @@ def break_circuit(opened: OpenStudy, trial: int, stop_seen: str) -> bool:
     failed = [
         a.trial
         for a in newest
-        if a.state == TrialState.FAIL and a.user_attrs.get(attrs.REASON) == attrs.Reason.ERROR
+        if a.state == TrialState.FAIL and ends.end_of(a.user_attrs.get(attrs.REASON)).stops_study
     ]
     if len(failed) < N_ERRORS:
         return False

@@ -18,7 +18,7 @@ from objectives.files.atomic import make_folder, write_text
 from objectives.files.ownfile import open_file, open_folder
 from objectives.network.train.checkpoint import UNFINISHED, latest_epoch
 from objectives.refit import ALL_ROWS
-from storage import attrs
+from storage import attrs, ends
 from storage.database.tables import read_fixed_params
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.errors import StudyError
@@ -113,8 +113,8 @@ def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
 
 
 def _may_be_retried(attempt: Attempt) -> bool:
-    reason = attempt.user_attrs.get(attrs.REASON)
-    return attempt.state == TrialState.FAIL and reason != attrs.Reason.INFEASIBLE
+    end = ends.end_of(attempt.user_attrs.get(attrs.REASON))
+    return attempt.state == TrialState.FAIL and not end.is_final
 
 
 def _drop_unfinished(folder: Path) -> None:

@@ -8,6 +8,7 @@ import faulthandler
 import os
 import socket
 
+from storage import ends
 from storage.reading import count_unfinished
 from study.errors import StudyError
 from study.machine.environment import minor_differences, read_environment
@@ -28,8 +29,6 @@ from study.worker.told import STOP_SEEN, SUPERVISED, Settings
 from study.worker.worker import LONGEST_OUTAGE_S, Worker
 
 SOME_FAILED = 3
-EXCUSED = ("infeasible",)
-"""Reasons that do not count as failures: facts of the params."""
 
 
 def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
@@ -144,4 +143,4 @@ def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
 
 
 def exit_code(status: StudyStatus) -> int:
-    return SOME_FAILED if set(status.reasons) - set(EXCUSED) else 0
+    return 0 if all(ends.end_of(reason).is_final for reason in status.reasons) else SOME_FAILED

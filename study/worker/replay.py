@@ -16,7 +16,7 @@ from objectives.base import PRUNED
 from objectives.errors import DivergedError, ObjectiveError, Pruned
 from objectives.framework.fitprocess import FitProcess
 from objectives.load import as_fitted
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import Attempt
 from study.errors import StudyError
 from study.machine.environment import differences, read_environment
@@ -106,7 +106,7 @@ def _refuse_incomparable(opened: OpenStudy, trial: Attempt) -> None:
 
 
 def _is_infeasible(trial: Attempt) -> bool:
-    return trial.user_attrs.get(attrs.REASON) == attrs.Reason.INFEASIBLE
+    return ends.end_of(trial.user_attrs.get(attrs.REASON)).is_final
 
 
 def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:

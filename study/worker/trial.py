@@ -21,7 +21,7 @@ from objectives.errors import CheckpointError, DivergedError, FileError, LeaseLo
 from objectives.framework.fitprocess import FitProcess
 from objectives.load import as_fitted
 from objectives.network.train.checkpoint import latest_epoch
-from storage import attrs
+from storage import attrs, ends
 from storage.errors import ClaimLostError, StorageError, StorageUnavailableError
 from storage.slots.lease import Lease
 from storage.slots.slots import Claim, Slots
@@ -188,12 +188,12 @@ class _Attempt:
         if isinstance(error, PRUNED):
             self._finish_pruned()
         elif isinstance(error, Overdue):
-            self._fail(attrs.Reason.TIMEOUT, error)
+            self._fail(ends.TIMEOUT, error)
         elif error is self._ours:
             trial = self._claim.slot.trial
             raise StudyError(f"trial {trial} cannot go on here: {error}") from error
         elif isinstance(error, DivergedError):
-            self._fail(attrs.Reason.INFEASIBLE, error)
+            self._fail(ends.INFEASIBLE, error)
         elif self._place.stop.wait(SIGNALLED_S):
             # Who stops all processes of a terminal or a job stops those of the objective too.
             self._log.write("".join(traceback.format_exception(error)).rstrip())
@@ -268,7 +268,7 @@ class _Attempt:
             return
         self._handing_over = True
         try:
-            self._fail(attrs.Reason.TIMEOUT, Overdue(self._limit()))
+            self._fail(ends.TIMEOUT, Overdue(self._limit()))
         except Exception as error:  # then it is lost once it is not heard of
             logger.warning("trial %d: %s", self._claim.slot.trial, error)
         if not self._ended.is_set():
@@ -279,7 +279,7 @@ class _Attempt:
     def _complete(self, fitted: Fitted) -> None:
         value, slot = fitted.value, self._claim.slot
         if value is None or not math.isfinite(value):
-            self._fail(attrs.Reason.INFEASIBLE, DivergedError(f"the value is {value}"))
+            self._fail(ends.INFEASIBLE, DivergedError(f"the value is {value}"))
             return
         info = {attrs.INFO: fitted.info} if fitted.info else {}
         self._log.write(f"complete: {value!r}")
@@ -307,14 +307,15 @@ class _Attempt:
 
     def _fail(self, reason: str, error: BaseException) -> None:
         slots, slot, say = self._place.slots, self._claim.slot, self._place.say
+        end = ends.end_of(reason)
         found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:1000]}
-        if reason != attrs.Reason.INFEASIBLE:
+        if not end.is_final:
             text = "".join(traceback.format_exception(error))
             self._log.write(text.rstrip())
             found |= {"place": place_of(error), "traceback": cut_middle(text)}
         tail = last_lines(self._place.work.attempt_log(slot.trial))
         user_attrs = {attrs.REASON: reason, attrs.ERROR: found, attrs.LOG: tail}
-        is_tried_again = reason == attrs.Reason.OUT_OF_MEMORY and not slot.alone
+        is_tried_again = end.opener is ends.Opener.WORKER_ONCE and not slot.alone
         if is_tried_again:
             slots.retry_alone(self._claim, user_attrs)
         else:
@@ -325,9 +326,7 @@ class _Attempt:
         if is_tried_again:
             say(f"slot {slot.slot} is tried once more, with nothing else on its device")
         place = self._place
-        if reason == attrs.Reason.ERROR and break_circuit(
-            place.opened, slot.trial, place.stop_seen
-        ):
+        if end.stops_study and break_circuit(place.opened, slot.trial, place.stop_seen):
             place.look()
 
 
@@ -335,7 +334,7 @@ def _reason_of(error: BaseException) -> str:
     """Return why a trial failed; frameworks have memory errors of their own."""
     names = {kind.__name__ for kind in type(error).__mro__}
     is_memory = names.intersection(OUT_OF_MEMORY) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
-    return attrs.Reason.OUT_OF_MEMORY if is_memory else attrs.Reason.ERROR
+    return ends.OUT_OF_MEMORY if is_memory else ends.ERROR
 
 
 def cut_middle(text: str) -> str:

@@ -6,7 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.rdb import SlotStorage
 from storage.slots.slots import Claim, Draw, Slot, Slots
 from study.spec.open import OpenStudy, open_study
@@ -39,7 +39,7 @@ def claim(opened: OpenStudy, worker: str = "vm:ab12cd:77") -> Claim:
     return found
 
 
-def fail(opened: OpenStudy, reason: str = attrs.Reason.ERROR, text: str = EVIL) -> int:
+def fail(opened: OpenStudy, reason: str = ends.ERROR, text: str = EVIL) -> int:
     """Let a slot fail with a text of the user's; return the trial's number."""
     found = claim(opened)
     error = {"type": "ValueError", "message": text, "traceback": text}
@@ -59,7 +59,7 @@ def in_progress(storage: SlotStorage, name: str = "digits") -> OpenStudy:
     opened = make_study(storage, name)
     complete(opened, 0.75)
     fail(opened)
-    fail(opened, attrs.Reason.TIMEOUT, "too slow")
+    fail(opened, ends.TIMEOUT, "too slow")
     claim(opened)
     facts = {"device": "cpu", "state": "training", "images_per_s": 1234.5}
     opened.registry().join("vm:ab12cd:77", facts)

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import make_url
 
 from storage.database import schema
+from storage.database.engine import database_of
 from storage.database.url import parse_url
 from storage.errors import (
     StorageError,
@@ -70,7 +71,7 @@ def test_creator_that_died_half_way_is_continued(storage_url: str) -> None:
     """On MySQL tables are there one by one; who comes next makes the others."""
     engine = sa.create_engine(parse_url(storage_url))
     with engine.begin() as connection:
-        schema._tables(engine.dialect.name).tables["studies"].create(connection)
+        database_of(engine).tables.tables["studies"].create(connection)
     engine.dispose()
     slots = new_slots(storage_url, 1)
     assert len(attempts(slots)) == 1

@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.database import tables
 from storage.errors import ClaimLostError, StorageError
 from storage.slots import attempt
@@ -117,7 +117,7 @@ def test_finish_writes_state_value_and_attributes(storage_url: str) -> None:
     slots.storage.set_trial_user_attr(first.trial_id, attrs.INFO, {"theirs": 1})
     slots.finish(first, TrialState.COMPLETE, 0.5, {attrs.INFO: {"train_s": 1.5}})
     slots.finish(second, TrialState.PRUNED)
-    slots.finish(third, TrialState.FAIL, None, {attrs.REASON: attrs.Reason.INFEASIBLE})
+    slots.finish(third, TrialState.FAIL, None, {attrs.REASON: ends.INFEASIBLE})
     found = attempts(slots)
     assert [(a.state, a.value) for a in found] == [
         (TrialState.COMPLETE, 0.5),
@@ -125,7 +125,7 @@ def test_finish_writes_state_value_and_attributes(storage_url: str) -> None:
         (TrialState.FAIL, None),
     ]
     assert found[0].user_attrs[attrs.INFO] == {"train_s": 1.5}
-    assert found[2].user_attrs[attrs.REASON] == attrs.Reason.INFEASIBLE
+    assert found[2].user_attrs[attrs.REASON] == ends.INFEASIBLE
     assert all(a.is_final and a.finished_at is not None for a in found)
 
 
@@ -173,7 +173,7 @@ def facts_after_attempts(url: str) -> dict[str, list[str]]:
         slots.report(first, step, value)
     slots.beat(first)
     slots.finish(first, TrialState.COMPLETE, 1 / 3, {attrs.INFO: {"ours": "ü"}}, {0: 0.25})
-    slots.finish(second, TrialState.FAIL, None, {attrs.REASON: attrs.Reason.INFEASIBLE})
+    slots.finish(second, TrialState.FAIL, None, {attrs.REASON: ends.INFEASIBLE})
     slots.release(third)
     slots.retry_alone(fourth, {attrs.ERROR: {"type": "MemoryError"}})
     claimed(slots)

@@ -16,7 +16,7 @@ from optuna.storages._rdb import storage as optuna_storage
 from optuna.trial import TrialState
 from sqlalchemy.engine import make_url
 
-from storage.database import dialect
+from storage.database.engine import DATABASES
 from storage.errors import ClaimLostError
 from storage.rdb import open_storage
 from storage.reading import newest_by_slot
@@ -170,13 +170,12 @@ def test_workers_are_seen_alike_from_every_zone(storage_url: str) -> None:
 @pytest.fixture
 def step_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Step the clock that SQLite has from its host, as `+1 hour`."""
-    clock = dialect.clock
+    sqlite = DATABASES["sqlite"]
+    clock = str(sqlite.clock)
 
     def step(by: str) -> None:
-        def stepped(name: str) -> sa.ColumnElement[object]:
-            return sa.literal_column(str(clock(name)).replace("'now'", f"'now', '{by}'"))
-
-        monkeypatch.setattr(dialect, "clock", stepped)
+        stepped = clock.replace("'now'", f"'now', '{by}'")
+        monkeypatch.setattr(sqlite, "clock", sa.literal_column(stepped, sa.DateTime()))
 
     return step
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from optuna.trial import TrialState
 
-from storage.database.remedy import UTF8
+from storage.database.postgresql import UTF8
 from storage.errors import StorageError
 from tests.databases import PostgresServer
 from tests.integration.planned import attempts, claimed, new_slots

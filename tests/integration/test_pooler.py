@@ -98,13 +98,16 @@ def test_options_of_the_url_are_never_left_out(pooled_url: str) -> None:
     assert hint.startswith("leave options= out of the URL")
 
 
-def test_no_statement_is_prepared(postgres_url: str) -> None:
-    """The next transaction may be in another session, or that of somebody with the same name."""
-    slots = planned(postgres_url, 20)
+@pytest.mark.parametrize("is_pooled", [True, False])
+def test_statements_are_prepared_only_without_a_pooler(
+    postgres_url: str, pooled_url: str, is_pooled: bool
+) -> None:
+    """Behind one the next transaction may be in another session, which may have the same name."""
+    slots = planned(pooled_url if is_pooled else postgres_url, 20)
     for _ in range(20):
         held = claimed(slots)
         for step in range(3):
             slots.report(held, step, 0.5)
     with slots.storage.engine.connect() as connection:
         query = "SELECT count(*) FROM pg_prepared_statements"
-        assert connection.exec_driver_sql(query).scalar() == 0
+        assert (connection.exec_driver_sql(query).scalar() == 0) == is_pooled

@@ -7,7 +7,7 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.errors import ClaimLostError
 from storage.slots.slots import Claim, Slots
 from tests.integration.planned import (
@@ -21,7 +21,7 @@ from tests.integration.planned import (
 )
 
 MOST = 2
-DIED = {attrs.REASON: attrs.Reason.CRASHED, attrs.LOG: "the end"}
+DIED = {attrs.REASON: ends.CRASHED, attrs.LOG: "the end"}
 
 
 def lose(slots: Slots, *steps: int) -> Claim:
@@ -99,7 +99,7 @@ def test_slot_that_ran_out_of_memory_is_tried_once_more_alone(
 ) -> None:
     """Whoever noticed; a second time, or with `max_attempts` 1, changes nothing about that."""
     slots = planned(storage_url, 1)
-    memory = {attrs.REASON: attrs.Reason.OUT_OF_MEMORY}
+    memory = {attrs.REASON: ends.OUT_OF_MEMORY}
     first = claimed(slots)
     assert not first.slot.alone
     if by_kernel:

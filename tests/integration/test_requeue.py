@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import newest_by_slot
 from tests.integration.planned import (
     LONG_S,
@@ -31,7 +31,7 @@ def test_release_opens_the_slot_with_the_same_attempt(storage_url: str) -> None:
         (1, 1, TrialState.WAITING),
         (2, 0, TrialState.WAITING),
     ]
-    assert found[0].user_attrs[attrs.REASON] == attrs.Reason.RELEASED
+    assert found[0].user_attrs[attrs.REASON] == ends.RELEASED
     assert found[2].user_attrs == {attrs.SLOT: 0, attrs.ATTEMPT: 1, attrs.REDRAW: 4}
 
 
@@ -45,7 +45,7 @@ def test_lost_trial_is_requeued_with_the_next_attempt(storage_url: str) -> None:
     assert slots.requeue_lost(50) == [old.slot.trial]
     assert slots.requeue_lost(50) == []
     found = attempts(slots)
-    assert found[1].user_attrs[attrs.REASON] == attrs.Reason.LOST
+    assert found[1].user_attrs[attrs.REASON] == ends.LOST
     assert (found[3].slot, found[3].user_attrs[attrs.ATTEMPT]) == (1, 2)
     assert claimed(slots).slot.attempt == 2
     slots.report(fresh, 0, 0.5)

@@ -6,7 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from storage.database import tables
-from storage.database.dialect import KEEP_ALIVE_S, LONGEST_HELD_S, is_passing
+from storage.database.engine import KEEP_ALIVE_S
+from storage.database.failures import is_passing
+from storage.database.postgresql import LONGEST_HELD_S
 from tests.integration.planned import another, planned
 
 HELD = {

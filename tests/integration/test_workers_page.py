@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import attrs
+from storage import ends
 from storage.rdb import SlotStorage, open_storage
 from storage.registry import NO_STOP
 from study.cli.look import trials_command
@@ -220,4 +220,4 @@ def test_metrics_are_prometheus_text(storage: SlotStorage) -> None:
 def test_evil_is_what_would_be_seen() -> None:
     """The text that the other tests look for is in the study they look at."""
     assert "<script>" in EVIL
-    assert attrs.Reason.ERROR == "error"
+    assert ends.ERROR == "error"

@@ -42,7 +42,7 @@ FLOORS = {
         load
     """,
     "storage": """
-        errors attrs
+        errors attrs ends
         database
         rdb | reading
         slots | registry | copying

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from storage import attrs
+from storage import attrs, ends
 from storage.rdb import open_storage
 from storage.slots.slots import Claim, Draw, Slots
 from study.errors import StudyError
@@ -114,7 +114,7 @@ def test_log_file_is_shown_as_it_is(opened: OpenStudy, work: WorkDir) -> None:
 
 def test_end_of_a_log_is_shown_from_the_database(opened: OpenStudy, work: WorkDir) -> None:
     """Where the file is not seen; where it is, the file has more."""
-    failed = {attrs.REASON: attrs.Reason.ERROR, attrs.LOG: "one\ntwo"}
+    failed = {attrs.REASON: ends.ERROR, attrs.LOG: "one\ntwo"}
     opened.slots.finish(claim(opened), TrialState.FAIL, None, failed)
     assert shown(opened, work) == "one\ntwo\n"
     write(work, 0, b"zero\none\ntwo\n")
@@ -172,7 +172,7 @@ def test_following_from_another_machine_prints_reports(
     opened.slots.report(claimed, 1, 0.5)
     followed.wait_for("1 0.5\n")
     opened.slots.report(claimed, 2, 0.75)
-    failed = {attrs.REASON: attrs.Reason.ERROR, attrs.LOG: "what was wrong"}
+    failed = {attrs.REASON: ends.ERROR, attrs.LOG: "what was wrong"}
     opened.slots.finish(claimed, TrialState.FAIL, None, failed)
     assert followed.end() == ("0 0.25\n1 0.5\n2 0.75\nwhat was wrong\ntrial 0 has ended: error\n")
 

@@ -5,7 +5,10 @@ import pymysql
 import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from storage.database.remedy import LOGIN, MISSING_NAME, UTF8, UTF8MB4, how_to_mend
+from storage.database.base import LOGIN
+from storage.database.failures import how_to_mend
+from storage.database.mysql import MISSING_NAME, UTF8MB4
+from storage.database.postgresql import UTF8
 
 
 def wrapped(original: Exception) -> DBAPIError:

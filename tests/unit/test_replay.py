@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from objectives.base import Fitted, Report
 from objectives.errors import DivergedError, ModelError
 from objectives.synthetic import SyntheticObjective
-from storage import attrs
+from storage import attrs, ends
 from storage.reading import read_attempts
 from storage.slots.slots import Claim, Draw, Slot
 from study.errors import StudyError
@@ -199,7 +199,7 @@ def test_params_that_diverge_again_are_the_same(
     opened: OpenStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN is the same as NaN; a value in the place of a divergence is none."""
-    infeasible = {attrs.REASON: attrs.Reason.INFEASIBLE}
+    infeasible = {attrs.REASON: ends.INFEASIBLE}
     claimed = claim(opened)
     opened.slots.report(claimed, 0, math.nan)
     opened.slots.finish(claimed, TrialState.FAIL, None, infeasible)
@@ -236,7 +236,7 @@ def test_failure_here_is_part_of_the_difference(
 
 def test_trial_without_anything_to_compare_is_refused(opened: OpenStudy) -> None:
     """Waiting, running, ended before its first report, or by another program."""
-    run(opened, TrialState.FAIL, n_reports=0, user_attrs={attrs.REASON: attrs.Reason.ERROR})
+    run(opened, TrialState.FAIL, n_reports=0, user_attrs={attrs.REASON: ends.ERROR})
     claim(opened)
     stranger = opened.storage.create_new_trial(opened.study_id)
     opened.storage.set_trial_state_values(stranger, TrialState.COMPLETE, [0.5])
@@ -253,7 +253,7 @@ def test_trial_without_anything_to_compare_is_refused(opened: OpenStudy) -> None
 def test_trial_is_found_by_its_number_or_its_slot(opened: OpenStudy) -> None:
     """A slot stands for its newest attempt."""
     opened.slots.release(claim(opened))
-    assert find_trial(opened, "0").user_attrs[attrs.REASON] == attrs.Reason.RELEASED
+    assert find_trial(opened, "0").user_attrs[attrs.REASON] == ends.RELEASED
     assert find_trial(opened, "0").params
     assert find_trial(opened, "slot:0").trial == 5
     assert find_trial(opened, " slot:4 ").trial == 4

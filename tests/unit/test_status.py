@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
 import study.view.status
-from storage import attrs
+from storage import attrs, ends
 from storage.database.tables import TRIALS
 from storage.rdb import SlotStorage, open_storage
 from storage.slots.slots import Claim, Draw, Slot, Slots
@@ -110,7 +110,7 @@ def test_each_end_is_counted_in_its_place(opened: OpenStudy) -> None:
     """One of each: complete, pruned, failed, infeasible, running, waiting."""
     finish(opened, 0.5)
     finish(opened, 0.9, TrialState.PRUNED)
-    for reason in (attrs.Reason.ERROR, attrs.Reason.INFEASIBLE):
+    for reason in (ends.ERROR, ends.INFEASIBLE):
         opened.slots.finish(claim(opened), TrialState.FAIL, None, {attrs.REASON: reason})
     running = claim(opened)
     opened.slots.report(running, 0, 0.25)

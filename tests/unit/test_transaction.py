@@ -14,7 +14,8 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 
 from storage.database import transaction
-from storage.database.dialect import is_passing, make_engine
+from storage.database.engine import make_engine
+from storage.database.failures import is_passing
 from storage.database.transaction import patiently, retry, write
 from storage.errors import StorageBrokenError
 
