@@ -80,11 +80,10 @@ def fit_network(
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
-        `value`: of the final weights, validation accuracy (n_correct / n) or log loss in nats;
-        None without validation rows. `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps
-        alone), `images_per_s` (without the first step), `n_epochs`, `kept_epochs` (if a callback
-        restored earlier weights), `resumed_epochs` (if any), those of `cost.training_cost` and of
-        `scoring.Durations`.
+        `value`: validation accuracy (n_correct / n) or log loss in nats; None without such rows.
+        `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone), `images_per_s` (without the
+        first step), `n_epochs`, `kept_epochs` (if a callback restored earlier weights),
+        `resumed_epochs` (if any), those of `cost.training_cost` and of `scoring.Durations`.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
