@@ -21,9 +21,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The path is in the same folder, hidden, and has the same suffixes. After an error `path` is
     unchanged, and the new file is removed.
-
-    Raises:
-        OSError: The block wrote no file, or it cannot be moved into place.
     """
     temporary = beside(path)
     try:

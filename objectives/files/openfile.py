@@ -26,11 +26,7 @@ class RefusedFileError(OSError):
 
 
 def open_file(path: Path | str) -> io.BufferedReader:
-    """Open a regular file for reading, without waiting.
-
-    Raises:
-        OSError: It cannot be opened, or is no regular file; `strerror` says why.
-    """
+    """Open a regular file for reading, without waiting; `strerror` of the OSError says why not."""
     _check_kind(os.stat(path))
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = open(handle, "rb")  # noqa: SIM115 - the caller closes it
@@ -43,11 +39,7 @@ def open_file(path: Path | str) -> io.BufferedReader:
 
 
 def read_file(path: Path | str, most: int) -> bytes:
-    """Return the content of a regular file of at most `most` bytes.
-
-    Raises:
-        OSError: As `open_file`, or the file is larger.
-    """
+    """Return the content of a regular file of at most `most` bytes; else an OSError."""
     with open_file(path) as file:
         content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
     if content is None or len(content) > most:

@@ -16,15 +16,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_folder(path: Path, depth: int, *, make: bool = False) -> int:
-    """Open a folder and return the handle.
+    """Open a folder, or make it with `make`, and return the handle.
 
     Args:
-        path: Its last `depth` names are followed through no link; the user chose those above.
-        depth: >= 1.
-        make: Whether missing folders are made.
-
-    Raises:
-        OSError: One of these names is a link or no folder, or cannot be opened.
+        depth: >= 1; so many names at the end of the path may be no links (an OSError). The user
+            chose those above.
     """
     parts = path.absolute().parts
     depth = min(depth, len(parts) - 1)
@@ -47,12 +43,10 @@ def open_folder(path: Path, depth: int, *, make: bool = False) -> int:
 
 
 def open_file(path: Path, depth: int, how: int) -> int:
-    """Open a file of one name and return the handle.
+    """Open a regular file of one name, with the flags `how`, and return the handle.
 
     Args:
-        path: The folder is opened by `open_folder` and, with O_CREAT, made.
-        depth: Of the folder.
-        how: Flags of `os.open`.
+        depth: Of its folder: see `open_folder`. With O_CREAT the folder is made.
 
     Raises:
         OSError: It is a link, a pipe, a device or a file of several names, or cannot be opened.
@@ -77,7 +71,7 @@ def open_regular(
     """Open a regular file, which is no link, without waiting; return the handle.
 
     Args:
-        mode: Of a file that is made.
+        mode: Of a new file.
         within: Handle of the folder that `name` is in.
         is_sole: Whether a file of several names is refused.
     """

@@ -11,11 +11,7 @@ COMMON = Path("/tmp")  # of all users: another one may have taken our name there
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder with mode 0700, or take an existing one; return its path.
-
-    Raises:
-        FileError: It is a link or belongs to another user, or it cannot be made.
-    """
+    """Make a folder with mode 0700, or take one of this user's that is no link; else FileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(path):

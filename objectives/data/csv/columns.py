@@ -272,8 +272,10 @@ def _take_packed(part: _Part) -> bool:
     """Find the one column whose cells hold all pixels of an image; return whether there is one."""
     if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
         return False
-    listed = {name: unpack_cell(part.cell(name)) for name in part.others}
-    sizes = {name: len(all_) * all(map(NUMBER.fullmatch, all_)) for name, all_ in listed.items()}
+    sizes: dict[str, int] = {}
+    for name in part.others:
+        words = unpack_cell(part.cell(name))
+        sizes[name] = len(words) if all(map(NUMBER.fullmatch, words)) else 0
     packed = max(sizes, key=sizes.__getitem__, default=None)
     if packed is None or sizes[packed] < _FEWEST_PACKED:
         return False

@@ -78,7 +78,8 @@ class Leftovers:
     def found(self) -> str:
         """Return the images that are in no class folder, or cannot be read; empty without any."""
         parts = [counted_images(len(self.loose)) + " in no class folder"] if self.loose else []
-        parts += [f"{len(all_)} {end}, which cannot be read" for end, all_ in self.formats.items()]
+        for end, paths in self.formats.items():
+            parts.append(f"{len(paths)} {end}, which cannot be read")
         return f"; found: {', '.join(parts)}" if parts else ""
 
 
