@@ -72,7 +72,7 @@ def fit_network(
     network is in float32, and is scored, used for predictions and saved.
 
     Args:
-        recipe: What to train, and how.
+        recipe: Network, options and callbacks.
         params: Drawn from the space; `TRAINING_DEFAULTS` stands in for missing ones.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
@@ -80,10 +80,10 @@ def fit_network(
         resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
 
     Returns:
-        `value`: validation accuracy (n_correct / n) or log loss in nats; None without such rows.
-        `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone), `images_per_s` (without the
-        first step), `n_epochs`, `kept_epochs` (if a callback restored earlier weights),
-        `resumed_epochs` (if any), those of `cost.training_cost` and of `scoring.Durations`.
+        `value`: of the final weights, validation accuracy or log loss in nats; None without
+        validation rows. `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
+        `images_per_s` (without the first step), `n_epochs`, `kept_epochs` and `resumed_epochs` (if
+        any), those of `cost.training_cost` and of `scoring.Durations`.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
