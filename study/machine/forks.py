@@ -2,7 +2,7 @@
 
 A lock lives as long as any process has its file open, and a pipe is not at its end before the last
 one has closed it. So a child closes what is ours. Signals are `signals.py`'s, and connections
-`storage.database.forked`'s.
+`storage.database.engine`'s.
 """
 
 import contextlib
