@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.trains,
 ]
 
-SHIFTS = [(0, 0), (1, 0), (-1, 2), (0, -2), (2, 1)]
+SHIFTS = [(0, 0), (1, -2), (-2, 1)]
 ARCHITECTURES: list[dict[str, Any]] = [{}, {"n_blocks": 1, "kernel": 5}, {"dense_units": 8}]
 PRECISIONS = ("bfloat16", "float32", "bfloat16")
 
@@ -87,12 +87,12 @@ def test_a_process_that_uses_more_cores_gives_the_same_bits() -> None:
 
 
 def test_average_is_that_of_its_members_here_and_from_its_file(tmp_path: Path) -> None:
-    """Three architectures, five shifts; from the file, with Keras alone, the same bits."""
+    """Three architectures, three shifts; from the file, with Keras alone, the same bits."""
     objective, images = digits_cnn(OPTIONS), tiny_dataset(256).images
     trained = members()
     combined = objective.combine(trained, SHIFTS)
     assert combined.value is None
-    assert combined.info == {"n_members": 3.0, "n_shifts": 5.0}
+    assert combined.info == {"n_members": 3.0, "n_shifts": 3.0}
     found = objective.predict(combined, images)
     assert (found.shape, found.dtype) == ((256, 3), np.float32)
     np.testing.assert_allclose(found, mean_of(objective, trained, images), rtol=0, atol=1e-6)
