@@ -76,20 +76,24 @@ def _fork_workers(requests: socket.socket, supervisor: int) -> bool:
         request, files, *_ = socket.recv_fds(requests, LONGEST_REQUEST, 3)
         if not request:
             return False
+        told, tells = os.pipe()
         between = os.fork()
         if between == 0:
             worker = os.fork()
             if worker == 0:
-                requests.close()
+                for file in (requests.detach(), told, tells):
+                    os.close(file)
                 while os.getppid() != supervisor:
                     pass
                 command, folder, environment = json.loads(request)
                 become(command, folder, environment, list(files))
                 return True
-            requests.send(str(worker).encode())
+            os.write(tells, str(worker).encode())
             os._exit(0)
+        # Not before it is a child of the supervisor, who would take it for one that has ended.
         os.waitpid(between, 0)
-        for file in files:
+        requests.send(os.read(told, 64))
+        for file in (*files, told, tells):
             os.close(file)
 
 

@@ -140,7 +140,7 @@ class Place:
     Attributes:
         folder: The current folder of every command; empty at first.
         ledger: Where the synthetic objective of `synthetic` keeps its ledger.
-        trains: Whether its commands load Keras; those in the background are then forked too.
+        trains: Whether its commands load Keras.
     """
 
     folder: Path
@@ -170,25 +170,26 @@ class Place:
         return cls(folder, base / "ledger.jsonl", {**kept, **own, **variables}, trains)
 
     def start(
-        self, *arguments: object, python: tuple[str, ...] = STUDY, **variables: str
+        self,
+        *arguments: object,
+        python: tuple[str, ...] = STUDY,
+        anew: bool = False,
+        **variables: str,
     ) -> Running:
-        """Start `study ARGUMENTS`, or another Python command, in the background."""
-        if self.trains and self._may_be_forked(arguments, python, variables):
-            return self._fork(arguments)
+        """Start `study ARGUMENTS`, or another Python command, in the background.
+
+        Args:
+            anew: Whether it is started and not forked, and so are its workers: for tests of what
+                a process does while it starts.
+        """
+        # Python and libraries read variables when they start.
+        if IS_WARM and python == STUDY and not variables and not anew:
+            warm = WITH_FRAMEWORK if self.trains else WARM
+            words = [*map(str, arguments)]
+            return Running(partial(warm.start, words, self.folder, self.environment), self.folder)
         command = [sys.executable, *python, *map(str, arguments)]
         environment = self.environment | variables
         return Running(partial(spawn, command, self.folder, environment), self.folder)
-
-    def _may_be_forked(
-        self, arguments: tuple[object, ...], python: tuple[str, ...], variables: Mapping[str, str]
-    ) -> bool:
-        # A worker may replace itself; Python and libraries read variables when they start.
-        return IS_WARM and python == STUDY and not variables and arguments[0] != "worker"
-
-    def _fork(self, arguments: tuple[object, ...]) -> Running:
-        warm = WITH_FRAMEWORK if self.trains else WARM
-        words = [*map(str, arguments)]
-        return Running(partial(warm.start, words, self.folder, self.environment), self.folder)
 
     def run(
         self,
@@ -198,11 +199,7 @@ class Place:
         **variables: str,
     ) -> Done:
         """Run `study ARGUMENTS` to its end, which must be `code`."""
-        if self._may_be_forked(arguments, python, variables):
-            launched = self._fork(arguments)
-        else:
-            launched = self.start(*arguments, python=python, **variables)
-        with launched as running:
+        with self.start(*arguments, python=python, **variables) as running:
             done = running.wait()
             if done.code != code:
                 running.fail(f"exit code {code} was expected")

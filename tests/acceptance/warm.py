@@ -2,8 +2,8 @@
 
 A forked command is a process as any other: its own session, folder, environment, files, signals
 and exit code. Only the seconds of importing, some hundred times in this suite, are not spent again.
-Its workers are forked too, by `nursery.py`. What a test starts in the background is started anew,
-imports and all, with its workers; but for tests that train, whose framework takes many seconds.
+Its workers are forked too, by `nursery.py`. What a worker starts in its own place is started anew,
+imports and all; and so is everything where a test asks for it, or sets variables.
 
 On Linux alone; elsewhere every command is started anew.
 """
@@ -31,7 +31,7 @@ ROOMS = ("study", "storage", "objectives")
 LATE = ("psycopg", "pymysql", "optuna.samplers", "optuna.storages", "typer._adapters")
 """What the libraries of a command import when they first need it."""
 
-STARTERS = ("run", "finalize")
+STARTERS = ("run", "worker", "finalize")
 """Commands that start workers."""
 
 
@@ -116,7 +116,8 @@ class Warm:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._process = None
+            assert self._process.stdout is not None
+            self._process.stdout.close()
         self._folder.cleanup()
 
     @property
