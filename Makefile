@@ -4,7 +4,8 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# One more than the cores that CI has: acceptance tests wait as much as they compute.
+PYTEST_ARGS ?= -n 3 --dist loadfile
 CHAOS_ARGS ?= --faults 500 --seed 12 --faults-per-slot 3
 # Where the driver answers, TensorFlow comes with CUDA's libraries: 2 GB more.
 USERS_LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),requirements-gpu.lock,requirements.lock)
