@@ -23,7 +23,7 @@ def parent_of(pid: int) -> int:
 def test_workers_are_children_of_their_run_in_sessions_of_their_own(
     place: Place, sqlite_url: str, anew: bool
 ) -> None:
-    """Forked or started; and they are gone when it has ended."""
+    """Forked, or started where the test asks for that; and they are gone when it has ended."""
     options = ["--storage", sqlite_url, "--study", "s", "--n-trials", 2, "--workers", 2]
     defining = place.synthetic(sleep_s=600, n_steps=6000)
     with place.start("run", *options, *defining, anew=anew) as running:
@@ -31,9 +31,15 @@ def test_workers_are_children_of_their_run_in_sessions_of_their_own(
         pids = {line["pid"] for line in place.ledger_lines()}
         assert {parent_of(pid) for pid in pids} == {running.process.pid}
         assert {os.getsid(pid) for pid in pids} == pids
+        assert [is_forked(pid) for pid in pids] == [not anew] * 2
         place.run("stop", "--storage", sqlite_url, "--now")
         assert running.wait().code == 0
     assert not any(is_alive(pid) for pid in pids)
+
+
+def is_forked(pid: int) -> bool:
+    """Whether a process shows the command line of the one that it was forked from."""
+    return b"tests.acceptance.warm" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def look_at(place: Place, url: str) -> int:
