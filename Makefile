@@ -1,9 +1,12 @@
 # What a person types here; `make help` lists it. Everything made lies in .venv/ and demo/, which
-# git ignores. PYTHON=... chooses the Python of .venv; PYTEST_ARGS=... goes to pytest.
+# git ignores. PYTHON=... chooses the Python of .venv; PYTEST_ARGS=... goes to pytest,
+# CHAOS_ARGS=... to the long chaos run.
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# One more than the cores that CI has: acceptance tests wait as much as they compute.
+PYTEST_ARGS ?= -n 3 --dist loadfile
+CHAOS_ARGS ?= --faults 500 --seed 12 --faults-per-slot 3
 # Where the driver answers, TensorFlow comes with CUDA's libraries: 2 GB more.
 USERS_LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),requirements-gpu.lock,requirements.lock)
 
@@ -28,7 +31,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compose lint format lock clean venv install install-dev
+.PHONY: help demo test test-chaos test-compose lint format lock clean venv install install-dev
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +45,9 @@ demo: install ## search, finalize and score on 1,797 real digits (a few minutes)
 
 test: lint ## ruff, mypy strict and the whole test suite
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-chaos: install-dev ## 500 kills, freezes, stops and outages of real studies: half an hour
+	$(PY) -m tests.chaos.run $(CHAOS_ARGS)
 
 test-compose: install-dev ## the docker compose stack, for real: needs an engine, and a quarter of an hour
 	$(PY) -m pytest tests/compose

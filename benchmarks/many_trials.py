@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import optuna
 
-from benchmarks.chaos_checks import Plan, Seen, breaches
-from benchmarks.chaos_databases import Postgres, Row, Witness
-from benchmarks.chaos_objectives import Synthetic, read_ledger
-from benchmarks.chaos_processes import environment_of, marked, run_study
 from tests import databases
+from tests.chaos.checks import Plan, Seen, breaches
+from tests.chaos.databases import Postgres, Row, Witness
+from tests.chaos.objectives import Synthetic, read_ledger
+from tests.chaos.processes import environment_of, marked, run_study
 
 N_STEPS = 5
 NAME = "many"

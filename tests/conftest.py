@@ -5,6 +5,7 @@
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.startswith("STUDY_") and not name.startswith("STUDY_TEST_"):
             del os.environ[name]
+    # Hundreds of processes import the program: it is compiled once, whatever the user's shell says.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # What the tests tell the program is not remembered among what the user has told it.
     state = tempfile.TemporaryDirectory()
     config.add_cleanup(state.cleanup)

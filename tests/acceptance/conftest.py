@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.processes import LIMIT_S, Place
-from tests.acceptance.warm import WARM
+from tests.acceptance.warm import WARM, WITH_FRAMEWORK
 from tests.conditions import study_variables
 
 HERE = Path(__file__).parent
@@ -21,23 +21,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def warm() -> Iterator[None]:
-    """End the process that forks for commands with the session."""
+    """End the processes that fork for commands with the session."""
     yield
     WARM.close()
+    WITH_FRAMEWORK.close()
 
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A place of this test's own."""
-    return Place.under(tmp_path, conditions_of(request.node))
+    return place_of(request.node, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A place that the tests of a module share; they leave it as they find it."""
-    return Place.under(tmp_path_factory.mktemp("shared"), conditions_of(request.node))
+    return place_of(request.node, tmp_path_factory.mktemp("shared"))
 
 
-def conditions_of(node: pytest.Item | pytest.Module) -> dict[str, str]:
-    """Under which conditions commands train; what trains nothing is held against known values."""
-    return study_variables() if node.get_closest_marker("trains") else {}
+def place_of(node: pytest.Item | pytest.Module, base: Path) -> Place:
+    """Make a place; commands that train nothing are held against known values, in no conditions."""
+    trains = node.get_closest_marker("trains") is not None
+    return Place.under(base, study_variables() if trains else {}, trains=trains)

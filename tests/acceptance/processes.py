@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
-from tests.acceptance.warm import WARM, WarmCommand
+from tests.acceptance.warm import WARM, WITH_FRAMEWORK, WarmCommand
 
 Launch = Callable[[list[int]], subprocess.Popen[bytes] | WarmCommand]
 """Starts a process, given the descriptors of its stdin, stdout and stderr."""
@@ -30,7 +30,7 @@ LIMIT_S = 240.0
 POLL_S = 0.05
 STUDY = ("-m", "study")
 IS_WARM = sys.platform == "linux"
-"""Whether commands that a test waits for are forked from one that has imported the program."""
+"""Whether commands are forked from one that has imported the program, as `warm.py` says."""
 
 LONGEST_SHOWN = 6_000  # characters of one output or log, from its end
 FORGOTTEN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM", "PYTHONWARNINGS")
@@ -140,14 +140,16 @@ class Place:
     Attributes:
         folder: The current folder of every command; empty at first.
         ledger: Where the synthetic objective of `synthetic` keeps its ledger.
+        trains: Whether its commands load Keras.
     """
 
     folder: Path
     ledger: Path
     environment: dict[str, str] = field(default_factory=dict)
+    trains: bool = False
 
     @classmethod
-    def under(cls, base: Path, variables: Mapping[str, str]) -> "Place":
+    def under(cls, base: Path, variables: Mapping[str, str], *, trains: bool = False) -> "Place":
         """Make a place in the empty folder `base`, with more variables for its commands."""
         folder = base / "here"
         temporary = base / "tmp"  # the locks of devices lie there: other studies have their own
@@ -165,12 +167,26 @@ class Place:
             "XDG_CACHE_HOME": str(base / "xdg"),
             "TMPDIR": str(temporary),
         }
-        return cls(folder, base / "ledger.jsonl", {**kept, **own, **variables})
+        return cls(folder, base / "ledger.jsonl", {**kept, **own, **variables}, trains)
 
     def start(
-        self, *arguments: object, python: tuple[str, ...] = STUDY, **variables: str
+        self,
+        *arguments: object,
+        python: tuple[str, ...] = STUDY,
+        anew: bool = False,
+        **variables: str,
     ) -> Running:
-        """Start `study ARGUMENTS`, or another Python command, in the background."""
+        """Start `study ARGUMENTS`, or another Python command, in the background.
+
+        Args:
+            anew: Whether it is started and not forked, and so are its workers: for tests of what
+                a process does while it starts.
+        """
+        # Python and libraries read variables when they start.
+        if IS_WARM and python == STUDY and not variables and not anew:
+            warm = WITH_FRAMEWORK if self.trains else WARM
+            words = [*map(str, arguments)]
+            return Running(partial(warm.start, words, self.folder, self.environment), self.folder)
         command = [sys.executable, *python, *map(str, arguments)]
         environment = self.environment | variables
         return Running(partial(spawn, command, self.folder, environment), self.folder)
@@ -183,14 +199,7 @@ class Place:
         **variables: str,
     ) -> Done:
         """Run `study ARGUMENTS` to its end, which must be `code`."""
-        # A worker may replace itself; Python and libraries read variables when they start.
-        is_cold = python != STUDY or bool(variables) or arguments[0] == "worker"
-        if IS_WARM and not is_cold:
-            words, environment = [*map(str, arguments)], self.environment | variables
-            launched = Running(partial(WARM.start, words, self.folder, environment), self.folder)
-        else:
-            launched = self.start(*arguments, python=python, **variables)
-        with launched as running:
+        with self.start(*arguments, python=python, **variables) as running:
             done = running.wait()
             if done.code != code:
                 running.fail(f"exit code {code} was expected")

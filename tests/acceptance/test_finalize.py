@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.competition import DIGITS, N_TEST, N_TRAIN, SPACE, rows_in, write_competition
-from tests.acceptance.finalizing import EFFORT, N_FOLDS, check_submission
+from tests.acceptance.finalizing import check_submission
 from tests.acceptance.processes import Place
 from tests.acceptance.synthetic import rows_of
 from tests.acceptance.test_main_job import LABELS
@@ -17,6 +17,8 @@ from tests.acceptance.test_main_job import LABELS
 pytestmark = pytest.mark.trains
 
 STORAGE = ["--storage", "sqlite:///digits.db"]
+EFFORT = ["--top-k", 2, "--folds", 2, "--longer", 1, "--seeds", 2]
+N_FOLDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def finalized(shared: Place) -> Place:
     """A place with `data/`, a finished search in `digits.db`, and its submission in `out/`."""
     write_competition(shared.folder / "data")
     (shared.folder / "my.toml").write_text(SPACE)
-    sizes = ["--space", "my.toml", "--n-trials", 2, "--epochs", 3, "--workers", 1]
+    sizes = ["--space", "my.toml", "--n-trials", 2, "--epochs", 2, "--workers", 1]
     shared.run("run", *STORAGE, "--study", "digits", "--data", "data", *sizes)
     (shared.folder / "said.txt").write_text(finalize(shared, "out"))
     return shared
@@ -51,7 +53,7 @@ def test_submission_is_valid_and_there_were_two(finalized: Place) -> None:
     check_submission(finalized, "out")
     said = (finalized.folder / "said.txt").read_text()
     assert said.count(f"out/submission.csv ready: {N_TEST} rows") == 2
-    plan = "then 2 configurations on 3 folds; then 2 networks on all rows"
+    plan = "then 2 configurations on 2 folds; then 2 networks on all rows"
     assert said.index(plan) < said.index("ready")
 
 
@@ -63,7 +65,7 @@ def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) ->
     assert expected["low"] < expected["high"]
     assert expected["n_test"] == N_TEST
     assert found["effort"] == {
-        "top_k": 2, "folds": 3, "repeats": 1, "longer": 1, "seeds": 2, "ensemble": 1,
+        "top_k": 2, "folds": 2, "repeats": 1, "longer": 1, "seeds": 2, "ensemble": 1,
     }  # fmt: skip
     assert [member.pop("member") for member in found["members"]] == [0, 1]
     assert found["members"][0] == found["members"][1]

@@ -57,7 +57,7 @@ def test_drain_while_a_hung_trial_is_ended_leaves_nothing_running(
     where = ["--storage", sqlite_url, "--study", "s", "--n-trials", 60, "--workers", 2]
     limits = ["--trial-timeout", f"{TRIAL_TIMEOUT_S}s", "--drain-timeout", f"{DRAIN_S}s"]
     deaf = place.synthetic(sleep_s=600, n_steps=1)
-    with place.start("run", *where, *limits, *deaf) as running:
+    with place.start("run", *where, *limits, *deaf, anew=True) as running:
         running.wait_until(lambda: len(pids(place)) == 2)
         workers = pids(place)
         running.wait_until(lambda: moment(place, sqlite_url))

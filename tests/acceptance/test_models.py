@@ -1,5 +1,7 @@
 """Models and spaces as people bring them, from their creation to their submission."""
 
+import pytest
+
 from tests.acceptance.competition import write_competition
 from tests.acceptance.processes import Place
 
@@ -53,6 +55,7 @@ class Mine:
 """
 
 
+@pytest.mark.trains
 def test_model_that_cannot_be_saved_ends_in_a_submission(place: Place) -> None:
     """It is said before the search; at the end one file is missing, with the reason in the card."""
     write_competition(place.folder / "data")
@@ -67,6 +70,7 @@ def test_model_that_cannot_be_saved_ends_in_a_submission(place: Place) -> None:
     assert "`model.keras` was not written: " in (place.folder / "out/model_card.md").read_text()
 
 
+@pytest.mark.trains
 def test_optimizer_made_on_import_is_one_line(place: Place) -> None:
     """With the line in the file."""
     write_competition(place.folder / "data")

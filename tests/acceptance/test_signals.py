@@ -59,7 +59,7 @@ def test_first_signal_drains_and_the_study_goes_on_later(
     """The trials in progress are released, and nothing is RUNNING."""
     options = ["--storage", sqlite_url, "--study", "s", "--n-trials", N_SLOTS, "--workers", 2]
     defining = place.synthetic(sleep_s=2, n_steps=20)
-    with place.start("run", *options, *defining) as running:
+    with place.start("run", *options, *defining, anew=True) as running:
         running.wait_until(lambda: in_the_middle(place))
         running.send(number)
         done = running.wait()

@@ -10,8 +10,25 @@ from study.spec.open import open_study
 from tests.acceptance.processes import Place, is_alive
 from tests.acceptance.synthetic import expected, look, results, rows_of, slots
 
-N_SLOTS = 12
+N_SLOTS = 4
 QUICK = ["--grace", "6s", "--heartbeat", "1s"]
+
+
+# Each trial stays at its reports, and hears of a stop, while the file `hold` is there.
+HELD = """
+import time
+from pathlib import Path
+from objectives.synthetic import SyntheticObjective
+
+class make(SyntheticObjective):
+    def fit(self, params, dataset, *, report, **rest):
+        def held(step, value):
+            report(step, value)
+            while Path("hold").exists():
+                time.sleep(0.05)
+                report(step, value)
+        return super().fit(params, dataset, report=held, **rest)
+"""
 
 
 def defining(place: Place, **options: object) -> list[str]:
@@ -36,7 +53,11 @@ def test_stop_ends_every_worker_and_the_study_goes_on_later(
 ) -> None:
     """A run with two workers and a worker of its own leave with 0; the next run takes no notice."""
     where = ["--storage", sqlite_url, "--study", "s"]
-    with place.start("run", *where, *defining(place, sleep_s=3, n_steps=30), "--workers", 2) as run:
+    (place.folder / "mine.py").write_text(HELD)
+    objective = [*defining(place, sleep_s=0.1), "--objective", "mine.py:make"]
+    place.run("create", *where, *objective)
+    (place.folder / "hold").touch()
+    with place.start("run", *where, "--workers", 2) as run:
         run.wait_until(lambda: slots(place.ledger_lines(), "start").total() >= 2)
         with place.start("worker", *where, "--workers", 1) as worker:
             worker.wait_until(lambda: len(look(sqlite_url, "s").workers) == 3)
@@ -46,6 +67,7 @@ def test_stop_ends_every_worker_and_the_study_goes_on_later(
             assert worker.wait().code == 0
         assert run.wait().code == 0
     assert not any(is_alive(line["pid"]) for line in place.ledger_lines())
+    (place.folder / "hold").unlink()
     assert_released_and_goes_on(place, sqlite_url)
 
 
@@ -77,7 +99,7 @@ def test_worker_in_its_first_moments_leaves_at_once_when_it_is_asked_to(
 ) -> None:
     """Python still imports: nothing is held, and leaving is success."""
     place.run("create", "--storage", sqlite_url, "--study", "s", *defining(place))
-    with place.start("worker", "--storage", sqlite_url, "--workers", 1) as worker:
+    with place.start("worker", "--storage", sqlite_url, "--workers", 1, anew=True) as worker:
         # Before its handler is there it would die of the signal: it is looked for in /proc.
         worker.wait_until(lambda: caught(worker.process.pid) & (1 << (signal.SIGTERM - 1)))
         worker.send(signal.SIGTERM)
@@ -88,7 +110,7 @@ def test_worker_hears_a_stop_from_before_it_has_joined(place: Place, sqlite_url:
     """Python still imports, and nobody can know of the worker yet: it leaves before it claims."""
     endless = defining(place, sleep_s=600, n_steps=6000)
     place.run("create", "--storage", sqlite_url, "--study", "s", *endless)
-    with place.start("worker", "--storage", sqlite_url, "--workers", 1) as worker:
+    with place.start("worker", "--storage", sqlite_url, "--workers", 1, anew=True) as worker:
         worker.wait_until(lambda: caught(worker.process.pid))
         worker.send(signal.SIGSTOP)
         try:

@@ -2,12 +2,14 @@
 
 A forked command is a process as any other: its own session, folder, environment, files, signals
 and exit code. Only the seconds of importing, some hundred times in this suite, are not spent again.
-What a test starts in the background is started anew, imports and all, and so is every worker.
+Its workers are forked too, by `nursery.py`. What a worker starts in its own place is started anew,
+imports and all; and so is everything where a test asks for it, or sets variables.
 
 On Linux alone; elsewhere every command is started anew.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -19,14 +21,18 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from tests.acceptance.nursery import LONGEST_REQUEST, HiddenFramework, become, open_nursery
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = (sys.executable, "-m", "study")
 ROOMS = ("study", "storage", "objectives")
 LATE = ("psycopg", "pymysql", "optuna.samplers", "optuna.storages", "typer._adapters")
 """What the libraries of a command import when they first need it."""
 
-LONGEST_REQUEST = 1 << 20
+STARTERS = ("run", "worker", "finalize")
+"""Commands that start workers."""
 
 
 class WarmCommand:
@@ -78,9 +84,14 @@ class WarmCommand:
 
 
 class Warm:
-    """The process that has imported the program; started by the first command, ended by `close`."""
+    """The process that has imported the program; started by the first command, ended by `close`.
 
-    def __init__(self) -> None:
+    Args:
+        more: Words for it; "framework" where it is to load Keras and TensorFlow as well.
+    """
+
+    def __init__(self, *more: str) -> None:
+        self._more = more
         self._folder = tempfile.TemporaryDirectory(prefix="warm-")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -105,6 +116,8 @@ class Warm:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
         self._folder.cleanup()
 
     @property
@@ -113,13 +126,13 @@ class Warm:
 
     def _launch(self) -> None:
         ours = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-m", "tests.acceptance.warm", self._address]
+        command = [sys.executable, "-m", "tests.acceptance.warm", self._address, *self._more]
         self._process = subprocess.Popen(command, cwd=ROOT, env=ours, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
 
 
-WARM = Warm()
+WARM, WITH_FRAMEWORK = Warm(), Warm("framework")
 
 
 def import_program() -> None:
@@ -148,7 +161,11 @@ def next_command(address: str) -> None:
             child = os.fork()
             if child == 0:
                 connection.close()
-                return become(json.loads(request), list(files))
+                words, folder, environment = json.loads(request)
+                become([*PROGRAM, *words], folder, environment, list(files))
+                if words[0] in STARTERS:
+                    open_nursery()
+                return None
             answer(connection, child)
         connection.close()
 
@@ -162,22 +179,11 @@ def answer(connection: socket.socket, child: int) -> NoReturn:
     os._exit(0)
 
 
-def become(request: list[Any], files: list[int]) -> None:
-    """Let this process be as if it had been started with the request."""
-    words, folder, environment = request
-    os.setsid()
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    tempfile.tempdir = None  # what another environment said
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    sys.argv = ["study", *words]
-
-
 if __name__ == "__main__":
     import_program()
+    if "framework" in sys.argv[2:]:
+        HiddenFramework()
+    gc.freeze()
     next_command(sys.argv[1])
     from study.__main__ import main
 

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.trains,
 ]
 
-SHIFTS = [(0, 0), (1, 0), (-1, 2), (0, -2), (2, 1)]
+SHIFTS = [(0, 0), (1, -2), (-2, 1)]
 ARCHITECTURES: list[dict[str, Any]] = [{}, {"n_blocks": 1, "kernel": 5}, {"dense_units": 8}]
 PRECISIONS = ("bfloat16", "float32", "bfloat16")
 
@@ -87,12 +87,12 @@ def test_a_process_that_uses_more_cores_gives_the_same_bits() -> None:
 
 
 def test_average_is_that_of_its_members_here_and_from_its_file(tmp_path: Path) -> None:
-    """Three architectures, five shifts; from the file, with Keras alone, the same bits."""
+    """Three architectures, three shifts; from the file, with Keras alone, the same bits."""
     objective, images = digits_cnn(OPTIONS), tiny_dataset(256).images
     trained = members()
     combined = objective.combine(trained, SHIFTS)
     assert combined.value is None
-    assert combined.info == {"n_members": 3.0, "n_shifts": 5.0}
+    assert combined.info == {"n_members": 3.0, "n_shifts": 3.0}
     found = objective.predict(combined, images)
     assert (found.shape, found.dtype) == ((256, 3), np.float32)
     np.testing.assert_allclose(found, mean_of(objective, trained, images), rtol=0, atol=1e-6)
@@ -125,10 +125,9 @@ def test_one_member_that_stays_in_place_predicts_the_same_bits() -> None:
 
 def test_members_of_a_users_build_may_have_layers_of_the_same_names(tmp_path: Path) -> None:
     """Names that the user gave are those of every member, and its file is loaded with them."""
+    import keras
 
     def build(params: Mapping[str, Any], shape: tuple[int, int, int], n_classes: int) -> Any:
-        import keras
-
         pixels = keras.Input(shape, name="pixels")
         flat = keras.layers.Flatten(name="flat")(pixels)
         classes = keras.layers.Dense(n_classes, activation="softmax", name="classes")(flat)
@@ -140,9 +139,9 @@ def test_members_of_a_users_build_may_have_layers_of_the_same_names(tmp_path: Pa
     found = objective.predict(combined, images)
     np.testing.assert_allclose(found, mean_of(objective, trained, images), rtol=0, atol=1e-6)
     assert objective.export(combined, tmp_path / "model.keras") == ()
-    elsewhere = predicted_elsewhere(tmp_path / "model.keras", images)
-    np.testing.assert_allclose(found, elsewhere, rtol=0, atol=1e-6)
-    assert found.argmax(axis=1).tolist() == elsewhere.argmax(axis=1).tolist()
+    loaded = keras.models.load_model(tmp_path / "model.keras").predict(images, verbose=0)
+    np.testing.assert_allclose(found, loaded, rtol=0, atol=1e-6)
+    assert found.argmax(axis=1).tolist() == loaded.argmax(axis=1).tolist()
 
 
 def test_average_leaves_no_graph_behind() -> None:

@@ -1,12 +1,12 @@
-"""Studies that are killed, frozen, stopped and cut off 500 times, and what is left of them.
+"""Run studies while workers, supervisors and the database fail, and check the results.
 
-Supervisors and workers are real processes, on SQLite and PostgreSQL in turn. While a study goes
-on, workers and supervisors are killed, frozen and asked to leave, and the database crashes and
-pauses, two faults a slot. Then everything must be as in the undisturbed study: exactly N results,
-the same bits, the ledger outside the database in agreement, and nobody left. Kinds and order of
-the faults are a function of the seed; their moments are not. Needs Linux.
+Supervisors and workers are real processes, on SQLite and PostgreSQL in turn. While a study runs,
+workers and supervisors are killed, frozen and asked to leave, and the database crashes and pauses,
+two faults a slot. The result must equal that of a study without faults: exactly N results, the same
+bits, agreement with a ledger outside the database, and no process left. The seed decides the kinds
+and the order of the faults, not their moments. Needs Linux. `make test-chaos` runs the long form:
 
-    python benchmarks/chaos.py --faults 500 --seed 0 [--databases sqlite postgresql]
+    python -m tests.chaos.run --faults 500 --seed 0 [--databases sqlite postgresql]
 """
 
 import argparse
@@ -21,16 +21,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import optuna
 
-from benchmarks.chaos_checks import CHECKS, Plan, Seen, breaches, cut_off
-from benchmarks.chaos_databases import DATABASES, Database, make_database
-from benchmarks.chaos_faults import CRASH, FAULTS, draw_kinds
-from benchmarks.chaos_objectives import Synthetic, Training, Tuned
-from benchmarks.chaos_processes import CommandError
-from benchmarks.chaos_study import StuckError, StudyUnderChaos
+from tests.chaos.checks import CHECKS, Plan, Seen, breaches, cut_off
+from tests.chaos.databases import DATABASES, Database, make_database
+from tests.chaos.faults import CRASH, FAULTS, draw_kinds
+from tests.chaos.objectives import Synthetic, Training, Tuned
+from tests.chaos.processes import CommandError
+from tests.chaos.study import StuckError, StudyUnderChaos
 
 MOST_FAULTS = 120  # of one study
 TRAINING_SHARE = 0.08  # of the faults; one there costs ten times the seconds of a synthetic one
@@ -202,7 +200,7 @@ def main() -> int:
 
 def _again(options: argparse.Namespace) -> str:
     return (
-        f"python benchmarks/chaos.py --faults {options.faults} --seed {options.seed} "
+        f"python -m tests.chaos.run --faults {options.faults} --seed {options.seed} "
         f"--databases {' '.join(options.databases)} --objectives {' '.join(options.objectives)} "
         f"--faults-per-slot {options.faults_per_slot:g}"
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MARK = "CHAOS_MARK"
 PROC = Path("/proc")
 PARENT, BORN = 1, 19  # fields of /proc/PID/stat behind the name

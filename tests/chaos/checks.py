@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos_databases import Row
-from benchmarks.chaos_faults import Injected
-from benchmarks.chaos_objectives import Truth
+from tests.chaos.databases import Row
+from tests.chaos.faults import Injected
+from tests.chaos.objectives import Truth
 
 OPEN = ("WAITING", "RUNNING")
 REOPENED = ("lost", "crashed", "released")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from benchmarks.chaos_processes import Process
+from tests.chaos.processes import Process
 
 if TYPE_CHECKING:
-    from benchmarks.chaos_study import StudyUnderChaos
+    from tests.chaos.study import StudyUnderChaos
 
 FREEZE_S = (5.0, 8.0)  # longer than the grace period, and until somebody looks
 PAUSE_S = (1.0, 2.0)

@@ -15,11 +15,11 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-from benchmarks.chaos_checks import OPEN, Ended, Plan, Seen
-from benchmarks.chaos_databases import Database, Row, Witness
-from benchmarks.chaos_faults import FAULTS, Injected
-from benchmarks.chaos_objectives import Tuned, read_ledger
-from benchmarks.chaos_processes import (
+from tests.chaos.checks import OPEN, Ended, Plan, Seen
+from tests.chaos.databases import Database, Row, Witness
+from tests.chaos.faults import FAULTS, Injected
+from tests.chaos.objectives import Tuned, read_ledger
+from tests.chaos.processes import (
     Process,
     environment_of,
     marked,

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks.chaos_databases import Row, Witness
-from benchmarks.chaos_processes import environment_of, run_study
 from objectives.synthetic import SyntheticObjective
 from study.spec.draw import training_seed
 from tests.acceptance.synthetic import expected
+from tests.chaos.databases import Row, Witness
+from tests.chaos.processes import environment_of, run_study
 
 N_EPOCHS = 8
 N_TRAIN, N_TEST = 200, 60

@@ -18,7 +18,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import DBAPIError
 
-from benchmarks.chaos_processes import with_children
+from tests.chaos.processes import with_children
 from tests.databases import PostgresServer
 
 LOCK_WAIT_S = 30.0

@@ -1,6 +1,6 @@
-"""A short chaos, and that its checks would see what they are there for.
+"""A short chaos run, and proof that each of its checks can fail.
 
-The long one, with 500 faults, is `benchmarks/chaos.py`; this is the same code.
+The long run, with 500 faults, is `make test-chaos`; it is the same code.
 """
 
 import shutil
@@ -16,15 +16,16 @@ from pathlib import Path
 import optuna
 import pytest
 
-from benchmarks.chaos import Chaos, run_all
-from benchmarks.chaos_checks import CHECKS, Ended, Plan, Seen, breaches
-from benchmarks.chaos_databases import DATABASES, Row, Sqlite, Witness
-from benchmarks.chaos_faults import FAULTS, Injected, draw_kinds
-from benchmarks.chaos_objectives import Synthetic
-from benchmarks.chaos_processes import environment_of, marked
-from benchmarks.chaos_study import NAME, StudyUnderChaos
+from tests.chaos.checks import CHECKS, Ended, Plan, Seen, breaches
+from tests.chaos.databases import DATABASES, Row, Sqlite, Witness
+from tests.chaos.faults import FAULTS, Injected, draw_kinds
+from tests.chaos.objectives import Synthetic
+from tests.chaos.processes import environment_of, marked
+from tests.chaos.run import Chaos, run_all
+from tests.chaos.study import NAME, StudyUnderChaos
 
 pytestmark = [
+    pytest.mark.timeout(720),
     pytest.mark.expected_skip,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
 ]
