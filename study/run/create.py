@@ -11,8 +11,7 @@ import shlex
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,15 @@ from storage.registry import Registry
 from storage.slots.slots import Slots
 from study.errors import StudyError
 from study.machine.environment import read_environment
+from study.machine.gpus import Gpu
 from study.machine.pin import own_gpu, refuse_unseen, staff_of
 from study.machine.placing import Placing
 from study.run.crew import Crew
 from study.run.tryout import expected_trial_s, warnings_of
-from study.spec.code import Told, remember
+from study.spec.code import remember
 from study.spec.define import code_given, define_study, make_objective, redraws_of
 from study.spec.open import (
+    Loaded,
     OpenStudy,
     Say,
     find_study,
@@ -51,8 +52,10 @@ from study.spec.open import (
 from study.spec.samplers import make_sampler
 from study.spec.spec import (
     DEFAULT_N_TRIALS,
+    DEFINING,
     Given,
     StudySpec,
+    Told,
     check_name,
     is_for_default_network,
     refuse_difference,
@@ -60,19 +63,29 @@ from study.spec.spec import (
 from study.view.status import read_status
 
 
-def create_or_resume(
-    storage_url: str,
-    name: str | None,
-    data_dir: Path | None,
-    n_trials: int | None,
-    given: Given,
-    say: Say,
-    *,
-    wait_s: float = 30.0,
-    finalizes: bool = False,
-    placing: Placing | None = None,
-    crew: Crew | None = None,
-) -> OpenStudy:
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for: which study, and what defines it.
+
+    Attributes:
+        name: Of the study; None: the data folder's, the objective's, or the only study's.
+        n_trials: Budget; None: the default of a new study, or what the study has.
+        wait_s: For how long a database that does not answer is waited for.
+        finalizes: Whether a finalize is to follow, which needs something to predict.
+        placing: Where the study is to be worked on in this command; None: not here.
+    """
+
+    storage_url: str
+    name: str | None
+    data_dir: Path | None
+    given: Given
+    n_trials: int | None = None
+    wait_s: float = 30.0
+    finalizes: bool = False
+    placing: Placing | None = None
+
+
+def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
     The data are checked before anything is written. Then the study's row is made, one batch goes
@@ -80,46 +93,81 @@ def create_or_resume(
     not work leaves an empty study, which the next try defines anew.
 
     Args:
-        finalizes: Whether a finalize is to follow, which needs something to predict.
-        placing: Where the study is to be worked on in this command; None: not here.
-        crew: Processes that may become workers; where the study has none for them, they are ended.
+        crew: Processes that try the default network out and may become workers; without them it is
+            tried out in this process.
 
     Raises:
         StudyError: The study was created with something else, or cannot be finalized.
         ObjectiveError: Data, space, model or objective are wrong.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
-    if name is None:
-        name = _default_name(storage_url, data_dir, given)
-    existing = _existing(storage_url, name, wait_s)
-    if existing is not None:
-        _refuse_finalize(existing.spec, finalizes)
+    name = request.name or _default_name(request)
+    found = _find(request, name)
+    if found is not None:
         if crew is not None:
-            crew.keep(_crew_of(existing, n_trials, placing))
-        return _resume(existing, data_dir, n_trials, given, say)
+            crew.keep(_crew_of(found, request))
+        return _resume(found, request, say)
+    defined = _define(request, name, say)
+    trial_s = _try_out(defined, request, crew, say)
+    return _plan(defined, trial_s, request, say)
+
+
+@dataclass(frozen=True)
+class _Defined:
+    """A study with a row of its own, and no slots yet."""
+
+    storage: SlotStorage
+    study_id: int
+    name: str
+    spec: StudySpec
+    loaded: Loaded
+    n_slots: int
+    redraws: dict[int, int]
+    gpu: Gpu | None
+
+
+def _define(request: Request, name: str, say: Say) -> _Defined:
     check_name(name)
-    n_slots = n_trials or DEFAULT_N_TRIALS
-    with Crew(name, given, n_slots) if crew is None else nullcontext(crew) as crew:
-        spec, loaded = define_study(name, data_dir, given)
-        _refuse_finalize(spec, finalizes)
-        gpu = None
-        if placing is not None:
-            refuse_unseen(spec, placing)
-            gpu = own_gpu(spec, placing)
-        _warn(say, getattr(loaded.dataset, "warnings", ()))
-        redraws = redraws_of(spec, 0, n_slots)
-        make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
-        storage = open_storage(storage_url, wait_s=wait_s)
-        params = [entry["name"] for entry in spec.space]
-        study_id = create_row(storage, name, spec.direction, params, wait_s)
-        trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
-        _warn(say, warnings_of(loaded))
-        first = (storage, study_id, spec, n_slots, data_dir)
-        n_new = plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
+    n_slots = request.n_trials or DEFAULT_N_TRIALS
+    spec, loaded = define_study(request.data_dir, request.given)
+    _refuse_finalize(spec, request)
+    gpu = None
+    if request.placing is not None:
+        refuse_unseen(spec, request.placing)
+        gpu = own_gpu(spec, request.placing)
+    _warn(say, getattr(loaded.dataset, "warnings", ()))
+    redraws = redraws_of(spec, 0, n_slots)
+    make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
+    storage = open_storage(request.storage_url, wait_s=request.wait_s)
+    params = [entry["name"] for entry in spec.space]
+    study_id = create_row(storage, name, spec.direction, params, request.wait_s)
+    return _Defined(storage, study_id, name, spec, loaded, n_slots, redraws, gpu)
+
+
+def _try_out(defined: _Defined, request: Request, crew: Crew | None, say: Say) -> float | None:
+    """Push a few batches through the objective; return how long a trial may take, in s."""
+    ready = () if crew is None else crew.ready
+    trial_s = expected_trial_s(ready, defined.loaded, defined.spec, request.data_dir, defined.gpu)
+    _warn(say, warnings_of(defined.loaded))
+    return trial_s
+
+
+def _plan(defined: _Defined, trial_s: float | None, request: Request, say: Say) -> OpenStudy:
+    storage, name, spec, n_slots = defined.storage, defined.name, defined.spec, defined.n_slots
+    n_new = plan_defined(
+        storage,
+        defined.study_id,
+        spec,
+        n_slots,
+        request.data_dir,
+        redraws=defined.redraws,
+        trial_s=trial_s,
+        name=name,
+    )
     begun = "creating" if n_new == n_slots else "resuming"  # another command was first
     say(f"{begun} '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    opened = open_study(storage, name, data_dir)
-    return replace(opened, code=remember(spec, code_given(given), say))
+    opened = open_study(storage, name, request.data_dir)
+    return replace(opened, code=remember(spec, code_given(request.given), say))
 
 
 def _warn(say: Say, warnings: Iterable[str]) -> None:
@@ -127,13 +175,13 @@ def _warn(say: Say, warnings: Iterable[str]) -> None:
         say(f"warning: {warning}")
 
 
-def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
-    """Return how many workers of a study that is there may have loaded the framework of here."""
-    spec = opened.spec
+def _crew_of(opened: OpenStudy, request: Request) -> int:
+    """Return how many workers of a study that exists may have loaded the framework here."""
+    spec, placing = opened.spec, request.placing
     if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
         return 0
     status = read_status(opened)
-    n_open = max(n_trials or 0, status.n_slots) - status.n_final
+    n_open = max(request.n_trials or 0, status.n_slots) - status.n_final
     return staff_of(spec, placing, n_open).n_workers if n_open else 0
 
 
@@ -179,8 +227,8 @@ def _user() -> str:
 
 
 def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:
-    """Return the space of a study that is there, else that of the objective that is given."""
-    if not given.of("objective", "model", "space"):
+    """Return the space of a study that exists, else that of the objective that is given."""
+    if not {"objective", "model", "space"} & given.said().keys():
         try:
             storage = open_storage(storage_url, create=False)
         except StorageMissingError:
@@ -191,28 +239,28 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
     return make_objective(given, FitOptions()).space
 
 
-def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
-    """Return the data folder's name, the objective's, or that of the only study that there is."""
-    if data_dir is not None:
-        return data_dir.resolve().name
-    if given.objective is not None:
-        return given.objective.rpartition(":")[2]
+def _default_name(request: Request) -> str:
+    """Return the data folder's name, the objective's, or that of the only study."""
+    if request.data_dir is not None:
+        return request.data_dir.resolve().name
+    if request.given.objective is not None:
+        return str(request.given.objective).rpartition(":")[2]
     try:
-        return find_study(open_storage(storage_url, create=False), None)[1]
+        return find_study(open_storage(request.storage_url, create=False), None)[1]
     except (StorageMissingError, StudyError):
         raise StudyError("which data?", "study run --data DIR (a folder with train.csv)") from None
 
 
-def _existing(storage_url: str, name: str, wait_s: float) -> OpenStudy | None:
+def _find(request: Request, name: str) -> OpenStudy | None:
+    """Return the study of that name; None where there is none, or one that was not planned yet."""
     try:
-        storage = open_storage(storage_url, create=False, wait_s=wait_s)
+        storage = open_storage(request.storage_url, create=False, wait_s=request.wait_s)
     except StorageMissingError:
         return None
     if name not in study_names(storage):
         return None
     study_id, _ = find_study(storage, name)
-    user_attrs = storage.get_study_user_attrs(study_id)
-    if attrs.SPEC in user_attrs:
+    if attrs.SPEC in storage.get_study_user_attrs(study_id):
         return open_study(storage, name)
     if storage.get_n_trials(study_id):
         raise StudyError(
@@ -222,36 +270,30 @@ def _existing(storage_url: str, name: str, wait_s: float) -> OpenStudy | None:
     return None
 
 
-def _resume(
-    opened: OpenStudy, data_dir: Path | None, n_trials: int | None, given: Given, say: Say
-) -> OpenStudy:
-    spec, name, storage = opened.spec, opened.name, opened.storage
-    wanted = given.of(
-        "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
-        "grace_s", "heartbeat_s", "max_attempts", "trial_timeout_s", "checkpoint_every",
-        "keep_checkpoints", "metric",
-    )  # fmt: skip
-    if wanted.get("precision") == "auto":
-        del wanted["precision"]
-    refuse_difference(name, spec, wanted)
+def _resume(opened: OpenStudy, request: Request, say: Say) -> OpenStudy:
+    spec, name, given = opened.spec, opened.name, request.given
+    _refuse_finalize(spec, request)
+    said = given.said()
+    compared_by_content = ("objective", "model", "options", "space")
+    refuse_difference(name, spec, {k: v for k, v in said.items() if k not in compared_by_content})
     refuse_companion(opened)
     opened = with_code(opened, Told(given.objective, given.model, given.options))
-    opened = replace(opened, data_dir=data_dir or opened.data_dir)
+    opened = replace(opened, data_dir=request.data_dir or opened.data_dir)
     if given.space is not None:
         base = make_objective(given, FitOptions(), opened.code)
         refuse_difference(name, spec, {"space": base.space.to_json()})
-    if data_dir is not None:
+    if request.data_dir is not None:
         load(opened)
-    _refuse_shorter(name, spec.timeout_s, given.timeout_s)
-    if n_trials is not None:
-        _raise_budget(opened, n_trials)
-    if given.timeout_s is not None:
-        opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
-        storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
+    raised = {key: value for key, value in said.items() if DEFINING[key].may_rise}
+    _refuse_lower(name, spec, raised)
+    if request.n_trials is not None:
+        _raise_budget(opened, request.n_trials)
+    if raised:
+        opened = replace(opened, spec=replace(spec, **raised))
+        opened.storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
     status = read_status(opened)
     created_by = opened.attr(attrs.CREATED_BY) or "?"
-    done = f"{status.n_final} of {status.n_slots} done"
-    say(f"resuming '{name}', created by {created_by}, {done}")
+    say(f"resuming '{name}', created by {created_by}, {status.n_final} of {status.n_slots} done")
     return opened
 
 
@@ -264,17 +306,20 @@ def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
         opened.slots.plan(wanted, redraws)
 
 
-def _refuse_finalize(spec: StudySpec, finalizes: bool) -> None:
-    if finalizes and spec.data is None:
+def _refuse_finalize(spec: StudySpec, request: Request) -> None:
+    if request.finalizes and spec.data is None:
         raise StudyError(f"objective {spec.objective} has no data to predict", "drop --finalize")
 
 
-def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -> None:
-    if stored_s is not None and wanted_s is not None and wanted_s < stored_s:
-        raise StudyError(
-            f"study '{name}' has a timeout of {stored_s:g} s; it can be raised only",
-            "drop --timeout, or give a longer one",
-        )
+def _refuse_lower(name: str, stored: StudySpec, raised: Mapping[str, Any]) -> None:
+    for key, value in raised.items():
+        have, flag = getattr(stored, key), DEFINING[key].flag
+        if have is not None and value < have:
+            what = f"{key.removesuffix('_s')} of {have:g}{' s' if key.endswith('_s') else ''}"
+            raise StudyError(
+                f"study '{name}' has a {what}; it can be raised only",
+                f"drop {flag}, or give a higher one",
+            )
 
 
 def create_row(

@@ -21,20 +21,11 @@ from objectives.files.atomic import write_text
 from objectives.files.userfolder import private_folder, state_folder
 from objectives.load import file_options, is_built_in, source_fingerprint
 from study.errors import StudyError
-from study.spec.spec import StudySpec, refuse_difference
+from study.spec.spec import DEFINING, StudySpec, Told, refuse_difference
 
 Say = Callable[[str], None]
 
 _PASSED_ON = "STUDY_CODE"
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a command was told of an objective, as `Given` has it; None where nothing."""
-
-    objective: str | None = None
-    model: str | None = None
-    options: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +45,9 @@ class Code:
         return source_fingerprint(self.objective, self.model)
 
 
-def _option_words(options: Mapping[str, str]) -> list[str]:
-    pairs = [("--objective-option", f"{key}={value}") for key, value in options.items()]
-    return [word for pair in pairs for word in pair]
+def _option_words(options: Mapping[str, str]) -> str:
+    flag = DEFINING["options"].flag
+    return " ".join(f"{flag} {shlex.quote(f'{key}={value}')}" for key, value in options.items())
 
 
 def trusted_code(name: str, spec: StudySpec, told: Told) -> Code:
@@ -126,9 +117,9 @@ def _refuse_untold(name: str, spec: StudySpec, told: Told) -> None:
     risky = _risky_options(spec)
     if risky and told.options is None:
         raise StudyError(
-            f"study '{name}' was created with {shlex.join(_option_words(risky))}; this machine was "
+            f"study '{name}' was created with {_option_words(risky)}; this machine was "
             "not told so, and such an option may name a file",
-            f"{shlex.join(_option_words(spec.options))}, if you trust that",
+            f"{_option_words(spec.options)}, if you trust that",
         )
 
 

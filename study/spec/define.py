@@ -16,55 +16,37 @@ from objectives.space.space import SearchSpace
 from study.errors import StudyError
 from study.spec.code import Code, absolute
 from study.spec.draw import SpaceExhausted, plan_redraws
-from study.spec.open import Loaded, fingerprint_of, load_data
-from study.spec.spec import DEFAULT_OBJECTIVE, Given, StudySpec, check_lease
+from study.spec.open import Loaded, fingerprint_of, fit_options, load_data
+from study.spec.spec import DEFAULT_OBJECTIVE, DEFINING, Given, StudySpec, check_lease
 
 DEFAULT_EPOCHS = 10
 
 
-def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
+def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
     """Return the spec of a new study, and its objective and data in this process."""
-    grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
-    check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
+    defaults = {key: option.default for key, option in DEFINING.items()}
+    values = {k: v for k, v in {**defaults, **given.said()}.items() if v is not None}
+    check_lease(values["grace_s"], values["heartbeat_s"])
     probe = make_objective(given, FitOptions())
     dataset = load_data(probe, data_dir)
-    fit_options = FitOptions(
-        epochs=given.epochs or _default_epochs(probe, dataset),
-        precision=_precision(probe, given.precision),
-        threads=given.threads or 1,
-        deterministic=True if given.deterministic is None else given.deterministic,
-        metric=given.metric or FitOptions.metric,
-    )
-    objective = make_objective(given, fit_options)
+    if "epochs" not in values:
+        values["epochs"] = _default_epochs(probe, dataset)
+    if "precision" not in values:
+        values["precision"] = _default_precision(probe)
+    objective = make_objective(given, fit_options(values))
     if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
         raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
     code = code_given(given)
-    spec = StudySpec(
-        objective=code.objective,
-        model=code.model,
-        options=code.options,
-        source=code.source(),
-        data=fingerprint_of(dataset) if objective.needs_data else None,
-        space=objective.space.to_json(),
-        direction=objective.direction,
-        seed=0 if given.seed is None else given.seed,
-        epochs=fit_options.epochs,
-        precision=fit_options.precision,
-        threads=fit_options.threads,
-        deterministic=fit_options.deterministic,
-        **given.of(
-            "sampler",
-            "pruner",
-            "timeout_s",
-            "grace_s",
-            "heartbeat_s",
-            "max_attempts",
-            "trial_timeout_s",
-            "checkpoint_every",
-            "keep_checkpoints",
-            "metric",
-        ),
-    )
+    values |= {
+        "objective": code.objective,
+        "model": code.model,
+        "options": code.options,
+        "source": code.source(),
+        "data": fingerprint_of(dataset) if objective.needs_data else None,
+        "space": objective.space.to_json(),
+        "direction": objective.direction,
+    }
+    spec = StudySpec(**values)
     if spec.trains_with_keras:
         spec = replace(spec, backend=backend_name())
     return spec, Loaded(objective, dataset)
@@ -99,9 +81,7 @@ def _default_epochs(objective: Objective, dataset: Any) -> int:
     return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
 
 
-def _precision(objective: Objective, wanted: str | None) -> str:
-    if wanted not in (None, "auto"):
-        return str(wanted)
+def _default_precision(objective: Objective) -> str:
     detect = getattr(objective, "detect_precision", None)
     return "float32" if detect is None else str(detect())
 

@@ -6,8 +6,8 @@ was created with. Creating one is `creating.py`'s work.
 
 import os
 import shlex
-from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registry
 from storage.slots.slots import Slots
 from study.errors import StudyError
-from study.spec.code import Code, Told, trusted_code
-from study.spec.spec import COMPANION, StudySpec, refuse_difference
+from study.spec.code import Code, trusted_code
+from study.spec.spec import COMPANION, StudySpec, Told, refuse_difference
 from study.spec.workdir import WorkDir, folder_name
 
 Say = Callable[[str], None]
@@ -210,24 +210,20 @@ def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None)
     spec, code = opened.spec, opened.code
     if code is None:
         raise ValueError("nobody has asked whether this machine was told to run this code")
-    options = FitOptions(
-        epochs=epochs,
-        precision=spec.precision,
-        threads=spec.threads,
-        deterministic=spec.deterministic,
-        checkpoint_every=spec.checkpoint_every,
-        metric=spec.metric,
-        stop_after=stop_after,
-    )
     objective = load_objective(
         code.objective,
-        fit_options=options,
+        fit_options=replace(fit_options(vars(spec)), epochs=epochs, stop_after=stop_after),
         options=code.options,
         model=code.model,
         space_overrides=None,
         source=spec.source,
     )
     return with_space(objective, SearchSpace.from_json(spec.space))
+
+
+def fit_options(found: Mapping[str, Any]) -> FitOptions:
+    """Return what a training is told of the fields of a spec."""
+    return FitOptions(**{f.name: found[f.name] for f in fields(FitOptions) if f.name in found})
 
 
 def search_of(companion: OpenStudy) -> OpenStudy:
