@@ -96,16 +96,13 @@ class DefiningOption:
 
     def annotation(self, name: str, stored: Any) -> Any:
         """Return the annotation of a command's parameter, for a field of this name and type."""
-        is_duration, kind = name.endswith("_s"), self.typed or stored
-        more: dict[str, Any] = {} if self.least is None else {"min": self.least}
-        if kind == list[str]:
-            more["callback"] = by_lines
-        default = ""
-        if self.default is not None and stored is not bool:
-            default = f" ({self.default:g}s)" if is_duration else f" ({self.default})"
-        make = duration if is_duration else option
+        make, kind = duration if name.endswith("_s") else option, self.typed or stored
+        default = f"{self.default:g}s" if isinstance(self.default, float) else self.default
+        shown = "" if default is None or stored is bool else f" ({default})"
         panel = ADVANCED if self.is_advanced else None
-        return Annotated[kind | None, make(self.flag, self.help + default, panel, **more)]
+        callback = by_lines if kind == list[str] else None
+        made = make(self.flag, self.help + shown, panel, min=self.least, callback=callback)
+        return Annotated[kind | None, made]
 
 
 Storage = Annotated[
@@ -201,12 +198,11 @@ def expand(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def expanded(**values: Any) -> int:
+        made = {}
         for name, bundle in bundles.items():
-            typed = {f.name: (f, values.pop(f.name)) for f in fields(bundle)}
-            values[name] = bundle(
-                **{key: f.metadata.get("read", _as_typed)(said) for key, (f, said) in typed.items()}
-            )
-        return command(**values)
+            readers = {f.name: f.metadata.get("read", _as_typed) for f in fields(bundle)}
+            made[name] = bundle(**{key: read(values.pop(key)) for key, read in readers.items()})
+        return command(**values, **made)
 
     expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     expanded.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -1,7 +1,7 @@
-"""Creating a study, or going on with one: from a command line to an `OpenStudy`.
+"""Creates a study, or goes on with an existing one, as a command asks.
 
-Decides what a new study is made of, which differences are refused, and when the budget is raised.
-A first batch shows, before the slots are planned, that the objective works; see `tryout.py`.
+Decides which differences from an existing study are refused, and when the budget is raised. Before
+the slots are planned, a first batch shows that the objective works; see `tryout.py`.
 """
 
 import getpass
@@ -101,32 +101,42 @@ def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> Op
         ObjectiveError: Data, space, model or objective are wrong.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
-    name = request.name or _default_name(request)
+    name = _default_name(request) if request.name is None else request.name
     found = _find(request, name)
     if found is not None:
         if crew is not None:
             crew.keep(_crew_of(found, request))
         return _resume(found, request, say)
-    defined = _define(request, name, say)
-    trial_s = _try_out(defined, request, crew, say)
-    return _plan(defined, trial_s, request, say)
+    new, loaded, gpu = _define(request, name, say)
+    ready = () if crew is None else crew.ready
+    trial_s = expected_trial_s(ready, loaded, new.spec, new.data_dir, gpu)
+    _warn(say, warnings_of(loaded))
+    begun = "creating" if plan(new, trial_s) == new.n_slots else "resuming"  # created meanwhile
+    say(f"{begun} '{name}': {new.n_slots} slots, seed {new.spec.seed}, sampler {new.spec.sampler}")
+    opened = open_study(new.storage, name, new.data_dir)
+    return replace(opened, code=remember(new.spec, code_given(request.given), say))
 
 
 @dataclass(frozen=True)
-class _Defined:
-    """A study with a row of its own, and no slots yet."""
+class NewStudy:
+    """A study with a row in its storage and no slots yet.
+
+    Attributes:
+        n_slots: To be planned.
+        redraws: Of those slots; see `study.spec.draw.plan_redraws`.
+    """
 
     storage: SlotStorage
     study_id: int
     name: str
     spec: StudySpec
-    loaded: Loaded
-    n_slots: int
-    redraws: dict[int, int]
-    gpu: Gpu | None
+    data_dir: Path | None
+    n_slots: int = 0
+    redraws: Mapping[int, int] | None = None
 
 
-def _define(request: Request, name: str, say: Say) -> _Defined:
+def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gpu | None]:
+    """Make the study's row after all checks; return it with what its try-out needs."""
     check_name(name)
     n_slots = request.n_trials or DEFAULT_N_TRIALS
     spec, loaded = define_study(request.data_dir, request.given)
@@ -141,33 +151,8 @@ def _define(request: Request, name: str, say: Say) -> _Defined:
     storage = open_storage(request.storage_url, wait_s=request.wait_s)
     params = [entry["name"] for entry in spec.space]
     study_id = create_row(storage, name, spec.direction, params, request.wait_s)
-    return _Defined(storage, study_id, name, spec, loaded, n_slots, redraws, gpu)
-
-
-def _try_out(defined: _Defined, request: Request, crew: Crew | None, say: Say) -> float | None:
-    """Push a few batches through the objective; return how long a trial may take, in s."""
-    ready = () if crew is None else crew.ready
-    trial_s = expected_trial_s(ready, defined.loaded, defined.spec, request.data_dir, defined.gpu)
-    _warn(say, warnings_of(defined.loaded))
-    return trial_s
-
-
-def _plan(defined: _Defined, trial_s: float | None, request: Request, say: Say) -> OpenStudy:
-    storage, name, spec, n_slots = defined.storage, defined.name, defined.spec, defined.n_slots
-    n_new = plan_defined(
-        storage,
-        defined.study_id,
-        spec,
-        n_slots,
-        request.data_dir,
-        redraws=defined.redraws,
-        trial_s=trial_s,
-        name=name,
-    )
-    begun = "creating" if n_new == n_slots else "resuming"  # another command was first
-    say(f"{begun} '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    opened = open_study(storage, name, request.data_dir)
-    return replace(opened, code=remember(spec, code_given(request.given), say))
+    new = NewStudy(storage, study_id, name, spec, request.data_dir, n_slots, redraws)
+    return new, loaded, gpu
 
 
 def _warn(say: Say, warnings: Iterable[str]) -> None:
@@ -185,45 +170,31 @@ def _crew_of(opened: OpenStudy, request: Request) -> int:
     return staff_of(spec, placing, n_open).n_workers if n_open else 0
 
 
-def plan_defined(
-    storage: SlotStorage,
-    study_id: int,
-    spec: StudySpec,
-    n_slots: int,
-    data_dir: Path | None,
-    *,
-    redraws: Mapping[int, int] | None = None,
-    trial_s: float | None = None,
-    name: str | None = None,
-) -> int:
-    """Plan the first slots of a study together with what defines it; return how many were new.
+def plan(new: NewStudy, trial_s: float | None = None) -> int:
+    """Plan the slots of a study and store what defines it; return how many slots were new.
 
-    Args:
-        name: Of a study that another creator may define at the same moment: whoever plans first
-            does, and one who wants another spec is refused. None: nobody asks.
+    Raises:
+        StudyError: Another command has defined the study meanwhile, with another spec.
     """
-
-    def agree(found: Any) -> None:
-        if name is not None:
-            refuse_difference(name, StudySpec.from_json(found), spec.to_json())
-
+    storage, study_id, spec = new.storage, new.study_id, new.spec
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = str(os.getuid())
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
         attrs.VERSIONS: read_environment(),
-        attrs.CREATED_BY: f"{_user()}@{socket.gethostname()}",
+        attrs.CREATED_BY: f"{user}@{socket.gethostname()}",
         attrs.CREATED_AT: Registry(storage, study_id, grace_s=spec.grace_s).now(),
-        attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
+        attrs.DATA_DIR: str(new.data_dir.resolve()) if new.data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    return Slots(storage, study_id).plan(n_slots, redraws, define, agree)
 
+    def agree(found: Any) -> None:
+        refuse_difference(new.name, StudySpec.from_json(found), spec.to_json())
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as containers have
-        return str(os.getuid())
+    return Slots(storage, study_id).plan(new.n_slots, new.redraws, define, agree)
 
 
 def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:
@@ -329,7 +300,7 @@ def create_row(
     params: Sequence[str] = (),
     wait_s: float = 30.0,
 ) -> int:
-    """Make a study's row, or return the id of the one that an earlier try has left.
+    """Make a study's row, or return the id of the row that an earlier try has left.
 
     Args:
         params: Names that the database must be able to hold, too.
@@ -337,23 +308,22 @@ def create_row(
 
     Raises:
         StorageError: The database cannot hold the name, or that of one of `params`.
-        StudyError: The name is another study's, or was begun with another direction.
+        StudyError: Another study has the name, or an earlier try had another direction.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.refuse_unheld(name, *params)
     try:
         with connecting_until(time.monotonic() + wait_s):
             return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:
         study_id = storage.get_study_id_from_name(name)
-    taken = storage.get_study_name_from_id(study_id)
+    taken = storage.get_study_name_from_id(study_id)  # MySQL ignores case
     if taken != name:
-        # MySQL compares names without regard to case.
         raise StudyError(
             f"this database takes '{name}' for '{taken}', which is there", "another --study name"
         )
     if storage.get_study_directions(study_id) != [StudyDirection[direction.upper()]]:
-        # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
+        # An earlier objective failed its try-out, and Optuna cannot change a direction.
         raise StudyError(
             f"study '{name}' was begun with another direction than {direction}",
             f"study delete --study {shlex.quote(name)}, or another --study name",

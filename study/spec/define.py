@@ -1,7 +1,7 @@
-"""From a command line to a spec: what a new study is made of, and what was left open.
+"""Makes the spec of a new study from the options of a command.
 
-Decides the defaults that depend on objective and data. What is stored, and when, is decided in
-`creating.py`.
+Decides the defaults that depend on the objective and the data. `study/run/create.py` decides when
+the spec is stored.
 """
 
 from collections.abc import Mapping
@@ -65,11 +65,7 @@ def make_objective(given: Given, options: FitOptions, code: Code | None = None) 
 
 
 def code_given(given: Given) -> Code:
-    """Return the code that a command line names, or the default.
-
-    Raises:
-        StudyError: It names a model and an objective.
-    """
+    """Return the code that a command names, or the default; refuse a model beside an objective."""
     if given.model is not None and given.objective is not None:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
     model = None if given.model is None else absolute(given.model)
@@ -92,17 +88,12 @@ def redraws_of(
     n_slots: int,
     given: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[int, int]:
-    """Return the redraws of new slots; see `sampler.plan_redraws`.
-
-    Raises:
-        StudyError: The space has not so many points.
-    """
+    """Return the redraws of new slots; raise `StudyError` if the space has too few points."""
     if spec.sampler != "random":
         return {}
+    space = SearchSpace.from_json(spec.space)
     try:
-        return plan_redraws(
-            SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots, given
-        )
+        return plan_redraws(space, spec.seed, first_slot, n_slots, given)
     except SpaceExhausted as error:
         raise StudyError(
             f"the search space is exhausted: {error.n_distinct} distinct draws were found; "
