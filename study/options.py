@@ -26,11 +26,7 @@ _UNITS_S = {"": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
 
 
 def seconds(text: str | float) -> float:
-    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds; a default is a number already.
-
-    Raises:
-        typer.BadParameter: It is none of these.
-    """
+    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds; raise `BadParameter` for other text."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(text))
     if not parts or "".join(n + u for n, u in parts) != str(text):
         raise typer.BadParameter(f"{text!r} is no duration; write 90s, 30m or 1h30m")
@@ -40,7 +36,7 @@ def seconds(text: str | float) -> float:
 def by_lines(
     context: typer.Context, param: typer.CallbackParam, value: list[str] | None
 ) -> list[str] | None:
-    """Split an environment variable at newlines; Typer would do it at spaces, which paths hold."""
+    """Split an environment variable at newlines; Typer would split it at the spaces of paths."""
     source = context.get_parameter_source(str(param.name))
     if source is not None and source.name == "ENVIRONMENT":
         return os.environ[str(param.envvar)].splitlines()
@@ -116,13 +112,13 @@ Study = Annotated[
     str | None, option("--study", "Name of the study; may be left out where there is one only")
 ]
 Data = Annotated[Path | None, option("--data", "Folder with train.csv and test.csv, plain or .gz")]
-Out = Annotated[Path, option("--out", "Folder for submission.csv, model.keras and their papers")]
+Out = Annotated[Path, option("--out", "Output folder: submission.csv, model.keras, report.html")]
 NTrials = Annotated[
     int | None,
     option("--n-trials", "Budget: slots of the study (30); may be raised", min=1, max=1_000_000),
 ]
 Competition = Annotated[
-    str, option("--competition", "Kaggle's name of it, for the line that submits")
+    str, option("--competition", "Kaggle's name of the competition, for the command that submits")
 ]
 Quick = Annotated[bool, option("--quick", "Finalize: the best trial on all rows, no more")]
 Budget = Annotated[
@@ -138,10 +134,10 @@ Repeats = Annotated[
 ]
 Longer = Annotated[
     int | None,
-    option("--longer", "The best is also tried with so many times the epochs", ADVANCED, min=1),
+    option("--longer", "Try the best with this many times the epochs, too", ADVANCED, min=1),
 ]
 Seeds = Annotated[
-    int | None, option("--seeds", "Networks of a configuration, averaged", ADVANCED, min=1)
+    int | None, option("--seeds", "Networks that are averaged for a configuration", ADVANCED, min=1)
 ]
 Ensemble = Annotated[
     int | None, option("--ensemble", "Configurations that are averaged (1)", ADVANCED, min=1)
@@ -168,7 +164,7 @@ Wait = Annotated[
     float,
     duration(
         "--wait",
-        "How long a database that does not answer is waited for",
+        "How long to wait for a database that does not answer",
         ADVANCED,
         show_default=f"{DEFAULT_WAIT_S:g}s",
     ),
@@ -224,11 +220,7 @@ def _options_of(bundle: type[Any]) -> list[inspect.Parameter]:
 
 
 def key_values(pairs: list[str] | None) -> dict[str, str] | None:
-    """Return `KEY=VALUE` pairs as a dict; one value may hold several lines of them.
-
-    Raises:
-        typer.BadParameter: A pair has no `=`.
-    """
+    """Return `KEY=VALUE` pairs, or lines of them, as a dict; raise `BadParameter` without `=`."""
     if not pairs:
         return None
     found = {}

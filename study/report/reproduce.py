@@ -1,7 +1,7 @@
 """The commands that make a study and its submission again, with every option that defines it.
 
-Folders are left out, as they are one machine's; so is the storage, as on the old one the command
-would go on with the study instead of making it anew.
+They name no folders, which belong to one machine, and a new storage: with the old one the command
+would resume the study.
 """
 
 import shlex
@@ -56,7 +56,7 @@ def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = N
     """Return `study finalize ...`, one option a line.
 
     Args:
-        effort: The sizes of the finalize that was, as in its manifest; None where it was quick.
+        effort: The sizes of the finalize, as in its manifest; None if it was quick.
     """
     name = shlex.quote(snapshot.name)
     data = shlex.quote(snapshot.data or "DIR")
@@ -67,7 +67,7 @@ def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = N
 
 
 def space_toml(snapshot: Snapshot) -> str:
-    """Return what is to stand in `space.toml`; empty where the study has no space stored."""
+    """Return the content of `space.toml`; empty if the study has no stored space."""
     stored = snapshot.spec.space
     return SearchSpace.from_json(stored).to_toml() if stored else ""
 
@@ -79,7 +79,7 @@ def shown(reference: str | None) -> str:
 
 
 def caveats(snapshot: Snapshot) -> list[str]:
-    """Return what the commands alone do not bring back, a sentence each."""
+    """Return in sentences what the commands alone cannot reproduce."""
     spec, found = snapshot.spec, []
     if spec.sampler != "random":
         found.append("The sampler depends on timing: another run draws other params.")

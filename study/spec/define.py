@@ -19,8 +19,6 @@ from study.spec.draw import SpaceExhausted, plan_redraws
 from study.spec.open import Loaded, fingerprint_of, fit_options, load_data
 from study.spec.spec import DEFAULT_OBJECTIVE, DEFINING, Given, StudySpec, check_lease
 
-DEFAULT_EPOCHS = 10
-
 
 def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
     """Return the spec of a new study, and its objective and data in this process."""
@@ -30,9 +28,11 @@ def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded
     probe = make_objective(given, FitOptions())
     dataset = load_data(probe, data_dir)
     if "epochs" not in values:
-        values["epochs"] = _default_epochs(probe, dataset)
+        choose = getattr(probe, "default_epochs", None)
+        values["epochs"] = FitOptions.epochs if choose is None else int(choose(dataset))
     if "precision" not in values:
-        values["precision"] = _default_precision(probe)
+        detect = getattr(probe, "detect_precision", None)
+        values["precision"] = FitOptions.precision if detect is None else str(detect())
     objective = make_objective(given, fit_options(values))
     if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
         raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
@@ -70,16 +70,6 @@ def code_given(given: Given) -> Code:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
     model = None if given.model is None else absolute(given.model)
     return Code(absolute(given.objective or DEFAULT_OBJECTIVE), model, given.options or {})
-
-
-def _default_epochs(objective: Objective, dataset: Any) -> int:
-    choose = getattr(objective, "default_epochs", None)
-    return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
-
-
-def _default_precision(objective: Objective) -> str:
-    detect = getattr(objective, "detect_precision", None)
-    return "float32" if detect is None else str(detect())
 
 
 def redraws_of(

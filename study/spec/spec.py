@@ -22,10 +22,10 @@ DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
 
 COMPANION = ".finalize"
-"""How the name of the study ends that a finalize makes."""
+"""End of the name of a study that a finalize makes."""
 
 LONGEST_NAME = 200 - len(COMPANION)
-"""In bytes: file systems end names at 255, and the work dir of the companion adds to it."""
+"""In bytes: file systems allow 255, and the work dir of a companion has a longer name."""
 
 
 def _read_space(path: Path | None) -> dict[str, Any] | None:
@@ -43,12 +43,12 @@ class StudySpec:
         data: Fingerprint of the data; None where the objective needs none.
         space: The search space as JSON (see `objectives.space.space.SearchSpace.to_json`).
         epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
-        timeout_s, trial_timeout_s: Wall time of the study, while anybody works on it, and of an
+        timeout_s, trial_timeout_s: Wall time of the study, counted while it has workers, and of an
             attempt, in s; None is no limit.
-        backend: Which framework Keras computes with, where trainings are ours.
-        refits: Name of the study whose configurations this one trains anew, for its finalize; None
-            for a search. Objective, data and source are then that study's.
-        refits_token: Token of that study: another one of its name may come after it.
+        refits: For the study of a finalize, the name of its search; else None. Both have the same
+            objective, source and data.
+        refits_token: Token of that search, as another study may get its name later.
+        backend: Framework that Keras computes with, where Keras trains the trials.
     """
 
     objective: Annotated[
@@ -173,8 +173,8 @@ class StudySpec:
 
     @property
     def trains_with_keras(self) -> bool:
-        """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
-        return self.model is not None or self.objective == "digits-cnn"
+        """Whether Keras trains the trials; a user's own objective may use anything."""
+        return self.model is not None or self.objective == DEFAULT_OBJECTIVE
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -185,8 +185,8 @@ class StudySpec:
         """Return the spec of a study.
 
         Raises:
-            StudyError: A field is missing, unknown or impossible: another version made the study,
-                or something else wrote into its database.
+            StudyError: A field is missing, unknown or impossible, as another version or another
+                program wrote it.
         """
         if not isinstance(stored, dict):
             raise StudyError("the study's spec cannot be read: it is no table of fields")
@@ -221,7 +221,7 @@ def _declared() -> dict[str, DefiningOption]:
 
 
 DEFINING = _declared()
-"""Field of `StudySpec` to its option, in the spec's order."""
+"""Maps the fields of `StudySpec` that have an option to it."""
 
 
 def _is_possible(key: str, value: Any) -> bool:
@@ -286,7 +286,7 @@ class Given(_ALL):  # type: ignore[misc]
 
 
 def check_name(name: str, flag: str = "--study") -> None:
-    """Refuse names that cannot be a folder's: the work dir is called after the study."""
+    """Raise `StudyError` for a name that cannot be a folder's, as the work dir has the name."""
     if name.endswith(COMPANION):
         raise StudyError(
             f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
@@ -308,11 +308,7 @@ def check_name(name: str, flag: str = "--study") -> None:
 
 
 def check_lease(grace_s: float, heartbeat_s: float) -> None:
-    """Refuse lease times under which a healthy worker could be taken for dead.
-
-    Raises:
-        StudyError: The grace period is under three heartbeats or under three seconds.
-    """
+    """Raise `StudyError` for lease times with which a healthy worker could be taken for dead."""
     if heartbeat_s <= 0:
         raise StudyError(f"--heartbeat {heartbeat_s:g}s must be above 0")
     if grace_s < 3 or grace_s < 3 * heartbeat_s:
@@ -323,43 +319,31 @@ def check_lease(grace_s: float, heartbeat_s: float) -> None:
 
 
 def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -> None:
-    """Refuse values that are not those the study was created with.
+    """Raise `StudyError` for the first field in which a command differs from the stored study.
 
     Args:
-        name: The study's, for the message.
-        wanted: Field of the spec to the value that this command brings.
-
-    Raises:
-        StudyError: Names the first difference.
+        name: Of the study.
+        wanted: Maps fields of the spec to the command's values.
     """
     for key, value in wanted.items():
         have, option = getattr(stored, key), DEFINING.get(key)
         if have == value or (option is not None and option.may_rise):
             continue
-        if key in _NOT_SHOWN:
-            what = _NOT_SHOWN[key]
+        if key in ("data", "source", "space", "direction"):
+            what = "objective's code" if key == "source" else key
             same = ", by the same version of slot-study" if key == "source" else ""
             detail = _first_difference(have, value) if key == "space" else ""
             raise StudyError(
                 f"study '{name}' was created with another {what}{detail}",
                 f"another --study name, or the {what} it was created with{same}",
             )
-        said = VARIABLE  # of the backend, which has no option
-        if option is not None:
-            said = option.variable if os.environ.get(option.variable) else option.flag
+        said = VARIABLE if option is None else option.variable
+        if option is not None and not os.environ.get(said):
+            said = option.flag
         raise StudyError(
             f"study '{name}' has {key.removesuffix('_s')} {have}; this command says {value}",
             f"another --study name, or drop {said} to continue this one",
         )
-
-
-_NOT_SHOWN = {
-    "data": "data",
-    "source": "objective's code",
-    "space": "space",
-    "direction": "direction",
-}
-"""Fields whose values would say nothing to a reader, and what they are called."""
 
 
 def _first_difference(have: list[dict[str, Any]], want: list[dict[str, Any]]) -> str:
@@ -372,5 +356,5 @@ def _first_difference(have: list[dict[str, Any]], want: list[dict[str, Any]]) ->
 
 
 def is_for_default_network(asked: Given | StudySpec) -> bool:
-    """Whether a command line, or what a study was created with, names no network of its own."""
+    """Whether a command line or a study names no network of the user's."""
     return asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)
