@@ -147,7 +147,7 @@ def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gp
         gpu = own_gpu(spec, request.placing)
     _warn(say, getattr(loaded.dataset, "warnings", ()))
     redraws = redraws_of(spec, 0, n_slots)
-    make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
+    make_sampler(spec.sampler, spec.seed)  # reports a missing package before anything is written
     storage = open_storage(request.storage_url, wait_s=request.wait_s)
     params = [entry["name"] for entry in spec.space]
     study_id = create_row(storage, name, spec.direction, params, request.wait_s)
