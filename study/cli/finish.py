@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.cli.opened import keep_to_cpu, open_by_url, settings_for, told_by, use_all_cores
+from study.cli.opened import keep_to_cpu, open_by_url, settings_for, use_all_cores
 from study.machine.placing import Placing
 from study.options import (
     DEFAULT_DRAIN_S,
@@ -23,7 +23,6 @@ from study.options import (
     Ensemble,
     Folds,
     Longer,
-    Naming,
     Out,
     Quick,
     Quiet,
@@ -38,12 +37,12 @@ from study.options import (
     WorkDir,
     expand,
 )
+from study.spec.spec import Told
 from study.text import harmless
 
 if TYPE_CHECKING:
     from study.report.evidence import Evidence
     from study.run.run import Ended
-    from study.spec.code import Told
     from study.spec.open import OpenStudy
     from study.view.console import View
     from study.worker.told import Settings
@@ -72,7 +71,7 @@ def finalize_command(
     verbose: Verbose = False,
     *,
     placing: Placing,
-    naming: Naming,
+    told: Told,
 ) -> int:
     """Write submission.csv and model.keras: of the best trial first, then better ones."""
     from study.finalize.finalize import Wanted, finalize
@@ -81,7 +80,7 @@ def finalize_command(
 
     keep_to_cpu(placing)
     use_all_cores()
-    opened = with_code(open_by_url(storage, study, data, wait_s), told_by(naming))
+    opened = with_code(open_by_url(storage, study, data, wait_s), told)
     wanted = Wanted(
         out=out,
         settings_of=partial(
@@ -114,7 +113,7 @@ def report_command(
     data: Data = None,
     out: Out = Path("out"),
     *,
-    naming: Naming,
+    told: Told,
 ) -> int:
     """Write report.html: what was found, and how far it is to be trusted."""
     from study.finalize.outfolder import sole_writer
@@ -124,7 +123,7 @@ def report_command(
     opened = open_by_url(storage, study, data)
     outputs = Outputs(out, opened, View().say)
     with sole_writer(out, opened.name, View().say, waits=False):
-        dataset, evidence = _what_folds_say(opened, told_by(naming))
+        dataset, evidence = _what_folds_say(opened, told)
         outputs.write_report(evidence, dataset)
     print(f"{outputs.report} ready", file=sys.stderr)
     return 0
@@ -135,7 +134,6 @@ def _what_folds_say(opened: "OpenStudy", told: "Told") -> "tuple[Any, Evidence |
     from objectives.errors import ObjectiveError
     from study.errors import StudyError
     from study.finalize.finalize import read_evidence
-    from study.spec.code import Told
     from study.spec.open import load, with_code
 
     if opened.spec.data is None or opened.spec.refits is not None:

@@ -10,19 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from study.cli.opened import given_by, open_by_url, told_by
+from study.cli.opened import open_by_url
 from study.options import (
     DEFAULT_STORAGE,
     Data,
-    Defining,
     Json,
-    Naming,
+    NTrials,
     Quiet,
     Storage,
     Study,
     WorkDir,
     expand,
 )
+from study.spec.spec import Given, Told
 from study.text import harmless, harmless_cell, harmless_lines
 
 UNBROKEN = 10_000  # columns
@@ -119,7 +119,7 @@ def replay_command(
     as_json: Json = False,
     quiet: Quiet = False,
     *,
-    naming: Naming,
+    told: Told,
 ) -> int:
     """Run a trial again and compare its value and curve, bit for bit."""
     from study.spec.open import with_code
@@ -127,7 +127,7 @@ def replay_command(
     from study.view.console import View
     from study.worker.replay import DIFFERENT, replay
 
-    opened = with_code(open_by_url(storage, study, data), told_by(naming))
+    opened = with_code(open_by_url(storage, study, data), told)
     number = find_trial(opened, trial).trial
     found = replay(opened, number, View(quiet=quiet).say)
     if as_json:
@@ -210,12 +210,16 @@ def score_command(
 
 @expand
 def space_command(
-    storage: Storage = DEFAULT_STORAGE, study: Study = None, *, defining: Defining
+    storage: Storage = DEFAULT_STORAGE,
+    study: Study = None,
+    n_trials: NTrials = None,  # of no effect; the options are those of `study create`
+    *,
+    given: Given,
 ) -> int:
     """Print the search space in force, as TOML to edit and give back with --space."""
     from study.run.create import space_in_force
 
-    space = space_in_force(storage, study, given_by(defining))
+    space = space_in_force(storage, study, given)
     _print_file(harmless_lines(space.to_toml()))
     return 0
 

@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING
 
 from study.machine.gpus import hide_gpus
 from study.machine.placing import Placing
-from study.options import (
-    Defining,
-    Naming,
-    key_values,
-)
 
 if TYPE_CHECKING:
-    from study.spec.code import Told
     from study.spec.open import OpenStudy
-    from study.spec.spec import Given
     from study.worker.told import Settings
 
 
@@ -68,36 +61,3 @@ def open_by_url(
     from study.spec.open import open_study
 
     return open_study(open_storage(storage, create=False, wait_s=wait_s), study, data)
-
-
-def told_by(naming: Naming) -> "Told":
-    from study.spec.code import Told
-
-    return Told(naming.objective, naming.model, key_values(naming.objective_option))
-
-
-def given_by(defining: Defining) -> "Given":
-    from objectives.space.space import read_toml
-    from study.spec.spec import Given
-
-    return Given(
-        objective=defining.objective,
-        model=defining.model,
-        options=key_values(defining.objective_option),
-        space=None if defining.space is None else read_toml(defining.space),
-        seed=defining.seed,
-        epochs=defining.epochs,
-        precision=defining.precision,
-        threads=defining.threads,
-        deterministic=False if defining.no_deterministic else None,
-        sampler=defining.sampler,
-        pruner=defining.pruner,
-        timeout_s=defining.timeout_s,
-        grace_s=defining.grace_s,
-        heartbeat_s=defining.heartbeat_s,
-        max_attempts=defining.max_attempts,
-        trial_timeout_s=defining.trial_timeout_s,
-        checkpoint_every=defining.checkpoint_every,
-        keep_checkpoints=defining.keep_checkpoints,
-        metric=defining.metric,
-    )

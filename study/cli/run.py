@@ -12,11 +12,9 @@ import typer
 
 from study.cli.opened import (
     _where,
-    given_by,
     keep_to_cpu,
     open_by_url,
     settings_for,
-    told_by,
     use_all_cores,
 )
 from study.machine.placing import Placing
@@ -29,9 +27,8 @@ from study.options import (
     Budget,
     Competition,
     Data,
-    Defining,
     DrainTimeout,
-    Naming,
+    NTrials,
     Out,
     Quick,
     Quiet,
@@ -43,6 +40,7 @@ from study.options import (
     WorkDir,
     expand,
 )
+from study.spec.spec import Given, Told
 from study.text import harmless
 
 
@@ -62,37 +60,27 @@ def run_command(
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
     drain_s: DrainTimeout = DEFAULT_DRAIN_S,
     wait_s: Wait = DEFAULT_WAIT_S,
+    n_trials: NTrials = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
     *,
     placing: Placing,
-    defining: Defining,
+    given: Given,
 ) -> int:
     """Check the data, create or resume the study, work on it here, show progress."""
     from study.run.crew import Crew
 
     keep_to_cpu(placing)
-    with Crew(study, defining, defining.n_trials, placing) as crew:
+    with Crew(study, given, n_trials, placing) as crew:
         from study.finalize.outfolder import refuse_foreign
-        from study.run.create import create_or_resume
+        from study.run.create import Request, create_or_resume
         from study.run.run import run_workers
         from study.view.console import View
 
         use_all_cores()
         view = View(quiet=quiet, verbose=verbose)
-        n_trials, given = defining.n_trials, given_by(defining)
-        opened = create_or_resume(
-            storage,
-            study,
-            data,
-            n_trials,
-            given,
-            view.say,
-            wait_s=wait_s,
-            finalizes=finalize,
-            placing=placing,
-            crew=crew,
-        )
+        request = Request(storage, study, data, given, n_trials, wait_s, finalize, placing)
+        opened = create_or_resume(request, view.say, crew)
         if finalize:  # said before the search, not after it
             refuse_foreign(out, opened.name)
         told = (work_dir, recycle_after, drain_s, wait_s, placing)
@@ -117,28 +105,21 @@ def create_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     wait_s: Wait = DEFAULT_WAIT_S,
+    n_trials: NTrials = None,
     quiet: Quiet = False,
     *,
-    defining: Defining,
+    given: Given,
 ) -> int:
     """Create the study with its slots, and start no worker."""
     from study.run.crew import Crew
 
-    with Crew(study, defining, defining.n_trials) as crew:
-        from study.run.create import create_or_resume
+    with Crew(study, given, n_trials) as crew:
+        from study.run.create import Request, create_or_resume
         from study.view.console import View
 
         view = View(quiet=quiet)
-        opened = create_or_resume(
-            storage,
-            study,
-            data,
-            defining.n_trials,
-            given_by(defining),
-            view.say,
-            wait_s=wait_s,
-            crew=crew,
-        )
+        request = Request(storage, study, data, given, n_trials, wait_s)
+        opened = create_or_resume(request, view.say, crew)
     view.say(f"next: study worker {_where(opened)}")
     return 0
 
@@ -156,7 +137,7 @@ def worker_command(
     verbose: Verbose = False,
     *,
     placing: Placing,
-    naming: Naming,
+    told: Told,
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
     from study.run.run import run_workers
@@ -165,7 +146,7 @@ def worker_command(
     from study.worker.process import run_one
 
     keep_to_cpu(placing)
-    opened = with_code(open_by_url(storage, study, data, wait_s), told_by(naming))
+    opened = with_code(open_by_url(storage, study, data, wait_s), told)
     settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
     view = View(quiet=quiet, verbose=verbose)
     if placing.workers == "1":

@@ -22,8 +22,8 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.slots.attempt import read_kept
 from study.errors import StudyError
 from study.finalize.effort import Effort
-from study.run.create import create_row, plan_defined
-from study.spec.open import Loaded, OpenStudy, _with_paths, companion_of, open_study
+from study.run.create import NewStudy, create_row, plan
+from study.spec.open import Loaded, OpenStudy, companion_of, open_study
 from study.spec.spec import COMPANION
 from study.spec.workdir import WorkDir
 
@@ -188,5 +188,5 @@ def _open_or_create(search: OpenStudy) -> OpenStudy:
         keep_checkpoints="best",
     )
     study_id = create_row(search.storage, name, spec.direction)
-    plan_defined(search.storage, study_id, spec, 0, search.data_dir)
-    return _with_paths(open_study(search.storage, name, search.data_dir), search)
+    plan(NewStudy(search.storage, study_id, name, spec, search.data_dir))
+    return replace(open_study(search.storage, name, search.data_dir), code=search.code)

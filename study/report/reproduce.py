@@ -1,7 +1,7 @@
 """The commands that make a study and its submission again, with every option that defines it.
 
-Folders are left out, as they are one machine's; so is the storage, as on the old one the command
-would go on with the study instead of making it anew.
+They name no folders, which belong to one machine, and a new storage: with the old one the command
+would resume the study.
 """
 
 import shlex
@@ -11,6 +11,7 @@ from typing import Any
 
 from objectives.space.space import SearchSpace
 from study.report.snapshot import Snapshot
+from study.spec.spec import DEFINING, StudySpec
 
 FRESH = "sqlite:///again.db"
 SPACE_FILE = "space.toml"
@@ -18,40 +19,44 @@ SPACE_FILE = "space.toml"
 
 def run_command_of(snapshot: Snapshot) -> str:
     """Return `study run ...`, one option a line."""
-    spec = snapshot.spec
-    options: list[tuple[str, object]] = [
-        *([("data", snapshot.data or "DIR")] if spec.data is not None else []),
-        ("storage", FRESH),
-        ("study", snapshot.name),
-        ("n-trials", len(snapshot.newest) - snapshot.n_added),
-        ("model", shown(spec.model)) if spec.model else ("objective", shown(spec.objective)),
-        *(("objective-option", f"{key}={value}") for key, value in spec.options.items()),
-        *([("space", SPACE_FILE)] if spec.space else []),
-        ("seed", spec.seed),
-        ("epochs", spec.epochs),
-        ("precision", spec.precision),
-        ("threads", spec.threads),
-        *([("metric", spec.metric)] if spec.metric != "accuracy" else []),
-        ("sampler", spec.sampler),
-        ("pruner", spec.pruner),
-        ("grace", f"{spec.grace_s:.10g}s"),
-        ("heartbeat", f"{spec.heartbeat_s:.10g}s"),
-        ("max-attempts", spec.max_attempts),
-        ("checkpoint-every", spec.checkpoint_every),
-        ("keep-checkpoints", spec.keep_checkpoints),
+    lines = [
+        "study run",
+        *([f"--data {shlex.quote(snapshot.data or 'DIR')}"] if snapshot.spec.data else []),
+        f"--storage {FRESH}",
+        f"--study {shlex.quote(snapshot.name)}",
+        f"--n-trials {len(snapshot.newest) - snapshot.n_added}",
     ]
-    for key, value in (("timeout", spec.timeout_s), ("trial-timeout", spec.trial_timeout_s)):
-        options += [(key, f"{value:.10g}s")] if value is not None else []
-    lines = [f"--{key} {shlex.quote(str(value))}" for key, value in options]
-    lines += [] if spec.deterministic else ["--no-deterministic"]
-    return " \\\n  ".join(["study run", *lines])
+    for field in DEFINING:
+        lines += _options_for(snapshot.spec, field)
+    return " \\\n  ".join(lines)
+
+
+def _options_for(spec: StudySpec, field: str) -> list[str]:
+    """Return what the command line has of a field: an option, none, or one for each pair."""
+    flag, value = DEFINING[field].flag, getattr(spec, field)
+    if value is None or (field == "objective" and spec.model is not None):
+        return []
+    # An objective without a choice of metrics refuses the option.
+    if value == DEFINING[field].default and field in ("metric", "deterministic"):
+        return []
+    if isinstance(value, bool):
+        return [flag]
+    if isinstance(value, dict):
+        return [f"{flag} {shlex.quote(f'{key}={text}')}" for key, text in value.items()]
+    if isinstance(value, list):
+        return [f"{flag} {SPACE_FILE}"] if value else []
+    if field in ("objective", "model"):
+        value = shown(value)
+    elif field.endswith("_s"):
+        value = f"{value:.10g}s"
+    return [f"{flag} {shlex.quote(str(value))}"]
 
 
 def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = None) -> str:
     """Return `study finalize ...`, one option a line.
 
     Args:
-        effort: The sizes of the finalize that was, as in its manifest; None where it was quick.
+        effort: The sizes of the finalize, as in its manifest; None if it was quick.
     """
     name = shlex.quote(snapshot.name)
     data = shlex.quote(snapshot.data or "DIR")
@@ -62,7 +67,7 @@ def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = N
 
 
 def space_toml(snapshot: Snapshot) -> str:
-    """Return what is to stand in `space.toml`; empty where the study has no space stored."""
+    """Return the content of `space.toml`; empty if the study has no stored space."""
     stored = snapshot.spec.space
     return SearchSpace.from_json(stored).to_toml() if stored else ""
 
@@ -74,7 +79,7 @@ def shown(reference: str | None) -> str:
 
 
 def caveats(snapshot: Snapshot) -> list[str]:
-    """Return what the commands alone do not bring back, a sentence each."""
+    """Return in sentences what the commands alone cannot reproduce."""
     spec, found = snapshot.spec, []
     if spec.sampler != "random":
         found.append("The sampler depends on timing: another run draws other params.")

@@ -1,7 +1,7 @@
-"""Creating a study, or going on with one: from a command line to an `OpenStudy`.
+"""Creates a study, or goes on with an existing one, as a command asks.
 
-Decides what a new study is made of, which differences are refused, and when the budget is raised.
-A first batch shows, before the slots are planned, that the objective works; see `tryout.py`.
+Decides which differences from an existing study are refused, and when the budget is raised. Before
+the slots are planned, a first batch shows that the objective works; see `tryout.py`.
 """
 
 import getpass
@@ -11,8 +11,7 @@ import shlex
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,15 @@ from storage.registry import Registry
 from storage.slots.slots import Slots
 from study.errors import StudyError
 from study.machine.environment import read_environment
+from study.machine.gpus import Gpu
 from study.machine.pin import own_gpu, refuse_unseen, staff_of
 from study.machine.placing import Placing
 from study.run.crew import Crew
 from study.run.tryout import expected_trial_s, warnings_of
-from study.spec.code import Told, remember
+from study.spec.code import remember
 from study.spec.define import code_given, define_study, make_objective, redraws_of
 from study.spec.open import (
+    Loaded,
     OpenStudy,
     Say,
     find_study,
@@ -51,8 +52,10 @@ from study.spec.open import (
 from study.spec.samplers import make_sampler
 from study.spec.spec import (
     DEFAULT_N_TRIALS,
+    DEFINING,
     Given,
     StudySpec,
+    Told,
     check_name,
     is_for_default_network,
     refuse_difference,
@@ -60,19 +63,29 @@ from study.spec.spec import (
 from study.view.status import read_status
 
 
-def create_or_resume(
-    storage_url: str,
-    name: str | None,
-    data_dir: Path | None,
-    n_trials: int | None,
-    given: Given,
-    say: Say,
-    *,
-    wait_s: float = 30.0,
-    finalizes: bool = False,
-    placing: Placing | None = None,
-    crew: Crew | None = None,
-) -> OpenStudy:
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for: which study, and what defines it.
+
+    Attributes:
+        name: Of the study; None: the data folder's, the objective's, or the only study's.
+        n_trials: Budget; None: the default of a new study, or what the study has.
+        wait_s: For how long a database that does not answer is waited for.
+        finalizes: Whether a finalize is to follow, which needs something to predict.
+        placing: Where the study is to be worked on in this command; None: not here.
+    """
+
+    storage_url: str
+    name: str | None
+    data_dir: Path | None
+    given: Given
+    n_trials: int | None = None
+    wait_s: float = 30.0
+    finalizes: bool = False
+    placing: Placing | None = None
+
+
+def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
     The data are checked before anything is written. Then the study's row is made, one batch goes
@@ -80,46 +93,66 @@ def create_or_resume(
     not work leaves an empty study, which the next try defines anew.
 
     Args:
-        finalizes: Whether a finalize is to follow, which needs something to predict.
-        placing: Where the study is to be worked on in this command; None: not here.
-        crew: Processes that may become workers; where the study has none for them, they are ended.
+        crew: Processes that try the default network out and may become workers; without them it is
+            tried out in this process.
 
     Raises:
         StudyError: The study was created with something else, or cannot be finalized.
         ObjectiveError: Data, space, model or objective are wrong.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
-    if name is None:
-        name = _default_name(storage_url, data_dir, given)
-    existing = _existing(storage_url, name, wait_s)
-    if existing is not None:
-        _refuse_finalize(existing.spec, finalizes)
+    name = _default_name(request) if request.name is None else request.name
+    found = _find(request, name)
+    if found is not None:
         if crew is not None:
-            crew.keep(_crew_of(existing, n_trials, placing))
-        return _resume(existing, data_dir, n_trials, given, say)
+            crew.keep(_crew_of(found, request))
+        return _resume(found, request, say)
+    new, loaded, gpu = _define(request, name, say)
+    ready = () if crew is None else crew.ready
+    trial_s = expected_trial_s(ready, loaded, new.spec, new.data_dir, gpu)
+    _warn(say, warnings_of(loaded))
+    begun = "creating" if plan(new, trial_s) == new.n_slots else "resuming"  # created meanwhile
+    say(f"{begun} '{name}': {new.n_slots} slots, seed {new.spec.seed}, sampler {new.spec.sampler}")
+    opened = open_study(new.storage, name, new.data_dir)
+    return replace(opened, code=remember(new.spec, code_given(request.given), say))
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study with a row in its storage and no slots yet.
+
+    Attributes:
+        n_slots: To be planned.
+        redraws: Of those slots; see `study.spec.draw.plan_redraws`.
+    """
+
+    storage: SlotStorage
+    study_id: int
+    name: str
+    spec: StudySpec
+    data_dir: Path | None
+    n_slots: int = 0
+    redraws: Mapping[int, int] | None = None
+
+
+def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gpu | None]:
+    """Make the study's row after all checks; return it with what its try-out needs."""
     check_name(name)
-    n_slots = n_trials or DEFAULT_N_TRIALS
-    with Crew(name, given, n_slots) if crew is None else nullcontext(crew) as crew:
-        spec, loaded = define_study(name, data_dir, given)
-        _refuse_finalize(spec, finalizes)
-        gpu = None
-        if placing is not None:
-            refuse_unseen(spec, placing)
-            gpu = own_gpu(spec, placing)
-        _warn(say, getattr(loaded.dataset, "warnings", ()))
-        redraws = redraws_of(spec, 0, n_slots)
-        make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
-        storage = open_storage(storage_url, wait_s=wait_s)
-        params = [entry["name"] for entry in spec.space]
-        study_id = create_row(storage, name, spec.direction, params, wait_s)
-        trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
-        _warn(say, warnings_of(loaded))
-        first = (storage, study_id, spec, n_slots, data_dir)
-        n_new = plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
-    begun = "creating" if n_new == n_slots else "resuming"  # another command was first
-    say(f"{begun} '{name}': {n_slots} slots, seed {spec.seed}, sampler {spec.sampler}")
-    opened = open_study(storage, name, data_dir)
-    return replace(opened, code=remember(spec, code_given(given), say))
+    n_slots = request.n_trials or DEFAULT_N_TRIALS
+    spec, loaded = define_study(request.data_dir, request.given)
+    _refuse_finalize(spec, request)
+    gpu = None
+    if request.placing is not None:
+        refuse_unseen(spec, request.placing)
+        gpu = own_gpu(spec, request.placing)
+    _warn(say, getattr(loaded.dataset, "warnings", ()))
+    redraws = redraws_of(spec, 0, n_slots)
+    make_sampler(spec.sampler, spec.seed)  # reports a missing package before anything is written
+    storage = open_storage(request.storage_url, wait_s=request.wait_s)
+    params = [entry["name"] for entry in spec.space]
+    study_id = create_row(storage, name, spec.direction, params, request.wait_s)
+    new = NewStudy(storage, study_id, name, spec, request.data_dir, n_slots, redraws)
+    return new, loaded, gpu
 
 
 def _warn(say: Say, warnings: Iterable[str]) -> None:
@@ -127,60 +160,46 @@ def _warn(say: Say, warnings: Iterable[str]) -> None:
         say(f"warning: {warning}")
 
 
-def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
-    """Return how many workers of a study that is there may have loaded the framework of here."""
-    spec = opened.spec
+def _crew_of(opened: OpenStudy, request: Request) -> int:
+    """Return how many workers of a study that exists may have loaded the framework here."""
+    spec, placing = opened.spec, request.placing
     if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
         return 0
     status = read_status(opened)
-    n_open = max(n_trials or 0, status.n_slots) - status.n_final
+    n_open = max(request.n_trials or 0, status.n_slots) - status.n_final
     return staff_of(spec, placing, n_open).n_workers if n_open else 0
 
 
-def plan_defined(
-    storage: SlotStorage,
-    study_id: int,
-    spec: StudySpec,
-    n_slots: int,
-    data_dir: Path | None,
-    *,
-    redraws: Mapping[int, int] | None = None,
-    trial_s: float | None = None,
-    name: str | None = None,
-) -> int:
-    """Plan the first slots of a study together with what defines it; return how many were new.
+def plan(new: NewStudy, trial_s: float | None = None) -> int:
+    """Plan the slots of a study and store what defines it; return how many slots were new.
 
-    Args:
-        name: Of a study that another creator may define at the same moment: whoever plans first
-            does, and one who wants another spec is refused. None: nobody asks.
+    Raises:
+        StudyError: Another command has defined the study meanwhile, with another spec.
     """
-
-    def agree(found: Any) -> None:
-        if name is not None:
-            refuse_difference(name, StudySpec.from_json(found), spec.to_json())
-
+    storage, study_id, spec = new.storage, new.study_id, new.spec
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = str(os.getuid())
     define = {
         attrs.SPEC: spec.to_json(),
         attrs.TOKEN: secrets.token_hex(16),
         attrs.VERSIONS: read_environment(),
-        attrs.CREATED_BY: f"{_user()}@{socket.gethostname()}",
+        attrs.CREATED_BY: f"{user}@{socket.gethostname()}",
         attrs.CREATED_AT: Registry(storage, study_id, grace_s=spec.grace_s).now(),
-        attrs.DATA_DIR: str(data_dir.resolve()) if data_dir else None,
+        attrs.DATA_DIR: str(new.data_dir.resolve()) if new.data_dir else None,
         attrs.TRIAL_S: trial_s,
     }
-    return Slots(storage, study_id).plan(n_slots, redraws, define, agree)
 
+    def agree(found: Any) -> None:
+        refuse_difference(new.name, StudySpec.from_json(found), spec.to_json())
 
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as containers have
-        return str(os.getuid())
+    return Slots(storage, study_id).plan(new.n_slots, new.redraws, define, agree)
 
 
 def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:
-    """Return the space of a study that is there, else that of the objective that is given."""
-    if not given.of("objective", "model", "space"):
+    """Return the space of a study that exists, else that of the objective that is given."""
+    if not {"objective", "model", "space"} & given.said().keys():
         try:
             storage = open_storage(storage_url, create=False)
         except StorageMissingError:
@@ -191,28 +210,28 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
     return make_objective(given, FitOptions()).space
 
 
-def _default_name(storage_url: str, data_dir: Path | None, given: Given) -> str:
-    """Return the data folder's name, the objective's, or that of the only study that there is."""
-    if data_dir is not None:
-        return data_dir.resolve().name
-    if given.objective is not None:
-        return given.objective.rpartition(":")[2]
+def _default_name(request: Request) -> str:
+    """Return the data folder's name, the objective's, or that of the only study."""
+    if request.data_dir is not None:
+        return request.data_dir.resolve().name
+    if request.given.objective is not None:
+        return str(request.given.objective).rpartition(":")[2]
     try:
-        return find_study(open_storage(storage_url, create=False), None)[1]
+        return find_study(open_storage(request.storage_url, create=False), None)[1]
     except (StorageMissingError, StudyError):
         raise StudyError("which data?", "study run --data DIR (a folder with train.csv)") from None
 
 
-def _existing(storage_url: str, name: str, wait_s: float) -> OpenStudy | None:
+def _find(request: Request, name: str) -> OpenStudy | None:
+    """Return the study of that name; None where there is none, or one that was not planned yet."""
     try:
-        storage = open_storage(storage_url, create=False, wait_s=wait_s)
+        storage = open_storage(request.storage_url, create=False, wait_s=request.wait_s)
     except StorageMissingError:
         return None
     if name not in study_names(storage):
         return None
     study_id, _ = find_study(storage, name)
-    user_attrs = storage.get_study_user_attrs(study_id)
-    if attrs.SPEC in user_attrs:
+    if attrs.SPEC in storage.get_study_user_attrs(study_id):
         return open_study(storage, name)
     if storage.get_n_trials(study_id):
         raise StudyError(
@@ -222,36 +241,30 @@ def _existing(storage_url: str, name: str, wait_s: float) -> OpenStudy | None:
     return None
 
 
-def _resume(
-    opened: OpenStudy, data_dir: Path | None, n_trials: int | None, given: Given, say: Say
-) -> OpenStudy:
-    spec, name, storage = opened.spec, opened.name, opened.storage
-    wanted = given.of(
-        "seed", "epochs", "precision", "threads", "deterministic", "sampler", "pruner",
-        "grace_s", "heartbeat_s", "max_attempts", "trial_timeout_s", "checkpoint_every",
-        "keep_checkpoints", "metric",
-    )  # fmt: skip
-    if wanted.get("precision") == "auto":
-        del wanted["precision"]
-    refuse_difference(name, spec, wanted)
+def _resume(opened: OpenStudy, request: Request, say: Say) -> OpenStudy:
+    spec, name, given = opened.spec, opened.name, request.given
+    _refuse_finalize(spec, request)
+    said = given.said()
+    compared_by_content = ("objective", "model", "options", "space")
+    refuse_difference(name, spec, {k: v for k, v in said.items() if k not in compared_by_content})
     refuse_companion(opened)
     opened = with_code(opened, Told(given.objective, given.model, given.options))
-    opened = replace(opened, data_dir=data_dir or opened.data_dir)
+    opened = replace(opened, data_dir=request.data_dir or opened.data_dir)
     if given.space is not None:
         base = make_objective(given, FitOptions(), opened.code)
         refuse_difference(name, spec, {"space": base.space.to_json()})
-    if data_dir is not None:
+    if request.data_dir is not None:
         load(opened)
-    _refuse_shorter(name, spec.timeout_s, given.timeout_s)
-    if n_trials is not None:
-        _raise_budget(opened, n_trials)
-    if given.timeout_s is not None:
-        opened = replace(opened, spec=replace(spec, timeout_s=given.timeout_s))
-        storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
+    raised = {key: value for key, value in said.items() if DEFINING[key].may_rise}
+    _refuse_lower(name, spec, raised)
+    if request.n_trials is not None:
+        _raise_budget(opened, request.n_trials)
+    if raised:
+        opened = replace(opened, spec=replace(spec, **raised))
+        opened.storage.set_study_user_attr(opened.study_id, attrs.SPEC, opened.spec.to_json())
     status = read_status(opened)
     created_by = opened.attr(attrs.CREATED_BY) or "?"
-    done = f"{status.n_final} of {status.n_slots} done"
-    say(f"resuming '{name}', created by {created_by}, {done}")
+    say(f"resuming '{name}', created by {created_by}, {status.n_final} of {status.n_slots} done")
     return opened
 
 
@@ -264,17 +277,20 @@ def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
         opened.slots.plan(wanted, redraws)
 
 
-def _refuse_finalize(spec: StudySpec, finalizes: bool) -> None:
-    if finalizes and spec.data is None:
+def _refuse_finalize(spec: StudySpec, request: Request) -> None:
+    if request.finalizes and spec.data is None:
         raise StudyError(f"objective {spec.objective} has no data to predict", "drop --finalize")
 
 
-def _refuse_shorter(name: str, stored_s: float | None, wanted_s: float | None) -> None:
-    if stored_s is not None and wanted_s is not None and wanted_s < stored_s:
-        raise StudyError(
-            f"study '{name}' has a timeout of {stored_s:g} s; it can be raised only",
-            "drop --timeout, or give a longer one",
-        )
+def _refuse_lower(name: str, stored: StudySpec, raised: Mapping[str, Any]) -> None:
+    for key, value in raised.items():
+        have, flag = getattr(stored, key), DEFINING[key].flag
+        if have is not None and value < have:
+            what = f"{key.removesuffix('_s')} of {have:g}{' s' if key.endswith('_s') else ''}"
+            raise StudyError(
+                f"study '{name}' has a {what}; it can be raised only",
+                f"drop {flag}, or give a higher one",
+            )
 
 
 def create_row(
@@ -284,7 +300,7 @@ def create_row(
     params: Sequence[str] = (),
     wait_s: float = 30.0,
 ) -> int:
-    """Make a study's row, or return the id of the one that an earlier try has left.
+    """Make a study's row, or return the id of the row that an earlier try has left.
 
     Args:
         params: Names that the database must be able to hold, too.
@@ -292,23 +308,22 @@ def create_row(
 
     Raises:
         StorageError: The database cannot hold the name, or that of one of `params`.
-        StudyError: The name is another study's, or was begun with another direction.
+        StudyError: Another study has the name, or an earlier try had another direction.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines would stand between ours
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.refuse_unheld(name, *params)
     try:
         with connecting_until(time.monotonic() + wait_s):
             return storage.create_new_study([StudyDirection[direction.upper()]], name)
     except DuplicatedStudyError:
         study_id = storage.get_study_id_from_name(name)
-    taken = storage.get_study_name_from_id(study_id)
+    taken = storage.get_study_name_from_id(study_id)  # MySQL ignores case
     if taken != name:
-        # MySQL compares names without regard to case.
         raise StudyError(
             f"this database takes '{name}' for '{taken}', which is there", "another --study name"
         )
     if storage.get_study_directions(study_id) != [StudyDirection[direction.upper()]]:
-        # It is empty: an earlier objective that did not work. Optuna cannot turn it round.
+        # An earlier objective failed its try-out, and Optuna cannot change a direction.
         raise StudyError(
             f"study '{name}' was begun with another direction than {direction}",
             f"study delete --study {shlex.quote(name)}, or another --study name",

@@ -12,7 +12,7 @@ from typing import Self
 from study.errors import StudyError
 from study.machine.placing import Placing
 from study.machine.shares import staff_for, this_machine
-from study.spec.spec import DEFAULT_N_TRIALS, Asked, is_for_default_network
+from study.spec.spec import DEFAULT_N_TRIALS, Given, is_for_default_network
 from study.worker.warm import AT_ONCE, WITH_A_JOB, Ready
 
 
@@ -33,7 +33,7 @@ class Crew:
     """
 
     def __init__(
-        self, study: str | None, asked: Asked, n_slots: int | None, placing: Placing | None = None
+        self, study: str | None, asked: Given, n_slots: int | None, placing: Placing | None = None
     ) -> None:
         self.ready: list[Ready] = []
         self._stay = False

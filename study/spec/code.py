@@ -1,10 +1,9 @@
 """Which code a study's trials run: what this machine was told, never what the database says.
 
-Whoever may write to the database could name any function there. So the database names built-in
-objectives alone. A file or a module comes from this machine's command line or environment, and so
-does an option that may name a file; what it names is compared with the hash in the spec before it
-is imported. What a user has told once is remembered in a folder of that user's own, so that later
-commands on this machine need not be told again.
+Everybody who can write to the database could name any function there. So the database is trusted
+with the names of built-in objectives only. Files, modules and options that may name files come from
+this machine's command line or environment, and their content is compared with the hash in the spec
+before it is imported. They are remembered in a private folder of the user, for later commands.
 """
 
 import hashlib
@@ -21,54 +20,35 @@ from objectives.files.atomic import write_text
 from objectives.files.userfolder import private_folder, state_folder
 from objectives.load import file_options, is_built_in, source_fingerprint
 from study.errors import StudyError
-from study.spec.spec import StudySpec, refuse_difference
-
-Say = Callable[[str], None]
+from study.spec.spec import DEFINING, StudySpec, Told, refuse_difference
 
 _PASSED_ON = "STUDY_CODE"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command was told of an objective, as `Given` has it; None where nothing."""
-
-    objective: str | None = None
-    model: str | None = None
-    options: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
 class Code:
-    """An objective that this process may import.
-
-    Attributes:
-        objective, model, options: As in the spec, with the paths that this machine has.
-    """
+    """An objective that this process may import: as in the spec, with this machine's paths."""
 
     objective: str
     model: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
     def source(self) -> str:
-        """Return the hash of what is there now, see `StudySpec.source`; imports nothing of it."""
+        """Return the hash of the present content, as in `StudySpec.source`; imports nothing."""
         return source_fingerprint(self.objective, self.model)
 
 
-def _option_words(options: Mapping[str, str]) -> list[str]:
-    pairs = [("--objective-option", f"{key}={value}") for key, value in options.items()]
-    return [word for pair in pairs for word in pair]
+def _option_words(options: Mapping[str, str]) -> str:
+    flag = DEFINING["options"].flag
+    return " ".join(f"{flag} {shlex.quote(f'{key}={value}')}" for key, value in options.items())
 
 
 def trusted_code(name: str, spec: StudySpec, told: Told) -> Code:
-    """Return the code of a study, which this machine was told now or earlier.
-
-    Args:
-        name: The study's, for messages.
-        told: What this command was told.
+    """Return the code of a study, which this machine was told in this command or earlier.
 
     Raises:
-        StudyError: It was told something else than the study was created with, or nothing; or what
-            is there has another content.
+        StudyError: This machine was told nothing, or something else than the study was created
+            with; or the content has changed.
         ModelError: There is no such file.
     """
     named = _brought(name, spec, told)
@@ -89,28 +69,21 @@ def absolute(reference: str) -> str:
 
 
 def _brought(name: str, spec: StudySpec, told: Told) -> Code | None:
-    """Return the code that this command names; None where it names none.
-
-    Raises:
-        StudyError: It names something else than the study was created with.
-    """
+    """Return the code that this command names, after a check that it is the study's; or None."""
     brought: dict[str, str | None] = {"objective": spec.objective, "model": spec.model}
     given = {"objective": told.objective, "model": told.model}
     for key, reference in given.items():
         if reference is None:
             continue
         brought[key] = absolute(reference)
-        # The same name in another file is the same where the content is: that is compared later.
-        if not _same_attribute(reference, getattr(spec, key)):
+        # A file may have moved: the same name in it is enough, as the content is compared later.
+        file, _, attr = reference.rpartition(":")
+        stored = getattr(spec, key) or ""
+        if not (file.endswith(".py") and stored.endswith(f".py:{attr}")):
             refuse_difference(name, spec, {key: brought[key]})
     if given["model" if spec.model is not None else "objective"] is None:
         return None
     return Code(str(brought["objective"]), brought["model"], spec.options)
-
-
-def _same_attribute(reference: str, stored: str | None) -> bool:
-    file, _, attr = reference.rpartition(":")
-    return file.endswith(".py") and stored is not None and stored.endswith(f".py:{attr}")
 
 
 def _refuse_untold(name: str, spec: StudySpec, told: Told) -> None:
@@ -118,22 +91,19 @@ def _refuse_untold(name: str, spec: StudySpec, told: Told) -> None:
     key = "objective" if spec.model is None else "model"
     named = getattr(spec, key)
     if not is_built_in(spec.objective, spec.model) and getattr(told, key) is None:
+        kind = "FILE.py:NAME" if named.rpartition(":")[0].endswith(".py") else "module:name"
         raise StudyError(
             f"study '{name}' was created with --{key} {named}; this machine was not told to run "
             "it, and the word of the database is not enough",
-            f"--{key} with the {_kind(named)} that you mean; the database may name anything",
+            f"--{key} with the {kind} that you mean; the database may name anything",
         )
     risky = _risky_options(spec)
     if risky and told.options is None:
         raise StudyError(
-            f"study '{name}' was created with {shlex.join(_option_words(risky))}; this machine was "
+            f"study '{name}' was created with {_option_words(risky)}; this machine was "
             "not told so, and such an option may name a file",
-            f"{shlex.join(_option_words(spec.options))}, if you trust that",
+            f"{_option_words(spec.options)}, if you trust that",
         )
-
-
-def _kind(reference: str) -> str:
-    return "FILE.py:NAME" if reference.rpartition(":")[0].endswith(".py") else "module:name"
 
 
 def _must_be_told(spec: StudySpec) -> bool:
@@ -141,18 +111,14 @@ def _must_be_told(spec: StudySpec) -> bool:
 
 
 def _risky_options(spec: StudySpec) -> dict[str, str]:
-    """Return the options that may name files: of an objective of the user's, any may."""
+    """Return the options that may name files: any option of a user's own objective."""
     if is_built_in(spec.objective, spec.model):
         return {k: v for k, v in spec.options.items() if k in file_options(spec.objective)}
     return dict(spec.options)
 
 
-def remember(spec: StudySpec, code: Code, say: Say = lambda line: None) -> Code:
-    """Keep, for later commands of this user, that this machine was told so; return the code.
-
-    Args:
-        say: Called with one line where nothing can be kept.
-    """
+def remember(spec: StudySpec, code: Code, say: Callable[[str], None] = lambda line: None) -> Code:
+    """Keep the code for later commands of this user, or `say` why it cannot be kept; return it."""
     if _must_be_told(spec):
         try:
             write_text(_memory(spec), json.dumps([code.objective, code.model]))
@@ -162,15 +128,15 @@ def remember(spec: StudySpec, code: Code, say: Say = lambda line: None) -> Code:
 
 
 def passed_on(spec: StudySpec, code: Code) -> dict[str, str]:
-    """Return the variable that tells a worker process of this command the same.
+    """Return the environment variable that tells a worker process the code.
 
-    It holds for this code and these options alone: the database may have others by then.
+    It holds for this code and these options only: the database may name others by then.
     """
     return {_PASSED_ON: json.dumps([_key(spec), code.objective, code.model])}
 
 
 def _recall(spec: StudySpec) -> Code | None:
-    """Return what the command that started this process was told, or this user earlier."""
+    """Return what the parent process passed on, or what this user told earlier."""
     with suppress(FileError, OSError, ValueError, TypeError):
         key, *named = json.loads(os.environ.get(_PASSED_ON, "[null]"))
         if key != _key(spec):
@@ -185,6 +151,6 @@ def _memory(spec: StudySpec) -> Path:
 
 
 def _key(spec: StudySpec) -> str:
-    """Return the name of the file that remembers a spec's code: reference, content and options."""
+    """Return a file name that stands for a spec's reference, content and options."""
     facts = [spec.objective, spec.model, spec.source, sorted(_risky_options(spec).items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

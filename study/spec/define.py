@@ -1,7 +1,7 @@
-"""From a command line to a spec: what a new study is made of, and what was left open.
+"""Makes the spec of a new study from the options of a command.
 
-Decides the defaults that depend on objective and data. What is stored, and when, is decided in
-`creating.py`.
+Decides the defaults that depend on the objective and the data. `study/run/create.py` decides when
+the spec is stored.
 """
 
 from collections.abc import Mapping
@@ -16,55 +16,37 @@ from objectives.space.space import SearchSpace
 from study.errors import StudyError
 from study.spec.code import Code, absolute
 from study.spec.draw import SpaceExhausted, plan_redraws
-from study.spec.open import Loaded, fingerprint_of, load_data
-from study.spec.spec import DEFAULT_OBJECTIVE, Given, StudySpec, check_lease
-
-DEFAULT_EPOCHS = 10
+from study.spec.open import Loaded, fingerprint_of, fit_options, load_data
+from study.spec.spec import DEFAULT_OBJECTIVE, DEFINING, Given, StudySpec, check_lease
 
 
-def define_study(name: str, data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
+def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
     """Return the spec of a new study, and its objective and data in this process."""
-    grace_s = StudySpec.grace_s if given.grace_s is None else given.grace_s
-    check_lease(grace_s, StudySpec.heartbeat_s if given.heartbeat_s is None else given.heartbeat_s)
+    defaults = {key: option.default for key, option in DEFINING.items()}
+    values = {k: v for k, v in {**defaults, **given.said()}.items() if v is not None}
+    check_lease(values["grace_s"], values["heartbeat_s"])
     probe = make_objective(given, FitOptions())
     dataset = load_data(probe, data_dir)
-    fit_options = FitOptions(
-        epochs=given.epochs or _default_epochs(probe, dataset),
-        precision=_precision(probe, given.precision),
-        threads=given.threads or 1,
-        deterministic=True if given.deterministic is None else given.deterministic,
-        metric=given.metric or FitOptions.metric,
-    )
-    objective = make_objective(given, fit_options)
+    if "epochs" not in values:
+        choose = getattr(probe, "default_epochs", None)
+        values["epochs"] = FitOptions.epochs if choose is None else int(choose(dataset))
+    if "precision" not in values:
+        detect = getattr(probe, "detect_precision", None)
+        values["precision"] = FitOptions.precision if detect is None else str(detect())
+    objective = make_objective(given, fit_options(values))
     if given.metric is not None and given.metric not in getattr(objective, "metrics", ()):
         raise StudyError(f"this objective cannot be judged by {given.metric}", "drop --metric")
     code = code_given(given)
-    spec = StudySpec(
-        objective=code.objective,
-        model=code.model,
-        options=code.options,
-        source=code.source(),
-        data=fingerprint_of(dataset) if objective.needs_data else None,
-        space=objective.space.to_json(),
-        direction=objective.direction,
-        seed=0 if given.seed is None else given.seed,
-        epochs=fit_options.epochs,
-        precision=fit_options.precision,
-        threads=fit_options.threads,
-        deterministic=fit_options.deterministic,
-        **given.of(
-            "sampler",
-            "pruner",
-            "timeout_s",
-            "grace_s",
-            "heartbeat_s",
-            "max_attempts",
-            "trial_timeout_s",
-            "checkpoint_every",
-            "keep_checkpoints",
-            "metric",
-        ),
-    )
+    values |= {
+        "objective": code.objective,
+        "model": code.model,
+        "options": code.options,
+        "source": code.source(),
+        "data": fingerprint_of(dataset) if objective.needs_data else None,
+        "space": objective.space.to_json(),
+        "direction": objective.direction,
+    }
+    spec = StudySpec(**values)
     if spec.trains_with_keras:
         spec = replace(spec, backend=backend_name())
     return spec, Loaded(objective, dataset)
@@ -83,27 +65,11 @@ def make_objective(given: Given, options: FitOptions, code: Code | None = None) 
 
 
 def code_given(given: Given) -> Code:
-    """Return the code that a command line names, or the default.
-
-    Raises:
-        StudyError: It names a model and an objective.
-    """
+    """Return the code that a command names, or the default; refuse a model beside an objective."""
     if given.model is not None and given.objective is not None:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
     model = None if given.model is None else absolute(given.model)
     return Code(absolute(given.objective or DEFAULT_OBJECTIVE), model, given.options or {})
-
-
-def _default_epochs(objective: Objective, dataset: Any) -> int:
-    choose = getattr(objective, "default_epochs", None)
-    return DEFAULT_EPOCHS if choose is None else int(choose(dataset))
-
-
-def _precision(objective: Objective, wanted: str | None) -> str:
-    if wanted not in (None, "auto"):
-        return str(wanted)
-    detect = getattr(objective, "detect_precision", None)
-    return "float32" if detect is None else str(detect())
 
 
 def redraws_of(
@@ -112,17 +78,12 @@ def redraws_of(
     n_slots: int,
     given: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[int, int]:
-    """Return the redraws of new slots; see `sampler.plan_redraws`.
-
-    Raises:
-        StudyError: The space has not so many points.
-    """
+    """Return the redraws of new slots; raise `StudyError` if the space has too few points."""
     if spec.sampler != "random":
         return {}
+    space = SearchSpace.from_json(spec.space)
     try:
-        return plan_redraws(
-            SearchSpace.from_json(spec.space), spec.seed, first_slot, n_slots, given
-        )
+        return plan_redraws(space, spec.seed, first_slot, n_slots, given)
     except SpaceExhausted as error:
         raise StudyError(
             f"the search space is exhausted: {error.n_distinct} distinct draws were found; "

@@ -1,9 +1,9 @@
 """The slot-keyed random sampler: params are a pure function of (seed, slot, name).
 
 A counter-based generator gives one uniform number for each (seed, slot, redraw, name), and a
-mapping of our own turns it into a value, so that neither the number of workers, the order of the
-draws nor a library's release changes what a slot gets. This file also says which slots are redrawn
-because an earlier one has the same params. It never reads the study: Hyperband's proxy raises.
+mapping of our own turns it into a value. So neither the number of workers, the order of the draws
+nor a library's release changes the params of a slot. A slot is redrawn if an earlier slot has the
+same params. The sampler never reads the study, as Hyperband's proxy of it raises.
 """
 
 import json
@@ -31,18 +31,17 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-# Redraws in a row that find nothing new before a space counts as exhausted.
 MAX_REDRAWS = 10_000
+"""Redraws of a slot without new params before a space counts as exhausted."""
 
 _WORD = 2**64 - 1
 
-# exp and ln of the decimal module are correctly rounded; those of the C library differ in the last
-# bit between machines, and params must not.
+# exp and ln of the C library differ in the last bit between machines; these are correctly rounded.
 _DECIMAL = Context(prec=25)
 
 
 class SpaceExhausted(Exception):  # noqa: N818 - a fact about the space, not an error of the code
-    """There are no further distinct params; `n_distinct` points were found."""
+    """There are no further distinct params than `n_distinct` points."""
 
     def __init__(self, n_distinct: int) -> None:
         super().__init__(f"the search space has no more than {n_distinct} distinct points")
@@ -50,13 +49,10 @@ class SpaceExhausted(Exception):  # noqa: N818 - a fact about the space, not an 
 
 
 class SlotRandomSampler(RandomSampler):
-    """Random search in which a slot's params depend on nothing but the seed and the slot.
+    """Random search in which a slot's params depend on the seed and the slot only.
 
-    The slot is the trial's user attribute `slot`, else its number; `redraw` (0 where absent) moves
-    a slot that would repeat an earlier one. See `plan_redraws`.
-
-    Args:
-        seed: Any integer.
+    The slot is the trial's user attribute `slot`, else its number; the attribute `redraw` counts
+    from 0, see `plan_redraws`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -83,16 +79,16 @@ def draw_params(space: SearchSpace, seed: int, slot: int, redraw: int = 0) -> di
 def draw_param(
     seed: int, slot: int, name: str, distribution: BaseDistribution, redraw: int = 0
 ) -> Any:
-    """Return the value of one param of `slot`: a pure function of the arguments.
+    """Return the value of one param of a slot: a pure function of the arguments.
 
     Args:
-        seed: Of the study; any integer.
+        seed: Any integer.
         slot: >= 0.
-        name: Of the param; params of other names are independent.
+        name: Params of different names are independent.
         distribution: Float, Int or Categorical.
         redraw: Which of the slot's independent draws, >= 0.
     """
-    uniform = _generator.uniform(_seed_word(seed), slot, _name_word(name), redraw)
+    uniform = _generator.uniform(_word(str(seed)), slot, _word(name), redraw)
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[_index(uniform, len(distribution.choices))]
     if isinstance(distribution, FloatDistribution):
@@ -109,21 +105,18 @@ def plan_redraws(
     n_slots: int,
     given: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[int, int]:
-    """Return the redraw, >= 1, of those new slots whose params would equal an earlier slot's.
+    """Return the redraw, >= 1, of each new slot whose params would equal an earlier slot's.
 
-    Slots 0 to first_slot + n_slots - 1 are walked in order, and each takes the lowest redraw that
-    no earlier slot, as redrawn, has: raising the budget later gives the same answer as planning all
-    at once.
-
-    Where an entry is always drawn and continuous there is nothing to walk: its range holds more
-    than 2**45 floats, so that 100,000 slots meet twice on it with a probability of 1e-4 at most,
-    and then all their other params would have to agree as well.
+    Slots 0 to first_slot + n_slots - 1 each take, in order, the lowest redraw whose params no
+    earlier slot has. So raising the budget later gives the same redraws as planning all at once.
+    No slot needs a redraw if an entry is always drawn and continuous: its range holds more than
+    2**45 floats, so that any two of 100,000 slots agree on it with a probability of 1e-4 at most.
 
     Args:
-        given: Slot to params, for slots whose params were not drawn (`study add`).
+        given: Slot to params, for slots of `study add`.
 
     Raises:
-        SpaceExhausted: `MAX_REDRAWS` in a row found no new params.
+        SpaceExhausted: `MAX_REDRAWS` redraws of a slot found no new params.
     """
     if any(not entry.when and _is_continuous(entry.distribution) for entry in space.entries):
         return {}
@@ -131,12 +124,10 @@ def plan_redraws(
     redraws: dict[int, int] = {}
     for slot in range(first_slot + n_slots):
         if given and slot in given:
-            seen.add(
-                tuple((e.name, given[slot][e.name]) for e in space.entries if e.name in given[slot])
-            )
+            names = [entry.name for entry in space.entries if entry.name in given[slot]]
+            seen.add(tuple((name, given[slot][name]) for name in names))
             continue
         for redraw in range(MAX_REDRAWS + 1):
-            # Equal names give values of one type, so that 1 and True cannot meet in one place.
             point = tuple(draw_params(space, seed, slot, redraw).items())
             if point not in seen:
                 break
@@ -150,22 +141,22 @@ def plan_redraws(
 
 def training_seed(seed: int, slot: int) -> int:
     """Return the seed of a slot's training, 0 <= seed < 2**31: a pure function of both."""
-    digest = blake2b(f"{seed}/{slot}".encode(), digest_size=8, person=b"training").digest()
-    return int.from_bytes(digest, "little") >> 33
+    return _word(f"{seed}/{slot}", b"training") >> 33
 
 
 def given_seed(seed: int, params: Mapping[str, Any]) -> int:
-    """Return the seed of a training of given params, 0 <= seed < 2**31, whatever its slot."""
-    text = f"{seed}/{json.dumps(params, sort_keys=True)}"
-    digest = blake2b(text.encode(), digest_size=8, person=b"given").digest()
-    return int.from_bytes(digest, "little") >> 33
+    """Return the seed of a training of given params in any slot, 0 <= seed < 2**31."""
+    return _word(f"{seed}/{json.dumps(params, sort_keys=True)}", b"given") >> 33
+
+
+@lru_cache(maxsize=1024)
+def _word(text: str, person: bytes = b"") -> int:
+    """Return 64 bits that stand for a text; `person` separates the uses."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, person=person).digest(), "little")
 
 
 class _Generator(threading.local):
-    """One Philox a thread, set to a key and a counter for each number.
-
-    Making a new one for each number would cost five times as much.
-    """
+    """One Philox for each thread, as making one for each number would take five times as long."""
 
     def __init__(self) -> None:
         self._philox = Philox(key=0)
@@ -177,7 +168,7 @@ class _Generator(threading.local):
     def uniform(self, seed_word: int, slot: int, name_word: int, redraw: int) -> float:
         """Return a multiple of 2**-53 in [0, 1) for key (seed, slot), counter (0, name, redraw, 0).
 
-        The same as `Philox(key=..., counter=...).random_raw() >> 11` scaled, on every machine.
+        It is `Philox(key=..., counter=...).random_raw() >> 11`, scaled, on every machine.
         """
         self._key[0] = seed_word
         self._key[1] = slot & _WORD
@@ -188,16 +179,6 @@ class _Generator(threading.local):
 
 
 _generator = _Generator()
-
-
-@lru_cache(maxsize=1024)
-def _name_word(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-@lru_cache(maxsize=64)
-def _seed_word(seed: int) -> int:
-    return int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
 
 
 def _index(uniform: float, n: int) -> int:
@@ -236,6 +217,6 @@ def _log_range(low: float, high: float) -> tuple[Decimal, Decimal]:
 def _is_continuous(distribution: BaseDistribution) -> bool:
     if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
         return False
-    # A range narrower than this beside its own magnitude holds few enough floats to meet one twice.
+    # A range that is narrow beside its own magnitude holds too few floats.
     widest = max(abs(distribution.low), abs(distribution.high))
     return distribution.high - distribution.low >= 0.01 * widest > 0

@@ -1,13 +1,13 @@
-"""Opening a study that is there, and loading its objective and data into this process.
+"""Opens an existing study, and loads its objective and data into this process.
 
-Decides which study is meant, and that whoever joins brings the objective, data and space that it
-was created with. Creating one is `creating.py`'s work.
+Decides which study is meant, and refuses an objective, data or a space other than those that the
+study was created with. Studies are created in `study/run/create.py`.
 """
 
 import os
 import shlex
-from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registry
 from storage.slots.slots import Slots
 from study.errors import StudyError
-from study.spec.code import Code, Told, trusted_code
-from study.spec.spec import COMPANION, StudySpec, refuse_difference
+from study.spec.code import Code, trusted_code
+from study.spec.spec import COMPANION, StudySpec, Told, refuse_difference
 from study.spec.workdir import WorkDir, folder_name
 
 Say = Callable[[str], None]
@@ -37,8 +37,8 @@ class OpenStudy:
 
     Attributes:
         token: Random, made with the study: no other study has it, in any database.
-        data_dir: Where this machine has the data, as far as is known.
-        code: What this machine was told to run for it; None while nobody has asked.
+        data_dir: The data's folder on this machine, where it is known.
+        code: What this machine was told to run for the study; None before `with_code`.
     """
 
     storage: SlotStorage
@@ -51,7 +51,7 @@ class OpenStudy:
 
     @property
     def reference(self) -> str:
-        """What names its model or objective, with the path that this machine has."""
+        """The model or objective, with its path on this machine."""
         code = self.code or self.spec
         return code.model or code.objective
 
@@ -61,13 +61,12 @@ class OpenStudy:
         return self.patient_slots(60.0)
 
     def patient_slots(self, wait_s: float) -> Slots:
-        """The study's budget, for who waits so long for a database that is away."""
+        """The study's budget; calls wait for so long for a database that does not answer."""
         return Slots(self.storage, self.study_id, token=self.token, wait_s=wait_s)
 
     def registry(self, wait_s: float = 60.0) -> Registry:
-        """Who works on the study."""
-        grace_s = self.spec.grace_s
-        return Registry(self.storage, self.study_id, grace_s=grace_s, wait_s=wait_s)
+        """The study's workers."""
+        return Registry(self.storage, self.study_id, grace_s=self.spec.grace_s, wait_s=wait_s)
 
     def work_dir(self, given: Path | None) -> WorkDir:
         """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
@@ -76,15 +75,11 @@ class OpenStudy:
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     def attr(self, key: str) -> Any:
-        """Return an attribute of the study; None where there is none, or an odd one."""
+        """Return an attribute of the study; None where it is missing or malformed."""
         return attrs.known(key, self.storage.get_study_user_attrs(self.study_id).get(key))
 
     def count(self, key: str) -> int:
-        """Return a count of slots, such as the budget.
-
-        Raises:
-            StorageError: Somebody has written something else there.
-        """
+        """Return a count of slots; raise `StorageError` where the attribute holds no count."""
         return attrs.count(key, self.storage.get_study_user_attrs(self.study_id))
 
     @property
@@ -107,16 +102,12 @@ def study_names(storage: SlotStorage) -> list[str]:
 
 
 def is_companion(name: str, names: Container[str]) -> bool:
-    """Whether a study is the one that the finalize of another one made, by their names."""
+    """Whether a name says that a study was made by the finalize of another study in `names`."""
     return name.endswith(COMPANION) and name.removesuffix(COMPANION) in names
 
 
 def refuse_companion(opened: OpenStudy) -> None:
-    """Refuse to treat the study that a finalize has made as a search.
-
-    Raises:
-        StudyError: It is one.
-    """
+    """Raise `StudyError` if a finalize made the study: it cannot be used as a search."""
     search = opened.spec.refits
     if search is not None:
         raise StudyError(
@@ -126,10 +117,10 @@ def refuse_companion(opened: OpenStudy) -> None:
 
 
 def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
-    """Return id and name of a study; the name may be left out where there is one only.
+    """Return id and name of a study; the name may be left out if there is only one.
 
     Raises:
-        StudyError: There is none, not that one, or more than one.
+        StudyError: There is no study, none of that name, or no name and several studies.
     """
     names = study_names(storage)
     searches = [one for one in names if not is_companion(one, names)]
@@ -147,7 +138,7 @@ def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
     """Return the stored spec.
 
     Raises:
-        StudyError: The study was made by plain Optuna, or its creation did not get to the end.
+        StudyError: The study was made by plain Optuna, or its creation was interrupted.
     """
     stored = storage.get_study_user_attrs(study_id).get(attrs.SPEC)
     if stored is None:
@@ -159,11 +150,7 @@ def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
 
 
 def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = None) -> OpenStudy:
-    """Open a study that is there; creates nothing.
-
-    Raises:
-        StudyError: There is no such study.
-    """
+    """Open an existing study; raise `StudyError` where there is none."""
     study_id, found = find_study(storage, name)
     spec = read_spec(storage, study_id, found)
     user_attrs = storage.get_study_user_attrs(study_id)
@@ -178,10 +165,10 @@ def stored_versions(opened: OpenStudy) -> dict[str, str]:
 
 
 def load(opened: OpenStudy) -> Loaded:
-    """Load objective and data of a study, and refuse others than it was created with.
+    """Load objective and data of a study.
 
     Raises:
-        StudyError: Data, space or objective differ; the difference is named.
+        StudyError: Data, space or objective are not those that the study was created with.
     """
     opened = opened if opened.code is not None else with_code(opened, Told())
     spec = opened.spec
@@ -195,11 +182,7 @@ def load(opened: OpenStudy) -> Loaded:
 
 
 def keep_to_backend(name: str, spec: StudySpec) -> None:
-    """Let this process compute with the study's backend, before anything loads Keras.
-
-    Raises:
-        StudyError: KERAS_BACKEND says another.
-    """
+    """Choose the study's backend before Keras is loaded; refuse another KERAS_BACKEND."""
     if spec.trains_with_keras:
         if os.environ.get(VARIABLE):
             refuse_difference(name, spec, {"backend": os.environ[VARIABLE]})
@@ -209,19 +192,10 @@ def keep_to_backend(name: str, spec: StudySpec) -> None:
 def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None) -> Objective:
     spec, code = opened.spec, opened.code
     if code is None:
-        raise ValueError("nobody has asked whether this machine was told to run this code")
-    options = FitOptions(
-        epochs=epochs,
-        precision=spec.precision,
-        threads=spec.threads,
-        deterministic=spec.deterministic,
-        checkpoint_every=spec.checkpoint_every,
-        metric=spec.metric,
-        stop_after=stop_after,
-    )
+        raise ValueError("the study was opened without `with_code`")
     objective = load_objective(
         code.objective,
-        fit_options=options,
+        fit_options=replace(fit_options(vars(spec)), epochs=epochs, stop_after=stop_after),
         options=code.options,
         model=code.model,
         space_overrides=None,
@@ -230,8 +204,13 @@ def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None)
     return with_space(objective, SearchSpace.from_json(spec.space))
 
 
+def fit_options(found: Mapping[str, Any]) -> FitOptions:
+    """Return what a training is told of the fields of a spec."""
+    return FitOptions(**{f.name: found[f.name] for f in fields(FitOptions) if f.name in found})
+
+
 def search_of(companion: OpenStudy) -> OpenStudy:
-    """Return the study whose configurations a companion trains anew, with the companion's code."""
+    """Return the search that a companion belongs to, with the companion's code."""
     search = open_study(companion.storage, companion.spec.refits, companion.data_dir)
     if companion.code is not None:
         refuse_difference(companion.name, search.spec, {"source": companion.spec.source})
@@ -252,7 +231,7 @@ def _refit_of(search: OpenStudy) -> Objective:
 
 
 def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
-    """Return a trial's params, walked through the space: nothing else decides what a param is.
+    """Return a trial's active params, in the space's order.
 
     Raises:
         StudyError: The trial ended before all of them were drawn.
@@ -267,17 +246,12 @@ def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
 
 
 def with_code(opened: OpenStudy, told: Told) -> OpenStudy:
-    """Return the study with the code that this machine was told to run for it.
-
-    Raises:
-        StudyError: It was not told, or told something else than the study was created with.
-        ModelError: There is no such file.
-    """
+    """Return the study with its code; see `trusted_code` for what is refused."""
     return replace(opened, code=trusted_code(opened.name, opened.spec, told))
 
 
 def load_data(objective: Objective, data_dir: Path | None) -> Any:
-    """Return the objective's dataset; refuse to go on without a folder where it needs one."""
+    """Return the objective's dataset; raise `StudyError` if it needs a folder and has none."""
     if objective.needs_data and data_dir is None:
         raise StudyError("this objective needs data", "--data DIR (a folder with train.csv)")
     return objective.load(data_dir)
@@ -290,15 +264,19 @@ def fingerprint_of(dataset: Any) -> str | None:
 
 
 def companion_of(search: OpenStudy) -> OpenStudy | None:
-    """Return the companion of a search, where a finalize has made one."""
+    """Return the study that a finalize of the search has made; None where there is none.
+
+    Raises:
+        StudyError: A study of that name belongs to another search.
+    """
     name = search.name + COMPANION
     if name not in study_names(search.storage):
         return None
     study_id = search.storage.get_study_id_from_name(name)
     if attrs.SPEC not in search.storage.get_study_user_attrs(study_id):
-        return None  # whoever made its row got no further
+        return None  # its creation was interrupted
     found = open_study(search.storage, name, search.data_dir)
-    # A copy of both has the tokens of their copies; they are of one search all the same.
+    # A copied companion still has the token of the original search.
     tokens = (search.token, *(search.attr(attrs.COPIED_FROM) or []))
     if found.spec.refits != search.name or found.spec.refits_token not in tokens:
         raise StudyError(
@@ -306,8 +284,4 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
             "but of another or earlier one",
             f"study delete --study {shlex.quote(name)}",
         )
-    return _with_paths(found, search)
-
-
-def _with_paths(companion: OpenStudy, search: OpenStudy) -> OpenStudy:
-    return replace(companion, code=search.code)
+    return replace(found, code=search.code)

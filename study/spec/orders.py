@@ -1,9 +1,7 @@
-"""What a person tells the workers of a study, wherever they are: stop, pause, go on.
+"""Orders to all workers of a study, on any machine: stop, pause, resume, retry.
 
-A finalize's trainings are a study of their own, which is told the same.
+The trainings of a finalize are a study of their own, and get the same orders.
 """
-
-from collections.abc import Iterator
 
 from optuna.trial import TrialState
 
@@ -16,11 +14,7 @@ from study.spec.trials import find_trial
 
 
 def stop(opened: OpenStudy, *, now: bool = False) -> int:
-    """Ask all workers to save, release and leave; return how many there are.
-
-    Args:
-        now: Whether their epochs are not to end first.
-    """
+    """Ask all workers to save, release and leave, `now` or after an epoch; return their number."""
     grace_s, n_workers, order = opened.spec.grace_s, 0, StopOrder.new(now=now)
     for one in _both(opened):
         registry = one.registry()
@@ -30,27 +24,22 @@ def stop(opened: OpenStudy, *, now: bool = False) -> int:
 
 
 def pause(opened: OpenStudy, *, paused: bool) -> None:
-    """Let all workers claim nothing, or let them claim again; they stay, and end what they have."""
+    """Let workers claim no more trials, or claim again; they finish the trials they have."""
     for one in _both(opened):
         one.registry().pause(paused)
 
 
-def _both(opened: OpenStudy) -> Iterator[OpenStudy]:
-    yield opened
+def _both(opened: OpenStudy) -> list[OpenStudy]:
     companion = companion_of(opened)
-    if companion is not None:
-        yield companion
+    return [opened] if companion is None else [opened, companion]
 
 
 def retry_trial(opened: OpenStudy, text: str) -> int:
-    """Open the slot of one failed trial again, and return the number of the new trial.
-
-    Args:
-        text: A trial number, or `slot:37`.
+    """Requeue the slot of one failed trial, such as `12` or `slot:37`; return the new trial.
 
     Raises:
-        StudyError: There is no such trial, it is none of ours, it did not fail, or its slot has
-            another attempt already.
+        StudyError: There is no such trial, it has no slot, it did not fail or cannot succeed, or
+            its slot has a later attempt.
     """
     trial = find_trial(opened, text)
     end = ends.end_of(trial.user_attrs.get(attrs.REASON))
@@ -70,7 +59,7 @@ def retry_trial(opened: OpenStudy, text: str) -> int:
 
 
 def retry_failed(opened: OpenStudy) -> list[int]:
-    """Open every slot again that ended as a failure, infeasible ones left out; may be none."""
+    """Requeue all failed slots except infeasible ones; return the new trials."""
     newest = newest_by_slot(read_attempts(opened.storage.engine, opened.study_id)).values()
     failed = [
         a.trial

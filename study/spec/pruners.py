@@ -1,19 +1,18 @@
-"""Which pruner a study has."""
+"""Optuna's pruners by the name in the spec."""
 
 import copy
 from collections.abc import Callable
 
 import optuna
 
-_REDUCTION = 3  # of a rung's trials one in so many goes on
+_REDUCTION = 3  # one in three trials goes on after each rung
 
 
 def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
     """Return the pruner of a spec.
 
-    The rungs of `asha` are 1, 3, 9 ... epochs, which are as many images in every trial; those of
-    `hyperband` the same, in brackets of which each begins at a later one. `median` looks after
-    each epoch, once five trials are complete.
+    `asha` compares trials after 1, 3, 9 ... epochs; `hyperband` does so in brackets that start at
+    different epochs. `median` compares after each epoch, once five trials are complete.
     """
     halving, hyperband = optuna.pruners.SuccessiveHalvingPruner, optuna.pruners.HyperbandPruner
     made: dict[str, Callable[[], optuna.pruners.BasePruner]] = {
@@ -28,7 +27,7 @@ def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
 
 
 class _FromOne(optuna.pruners.BasePruner):
-    """Counts the epochs that are done: the first one is step 0, which is no rung of Optuna's."""
+    """Shows a pruner of Optuna's the steps from 1, as step 0 is no rung."""
 
     def __init__(self, pruner: optuna.pruners.BasePruner) -> None:
         self._pruner = pruner

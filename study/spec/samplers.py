@@ -1,9 +1,4 @@
-"""Where a claimed trial's params come from when they were not written with the claim.
-
-With the random sampler, no pruner and no given params the claim has them and Optuna is not asked.
-Otherwise an Optuna trial is made of the claimed row, so that any of Optuna's samplers and pruners
-works on it. The space is walked by the same code either way.
-"""
+"""Optuna's samplers by the name in the spec, with what is safe to read from a shared database."""
 
 import copy
 import importlib.util
@@ -14,16 +9,14 @@ from typing import Any
 
 import optuna
 from optuna._transform import _SearchSpaceTransform
-from optuna.distributions import (
-    BaseDistribution,
-)
+from optuna.distributions import BaseDistribution
 
 from study.errors import StudyError
 from study.spec.draw import SlotRandomSampler
 
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Return the sampler of a spec; what any but `random` choose depends on timing."""
+    """Return the sampler of a spec; raise `StudyError` if it needs a package that is missing."""
     made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
         "random": lambda: SlotRandomSampler(seed),
         "tpe": lambda: optuna.samplers.TPESampler(seed=seed),
@@ -42,9 +35,9 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
-    """Optuna's sampler without its pickled optimizer: whoever writes to the database may write one.
+    """CMA-ES that unpickles no optimizer from the database, where anybody could put one.
 
-    Each ask makes the optimizer anew from the trials of all generations but the newest.
+    Each ask rebuilds the optimizer from the trials of all generations except the newest.
     """
 
     def sample_relative(
@@ -63,7 +56,7 @@ class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
         if newest < 1:
             return None
         space = _SearchSpaceTransform(search_space, transform_step=True, transform_0_1=True)
-        # Of another sampler: this one's random numbers stay as they are.
+        # Another sampler makes it, as that draws random numbers.
         optimizer = optuna.samplers.CmaEsSampler(seed=0)._init_optimizer(space, study.direction)
         sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         while optimizer.generation < newest:
@@ -83,7 +76,7 @@ class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
 
 
 def _is_whole(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a complete trial has one finite value, and params that its distributions hold."""
+    """Whether a complete trial has one finite value, and params within their distributions."""
     try:
         trial._validate()
     except ValueError:
@@ -92,7 +85,7 @@ def _is_whole(trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def _make_qmc(seed: int) -> optuna.samplers.QMCSampler:
-    """Return the sampler without its warning, once a worker, that Optuna may change it."""
+    """Return the sampler without Optuna's warning that it is experimental."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "QMCSampler is experimental", optuna.exceptions.ExperimentalWarning

@@ -1,43 +1,37 @@
-"""StudySpec: what defines a study. Fixed at `create`, stored as JSON, never derived again.
+"""What defines a study: one declaration of each field, with the option that sets it.
 
-What a user gave (`Given`) is compared with what is stored; the difference is named. The budget is
-not in here, because it may be raised: see `storage.slots.slots`.
+A field of `StudySpec` that a user chooses is annotated with its option. The commands, the stored
+JSON, the comparison with a later command and the report all read this declaration, so a new option
+is one field here and the code that uses it. The spec is fixed at `create`, stored as JSON and never
+derived again. The budget is not part of it, because it may be raised: see `storage.slots.slots`.
 """
 
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
 from types import UnionType
-from typing import Any, Protocol, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from objectives.framework.backend import FRAMEWORKS, VARIABLE
 from study.errors import StudyError
-from study.options import Kept, Metric, Pruner, Sampler
+from study.options import DefiningOption, key_values
 
 DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
 
-
 COMPANION = ".finalize"
-"""How the name of the study ends that a finalize makes."""
+"""End of the name of a study that a finalize makes."""
 
 LONGEST_NAME = 200 - len(COMPANION)
-"""In bytes: file systems end names at 255, and the work dir of the companion adds to it."""
-
-MAY_CHANGE = ("timeout_s",)
-"""Fields that a later command may raise; every other difference is refused."""
+"""In bytes: file systems allow 255, and the work dir of a companion has a longer name."""
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "direction": ("maximize", "minimize"),
-    "sampler": get_args(Sampler),
-    "pruner": get_args(Pruner),
-    "metric": get_args(Metric),
-    "keep_checkpoints": get_args(Kept),
-    "backend": tuple(FRAMEWORKS),
-}
-_LEAST = {"seed": 0, "epochs": 1, "threads": 1, "max_attempts": 1, "checkpoint_every": 1}
+def _read_space(path: Path | None) -> dict[str, Any] | None:
+    from objectives.space.entry import read_toml  # Optuna takes a second to import
+
+    return None if path is None else read_toml(path)
 
 
 @dataclass(frozen=True)
@@ -45,57 +39,142 @@ class StudySpec:
     """What every worker of a study agrees on.
 
     Attributes:
-        objective: Built-in name, `package.module:attr` or `FILE.py:attr`.
-        model: `FILE.py:build`, or None.
-        options: Of the objective, as text.
         source: sha256 of what defines the objective's code.
         data: Fingerprint of the data; None where the objective needs none.
         space: The search space as JSON (see `objectives.space.space.SearchSpace.to_json`).
         epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
-        timeout_s: Wall time of the study, while anybody works on it, in s; None is no limit.
-        trial_timeout_s: Wall time of an attempt, in s; None is no limit.
-        checkpoint_every: Epochs between checkpoints.
-        keep_checkpoints: Of the finished slots: "best", "all" or "none".
-        grace_s, heartbeat_s: Lease times, in s.
-        max_attempts: How many losses of a slot in a row without progress give it up.
-        metric: What a trial is judged by, where the objective has a choice: "accuracy" or
-            "log_loss".
-        backend: Which framework Keras computes with, where trainings are ours.
-        refits_token: Token of that study: another one of its name may come after it.
-        refits: Name of the study whose configurations this one trains anew, for its finalize; None
-            for a search. Objective, data and source are then that study's.
+        timeout_s, trial_timeout_s: Wall time of the study, counted while it has workers, and of an
+            attempt, in s; None is no limit.
+        refits: For the study of a finalize, the name of its search; else None. Both have the same
+            objective, source and data.
+        refits_token: Token of that search, as another study may get its name later.
+        backend: Framework that Keras computes with, where Keras trains the trials.
     """
 
-    objective: str
-    model: str | None
-    options: dict[str, str]
+    objective: Annotated[
+        str,
+        DefiningOption("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
+    ]
+    model: Annotated[
+        str | None, DefiningOption("--model", "FILE.py:build, your own network with its SPACE")
+    ]
+    options: Annotated[
+        dict[str, str],
+        DefiningOption(
+            "--objective-option",
+            "KEY=VALUE for the objective; repeatable",
+            is_advanced=True,
+            typed=list[str],
+            read=key_values,
+        ),
+    ]
     source: str
     data: str | None
-    space: list[dict[str, Any]]
-    direction: str
-    seed: int
-    epochs: int
-    precision: str
-    threads: int
-    deterministic: bool = True
-    sampler: str = "random"
-    pruner: str = "none"
-    timeout_s: float | None = None
-    grace_s: float = 60.0
-    heartbeat_s: float = 15.0
-    max_attempts: int = 3
-    trial_timeout_s: float | None = None
-    checkpoint_every: int = 1
-    keep_checkpoints: str = "best"
+    space: Annotated[
+        list[dict[str, Any]],
+        DefiningOption(
+            "--space",
+            "TOML file that narrows, fixes or replaces params",
+            typed=Path,
+            read=_read_space,
+        ),
+    ]
+    direction: Literal["maximize", "minimize"]
+    seed: Annotated[
+        int, DefiningOption("--seed", "Same seed, same params and trainings", least=0, default=0)
+    ]
+    epochs: Annotated[
+        int, DefiningOption("--epochs", "Epochs of a trial; default by the data's size", least=1)
+    ]
+    precision: Annotated[
+        str,
+        DefiningOption(
+            "--precision",
+            "Of a trial; auto asks the machine once (auto)",
+            typed=Literal["auto", "float32", "bfloat16"],
+            read=lambda typed: None if typed == "auto" else typed,
+        ),
+    ]
+    threads: Annotated[
+        int,
+        DefiningOption(
+            "--threads", "Threads of a trial; part of what it computes", least=1, default=1
+        ),
+    ]
+    deterministic: Annotated[
+        bool,
+        DefiningOption(
+            "--no-deterministic",
+            "Allow ops without a deterministic kernel",
+            is_advanced=True,
+            read=lambda typed: False if typed else None,
+        ),
+    ] = True
+    sampler: Annotated[
+        Literal["random", "tpe", "gp", "cmaes", "qmc"],
+        DefiningOption(
+            "--sampler",
+            "random: params are a function of seed and slot. The others are Optuna's: they look "
+            "at what is finished, so params depend on timing and cannot be made again with several "
+            "workers; training seeds stay the slots' own",
+        ),
+    ] = "random"
+    pruner: Annotated[
+        Literal["none", "median", "asha", "hyperband"],
+        DefiningOption(
+            "--pruner",
+            "Optuna's: ends trials early, after an epoch; which ones depends on timing. Touches no "
+            "trial's params or training seed",
+        ),
+    ] = "none"
+    timeout_s: Annotated[
+        float | None,
+        DefiningOption(
+            "--timeout",
+            "Wall time of the study, such as 30m, for all workers together",
+            may_rise=True,
+        ),
+    ] = None
+    grace_s: Annotated[
+        float, DefiningOption("--grace", "Age of a heartbeat that means dead", is_advanced=True)
+    ] = 60.0
+    heartbeat_s: Annotated[
+        float, DefiningOption("--heartbeat", "Time between heartbeats", is_advanced=True)
+    ] = 15.0
+    max_attempts: Annotated[
+        int,
+        DefiningOption(
+            "--max-attempts",
+            "Losses in a row without progress that give a slot up",
+            is_advanced=True,
+            least=1,
+        ),
+    ] = 3
+    trial_timeout_s: Annotated[
+        float | None,
+        DefiningOption("--trial-timeout", "Wall time of a trial, then it failed", is_advanced=True),
+    ] = None
+    checkpoint_every: Annotated[
+        int,
+        DefiningOption(
+            "--checkpoint-every", "Epochs between checkpoints", is_advanced=True, least=1
+        ),
+    ] = 1
+    keep_checkpoints: Annotated[
+        Literal["best", "all", "none"],
+        DefiningOption("--keep-checkpoints", "Of finished slots", is_advanced=True),
+    ] = "best"
     refits: str | None = None
     refits_token: str | None = None
-    metric: str = "accuracy"
+    metric: Annotated[
+        Literal["accuracy", "log_loss"], DefiningOption("--metric", "What trials are judged by")
+    ] = "accuracy"
     backend: str = "tensorflow"
 
     @property
     def trains_with_keras(self) -> bool:
-        """Whether its trainings are ours, by Keras; an objective of the user's may use anything."""
-        return self.model is not None or self.objective == "digits-cnn"
+        """Whether Keras trains the trials; a user's own objective may use anything."""
+        return self.model is not None or self.objective == DEFAULT_OBJECTIVE
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -106,8 +185,8 @@ class StudySpec:
         """Return the spec of a study.
 
         Raises:
-            StudyError: A field is missing, unknown or impossible: another version made the study,
-                or something else wrote into its database.
+            StudyError: A field is missing, unknown or impossible, as another version or another
+                program wrote it.
         """
         if not isinstance(stored, dict):
             raise StudyError("the study's spec cannot be read: it is no table of fields")
@@ -122,10 +201,8 @@ class StudySpec:
             spec = cls(**stored)
         except TypeError as error:
             raise StudyError(f"the study's spec cannot be read: {error}") from None
-        for key, hint in _HINTS.items():
-            value = getattr(spec, key)
-            is_wrong = key in _CHOICES and value not in _CHOICES[key]
-            if not _fits(value, hint) or is_wrong or (key in _LEAST and value < _LEAST[key]):
+        for key, value in vars(spec).items():
+            if not _is_possible(key, value):
                 raise StudyError(f"the study's spec cannot be read: {key} is {value!r:.60}")
         check_lease(spec.grace_s, spec.heartbeat_s)
         return spec
@@ -134,11 +211,33 @@ class StudySpec:
 _HINTS = get_type_hints(StudySpec)
 
 
+def _declared() -> dict[str, DefiningOption]:
+    hints, found = get_type_hints(StudySpec, include_extras=True), {}
+    for one in fields(StudySpec):
+        for option in getattr(hints[one.name], "__metadata__", ()):
+            default = option.default if one.default is MISSING else one.default
+            found[one.name] = replace(option, default=default)
+    return found
+
+
+DEFINING = _declared()
+"""Maps the fields of `StudySpec` that have an option to it."""
+
+
+def _is_possible(key: str, value: Any) -> bool:
+    if not _fits(value, _HINTS[key]) or (key == "backend" and value not in FRAMEWORKS):
+        return False
+    least = DEFINING[key].least if key in DEFINING else None
+    return least is None or value >= least
+
+
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value that was read from JSON is of a field's type."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is UnionType:
         return any(_fits(value, one) for one in inner)
+    if origin is Literal:
+        return value in inner
     if origin is dict:
         return isinstance(value, dict) and all(_fits(one, inner[1]) for one in value.values())
     if origin is list:
@@ -148,37 +247,46 @@ def _fits(value: Any, hint: Any) -> bool:
     return hint is Any or type(value) is hint
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a command line said; None where it said nothing. Names as in `StudySpec`."""
+def _as_typed(*names: str) -> Any:
+    """Return a dataclass of options, for `study.options.expand`; None where nothing was said."""
+    return make_dataclass(
+        "_AsTyped",
+        [
+            (
+                name,
+                DEFINING[name].annotation(name, _HINTS[name]),
+                field(default=None, metadata={"read": DEFINING[name].read}),
+            )
+            for name in names
+        ],
+        frozen=True,
+    )
 
-    objective: str | None = None
-    model: str | None = None
-    options: dict[str, str] | None = None
-    space: dict[str, Any] | None = field(default=None)
-    seed: int | None = None
-    epochs: int | None = None
-    precision: str | None = None
-    threads: int | None = None
-    deterministic: bool | None = None
-    sampler: str | None = None
-    pruner: str | None = None
-    timeout_s: float | None = None
-    grace_s: float | None = None
-    heartbeat_s: float | None = None
-    max_attempts: int | None = None
-    trial_timeout_s: float | None = None
-    checkpoint_every: int | None = None
-    keep_checkpoints: str | None = None
-    metric: str | None = None
 
-    def of(self, *names: str) -> dict[str, Any]:
-        """Return those of the named values that were given."""
-        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+_CODE: Any = _as_typed("objective", "model", "options")
+_ALL: Any = _as_typed(*DEFINING)
+
+
+class Told(_CODE):  # type: ignore[misc]
+    """The options of a command that say which code a study runs; None where it says nothing.
+
+    Their names and values are those of `StudySpec`. The database alone is not trusted with them.
+    """
+
+
+class Given(_ALL):  # type: ignore[misc]
+    """The options of a command that define a study; None where it says nothing.
+
+    Their names and values are those of `StudySpec`; only `space` is what the TOML file says.
+    """
+
+    def said(self) -> dict[str, Any]:
+        """Return the fields that are not None."""
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 def check_name(name: str, flag: str = "--study") -> None:
-    """Refuse names that cannot be a folder's: the work dir is called after the study."""
+    """Raise `StudyError` for a name that cannot be a folder's, as the work dir has the name."""
     if name.endswith(COMPANION):
         raise StudyError(
             f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
@@ -200,11 +308,7 @@ def check_name(name: str, flag: str = "--study") -> None:
 
 
 def check_lease(grace_s: float, heartbeat_s: float) -> None:
-    """Refuse lease times under which a healthy worker could be taken for dead.
-
-    Raises:
-        StudyError: The grace period is under three heartbeats or under three seconds.
-    """
+    """Raise `StudyError` for lease times with which a healthy worker could be taken for dead."""
     if heartbeat_s <= 0:
         raise StudyError(f"--heartbeat {heartbeat_s:g}s must be above 0")
     if grace_s < 3 or grace_s < 3 * heartbeat_s:
@@ -215,34 +319,30 @@ def check_lease(grace_s: float, heartbeat_s: float) -> None:
 
 
 def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -> None:
-    """Refuse values that are not those the study was created with.
+    """Raise `StudyError` for the first field in which a command differs from the stored study.
 
     Args:
-        name: The study's, for the message.
-        wanted: Field of the spec to the value that this command brings.
-
-    Raises:
-        StudyError: Names the first difference.
+        name: Of the study.
+        wanted: Maps fields of the spec to the command's values.
     """
     for key, value in wanted.items():
-        have = getattr(stored, key)
-        if key in MAY_CHANGE or have == value:
+        have, option = getattr(stored, key), DEFINING.get(key)
+        if have == value or (option is not None and option.may_rise):
             continue
-        flag = {"options": "objective-option", "deterministic": "no-deterministic"}.get(key, key)
-        flag = "--" + flag.removesuffix("_s").replace("_", "-") if key != "backend" else VARIABLE
         if key in ("data", "source", "space", "direction"):
-            what = {"source": "objective's code"}.get(key, key)
+            what = "objective's code" if key == "source" else key
             same = ", by the same version of slot-study" if key == "source" else ""
             detail = _first_difference(have, value) if key == "space" else ""
             raise StudyError(
                 f"study '{name}' was created with another {what}{detail}",
                 f"another --study name, or the {what} it was created with{same}",
             )
-        variable = "STUDY_" + flag.strip("-").upper().replace("-", "_")
-        flag = variable if os.environ.get(variable) else flag
+        said = VARIABLE if option is None else option.variable
+        if option is not None and not os.environ.get(said):
+            said = option.flag
         raise StudyError(
             f"study '{name}' has {key.removesuffix('_s')} {have}; this command says {value}",
-            f"another --study name, or drop {flag} to continue this one",
+            f"another --study name, or drop {said} to continue this one",
         )
 
 
@@ -255,19 +355,6 @@ def _first_difference(have: list[dict[str, Any]], want: list[dict[str, Any]]) ->
     return " (the order of its entries differs)"
 
 
-class Asked(Protocol):
-    """What a command line says of a study, as far as a crew depends on it; None: nothing."""
-
-    @property
-    def objective(self) -> str | None: ...
-
-    @property
-    def model(self) -> str | None: ...
-
-    @property
-    def threads(self) -> int | None: ...
-
-
-def is_for_default_network(asked: Asked) -> bool:
-    """Whether a command line, or what a study was created with, names no network of its own."""
+def is_for_default_network(asked: Given | StudySpec) -> bool:
+    """Whether a command line or a study names no network of the user's."""
     return asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)

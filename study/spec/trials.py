@@ -1,4 +1,4 @@
-"""Which trial is meant by what a user writes: a trial's number, or a slot's newest attempt."""
+"""Finds the trial that a user names: by its number, or by its slot."""
 
 import re
 import shlex
@@ -7,44 +7,31 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.errors import StudyError
 from study.spec.open import OpenStudy
 
-HIGHEST = 2**31 - 1  # of what the tables can hold, and be asked for
+HIGHEST = 2**31 - 1  # number that the tables can hold
 
 
 def find_trial(opened: OpenStudy, text: str) -> Attempt:
-    """Return the attempt, with details, that `12` (a trial) or `slot:37` (its newest) names.
+    """Return the attempt, with details, for `12` (a trial) or `slot:37` (its newest attempt).
 
     Raises:
-        StudyError: It is neither, or there is no such trial or slot.
+        StudyError: The text is neither, or there is no such trial or slot.
     """
     named = re.fullmatch(r"(slot:)?(\d+)", text.strip(), re.ASCII)
     if named is None:
         raise StudyError(
             f"{text!r} names no trial", "12 (a trial's number), or slot:37 (its newest attempt)"
         )
-    number = int(named[2])
+    number, place = int(named[2]), (opened.storage.engine, opened.study_id)
     if named[1]:
-        number = _newest(opened, number)
-    found = _read(opened, number) if number <= HIGHEST else []
+        newest = newest_by_slot(read_attempts(*place))
+        if number not in newest:
+            raise _refusal(opened, f"slot {number}", "slots", list(newest))
+        number = newest[number].trial
+    found = read_attempts(*place, details=True, trials=[number]) if number <= HIGHEST else []
     if not found:
-        there = [a.trial for a in _read_all(opened)]
-        raise _refusal(opened, f"trial {number}", "trials", there)
+        numbers = [attempt.trial for attempt in read_attempts(*place)]
+        raise _refusal(opened, f"trial {number}", "trials", numbers)
     return found[0]
-
-
-def _newest(opened: OpenStudy, slot: int) -> int:
-    newest = newest_by_slot(_read_all(opened))
-    if slot not in newest:
-        raise _refusal(opened, f"slot {slot}", "slots", list(newest))
-    return newest[slot].trial
-
-
-def _read(opened: OpenStudy, number: int) -> list[Attempt]:
-    engine, study_id = opened.storage.engine, opened.study_id
-    return read_attempts(engine, study_id, details=True, trials=[number])
-
-
-def _read_all(opened: OpenStudy) -> list[Attempt]:
-    return read_attempts(opened.storage.engine, opened.study_id)
 
 
 def _refusal(opened: OpenStudy, what: str, kind: str, there: list[int]) -> StudyError:

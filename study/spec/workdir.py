@@ -1,7 +1,7 @@
-"""The work dir of a study: where its workers' logs and its trials' checkpoints lie.
+"""Paths of the work dir, which holds the logs of a study's workers and its trials' checkpoints.
 
-Decides the paths and nothing else. What belongs to one study stands below a folder called after
-the study's token, so that a work dir that an earlier study of the same name has left is no danger.
+All files of a study are below a folder named after its token, so that an earlier study of the same
+name leaves nothing that is taken for this one's.
 """
 
 import hashlib
@@ -14,10 +14,9 @@ LONGEST, CUT = 240, 200  # bytes; file systems end names at 255, and `.work` com
 
 
 def folder_name(name: str) -> str:
-    """Return `name` as that of one folder below another, whoever wrote it into the database.
+    """Return `name`, which may be anything in the database, as the name of a single folder.
 
-    The names of our own studies are folders' names already, and stay. Others are escaped; long ones
-    are cut, and end with a hash of the whole.
+    Names that are safe stay. Others are escaped; long ones are cut and end with a hash.
     """
     is_plain = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
     if not (name and is_plain):
@@ -31,32 +30,27 @@ def folder_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class WorkDir:
-    """Paths below a work dir; nothing is made by asking for one.
-
-    Attributes:
-        root: The folder that `--work-dir` names.
-        token: Of the study; random, made with it.
-    """
+    """Paths below the folder of `--work-dir`, for the study with this token; creates nothing."""
 
     root: Path
     token: str
 
     @property
     def own(self) -> Path:
-        """What belongs to this study alone."""
+        """The folder of this study."""
         return self.root / folder_name(self.token[:12])
 
     @property
     def marker(self) -> Path:
-        """A file that is there for whoever sees the work dir that the study began with."""
+        """A file that shows a worker that it has the study's first work dir, not another one."""
         return self.own / "marker"
 
     def worker_log(self, index: int) -> Path:
-        """What a worker process of this machine prints between its trials."""
+        """The output of a worker process of this machine between its trials."""
         return self.own / f"worker-{folder_name(socket.gethostname())}-{index}.log"
 
     def attempt_log(self, trial: int) -> Path:
-        """What an attempt prints."""
+        """The output of an attempt."""
         return self.own / "logs" / f"trial-{int(trial)}.log"
 
     @property
@@ -69,5 +63,5 @@ class WorkDir:
         return self.slots / str(int(slot))
 
     def attempt_dir(self, slot: int, trial: int) -> Path:
-        """The checkpoints of one attempt, which nobody else writes."""
+        """The checkpoints of one attempt, which only that attempt writes."""
         return self.slot_dir(slot) / f"trial-{int(trial)}"

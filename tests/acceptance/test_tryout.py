@@ -14,7 +14,7 @@ from objectives.base import FitOptions
 from objectives.network.cnn import digits_cnn
 from study.errors import StudyError
 from study.machine.placing import Placing
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
 from study.run.crew import Crew
 from study.run.tryout import expected_trial_s
 from study.spec.open import Loaded
@@ -29,10 +29,12 @@ CREATE = """
 import json, sys
 from pathlib import Path
 from storage import attrs
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
+from study.run.crew import Crew
 from study.spec.spec import Given
-given = Given(epochs=3)
-opened = create_or_resume("sqlite:///study.db", "s", Path("data"), 2, given, lambda line: None)
+request = Request("sqlite:///study.db", "s", Path("data"), Given(epochs=3), 2)
+with Crew("s", request.given, 2) as crew:
+    opened = create_or_resume(request, lambda line: None, crew)
 told = opened.storage.get_study_user_attrs(opened.study_id)
 print(json.dumps([told[attrs.TRIAL_S], [n for n in ("keras", "tensorflow") if n in sys.modules]]))
 """
@@ -113,12 +115,13 @@ def test_they_work_on_a_study_that_is_there_if_it_is_for_them(place: Place) -> N
     given = {"ours": Given(epochs=1), "another": Given(objective="synthetic")}
     for name, one in given.items():
         folder = data if name == "ours" else None
-        create_or_resume(url, name, folder, 2, one, lambda line: None)
+        with Crew(name, one, 2) as crew:
+            create_or_resume(Request(url, name, folder, one, 2), lambda line: None, crew)
     for name, n in (("ours", 2), ("another", 0)):
         with Crew(name, Given(), None, HERE) as crew:
             began = list(crew.ready)
-            how = {"placing": HERE, "crew": crew}
-            create_or_resume(url, name, None, None, Given(), lambda line: None, **how)
+            request = Request(url, name, None, Given(), placing=HERE)
+            create_or_resume(request, lambda line: None, crew)
             assert crew.ready == began[:n]
             assert [one.process.poll() for one in began[n:]] == [-signal.SIGKILL] * (2 - n)
 

@@ -7,7 +7,7 @@ import pytest
 from storage.errors import StorageError
 from study.errors import StudyError
 from study.run import create as creating
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
 from study.spec.open import OpenStudy
 from study.spec.spec import Given
 
@@ -15,7 +15,7 @@ from study.spec.spec import Given
 def create(url: str, n_trials: int, seed: int) -> OpenStudy:
     """What `study create` does."""
     given = Given(objective="synthetic", seed=seed)
-    return create_or_resume(url, "s", None, n_trials, given, lambda line: None)
+    return create_or_resume(Request(url, "s", None, given, n_trials), lambda line: None)
 
 
 def come_between(monkeypatch: pytest.MonkeyPatch, url: str, n_trials: int, seed: int) -> None:

@@ -18,7 +18,7 @@ import typer
 from storage import attrs
 from storage.rdb import open_storage
 from study.cli import app
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
 from study.spec.open import open_study
 from study.spec.spec import Given
 from study.spec.workdir import WorkDir
@@ -37,7 +37,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(folder)
     url = f"sqlite:///{folder}/study.db"
     given = Given(objective="synthetic")
-    opened = create_or_resume(url, "tame", None, 1, given, lambda line: None)
+    opened = create_or_resume(Request(url, "tame", None, given, 1), lambda line: None)
     opened.registry().join(f"host{EVIL}:abc:12", {"device": f"gpu{EVIL}", "state": EVIL})
     storage = opened.storage
     trial_id = storage.get_all_trials(opened.study_id)[0]._trial_id
@@ -131,9 +131,9 @@ def test_command_to_paste_has_the_name_as_one_word(
     """A name that a shell would run, as `$(...)`, is quoted in every hint."""
     monkeypatch.chdir(tmp_path)
     name, url = "$(touch owned); `x` 'y", "sqlite:///s.db"
-    create_or_resume(url, name, None, 1, _synthetic(), lambda line: None)
+    create_or_resume(Request(url, name, None, _synthetic(), 1), lambda line: None)
     if words == "status":  # of two studies, a hint names the first
-        create_or_resume(url, "tame", None, 1, _synthetic(), lambda line: None)
+        create_or_resume(Request(url, "tame", None, _synthetic(), 1), lambda line: None)
         text = shown(capsys, "status", "--storage", url)
     else:
         text = shown(capsys, *words.split(), "--storage", url)
@@ -148,7 +148,9 @@ def test_hostile_names_are_not_created(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     for name in ("../../x", "/x", f"x{EVIL}", ".."):
         with pytest.raises(Exception, match="cannot be the name of a study"):
-            create_or_resume("sqlite:///s.db", name, None, 1, _synthetic(), lambda line: None)
+            create_or_resume(
+                Request("sqlite:///s.db", name, None, _synthetic(), 1), lambda line: None
+            )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,7 +19,7 @@ import typer
 from storage import attrs
 from storage.registry import StopOrder
 from study.cli import app
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
 from study.spec.spec import Given
 from tests.integration.dashboards import OPEN, served
 from tests.integration.ourstudies import claim, complete, fail
@@ -55,9 +55,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a good study, and one that is to become odd, in the middle of a search."""
     file = tmp_path_factory.mktemp("odd") / "study.db"
     for name in ("odd", "good"):
-        opened = create_or_resume(
-            f"sqlite:///{file}", name, None, 6, Given(objective="synthetic"), lambda line: None
-        )
+        request = Request(f"sqlite:///{file}", name, None, Given(objective="synthetic"), 6)
+        opened = create_or_resume(request, lambda line: None)
         complete(opened, 0.75)
         fail(opened)
         claim(opened)

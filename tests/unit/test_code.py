@@ -10,8 +10,8 @@ import pytest
 
 from objectives.load import source_fingerprint
 from study.errors import StudyError
-from study.spec.code import Code, Told, passed_on, remember, trusted_code
-from study.spec.spec import StudySpec
+from study.spec.code import Code, passed_on, remember, trusted_code
+from study.spec.spec import StudySpec, Told
 
 SYNTHETIC = StudySpec(
     objective="synthetic",

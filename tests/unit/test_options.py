@@ -9,7 +9,8 @@ import typer
 
 from objectives.base import METRICS
 from study.cli import app
-from study.options import Defining, Metric, key_values, seconds
+from study.options import key_values, seconds
+from study.spec.spec import DEFINING, StudySpec
 
 COMMAND = typer.main.get_command(app.app)
 COMMANDS: dict[str, Any] = COMMAND.commands  # type: ignore[attr-defined]
@@ -109,14 +110,14 @@ def kind_of(name: str, parameter: str) -> Any:
 
 def test_the_defining_options_are_those_of_run_create_and_space() -> None:
     """One definition each, spread over three commands."""
-    wanted = set(Defining.__dataclass_fields__)
+    wanted = {*DEFINING, "n_trials"}
     for name in ("run", "create", "space"):
         assert wanted <= {option.name for option in COMMANDS[name].params}
 
 
 def test_metrics_are_those_of_the_objectives() -> None:
     """Written down twice, as `study --help` must not load the objectives."""
-    assert get_args(Metric) == METRICS
+    assert get_args(get_type_hints(StudySpec)["metric"]) == METRICS
 
 
 def ended(arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:

@@ -16,7 +16,7 @@ from storage.reading import read_attempts
 from storage.slots.slots import Claim, Draw, Slot
 from study.errors import StudyError
 from study.machine.environment import read_environment
-from study.run.create import create_or_resume
+from study.run.create import Request, create_or_resume
 from study.spec.draw import draw_params, training_seed
 from study.spec.open import Loaded, OpenStudy, load
 from study.spec.spec import Given
@@ -31,7 +31,7 @@ N_STEPS = 4
 def opened(sqlite_url: str) -> Iterator[OpenStudy]:
     """A study of five WAITING slots of the synthetic objective, four steps a trial."""
     given = Given(objective="synthetic", options={"n_steps": str(N_STEPS)})
-    study = create_or_resume(sqlite_url, "s", None, 5, given, lambda line: None)
+    study = create_or_resume(Request(sqlite_url, "s", None, given, 5), lambda line: None)
     yield study
     study.storage.close()
 

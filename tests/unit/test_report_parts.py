@@ -260,8 +260,8 @@ def test_command_line_takes_the_commands_of_the_report() -> None:
     name, values = parsed(run_command_of(snapshot))
     assert (name, values["study"], values["n_trials"]) == ("run", "a 'name' $(x)", 4)
     assert (values["seed"], values["timeout_s"], values["trial_timeout_s"]) == (7, 90.0, 5.5)
-    assert values["objective_option"] == ["a=1 2", "b='"]
-    assert values["no_deterministic"] is True
+    assert values["options"] == ["a=1 2", "b='"]
+    assert values["deterministic"] is True
     assert str(values["space"]) == "space.toml"
     assert values["objective"] == "mine.py:tune"
     assert parsed(finalize_command_of(snapshot))[1]["study"] == "a 'name' $(x)"
