@@ -1,7 +1,7 @@
-"""The GPUs of this machine as its driver describes them, and which of them a command may use.
+"""The GPUs that this machine's driver lists, and which of them a command may use.
 
 Costs nothing where there is no driver, and loads no framework. Whether the framework can compute on
-them is asked in `objectives/framework/probe.py`; who computes on which is `seat.py`'s.
+them, `objectives/framework/probe.py` finds out.
 """
 
 import os
@@ -24,7 +24,7 @@ TIMEOUT_S = 30.0  # the first look after a start wakes the cards up, one after a
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card, or a part of one.
+    """One GPU, or a part of one.
 
     Attributes:
         uuid: The driver's, alike in all containers; the name of its node where that is unknown.

@@ -1,12 +1,12 @@
-"""The name under which a worker process claims trials and registers: `host:key:pid`.
+"""A worker process: its name `host:key:pid` in the study, its age, and how it ended.
 
-Host and process id alone are not one process: containers may share both, and ids are given again.
-So a random key is part of the name; a supervisor knows it, and a process that replaces itself keeps
-it.
+Containers may share host and process id, and the system reuses ids. So a random key is part of the
+name: the supervisor chooses it, and a process that replaces itself keeps it.
 """
 
 import os
 import secrets
+import signal
 import socket
 import time
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 STAT = Path("/proc/self/stat")
 STARTED = 19  # field behind the name: clock ticks since the machine's boot
 _imported_at = time.monotonic()
-
 
 KEY = "STUDY_WORKER_KEY"
 """In a worker's environment, its key."""
@@ -54,3 +53,8 @@ def process_age_s() -> float:
         return time.monotonic() - _imported_at
     a_second = os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / a_second
+
+
+def how_it_ended(code: int) -> str:
+    """Return an exit code as a person reads it."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -32,9 +32,10 @@ from storage.registry import Registry
 from storage.slots.slots import Slots
 from study.errors import StudyError
 from study.machine.environment import read_environment
-from study.machine.pin import own_gpu, refuse_unseen, staff_of
+from study.machine.gpus import Gpu
+from study.machine.pin import allocation_of, own_gpu, refuse_unseen
 from study.machine.placing import Placing
-from study.run.crew import Crew
+from study.run.prewarm import Prewarm
 from study.run.tryout import expected_trial_s, warnings_of
 from study.spec.code import Told, remember
 from study.spec.define import code_given, define_study, make_objective, redraws_of
@@ -71,7 +72,7 @@ def create_or_resume(
     wait_s: float = 30.0,
     finalizes: bool = False,
     placing: Placing | None = None,
-    crew: Crew | None = None,
+    prewarm: Prewarm | None = None,
 ) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
@@ -82,7 +83,7 @@ def create_or_resume(
     Args:
         finalizes: Whether a finalize is to follow, which needs something to predict.
         placing: Where the study is to be worked on in this command; None: not here.
-        crew: Processes that may become workers; where the study has none for them, they are ended.
+        prewarm: Processes that may become workers; those that the study cannot use are ended.
 
     Raises:
         StudyError: The study was created with something else, or cannot be finalized.
@@ -94,25 +95,22 @@ def create_or_resume(
     existing = _existing(storage_url, name, wait_s)
     if existing is not None:
         _refuse_finalize(existing.spec, finalizes)
-        if crew is not None:
-            crew.keep(_crew_of(existing, n_trials, placing))
+        if prewarm is not None:
+            prewarm.keep(_n_prewarmed(existing, n_trials, placing))
         return _resume(existing, data_dir, n_trials, given, say)
     check_name(name)
     n_slots = n_trials or DEFAULT_N_TRIALS
-    with Crew(name, given, n_slots) if crew is None else nullcontext(crew) as crew:
+    with Prewarm(name, given, n_slots) if prewarm is None else nullcontext(prewarm) as prewarm:
         spec, loaded = define_study(name, data_dir, given)
         _refuse_finalize(spec, finalizes)
-        gpu = None
-        if placing is not None:
-            refuse_unseen(spec, placing)
-            gpu = own_gpu(spec, placing)
+        gpu = None if placing is None else _gpu_of(spec, placing)
         _warn(say, getattr(loaded.dataset, "warnings", ()))
         redraws = redraws_of(spec, 0, n_slots)
         make_sampler(spec.sampler, spec.seed)  # one that lacks a package fails here, once
         storage = open_storage(storage_url, wait_s=wait_s)
         params = [entry["name"] for entry in spec.space]
         study_id = create_row(storage, name, spec.direction, params, wait_s)
-        trial_s = expected_trial_s(crew.ready, loaded, spec, data_dir, gpu)
+        trial_s = expected_trial_s(prewarm.ready, loaded, spec, data_dir, gpu)
         _warn(say, warnings_of(loaded))
         first = (storage, study_id, spec, n_slots, data_dir)
         n_new = plan_defined(*first, redraws=redraws, trial_s=trial_s, name=name)
@@ -122,19 +120,26 @@ def create_or_resume(
     return replace(opened, code=remember(spec, code_given(given), say))
 
 
+def _gpu_of(spec: StudySpec, placing: Placing) -> Gpu | None:
+    """Return the GPU for the try-out, after a check that the framework sees the GPUs."""
+    allocation = allocation_of(spec, placing)
+    refuse_unseen(spec, allocation)
+    return own_gpu(allocation, placing)
+
+
 def _warn(say: Say, warnings: Iterable[str]) -> None:
     for warning in warnings:
         say(f"warning: {warning}")
 
 
-def _crew_of(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
-    """Return how many workers of a study that is there may have loaded the framework of here."""
+def _n_prewarmed(opened: OpenStudy, n_trials: int | None, placing: Placing | None) -> int:
+    """Return how many pre-warmed processes can become workers of an existing study."""
     spec = opened.spec
     if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
         return 0
     status = read_status(opened)
     n_open = max(n_trials or 0, status.n_slots) - status.n_final
-    return staff_of(spec, placing, n_open).n_workers if n_open else 0
+    return allocation_of(spec, placing).n_workers(n_open) if n_open else 0
 
 
 def plan_defined(

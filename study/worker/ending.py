@@ -1,22 +1,20 @@
-"""How a worker process ends: by itself, drained, at once, or with another in its place.
+"""How a worker process ends: by itself, drained, at once, or replaced by a new process.
 
-Everything that ends or replaces the process goes through here, so that a request to leave is never
-lost and nothing that hangs can keep the process. What is given back first is the worker's.
+A request to leave is never lost, and nothing that hangs keeps the process.
 """
 
 import os
 import threading
+from collections.abc import Callable
 from typing import NoReturn
 
 from study.machine.forks import end_forks
-from study.worker.presence import Presence
 from study.worker.recycle import replace_process
 from study.worker.signals import StopRequest
-from study.worker.worker import Worker
 
 INTERRUPTED = 130
 GIVE_BACK_S = 1.5
-"""For giving a slot back before a process ends; it is found lost where that takes longer."""
+"""For releasing a slot before the process ends; a slot that takes longer is found lost."""
 
 
 class Ending:
@@ -28,12 +26,11 @@ class Ending:
 
     Attributes:
         stop: The request to leave.
-        worker, presence: Given back, and taken off the list, before the process ends.
+        give_back: Called in turn before the process ends at once: they release what it holds.
     """
 
     def __init__(self, drain_s: float, *, is_supervised: bool) -> None:
-        self.worker: Worker | None = None
-        self.presence: Presence | None = None
+        self.give_back: list[Callable[[], None]] = []
         self._is_over = threading.Event()
         self.stop = StopRequest(
             lambda: self._leave_after(drain_s), self._leave_now, one_term=is_supervised
@@ -41,11 +38,11 @@ class Ending:
         self.stop.install()
 
     def is_over(self) -> None:
-        """Say that nothing is held any more: the process ends by itself."""
+        """Note that the process holds nothing any more and ends by itself."""
         self._is_over.set()
 
     def replace(self) -> NoReturn:
-        """Put a new process in the place of this one, unless it was asked to leave."""
+        """Replace this process by a new one, unless it was asked to leave."""
         replace_process(self.stop.event.is_set, self._leave_now)
 
     def _leave_after(self, after_s: float) -> None:
@@ -53,7 +50,7 @@ class Ending:
             self._leave_now()
 
     def _leave_now(self) -> NoReturn:
-        # In a thread, and not waited for for long: the database may hang.
+        # In a thread that is not waited for for long: the database may hang.
         giving = threading.Thread(target=self._give_back, daemon=True)
         giving.start()
         giving.join(GIVE_BACK_S)
@@ -61,7 +58,5 @@ class Ending:
         os._exit(INTERRUPTED if self.stop.by_interrupt else 0)
 
     def _give_back(self) -> None:
-        if self.worker is not None:
-            self.worker.release_current()
-        if self.presence is not None:
-            self.presence.leave()
+        for give in self.give_back:
+            give()

@@ -1,8 +1,7 @@
-"""A worker that replaces itself between two trials: what a process keeps for ever goes with it.
+"""When a worker process replaces itself between two trials, and how, to bound its memory.
 
-Keras leaves two or three MB behind for each network built. Decides when a process is to be
-replaced, and how: the same command in the same process id, so that whoever looks after it sees
-nothing of it.
+Keras leaves two or three MB behind for each network built. The new process runs the same command
+under the same process id, so that supervisors and containers notice nothing.
 """
 
 import os
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from study.machine.forks import end_forks
-from study.machine.locks import kept_seat
+from study.machine.locks import kept_lock
+from study.worker.told import PROGRAM
 
 MOST_GROWTH_BYTES = 1 << 30
 HELD_BACK = (signal.SIGTERM, signal.SIGINT)
@@ -36,8 +36,8 @@ class Recycling:
     """Counts trials and memory.
 
     Args:
-        after: Trials after which the process is to be replaced.
-        growth_bytes: Growth of its memory since its first trial after which it is, too.
+        after: Trials after which the process is replaced.
+        growth_bytes: Growth of memory since the first trial after which it is replaced, too.
     """
 
     def __init__(self, after: int, growth_bytes: int = MOST_GROWTH_BYTES) -> None:
@@ -45,7 +45,7 @@ class Recycling:
         self._n_trials, self._first_bytes = 0, 0
 
     def is_due(self) -> bool:
-        """Say that a trial has ended; return whether the process is to be replaced now."""
+        """Count a trial that has ended; return whether the process is to be replaced now."""
         self._n_trials += 1
         now_bytes = memory_bytes()
         self._first_bytes = self._first_bytes or now_bytes
@@ -54,22 +54,22 @@ class Recycling:
 
 
 def replace_process(unless: Callable[[], bool], leave: Callable[[], NoReturn]) -> NoReturn:
-    """Run this process's own command in its place.
+    """Run the command of this process anew, in its place.
 
-    A signal that comes meanwhile waits for the new process, which lets it through once it listens.
+    Signals are blocked meanwhile; the new process unblocks them once it listens.
 
     Args:
-        unless: Asked once no further signal is heard; True where this process was asked to leave.
+        unless: Asked once signals are blocked; True where this process was asked to leave.
         leave: Called then.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    time.sleep(HEARD_S)  # what came before is still on its way to whoever listens
+    time.sleep(HEARD_S)  # for earlier signals to reach the thread that listens
     if unless():
         leave()
     end_forks(daemons_only=True)
-    seat = kept_seat()
-    if seat is not None:
-        seat.hand_on()
+    gpu_lock = kept_lock()
+    if gpu_lock is not None:
+        gpu_lock.hand_on()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execv(sys.executable, [*PROGRAM, *sys.argv[1:]])
