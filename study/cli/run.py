@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from study.cli.opened import given_by, open_by_url, told_by, use_all_cores, where
 from study.finalize.wanted import Wanted
 from study.machine.gpus import hide_gpus
@@ -25,6 +23,7 @@ from study.options import (
     Study,
     Wait,
     expand,
+    option,
 )
 from study.text import harmless
 from study.worker.told import WorkerOptions
@@ -38,9 +37,7 @@ def run_command(
     data: Data = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    finalize: Annotated[
-        bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
-    ] = False,
+    finalize: Annotated[bool, option("--finalize", "Then write the submission")] = False,
     *,
     wanted: Wanted,
     options: WorkerOptions,
@@ -150,13 +147,13 @@ def worker_command(
 def copy_command(
     to: Annotated[
         str,
-        typer.Option("--to", envvar="STUDY_TO", help=f"URL of the other database; {AS_VARIABLE}"),
+        option("--to", f"URL of the other database; {AS_VARIABLE}"),
     ],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     to_study: Annotated[
         str | None,
-        typer.Option("--to-study", envvar="STUDY_TO_STUDY", help="Another name over there"),
+        option("--to-study", "Another name over there"),
     ] = None,
 ) -> int:
     """Copy a study to another database, slots and all, also while workers go on with it.
@@ -178,9 +175,7 @@ def copy_command(
 
 
 def add_command(
-    params: Annotated[
-        Path, typer.Option("--params", envvar="STUDY_PARAMS", help="TOML file of name = value")
-    ],
+    params: Annotated[Path, option("--params", "TOML file of name = value")],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
 ) -> int:

@@ -16,9 +16,8 @@ from study.machine.process import own_name
 from study.spec.draw import draw_params, given_seed, training_seed
 from study.spec.open import Loaded, OpenStudy, Say
 from study.view.cost import Speed, images_of
-from study.worker.ending import Ending
+from study.worker.ending import Ending, Recycling
 from study.worker.presence import Presence
-from study.worker.recycle import Recycling
 from study.worker.suggest import Suggester
 from study.worker.told import WorkerOptions
 from study.worker.trial import TrialRunner, Workplace

@@ -15,8 +15,8 @@ from study.run import launchers
 from study.run.launchers import Local
 from study.spec.open import OpenStudy
 from study.spec.workdir import WorkDir
-from study.worker import recycle
-from study.worker.recycle import Recycling, memory_bytes
+from study.worker import ending
+from study.worker.ending import Recycling, memory_bytes
 from study.worker.told import WorkerOptions
 
 
@@ -29,7 +29,7 @@ def test_process_is_old_after_so_many_trials() -> None:
 def test_process_is_old_once_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Since its first trial, which loads what every trial needs."""
     sizes = iter([900, 950, 1000, 1001])
-    monkeypatch.setattr(recycle, "memory_bytes", lambda: next(sizes))
+    monkeypatch.setattr(ending, "memory_bytes", lambda: next(sizes))
     recycling = Recycling(after=100, growth_bytes=100)
     assert [recycling.is_due() for _ in range(4)] == [False, False, False, True]
 
@@ -60,13 +60,13 @@ def test_process_that_was_asked_to_leave_is_not_replaced(
         raise SystemExit
 
     def was_asked() -> bool:
-        assert done == [(signal.SIG_BLOCK, recycle.HELD_BACK)]
+        assert done == [(signal.SIG_BLOCK, ending.HEARD)]
         return asked
 
     monkeypatch.setattr(signal, "pthread_sigmask", hold_back)
     monkeypatch.setattr(os, "execv", execute)
     with pytest.raises(SystemExit):
-        recycle.replace_process(was_asked, leave)
+        ending.replace_process(was_asked, leave)
     assert done[1:] == ([] if asked else [sys.executable])
 
 
