@@ -25,10 +25,13 @@ def main() -> NoReturn:
     # A process that replaced itself has blocked its signals.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
-        if command == "worker" and "STUDY_PREWARM" in os.environ:
-            from study.worker.prewarmed import await_command
+        if command == "worker":
+            from study.worker.told import PREWARM
 
-            sys.argv[1:] = await_command()
+            if PREWARM in os.environ:
+                from study.worker.prewarmed import await_command
+
+                sys.argv[1:] = await_command()
         from study.cli.app import main as run
 
         run()

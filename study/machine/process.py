@@ -30,7 +30,7 @@ def name_of(pid: int, key: str) -> str:
 
 
 def own_name() -> str:
-    """Return the name of this process, which it hands on to the one that replaces it."""
+    """Return the name of this process; the process that replaces it has the same."""
     return name_of(os.getpid(), os.environ.setdefault(KEY, new_key()))
 
 
@@ -40,13 +40,13 @@ def host_of(name: str) -> str:
 
 
 def pid_of(name: str) -> int | None:
-    """Return the process id of a worker; None where the name is not one of ours."""
+    """Return the process id of a worker; None where another program chose the name."""
     text = name.rpartition(":")[2]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def process_age_s() -> float:
-    """Return the age of this process in s, rather a clock tick too little than too much."""
+    """Return the age of this process in s, at most a clock tick too low."""
     try:
         ticks = int(STAT.read_text().rpartition(")")[2].split()[STARTED])
     except OSError:
