@@ -83,8 +83,14 @@ class _Worker:
     is_done: bool = False
 
     def send(self, number: int) -> None:
-        if self.handle is not None:
-            self.handle.signal(number)
+        handle = self.handle  # another thread may set it to None
+        if handle is not None:
+            handle.signal(number)
+
+    def wait(self, timeout_s: float) -> None:
+        handle = self.handle
+        if handle is not None:
+            handle.wait(timeout_s)
 
 
 class Supervisor:
@@ -153,8 +159,7 @@ class Supervisor:
     def _wait(self, *, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         for worker in self._workers:
-            if worker.handle is not None:
-                worker.handle.wait(max(0.0, deadline - time.monotonic()))
+            worker.wait(max(0.0, deadline - time.monotonic()))
 
     def _drain(self, stop: Stop | None, *, is_done: bool) -> None:
         if (stop is not None or is_done) and not self._draining:
