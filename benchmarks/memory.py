@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from objectives.base import FitOptions
 from objectives.network.cnn import digits_cnn
 from study.spec.draw import draw_params, training_seed
-from study.worker.recycle import memory_bytes
+from study.worker.ending import memory_bytes
 
 N_ROWS = 300
 SEED = 0

@@ -1,7 +1,7 @@
-"""`python -m study` is `study`: the way in, which imports nothing before it has to.
+"""The entry point of `study` and `python -m study`; imports nothing before it has to.
 
-A worker that is asked to stop in its first second, while Python still imports, holds nothing yet:
-it leaves at once, and that is success.
+A worker that is asked to stop while Python still imports holds no trial yet: it leaves at once,
+with success.
 """
 
 import gc
@@ -20,24 +20,25 @@ def main() -> NoReturn:
     prepare_streams()
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     if command == "worker":
-        # Not SystemExit: raised inside an import it could be caught there.
+        # Not SystemExit, which an import could catch.
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-    # One that replaced itself has held its signals back.
+    # A process that replaced itself has blocked its signals.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         if command == "worker":
-            from study.worker.warm import await_orders, is_ready
+            from study.worker.told import PREWARM
 
-            if is_ready():
-                await_orders()
+            if PREWARM in os.environ:
+                from study.worker.prewarmed import await_command
+
+                sys.argv[1:] = await_command()
         from study.cli.app import main as run
 
         run()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     finally:
-        # What ends with the process need not be searched for cycles first: that took half a second,
-        # and with TensorFlow one and a half.
+        # Searching for cycles at the end of a process takes half a second, with TensorFlow 1.5 s.
         gc.freeze()
 
 

@@ -5,7 +5,7 @@ dashboard   dashboard
 data        fetch, check, from-images, demo data
 finish      finalize, report
 look        commands that only read
-opened      what several commands do first
-run         create, run, worker
-steer       stop, pause, resume, retry, add, delete
+opened      opens a study, and reads the options that name it
+run         run, create, worker, copy, add
+steer       stop, pause, resume, retry, delete
 """

@@ -1,7 +1,6 @@
-"""The command line, and the only place that turns exceptions into text and exit codes.
+"""The command line: the table of commands, and the only place that prints errors and exits.
 
-What the commands do stands in `commands.py`; this file keeps start-up quick (nothing heavy is
-imported before a command runs) and its promise that a known failure is one line and a hint.
+A known failure is one line and a hint. Nothing heavy is imported before a command runs.
 """
 
 import functools
@@ -26,7 +25,7 @@ _URL = re.compile(r"[^\s'\"()]*(?:://|@)[^\s'\"()]*")
 
 
 class _Commands(TyperGroup):
-    """The commands; a URL that stands in the wrong place is named without its password."""
+    """The commands; errors of usage show URLs without their passwords."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -73,7 +72,7 @@ def _whole(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """What stands before any command; all of it is done by its callback."""
+    """Options before the command; their callbacks do everything."""
 
 
 def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
@@ -81,11 +80,11 @@ def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
 
     @functools.wraps(command)
     def run(**values: Any) -> NoReturn:
-        # Optuna's own lines would stand between ours.
+        # Optuna's lines would mix with ours.
         logging.getLogger("optuna").setLevel(logging.WARNING)
         try:
             code = command(**values)
-        except MemoryError:  # of a trial it is the trial's end, and does not come here
+        except MemoryError:  # in a trial it ends the trial alone
             hint = "a machine or a container with more of it, or a higher limit: ulimit -v"
             print_error(StudyError("the system gives this process no more memory", hint))
             code = KNOWN_FAILURE
@@ -149,7 +148,7 @@ def main() -> NoReturn:
         if _can_write():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
-        if not isinstance(error, BrokenPipeError):  # else nobody reads any more: `| head`
+        if not isinstance(error, BrokenPipeError):  # a reader that left, as `| head`, is fine
             print_error(StudyError(f"cannot write to stdout: {error.strerror}"))
         raise SystemExit(KNOWN_FAILURE) from None
     raise SystemExit(0)
@@ -164,14 +163,14 @@ def _can_write() -> bool:
 
 
 def is_known(error: Exception) -> bool:
-    """Whether the error is one of ours, which carry a line for the user and perhaps a hint."""
+    """Whether the error is one of ours, with a line for the user and perhaps a hint."""
     return type(error).__module__.partition(".")[0] in ROOMS and hasattr(error, "hint")
 
 
 def as_storage_error(error: Exception) -> Exception | None:
-    """Return what the database's driver raised as an error of ours; None for any other.
+    """Return an error of the database's driver as one of ours; None for any other error.
 
-    Optuna wraps it in a `StorageInternalError` where it commits.
+    Optuna wraps such errors in a `StorageInternalError` where it commits.
     """
     cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
     if type(cause).__module__ != "sqlalchemy.exc" or getattr(cause, "orig", None) is None:

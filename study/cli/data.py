@@ -1,4 +1,4 @@
-"""What the commands do that get data: each ends in the CSV files that a study starts from.
+"""The commands that get data: each ends in the CSV files that a study starts from.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from study.options import Data, Quiet
+from study.options import Data, Quiet, option
 
 if TYPE_CHECKING:
     from objectives.data.write import Pictures
@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
 Answers = Annotated[
     Path | None,
-    typer.Option(
+    option(
         "--answers",
-        envvar="STUDY_ANSWERS",
-        help="File for the true labels of the test images, where they are known; default "
+        "File for the true labels of the test images, where they are known; default "
         "<data>-answers.csv",
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite", envvar="STUDY_OVERWRITE", help="Replace files that have other content"
-    ),
+    option("--overwrite", "Replace files that have other content"),
 ]
 
 
@@ -45,10 +42,12 @@ def fetch_command(
     from study.view.console import View
 
     say = View(quiet=quiet).say
-    sources = {"demo": _bundled_digits, "mnist": _mnist}
     folder = data or Path(name)
-    if name in sources:
-        _write(name, sources[name](), folder, answers, say, overwrite=overwrite)
+    if name in ("demo", "mnist"):
+        from objectives.data.digits import bundled_digits, mnist
+
+        pictures = bundled_digits() if name == "demo" else mnist()
+        _write(name, pictures, folder, answers, say, overwrite=overwrite)
     else:
         from objectives.data.kaggle import fetch_competition
 
@@ -61,15 +60,11 @@ def from_images_command(
     folder: Annotated[
         Path, typer.Argument(help="FOLDER/<class>/*, or FOLDER/train/<class>/* and FOLDER/test")
     ],
-    data: Annotated[
-        Path, typer.Option("--data", envvar="STUDY_DATA", help="Folder for the CSV files")
-    ],
+    data: Annotated[Path, option("--data", "Folder for the CSV files")],
     answers: Answers = None,
     side: Annotated[
         int,
-        typer.Option(
-            "--side", envvar="STUDY_SIDE", min=2, max=1024, help="Pixels of an image, each way"
-        ),
+        option("--side", "Pixels of an image, each way", min=2, max=1024),
     ] = 28,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -84,18 +79,6 @@ def from_images_command(
     quoted = shlex.quote(str(data))
     say(f"next: study check --data {quoted}, then: study run --data {quoted}")
     return 0
-
-
-def _bundled_digits() -> "Pictures":
-    from objectives.data.digits import bundled_digits
-
-    return bundled_digits()
-
-
-def _mnist() -> "Pictures":
-    from objectives.data.digits import mnist
-
-    return mnist()
 
 
 def _write(
@@ -120,10 +103,6 @@ def _write(
     where = f"{'written to' if written else 'there already, in'} {folder}"
     say(f"{name}: {n_train} labelled and {n_test} unlabelled images, {side}x{side}, {where}")
     if pictures.answers is not None:
-        say(f"the true labels of the unlabelled are in {_short(answers)}")
-
-
-def _short(path: Path) -> Path:
-    """Return a path as from the current folder, where it is below it."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+        here = Path.cwd()
+        shown = answers.relative_to(here) if answers.is_relative_to(here) else answers
+        say(f"the true labels of the unlabelled are in {shown}")

@@ -1,4 +1,4 @@
-"""The commands that only look: they write nothing and never create a database.
+"""The commands that only read: they write nothing and never create a database.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """
@@ -21,6 +21,7 @@ from study.options import (
     Study,
     WorkDir,
     expand,
+    option,
 )
 from study.spec.spec import Given, Told
 from study.text import harmless, harmless_cell, harmless_lines
@@ -38,12 +39,9 @@ def status_command(
     if as_json:
         _print_json(status.to_json())
         return 0
-    from rich.console import Console
-
     from study.view.watch import render
 
-    Console(highlight=False).print(render(status))
-    return 0
+    return _print_table(render(status))
 
 
 def watch_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
@@ -63,9 +61,7 @@ def trials_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     as_json: Json = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", envvar="STUDY_CSV", help="Print CSV on stdout")
-    ] = False,
+    as_csv: Annotated[bool, option("--csv", "Print CSV on stdout")] = False,
 ) -> int:
     """List every attempt, with its params and how it ended."""
     from study.view.status import costs_of, trials_json, why_failed
@@ -77,17 +73,13 @@ def trials_command(
     elif as_csv:
         import pandas as pd
 
-        table = pd.json_normalize(rows).map(_as_cell)
-        _print_file(table.rename(columns=harmless_cell).to_csv(index=False))
+        csv = pd.json_normalize(rows).map(_as_cell).rename(columns=harmless_cell)
+        _print_file(csv.to_csv(index=False))
     else:
-        from rich.console import Console
-
         from study.view.watch import render_trials
 
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = UNBROKEN  # for grep and the like
-        console.print(render_trials(rows, why_failed(opened), costs_of(opened)))
+        table = render_trials(rows, why_failed(opened), costs_of(opened))
+        _print_table(table, unbroken=True)
     return 0
 
 
@@ -146,16 +138,11 @@ def list_command(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> i
     if as_json:
         _print_json(found)
         return 0
-    from rich.console import Console
-
-    Console(highlight=False).print(render_list(found))
-    return 0
+    return _print_table(render_list(found))
 
 
 def check_command(
-    data: Annotated[
-        Path, typer.Option("--data", envvar="STUDY_DATA", help="Folder with train.csv, test.csv")
-    ],
+    data: Annotated[Path, option("--data", "Folder with train.csv, test.csv")],
 ) -> int:
     """Check the data alone."""
     from objectives.data.dataset import check_data
@@ -177,13 +164,11 @@ def score_command(
     file: Annotated[Path, typer.Argument(help="Submission: a CSV file with an id and a label")],
     answers: Annotated[
         Path | None,
-        typer.Option("--answers", envvar="STUDY_ANSWERS", help="CSV file of the true labels"),
+        option("--answers", "CSV file of the true labels"),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            "--data", envvar="STUDY_DATA", help="Instead: data folder whose test file has labels"
-        ),
+        option("--data", "Instead: data folder whose test file has labels"),
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -197,7 +182,7 @@ def score_command(
     else:
         raise typer.BadParameter("name --answers FILE, or --data DIR if its test file has labels")
     if found.warnings:
-        from study.view.console import View  # a second to import, so only where there is one
+        from study.view.console import View  # takes a second to import
 
         for warning in found.warnings:
             View().say(f"warning: {warning}")
@@ -224,12 +209,22 @@ def space_command(
     return 0
 
 
+def _print_table(table: Any, *, unbroken: bool = False) -> int:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if unbroken and not console.is_terminal:
+        console.width = UNBROKEN  # for grep and the like
+    console.print(table)
+    return 0
+
+
 def _as_cell(value: Any) -> Any:
     return harmless_cell(value) if isinstance(value, str) else value
 
 
 def _print_file(text: str) -> None:
-    """Print what becomes a file, which is UTF-8 in any locale."""
+    """Print text for a file, in UTF-8 whatever the locale."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
 

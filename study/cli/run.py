@@ -1,47 +1,35 @@
-"""What each command does. Returns exit codes; raises known failures; exits nowhere.
+"""The commands that create studies and work on them.
 
-Imports stand inside the commands: `study --help` answers before Optuna, and `study status` before
-TensorFlow, could be loaded.
+Each returns an exit code and raises known failures. Imports stand inside the commands: `study
+--help` must not load Optuna, nor `study status` TensorFlow.
 """
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from study.cli.opened import (
-    _where,
-    keep_to_cpu,
-    open_by_url,
-    settings_for,
-    use_all_cores,
-)
-from study.machine.placing import Placing
+from study.cli.opened import open_by_url, use_all_cores, where
+from study.finalize.wanted import Wanted
+from study.machine.gpus import hide_gpus
 from study.options import (
     AS_VARIABLE,
-    DEFAULT_DRAIN_S,
-    DEFAULT_RECYCLE_AFTER,
     DEFAULT_STORAGE,
     DEFAULT_WAIT_S,
-    Budget,
-    Competition,
     Data,
-    DrainTimeout,
     NTrials,
-    Out,
-    Quick,
     Quiet,
-    RecycleAfter,
     Storage,
     Study,
-    Verbose,
     Wait,
-    WorkDir,
     expand,
+    option,
 )
 from study.spec.spec import Given, Told
 from study.text import harmless
+from study.worker.told import WorkerOptions
+
+if TYPE_CHECKING:
+    from study.spec.open import OpenStudy
 
 
 @expand
@@ -49,54 +37,47 @@ def run_command(
     data: Data = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    out: Out = Path("out"),
-    work_dir: WorkDir = None,
-    competition: Competition = "digit-recognizer",
-    finalize: Annotated[
-        bool, typer.Option("--finalize", envvar="STUDY_FINALIZE", help="Then write the submission")
-    ] = False,
-    quick: Quick = False,
-    budget_s: Budget = None,
-    recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
-    drain_s: DrainTimeout = DEFAULT_DRAIN_S,
-    wait_s: Wait = DEFAULT_WAIT_S,
+    finalize: Annotated[bool, option("--finalize", "Then write the submission")] = False,
     n_trials: NTrials = None,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     *,
-    placing: Placing,
+    wanted: Wanted,
+    options: WorkerOptions,
     given: Given,
 ) -> int:
     """Check the data, create or resume the study, work on it here, show progress."""
-    from study.run.crew import Crew
+    from study.run.prewarm import Prewarm
 
-    keep_to_cpu(placing)
-    with Crew(study, given, n_trials, placing) as crew:
+    if options.cpu:
+        hide_gpus()
+    with Prewarm(study, given, n_trials, options) as prewarm:
         from study.finalize.outfolder import refuse_foreign
         from study.run.create import Request, create_or_resume
         from study.run.run import run_workers
         from study.view.console import View
 
         use_all_cores()
-        view = View(quiet=quiet, verbose=verbose)
-        request = Request(storage, study, data, given, n_trials, wait_s, finalize, placing)
-        opened = create_or_resume(request, view.say, crew)
-        if finalize:  # said before the search, not after it
-            refuse_foreign(out, opened.name)
-        told = (work_dir, recycle_after, drain_s, wait_s, placing)
-        settings = settings_for(opened, *told)
-        crew.keep(len(crew.ready))  # on GPUs one was for the try-out alone
-        ended = run_workers(opened, settings, view, finalizes=finalize, ready=crew.ready)
-    if ended.was_asked:
-        return ended.code
-    if finalize:
-        from study.cli.finish import finalize_after
+        view = View(quiet=options.quiet, verbose=options.verbose)
+        wait_s = options.wait_s
+        request = Request(storage, study, data, given, n_trials, wait_s, finalize, options)
+        opened = create_or_resume(request, view.say, prewarm)
+        if finalize:  # reported before the search, not after it
+            refuse_foreign(wanted.out, opened.name)
+        ended = run_workers(opened, options, view, finalizes=finalize, prewarm=prewarm)
+    if finalize and not ended.was_asked:
+        from study.finalize.finalize import finalize as finalize_study
 
-        how: dict[str, Any] = {"out": out, "competition": competition, "quick": quick}
-        how["settings_of"] = lambda companion: settings_for(companion, *told)
-        return finalize_after(opened, ended, view, budget_s, **how)
-    view.say(f"next: study {'finalize' if opened.spec.data else 'trials'} {_where(opened)}")
+        left_s = _time_left_s(opened)
+        return finalize_study(opened, wanted, options, view, left_s=left_s) or ended.code
+    if not ended.was_asked:
+        view.say(f"next: study {'finalize' if opened.spec.data else 'trials'} {where(opened)}")
     return ended.code
+
+
+def _time_left_s(opened: "OpenStudy") -> float | None:
+    """Return what is left of the study's timeout; None where it has none."""
+    if opened.spec.timeout_s is None:
+        return None
+    return max(0.0, opened.spec.timeout_s - opened.registry().look().used_s)
 
 
 @expand
@@ -111,16 +92,16 @@ def create_command(
     given: Given,
 ) -> int:
     """Create the study with its slots, and start no worker."""
-    from study.run.crew import Crew
+    from study.run.prewarm import Prewarm
 
-    with Crew(study, given, n_trials) as crew:
+    with Prewarm(study, given, n_trials) as prewarm:
         from study.run.create import Request, create_or_resume
         from study.view.console import View
 
         view = View(quiet=quiet)
         request = Request(storage, study, data, given, n_trials, wait_s)
-        opened = create_or_resume(request, view.say, crew)
-    view.say(f"next: study worker {_where(opened)}")
+        opened = create_or_resume(request, view.say, prewarm)
+    view.say(f"next: study worker {where(opened)}")
     return 0
 
 
@@ -129,14 +110,8 @@ def worker_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     data: Data = None,
-    work_dir: WorkDir = None,
-    recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER,
-    drain_s: DrainTimeout = DEFAULT_DRAIN_S,
-    wait_s: Wait = DEFAULT_WAIT_S,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
     *,
-    placing: Placing,
+    options: WorkerOptions,
     told: Told,
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
@@ -145,25 +120,25 @@ def worker_command(
     from study.view.console import View
     from study.worker.process import run_one
 
-    keep_to_cpu(placing)
-    opened = with_code(open_by_url(storage, study, data, wait_s), told)
-    settings = settings_for(opened, work_dir, recycle_after, drain_s, wait_s, placing)
-    view = View(quiet=quiet, verbose=verbose)
-    if placing.workers == "1":
-        return run_one(opened, settings, view)
-    return run_workers(opened, settings, view).code
+    if options.cpu:
+        hide_gpus()
+    opened = with_code(open_by_url(storage, study, data, options.wait_s), told)
+    view = View(quiet=options.quiet, verbose=options.verbose)
+    if options.workers == "1":
+        return run_one(opened, options, view)
+    return run_workers(opened, options, view).code
 
 
 def copy_command(
     to: Annotated[
         str,
-        typer.Option("--to", envvar="STUDY_TO", help=f"URL of the other database; {AS_VARIABLE}"),
+        option("--to", f"URL of the other database; {AS_VARIABLE}"),
     ],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     to_study: Annotated[
         str | None,
-        typer.Option("--to-study", envvar="STUDY_TO_STUDY", help="Another name over there"),
+        option("--to-study", "Another name over there"),
     ] = None,
 ) -> int:
     """Copy a study to another database, slots and all, also while workers go on with it.
@@ -185,9 +160,7 @@ def copy_command(
 
 
 def add_command(
-    params: Annotated[
-        Path, typer.Option("--params", envvar="STUDY_PARAMS", help="TOML file of name = value")
-    ],
+    params: Annotated[Path, option("--params", "TOML file of name = value")],
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
 ) -> int:

@@ -1,4 +1,4 @@
-"""The commands that steer a study: stop its workers, open failed slots again, delete it.
+"""The commands that change a study: stop its workers, open failed slots again, delete it.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """
@@ -11,7 +11,7 @@ import typer
 
 from study.cli.opened import open_by_url
 from study.errors import StudyError
-from study.options import DEFAULT_STORAGE, Storage, Study, Yes
+from study.options import DEFAULT_STORAGE, Storage, Study, Yes, option
 from study.text import counted, harmless
 
 if TYPE_CHECKING:
@@ -21,20 +21,14 @@ if TYPE_CHECKING:
 def stop_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    now: Annotated[
-        bool, typer.Option("--now", envvar="STUDY_NOW", help="Do not let the epochs end first")
-    ] = False,
+    now: Annotated[bool, option("--now", "Do not let the epochs end first")] = False,
 ) -> int:
     """Ask all workers, wherever they are, to save, release and leave; run or worker goes on."""
     from study.spec.orders import stop
 
     opened = open_by_url(storage, study)
-    n_workers = stop(opened, now=now)
-    print(
-        f"asked {counted(n_workers, 'worker')} of '{harmless(opened.name)}' to stop",
-        file=sys.stderr,
-    )
-    return 0
+    asked = counted(stop(opened, now=now), "worker")
+    return _say(f"asked {asked} of '{harmless(opened.name)}' to stop")
 
 
 def pause_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
@@ -43,8 +37,7 @@ def pause_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> in
 
     opened = open_by_url(storage, study)
     pause(opened, paused=True)
-    print(f"paused '{harmless(opened.name)}'; study resume lets it go on", file=sys.stderr)
-    return 0
+    return _say(f"paused '{harmless(opened.name)}'; study resume lets it go on")
 
 
 def resume_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
@@ -53,8 +46,7 @@ def resume_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> i
 
     opened = open_by_url(storage, study)
     pause(opened, paused=False)
-    print(f"'{harmless(opened.name)}' goes on", file=sys.stderr)
-    return 0
+    return _say(f"'{harmless(opened.name)}' goes on")
 
 
 def retry_command(
@@ -63,9 +55,7 @@ def retry_command(
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    failed: Annotated[
-        bool, typer.Option("--failed", envvar="STUDY_FAILED", help="All but the infeasible ones")
-    ] = False,
+    failed: Annotated[bool, option("--failed", "All but the infeasible ones")] = False,
 ) -> int:
     """Open the slot of a failed trial again, or those of all."""
     from study.spec.orders import retry_failed, retry_trial
@@ -75,17 +65,14 @@ def retry_command(
     opened = open_by_url(storage, study)
     new = retry_failed(opened) if trial is None else [retry_trial(opened, trial)]
     slots = "1 slot is" if len(new) == 1 else f"{len(new)} slots are"
-    print(f"{slots} open again; study run or study worker runs them", file=sys.stderr)
-    return 0
+    return _say(f"{slots} open again; study run or study worker runs them")
 
 
 def delete_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     yes: Yes = False,
-    force: Annotated[
-        bool, typer.Option("--force", envvar="STUDY_FORCE", help="Also while workers are at it")
-    ] = False,
+    force: Annotated[bool, option("--force", "Also while workers are at it")] = False,
 ) -> int:
     """Delete a study and its trials; data, outputs and logs stay."""
     from storage import attrs
@@ -112,7 +99,11 @@ def delete_command(
         typer.confirm(f"delete study '{harmless(name)}' and its {n_trials} trials?", abort=True)
     for one in doomed[::-1]:
         opened.delete_study(one)
-    print(f"deleted '{harmless(name)}' ({n_trials} trials)", file=sys.stderr)
+    return _say(f"deleted '{harmless(name)}' ({n_trials} trials)")
+
+
+def _say(line: str) -> int:
+    print(line, file=sys.stderr)
     return 0
 
 

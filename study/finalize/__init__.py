@@ -12,4 +12,5 @@ outfolder    one finalize at a time in a folder
 outputs      the files that are written, and their manifest
 submission   `submission.csv`, checked before it is in place
 usage        the lines of Python that load the model
+wanted       its options
 """

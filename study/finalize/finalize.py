@@ -8,9 +8,8 @@ trained, and what is chosen, `decision.py` decides.
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from objectives.errors import DivergedError
@@ -26,8 +25,9 @@ from study.finalize.modelcard import cost_lines, score_lines
 from study.finalize.outfolder import sole_writer
 from study.finalize.outputs import Outputs, refuse_unpredictable
 from study.finalize.submission import kaggle_line
+from study.finalize.wanted import Sizes, Wanted
 from study.machine.gpus import seeing
-from study.machine.pin import own_gpu, staff_of
+from study.machine.pin import allocation_of, own_gpu
 from study.report.evidence import Evidence
 from study.report.snapshot import epochs_of, info_of, read_snapshot
 from study.run.run import run_workers
@@ -36,34 +36,24 @@ from study.spec.spec import COMPANION
 from study.text import counted, duration
 from study.view.console import View
 from study.view.status import by_value, read_status
-from study.worker.told import Settings
+from study.worker.told import WorkerOptions
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a finalize was asked for.
-
-    Attributes:
-        out: Folder of the outputs.
-        settings_of: Returns what the workers of a study are told.
-        competition: Kaggle's name of it.
-        quick: Stop after the first submission.
-        budget_s: Wall time to spend; None: as many trainings as the search has run.
-        left_s: Wall time that is left of the study's own; None is no limit.
-        sizes: Fields of `Effort` that are given.
-    """
-
-    out: Path
-    settings_of: Callable[[OpenStudy], Settings]
-    competition: str = "digit-recognizer"
-    quick: bool = False
-    budget_s: float | None = None
-    left_s: float | None = None
-    sizes: Mapping[str, int | None] = field(default_factory=dict)
-
-
-def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
+def finalize(
+    search: OpenStudy,
+    wanted: Wanted,
+    options: WorkerOptions,
+    view: View,
+    *,
+    sizes: Sizes | None = None,
+    left_s: float | None = None,
+) -> int:
     """Write the outputs into `wanted.out`, better ones replacing the first.
+
+    Args:
+        options: What the workers are told.
+        sizes: Parts of the effort that the budget does not decide.
+        left_s: Wall time that is left of the study's own; None is no limit.
 
     Returns:
         The exit code: 0, or 130 after Ctrl-C, which leaves the newest outputs.
@@ -78,10 +68,16 @@ def finalize(search: OpenStudy, wanted: Wanted, view: View) -> int:
         view.say(f"warning: {n_running} trials are still running; the best one may yet change")
     loaded = load(search)
     refuse_unpredictable(search, loaded)
-    effort = _effort(search, loaded, wanted, len(top))
+    effort = QUICK
+    if not wanted.quick and hasattr(loaded.dataset, "for_fold"):
+        n_units = _affordable(search, wanted.budget_s, left_s, options, len(top))
+        effort = effort_for(n_units, asdict(sizes or Sizes()))
+        if effort.top_k:  # refuses more folds than the smallest class has rows
+            loaded.dataset.for_fold(0, effort.folds, 0)
+        effort = replace(effort, top_k=min(effort.top_k, len(top)))
     with sole_writer(wanted.out, search.name, view.say, waits=True):
         try:
-            return _Finalize(search, loaded, top, wanted, effort, view).run()
+            return _Finalize(search, loaded, top, wanted, effort, options, view).run()
         except Exception as error:  # whatever was to be read
             names = (search.name, search.name + COMPANION)
             gone = [name for name in names if name not in study_names(search.storage)]
@@ -125,20 +121,18 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
     return found
 
 
-def _effort(search: OpenStudy, loaded: Loaded, wanted: Wanted, n_complete: int) -> Effort:
-    if wanted.quick or not hasattr(loaded.dataset, "for_fold"):
-        return QUICK
+def _affordable(
+    search: OpenStudy,
+    budget_s: float | None,
+    left_s: float | None,
+    options: WorkerOptions,
+    n_complete: int,
+) -> float:
+    """Return how many trainings of the search fit into the time; without limits `n_complete`."""
     trial_s = read_status(search).trial_s or math.inf
-    n_workers = staff_of(search.spec, wanted.settings_of(search).placing, n_complete).n_workers
-    n_units = float(n_complete)
-    if wanted.budget_s is not None:
-        n_units = wanted.budget_s * n_workers / trial_s
-    if wanted.left_s is not None:
-        n_units = min(n_units, wanted.left_s * n_workers / trial_s)
-    effort = effort_for(n_units, wanted.sizes)
-    if effort.top_k:
-        loaded.dataset.for_fold(0, effort.folds, 0)  # refuses more folds than the smallest class
-    return replace(effort, top_k=min(effort.top_k, n_complete))
+    n_workers = allocation_of(search.spec, options).n_workers(n_complete)
+    n_units = float(n_complete) if budget_s is None else budget_s * n_workers / trial_s
+    return n_units if left_s is None else min(n_units, left_s * n_workers / trial_s)
 
 
 class UnpredictableError(StudyError):
@@ -155,6 +149,7 @@ class _Finalize:
         top: list[Attempt],
         wanted: Wanted,
         effort: Effort,
+        options: WorkerOptions,
         view: View,
     ) -> None:
         self._search, self._loaded, self._top = search, loaded, top
@@ -163,9 +158,8 @@ class _Finalize:
         if effort.top_k:
             self._companion.keep_effort(effort)
         self._old_orders = self._orders()
-        self._settings = wanted.settings_of(self._companion.opened)
-        n_open = effort.top_k * effort.folds
-        self._n_workers = staff_of(search.spec, self._settings.placing, n_open).n_workers
+        self._options, self._allocation = options, allocation_of(search.spec, options)
+        self._n_workers = self._allocation.n_workers(effort.top_k * effort.folds)
         self._decider = Decider(self._companion, loaded, top, effort)
         self._outputs = Outputs(wanted.out, search, view.say, wanted.competition)
 
@@ -222,7 +216,7 @@ class _Finalize:
         """Train a stage; return the exit code where it was stopped."""
         self._companion.ensure(stage.trainings)
         self._say(f"training {stage.what}")
-        ended = run_workers(self._companion.opened, self._settings, self._view)
+        ended = run_workers(self._companion.opened, self._options, self._view)
         return ended.code if ended.was_asked else None
 
     def _orders(self) -> list[StopOrder | None]:
@@ -315,10 +309,11 @@ class _Finalize:
         if self._outputs.are_of(identity):
             self._say(f"{submission} is that of trial {identity['trial']} already")
             return False
-        with seeing(own_gpu(self._search.spec, self._settings.placing)):
+        with seeing(own_gpu(self._allocation, self._options)):
             refit = load(self._companion.opened)
+            work = self._companion.opened.work_dir(self._options.work_dir)
             try:
-                fitted = [self._companion.collect(a, refit, self._settings.work) for a in members]
+                fitted = [self._companion.collect(a, refit, work) for a in members]
                 self._outputs.write(identity, ending, fitted, self._loaded, self._cost(finished))
             except DivergedError as error:
                 raise UnpredictableError(

@@ -1,11 +1,10 @@
-"""What this machine has for a study, and who may use it.
+"""What this machine has for a study, and which process may use it.
 
 environment   machine, device and versions; how two of them differ
-forks         processes that an objective forks
+forks         what processes that an objective forks do not inherit
 gpus          the GPUs that the driver lists
 locks         locks on GPUs, shared by all users of the machine
 pin           a worker takes the lock of its GPU
-placing       the options that say where workers run
-process       name and age of a process
-shares        how many workers, on which GPUs, with how much memory
+placing       how many workers run here, on which GPUs, with how much memory
+process       name, age and end of a process
 """

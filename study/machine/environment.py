@@ -1,8 +1,7 @@
-"""The machine and the versions that a process runs on: what a result may depend on beside the spec.
+"""Machine, device and package versions: what a result may depend on beside the spec.
 
-Cheap to read, and none of the packages that it names is loaded for it. How much a difference
-matters is decided by whoever asks: a replay names every one, a worker that joins the minor
-versions alone.
+Cheap to read; loads none of the packages. A replay names every difference, a worker that joins only
+those of minor versions.
 """
 
 import os
@@ -10,6 +9,7 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,20 +35,14 @@ def read_environment() -> dict[str, str]:
 
 
 def read_versions() -> dict[str, str]:
-    """Return the versions of Python and of those packages that matter and are installed."""
+    """Return the versions of Python and of the installed packages that results depend on."""
+    # JAX and PyTorch matter where Keras computes with them.
+    backend = [name for name in FRAMEWORKS if name == os.environ.get(VARIABLE)]
     found = {"python": platform.python_version()}
-    for package in _packages():
-        try:
+    for package in dict.fromkeys([*PACKAGES, *backend]):
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
-
-
-def _packages() -> list[str]:
-    """Return those that matter here; JAX and PyTorch do where Keras computes with them."""
-    backend = os.environ.get(VARIABLE)
-    return [*PACKAGES, *([backend] if backend in FRAMEWORKS and backend not in PACKAGES else [])]
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
@@ -70,11 +64,8 @@ def minor_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> lis
         for name in ("python", *PACKAGES)
         if _major_minor(theirs.get(name)) != _major_minor(ours.get(name))
     ]
-    return differences(_only(theirs, names), _only(ours, names))
-
-
-def _only(found: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    return {name: found[name] for name in names if name in found}
+    there, here = ({n: side[n] for n in names if n in side} for side in (theirs, ours))
+    return differences(there, here)
 
 
 def _major_minor(number: Any) -> list[str] | None:
@@ -82,13 +73,11 @@ def _major_minor(number: Any) -> list[str] | None:
 
 
 def _cpu_model() -> str:
-    try:
+    with suppress(OSError):  # not Linux
         for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "model name" and value.strip():
                 return value.strip()
-    except OSError:  # not Linux
-        pass
     return platform.processor() or platform.machine()
 
 

@@ -1,8 +1,7 @@
-"""Processes that an objective forks: what of this process they do not get, and how they end.
+"""What processes that an objective forks do not inherit, and how they end.
 
-A lock lives as long as any process has its file open, and a pipe is not at its end before the last
-one has closed it. So a child closes what is ours. Signals are `signals.py`'s, and connections
-`storage.database.engine`'s.
+A lock is held while any process has its file open, and a pipe ends when the last process has closed
+it. So a forked process closes these files.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ _withheld: dict[int, tuple[int, int]] = {}
 
 
 def withhold(handle: int) -> None:
-    """Let every child that is forked from now on close a file descriptor of this process."""
+    """Let every process that is forked from now on close a file descriptor of this one."""
     _withheld[handle] = _identity(handle)
 
 
@@ -24,12 +23,12 @@ def close_withheld(handle: int) -> None:
 
 
 def end_forks(*, daemons_only: bool) -> None:
-    """Ask what `multiprocessing` has started, and nobody has waited for, to end.
+    """Terminate the processes of `multiprocessing`, as Python does at its end.
 
-    Python does so at its own end, which a process that is replaced or that must end now skips.
+    A process that is replaced or must end now skips Python's own end.
 
     Args:
-        daemons_only: Whether those go on for whose end Python would wait.
+        daemons_only: Whether to spare the others, which Python would wait for.
     """
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:

@@ -1,7 +1,7 @@
-"""The GPUs of this machine as its driver describes them, and which of them a command may use.
+"""The GPUs that this machine's driver lists, and which of them a command may use.
 
 Costs nothing where there is no driver, and loads no framework. Whether the framework can compute on
-them is asked in `objectives/framework/probe.py`; who computes on which is `seat.py`'s.
+them, `objectives/framework/probe.py` finds out.
 """
 
 import os
@@ -24,10 +24,10 @@ TIMEOUT_S = 30.0  # the first look after a start wakes the cards up, one after a
 
 @dataclass(frozen=True)
 class Gpu:
-    """One card, or a part of one.
+    """One GPU, or a part of one.
 
     Attributes:
-        uuid: The driver's, alike in all containers; the name of its node where that is unknown.
+        uuid: The driver's, the same in all containers; if unknown, the name of its device file.
         index: Its number in nvidia-smi; None for a part.
         name: Of the model.
         memory_mb: In MiB; None where it is unknown.
@@ -40,21 +40,21 @@ class Gpu:
 
     @property
     def visible_as(self) -> str:
-        """What it is called in CUDA_VISIBLE_DEVICES."""
+        """Its name in CUDA_VISIBLE_DEVICES."""
         return self.uuid if self.uuid.startswith(("GPU-", "MIG-")) else str(self.index)
 
     @property
     def shown(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
         return self.uuid if self.index is None else f"GPU {self.index}"
 
 
 @dataclass(frozen=True)
 class Driver:
-    """What a machine says of its GPUs.
+    """What the driver tells.
 
     Attributes:
-        answer: Of nvidia-smi to `QUERY`; None where there is none, or it failed.
+        answer: Of nvidia-smi to `QUERY`; None where it is missing, or failed.
         nodes: Names of the GPUs' device files.
     """
 
@@ -64,7 +64,7 @@ class Driver:
 
 @lru_cache(maxsize=1)
 def ask_driver() -> Driver:
-    """Return what this machine says; asked once a process."""
+    """Ask the driver of this machine, once a process."""
     nodes = sorted(node.name for node in NODES.glob("nvidia[0-9]*"))
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -94,7 +94,7 @@ def gpus_of(driver: Driver) -> list[Gpu]:
 
 
 def visible_gpus(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
-    """Return those that CUDA_VISIBLE_DEVICES names, in its order; all where it is not set.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, in its order; all where it is not set.
 
     As in CUDA, the first entry that names nothing ends the list. Numbers are nvidia-smi's.
     """
@@ -110,10 +110,10 @@ def visible_gpus(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
 
 
 def chosen_gpus(gpus: Sequence[Gpu], devices: str | None) -> list[Gpu]:
-    """Return those that `--devices` names; all where it is not given.
+    """Return the GPUs that `--devices` names; all where it is not given.
 
     Raises:
-        StudyError: One of them is not there, or not visible.
+        StudyError: One of them does not exist, or is not visible.
     """
     if devices is None:
         return list(gpus)
@@ -121,9 +121,8 @@ def chosen_gpus(gpus: Sequence[Gpu], devices: str | None) -> list[Gpu]:
     for entry in filter(None, map(str.strip, devices.split(","))):
         gpu = _named(gpus, entry)
         if gpu is None:
-            there = ", ".join(
-                one.visible_as if one.index is None else str(one.index) for one in gpus
-            )
+            names = [one.visible_as if one.index is None else str(one.index) for one in gpus]
+            there = ", ".join(names)
             raise StudyError(
                 f"--devices {devices}: there is no GPU {entry} here; "
                 + (f"there are {there}" if gpus else "there is none at all"),
@@ -145,15 +144,15 @@ def _named(gpus: Sequence[Gpu], entry: str) -> Gpu | None:
 
 
 def hide_gpus() -> None:
-    """Let this process, and those that it starts, compute on the CPU."""
+    """Let this process and its children compute on the CPU."""
     os.environ[VISIBLE] = NONE_VISIBLE
 
 
 @contextmanager
 def seeing(gpu: Gpu | None) -> Iterator[None]:
-    """Let a framework that starts within see one GPU alone; it keeps to that afterwards.
+    """Let a framework that starts in the block use one GPU only, also after the block.
 
-    For a process that looks after workers: it would take memory of every card, and keep it.
+    For a supervisor, which would take memory of every GPU and keep it.
     """
     before = os.environ.get(VISIBLE)
     if gpu is not None:

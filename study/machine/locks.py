@@ -1,11 +1,10 @@
-"""A seat on a GPU: one worker's right to compute on it, as a lock that dies with its process.
+"""Locks on GPUs: each worker holds one on the GPU that it computes on, until its process ends.
 
-The locks lie in a folder of the host that all users and containers share. A card belongs to one
-study at a time, which may have several seats on it. Decides who may sit where; what a worker does
-with its seat is `pinning.py`'s.
+The lock files lie in a folder that all users and containers of the host share. A GPU belongs to one
+study at a time, whose workers may hold several locks on it. Below them is the device lock, which
+lets a trial that ran out of memory run alone.
 """
 
-import fcntl
 import getpass
 import json
 import os
@@ -13,10 +12,10 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from fcntl import LOCK_EX, LOCK_SH
 from pathlib import Path
-from types import TracebackType
 
 from objectives.errors import FileError
 from objectives.files.filelock import open_lock, shown_holders, try_lock
@@ -29,13 +28,12 @@ from study.spec.workdir import folder_name
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.002, 0.2
 QUIET_S = 2.0
-"""Who waits longer says so."""
+"""A longer wait is reported."""
 _unlocked: set[str] = set()
-
 
 DEFAULT_FOLDER = Path("/tmp/slot-study-gpus")  # not of TMPDIR, which may be each user's own
 KEPT = "STUDY_SEAT"
-"""In the environment of a process that replaced itself: the seat that it has."""
+"""In the environment of a process that replaced itself: the GPU lock that it still holds."""
 
 FOR_ALL, FOR_ALL_FILES = 0o1777, 0o666
 ANOTHER = "--gpu-locks DIR, a folder that all users of these GPUs may write to"
@@ -43,15 +41,15 @@ _NUMBER = re.compile("[0-9]{1,3}")
 
 
 @dataclass(frozen=True)
-class Seat:
-    """One that this process holds.
+class GpuLock:
+    """A lock that this process holds.
 
     Attributes:
-        uuid: Of its GPU.
-        number: Of the seat on it, from 0.
+        uuid: The GPU's.
+        number: Of the lock among those on this GPU, from 0.
         handle: File descriptor with the lock; survives `exec` after `hand_on`.
         pid: Of this process.
-        folder: Where the lock lies.
+        folder: Where the lock file lies.
     """
 
     uuid: str
@@ -62,7 +60,7 @@ class Seat:
 
     def keep(self) -> None:
         """Hold it for this process alone, and let the process that replaces this one find it."""
-        # Not for the commands of a user's code, which could outlive this process with it.
+        # A command that a user's code starts could outlive this process: it must not inherit it.
         os.set_inheritable(self.handle, False)
         withhold(self.handle)
         os.environ[KEPT] = json.dumps(asdict(self))
@@ -74,7 +72,7 @@ class Seat:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a seat, as far as is known."""
+    """The study and person that hold a lock, as far as is known."""
 
     token: str = ""
     study: str = "?"
@@ -90,28 +88,29 @@ class Holder:
         return cls(token, study, f"{user}@{socket.gethostname()}, pid {os.getpid()}")
 
 
-class SeatFolder:
-    """The locks of one host."""
+class GpuLocks:
+    """The GPU locks of this host, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def take(self, gpus: Sequence[Gpu], n_seats: int, holder: Holder) -> Seat | None:
-        """Return a free seat on one of the GPUs, the emptiest first; None where there is none.
+    def take(self, gpus: Sequence[Gpu], per_gpu: int, holder: Holder) -> GpuLock | None:
+        """Return a lock on the GPU with the fewest workers; None where no lock is free.
 
         Args:
-            n_seats: How many the holder's study has on each.
+            per_gpu: How many locks the holder's study may have on each GPU.
         """
-        for most in range(1, n_seats + 1):
+        for most in range(1, per_gpu + 1):
             for gpu in gpus:
-                with self._gate(gpu) as is_open:
-                    number = self._free(gpu, most, holder) if is_open else None
+                # One process at a time looks for a free lock on a GPU; another tries again later.
+                with self._opened(self._name(gpu, "gate")) as gate:
+                    number = self._free(gpu, most, holder) if try_lock(gate, LOCK_EX) else None
                     if number is not None:
-                        return self._sit(gpu, number, holder)
+                        return self._lock(gpu, number, holder)
         return None
 
     def holders(self, gpu: Gpu) -> list[Holder]:
-        """Return who has seats on a GPU."""
+        """Return the holders of the locks on a GPU."""
         return list(self._held(gpu).values())
 
     def _free(self, gpu: Gpu, most: int, holder: Holder) -> int | None:
@@ -125,36 +124,30 @@ class SeatFolder:
         for path in self._folder.glob(f"{_plain(gpu.uuid)}.seat-*"):
             number = path.name.rpartition("-")[2]
             if not _NUMBER.fullmatch(number):
-                continue  # anybody may put anything there
+                continue  # any user may put any file there
             with suppress(StudyError), self._opened(path.name) as handle:
-                if not try_lock(handle, fcntl.LOCK_SH):  # shared: who looks is no holder
+                if not try_lock(handle, LOCK_SH):  # shared: looking must not keep others out
                     held[int(number)] = read_holder(handle)
         return held
 
-    def in_the_way(self, gpus: Sequence[Gpu], n_seats: int) -> str:
-        """Return who holds a lock as no worker does, so that no free seat can be taken; or ""."""
+    def in_the_way(self, gpus: Sequence[Gpu], per_gpu: int) -> str:
+        """Return which foreign process keeps all free locks from being taken; "" where none."""
         for gpu in gpus:
-            for what in ("gate", *(f"seat-{number}" for number in range(n_seats))):
+            for what in ("gate", *(f"seat-{number}" for number in range(per_gpu))):
                 with self._opened(self._name(gpu, what)) as handle:
-                    if not try_lock(handle, fcntl.LOCK_EX):
+                    if not try_lock(handle, LOCK_EX):
                         path = self._folder / self._name(gpu, what)
                         return f"the lock {path} is held by {shown_holders(handle)}"
         return ""
 
-    def _sit(self, gpu: Gpu, number: int, holder: Holder) -> Seat | None:
+    def _lock(self, gpu: Gpu, number: int, holder: Holder) -> GpuLock | None:
         handle = self._open(self._name(gpu, f"seat-{number}"))
-        if not try_lock(handle, fcntl.LOCK_EX):  # whoever only looks, outside the gate
+        if not try_lock(handle, LOCK_EX):  # another process looks at it
             os.close(handle)
             return None
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(asdict(holder)).encode(), 0)
-        return Seat(gpu.uuid, number, handle, os.getpid(), str(self._folder))
-
-    @contextmanager
-    def _gate(self, gpu: Gpu) -> Iterator[bool]:
-        """Be the only one who takes a seat on a GPU; False where another one does right now."""
-        with self._opened(self._name(gpu, "gate")) as handle:
-            yield try_lock(handle, fcntl.LOCK_EX)
+        return GpuLock(gpu.uuid, number, handle, os.getpid(), str(self._folder))
 
     def _name(self, gpu: Gpu, what: str) -> str:
         return f"{_plain(gpu.uuid)}.{what}"
@@ -168,36 +161,33 @@ class SeatFolder:
             os.close(handle)
 
     def _open(self, name: str) -> int:
-        """Open a lock file, which any user may have made, for whichever user."""
+        """Open a lock file that every user may open, or make it."""
         try:
-            self._make_folder()
+            if not self._folder.is_dir():
+                with suppress(FileExistsError):
+                    self._folder.mkdir(parents=True)
+                    self._folder.chmod(FOR_ALL)  # sticky, as /tmp: nobody else can replace it
             return open_lock(self._folder, name, FOR_ALL_FILES)
         except OSError as error:
             why = error.strerror or error
             raise StudyError(f"the locks of the GPUs in {self._folder}: {why}", ANOTHER) from error
 
-    def _make_folder(self) -> None:
-        if not self._folder.is_dir():
-            with suppress(FileExistsError):
-                self._folder.mkdir(parents=True)
-                self._folder.chmod(FOR_ALL)  # in a folder like /tmp nobody else can replace it
 
-
-def kept_seat() -> Seat | None:
-    """Return the seat that this process held before it replaced itself."""
+def kept_lock() -> GpuLock | None:
+    """Return the GPU lock that this process held before it replaced itself."""
     try:
-        seat = Seat(**json.loads(os.environ.get(KEPT, "")))
-        os.fstat(seat.handle)
+        lock = GpuLock(**json.loads(os.environ.get(KEPT, "")))
+        os.fstat(lock.handle)
     except (ValueError, TypeError, OSError):
         return None
-    return seat if seat.pid == os.getpid() else None  # else it was inherited: another's
+    return lock if lock.pid == os.getpid() else None  # else the variable is another process's
 
 
 def read_holder(handle: int) -> Holder:
-    """Return who has a lock, as its file says, which anybody may have written."""
+    """Return the holder that a lock file names; any user may have written it."""
     try:
         found = Holder(**json.loads(os.pread(handle, 4096, 0)))
-    except (OSError, ValueError, TypeError, RecursionError):  # it sits down at this moment
+    except (OSError, ValueError, TypeError, RecursionError):  # it is just being written
         return Holder()
     return found if all(isinstance(value, str) for value in asdict(found).values()) else Holder()
 
@@ -207,21 +197,20 @@ def _plain(text: str) -> str:
 
 
 def device_name() -> str:
-    """Return a name of what this process trains on, alike in all processes that share it."""
+    """Return the name of this process's device, the same in all processes that share it."""
     device = read_environment().get("device", "cpu")
     return f"{device} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}".strip()
 
 
-class DeviceLock:
-    """Held from `__enter__` to `__exit__` by one trial.
+class DeviceLock(AbstractContextManager[None]):
+    """A lock on a device for the block, shared by all trials or held alone.
 
-    Where no lock can be had, the trial goes on without it: it is not to blame.
+    Where the lock files cannot be used, the trial runs without a lock, after a warning.
 
     Args:
-        device: Name of the device on this machine.
         alone: Whether nobody else may hold it.
         look: Called while it waits; may raise, which ends the waiting.
-        say: Called with one line, where the waiting takes long or there is no lock.
+        say: Called with one line, where the wait is long or there is no lock.
     """
 
     def __init__(
@@ -230,42 +219,36 @@ class DeviceLock:
         self._device, self._alone, self._look, self._say = device, alone, look, say
         self._handles: list[int] = []
 
-    def __enter__(self) -> "DeviceLock":
+    def __enter__(self) -> None:
         try:
             self._open()
         except (OSError, FileError) as error:
-            self.__exit__(None, None, None)
+            self.__exit__()
             if self._device not in _unlocked:  # once a process
                 _unlocked.add(self._device)
                 what = f"trials do not keep each other off {self._device}"
                 self._say(f"warning: {what}, for want of a lock: {error}")
-            return self
-        # Through a gate: whoever waits alone stands in it, and no new trial passes.
+            return
+        # A trial that waits to be alone holds the gate, so that no new trial passes.
         gate, lock = self._handles
         try:
-            self._lock(gate, fcntl.LOCK_EX)
-            self._lock(lock, fcntl.LOCK_EX if self._alone else fcntl.LOCK_SH)
+            self._lock(gate, LOCK_EX)
+            self._lock(lock, LOCK_EX if self._alone else LOCK_SH)
             if not self._alone:
                 self._handles.remove(gate)
                 close_withheld(gate)
         except BaseException:
-            self.__exit__(None, None, None)
+            self.__exit__()
             raise
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for handle in self._handles:
             close_withheld(handle)
         self._handles = []
 
     def _open(self) -> None:
-        seat = kept_seat()  # beside those of the GPUs' seats, where containers see it too
-        folder = lock_folder(None if seat is None else Path(seat.folder))
+        gpu_lock = kept_lock()  # beside the GPU locks, which containers share
+        folder = lock_folder(None if gpu_lock is None else Path(gpu_lock.folder))
         for suffix in ("lock.gate", "lock"):
             handle = open_lock(folder, f"{folder_name(self._device)}.{suffix}", 0o600)
             self._handles.append(handle)

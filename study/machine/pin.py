@@ -1,8 +1,7 @@
-"""From a study to its GPUs: whether they can be used, and how a worker takes its seat on one.
+"""Connects a study to the GPUs of this machine: whether they work, and which one a worker uses.
 
-It waits for one and keeps to it. Everything is set in the environment of the process before a
-framework is loaded, and is still there when the process replaces itself. Who may sit where is
-decided in `seat.py`.
+A worker waits for a GPU lock and computes on that GPU only. The environment of the process says so
+before a framework is loaded, and still does after the process has replaced itself.
 """
 
 import json
@@ -14,39 +13,46 @@ from objectives.framework.backend import count_gpus, framework, how_to_mend
 from objectives.framework.runtime import GPU_MEMORY
 from study.errors import StudyError
 from study.machine.gpus import VISIBLE, Gpu, gpus_of
-from study.machine.locks import ANOTHER, Holder, Seat, SeatFolder
-from study.machine.placing import Placing
-from study.machine.shares import Machine, Staff, memory_limit_mb, staff_for, this_machine
+from study.machine.locks import ANOTHER, GpuLock, GpuLocks, Holder
+from study.machine.placing import (
+    Allocation,
+    Machine,
+    Placing,
+    allocate,
+    memory_limit_mb,
+    this_machine,
+)
 from study.spec.open import OpenStudy, Say
 from study.spec.spec import StudySpec
 from study.text import counted, harmless
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 QUIET_S, LONGEST_CLOSED_S = 2.0, 60.0
-"""A lock in the way is held for a moment: how long nothing is said, and until it is refused."""
+"""A foreign lock is usually held for a moment: when it is reported, and when it is an error."""
 
 
-def take_seat(
+def take_gpu(
     opened: OpenStudy,
-    staff: Staff,
+    allocation: Allocation,
     machine: Machine,
-    folder: SeatFolder,
+    locks: GpuLocks,
     say: Say,
     wait: Callable[[float], bool],
 ) -> bool:
-    """Take a seat on one of the staff's GPUs; wait for it.
+    """Wait for a lock on one of the GPUs, and let this process compute on that GPU only.
 
     Args:
-        wait: Waits so many seconds; whether the waiting is over without a seat.
+        wait: Waits so many seconds; returns True once no GPU is needed any more.
 
     Returns:
         Whether it has one.
     """
     holder = Holder.here(opened.token or f"{opened.name}-{opened.study_id}", opened.name)
+    gpus, per_gpu = allocation.gpus, allocation.per_gpu
     said, pause_s, closed_s = "", SHORTEST_WAIT_S, 0.0
-    while (seat := folder.take(staff.gpus, staff.per_gpu, holder)) is None:
-        why = why_taken(staff.gpus, folder)
-        closed = "" if why else folder.in_the_way(staff.gpus, staff.per_gpu)
+    while (lock := locks.take(gpus, per_gpu, holder)) is None:
+        why = why_taken(gpus, locks)
+        closed = "" if why else locks.in_the_way(gpus, per_gpu)
         closed_s = closed_s + pause_s if closed else 0.0
         if closed_s > LONGEST_CLOSED_S:
             raise StudyError(closed, ANOTHER)
@@ -58,24 +64,23 @@ def take_seat(
         if wait(pause_s):
             return False
         pause_s = min(2 * pause_s, LONGEST_WAIT_S)
-    _keep_to(seat, staff, machine)
+    _keep_to(lock, allocation, machine)
     return True
 
 
-def staff_of(spec: StudySpec, placing: Placing, n_open: int) -> Staff:
-    """Return the workers that this machine gets for a study with so many open slots."""
-    is_ours, machine = spec.trains_with_keras, this_machine()
-    return staff_for(placing, machine, threads=spec.threads, n_open=n_open, uses_gpus=is_ours)
+def allocation_of(spec: StudySpec, placing: Placing) -> Allocation:
+    """Return the workers that this machine gets for a study."""
+    uses_gpus = spec.trains_with_keras
+    return allocate(placing, this_machine(), threads=spec.threads, uses_gpus=uses_gpus)
 
 
-def refuse_unseen(spec: StudySpec, placing: Placing) -> None:
-    """Refuse to train on the CPU by mistake: where there are GPUs, the framework must see one.
+def refuse_unseen(spec: StudySpec, allocation: Allocation) -> None:
+    """Refuse to train on the CPU by mistake.
 
     Raises:
-        StudyError: The driver sees them and the framework sees none; or one is named that is not
-            there.
+        StudyError: The driver sees GPUs and the framework sees none.
     """
-    gpus = staff_of(spec, placing, 1).gpus
+    gpus = allocation.gpus
     if gpus and spec.trains_with_keras and count_gpus() == 0:
         cards = counted(len(gpus), "GPU")
         raise StudyError(
@@ -84,47 +89,45 @@ def refuse_unseen(spec: StudySpec, placing: Placing) -> None:
         )
 
 
-def own_gpu(spec: StudySpec, placing: Placing) -> Gpu | None:
-    """Return the GPU of a process that looks after workers; without a seat, for a few batches.
+def own_gpu(allocation: Allocation, placing: Placing) -> Gpu | None:
+    """Return the GPU for a few batches in a supervisor: the one with the fewest workers.
 
-    One that nobody sits on, if there is one.
+    The supervisor takes no lock on it.
     """
-    gpus, folder = staff_of(spec, placing, 1).gpus, SeatFolder(placing.gpu_locks)
-    return min(gpus, key=lambda gpu: len(folder.holders(gpu)), default=None)
+    locks = GpuLocks(placing.gpu_locks)
+    return min(allocation.gpus, key=lambda gpu: len(locks.holders(gpu)), default=None)
 
 
-def why_taken(gpus: Sequence[Gpu], folder: SeatFolder) -> str:
-    """Return who has which of the GPUs, on one line; "" where nobody has one."""
+def why_taken(gpus: Sequence[Gpu], locks: GpuLocks) -> str:
+    """Return which studies hold which of the GPUs, on one line; "" where all are free."""
     taken = []
     for gpu in gpus:
-        found = folder.holders(gpu)
+        found = locks.holders(gpu)
         by = dict.fromkeys(harmless(f"study '{one.study}' ({one.who})")[:200] for one in found)
         if by:
             taken.append(f"{gpu.shown} is taken by {', '.join(by)}")
     return "; ".join(taken)
 
 
-def _keep_to(seat: Seat, staff: Staff, machine: Machine) -> None:
-    gpu = next(one for one in staff.gpus if one.uuid == seat.uuid)
+def _keep_to(lock: GpuLock, allocation: Allocation, machine: Machine) -> None:
+    per_gpu = allocation.per_gpu
+    gpu = next(one for one in allocation.gpus if one.uuid == lock.uuid)
     os.environ[VISIBLE] = gpu.visible_as
-    limit_mb = memory_limit_mb(gpu, staff.per_gpu)
+    limit_mb = memory_limit_mb(gpu, per_gpu)
     if limit_mb is not None and gpu.memory_mb:
         os.environ[GPU_MEMORY] = json.dumps([limit_mb, gpu.memory_mb])
     if hasattr(os, "sched_setaffinity"):
         there = [one.uuid for one in gpus_of(machine.driver)]
-        position = there.index(seat.uuid) if seat.uuid in there else 0
-        cores = share_of(
-            sorted(os.sched_getaffinity(0)),
-            position * staff.per_gpu + seat.number,
-            max(1, len(there)) * staff.per_gpu,
-        )
+        position = there.index(lock.uuid) if lock.uuid in there else 0
+        cores = sorted(os.sched_getaffinity(0))
+        number = position * per_gpu + lock.number
         with suppress(OSError):  # a container may not allow it
-            os.sched_setaffinity(0, cores)
-    seat.keep()
+            os.sched_setaffinity(0, share_of(cores, number, max(1, len(there)) * per_gpu))
+    lock.keep()
 
 
 def share_of(cores: Sequence[int], number: int, n_shares: int) -> list[int]:
-    """Return the cores of one of so many shares; where cores are few, some are in several."""
+    """Return the cores of one share; where there are fewer cores than shares, shares overlap."""
     n = len(cores)
     start, end = number * n // n_shares, (number + 1) * n // n_shares
     return list(cores[start:end]) or [cores[start % n]]

@@ -1,12 +1,12 @@
-"""The name under which a worker process claims trials and registers: `host:key:pid`.
+"""A worker process: its name `host:key:pid` in the study, its age, and how it ended.
 
-Host and process id alone are not one process: containers may share both, and ids are given again.
-So a random key is part of the name; a supervisor knows it, and a process that replaces itself keeps
-it.
+Containers may share host and process id, and the system reuses ids. So a random key is part of the
+name: the supervisor chooses it, and a process that replaces itself keeps it.
 """
 
 import os
 import secrets
+import signal
 import socket
 import time
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 STAT = Path("/proc/self/stat")
 STARTED = 19  # field behind the name: clock ticks since the machine's boot
 _imported_at = time.monotonic()
-
 
 KEY = "STUDY_WORKER_KEY"
 """In a worker's environment, its key."""
@@ -31,7 +30,7 @@ def name_of(pid: int, key: str) -> str:
 
 
 def own_name() -> str:
-    """Return the name of this process, which it hands on to the one that replaces it."""
+    """Return the name of this process; the process that replaces it has the same."""
     return name_of(os.getpid(), os.environ.setdefault(KEY, new_key()))
 
 
@@ -41,16 +40,21 @@ def host_of(name: str) -> str:
 
 
 def pid_of(name: str) -> int | None:
-    """Return the process id of a worker; None where the name is not one of ours."""
+    """Return the process id of a worker; None where another program chose the name."""
     text = name.rpartition(":")[2]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def process_age_s() -> float:
-    """Return the age of this process in s, rather a clock tick too little than too much."""
+    """Return the age of this process in s, at most a clock tick too low."""
     try:
         ticks = int(STAT.read_text().rpartition(")")[2].split()[STARTED])
     except OSError:
         return time.monotonic() - _imported_at
     a_second = os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - (ticks + 1) / a_second
+
+
+def how_it_ended(code: int) -> str:
+    """Return an exit code as a person reads it."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -32,9 +32,9 @@ from storage.slots.slots import Slots
 from study.errors import StudyError
 from study.machine.environment import read_environment
 from study.machine.gpus import Gpu
-from study.machine.pin import own_gpu, refuse_unseen, staff_of
+from study.machine.pin import allocation_of, own_gpu, refuse_unseen
 from study.machine.placing import Placing
-from study.run.crew import Crew
+from study.run.prewarm import Prewarm
 from study.run.tryout import expected_trial_s, warnings_of
 from study.spec.code import remember
 from study.spec.define import code_given, define_study, make_objective, redraws_of
@@ -85,7 +85,7 @@ class Request:
     placing: Placing | None = None
 
 
-def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> OpenStudy:
+def create_or_resume(request: Request, say: Say, prewarm: Prewarm | None = None) -> OpenStudy:
     """Create the study, or go on with the one of that name; raise its budget where asked.
 
     The data are checked before anything is written. Then the study's row is made, one batch goes
@@ -93,8 +93,8 @@ def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> Op
     not work leaves an empty study, which the next try defines anew.
 
     Args:
-        crew: Processes that try the default network out and may become workers; without them it is
-            tried out in this process.
+        prewarm: Processes that try the default network out and may become workers; without them it
+            is tried out in this process.
 
     Raises:
         StudyError: The study was created with something else, or cannot be finalized.
@@ -104,11 +104,11 @@ def create_or_resume(request: Request, say: Say, crew: Crew | None = None) -> Op
     name = _default_name(request) if request.name is None else request.name
     found = _find(request, name)
     if found is not None:
-        if crew is not None:
-            crew.keep(_crew_of(found, request))
+        if prewarm is not None:
+            prewarm.keep(_n_prewarmed(found, request))
         return _resume(found, request, say)
     new, loaded, gpu = _define(request, name, say)
-    ready = () if crew is None else crew.ready
+    ready = () if prewarm is None else prewarm.ready
     trial_s = expected_trial_s(ready, loaded, new.spec, new.data_dir, gpu)
     _warn(say, warnings_of(loaded))
     begun = "creating" if plan(new, trial_s) == new.n_slots else "resuming"  # created meanwhile
@@ -141,10 +141,7 @@ def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gp
     n_slots = request.n_trials or DEFAULT_N_TRIALS
     spec, loaded = define_study(request.data_dir, request.given)
     _refuse_finalize(spec, request)
-    gpu = None
-    if request.placing is not None:
-        refuse_unseen(spec, request.placing)
-        gpu = own_gpu(spec, request.placing)
+    gpu = None if request.placing is None else _gpu_of(spec, request.placing)
     _warn(say, getattr(loaded.dataset, "warnings", ()))
     redraws = redraws_of(spec, 0, n_slots)
     make_sampler(spec.sampler, spec.seed)  # reports a missing package before anything is written
@@ -155,19 +152,26 @@ def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gp
     return new, loaded, gpu
 
 
+def _gpu_of(spec: StudySpec, placing: Placing) -> Gpu | None:
+    """Return the GPU for the try-out, after a check that the framework sees the GPUs."""
+    allocation = allocation_of(spec, placing)
+    refuse_unseen(spec, allocation)
+    return own_gpu(allocation, placing)
+
+
 def _warn(say: Say, warnings: Iterable[str]) -> None:
     for warning in warnings:
         say(f"warning: {warning}")
 
 
-def _crew_of(opened: OpenStudy, request: Request) -> int:
-    """Return how many workers of a study that exists may have loaded the framework here."""
+def _n_prewarmed(opened: OpenStudy, request: Request) -> int:
+    """Return how many pre-warmed processes can become workers of an existing study."""
     spec, placing = opened.spec, request.placing
     if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
         return 0
     status = read_status(opened)
     n_open = max(request.n_trials or 0, status.n_slots) - status.n_final
-    return staff_of(spec, placing, n_open).n_workers if n_open else 0
+    return allocation_of(spec, placing).n_workers(n_open) if n_open else 0
 
 
 def plan(new: NewStudy, trial_s: float | None = None) -> int:

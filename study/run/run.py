@@ -1,22 +1,23 @@
 """A run on this machine: supervisor, live view and signals together, and how it ended.
 
-`run_workers` is what `study run` and `study worker --workers N` do; `run_one` is what each child
-does. The first signal drains: the epoch ends or the drain timeout passes, the slot is released, the
-worker leaves; the second ends all within two seconds.
+`study run` and `study worker --workers N` call `run_workers`. The first signal drains: workers
+finish their epoch or are ended after the drain timeout, and their slots are released. The second
+signal ends everything within two seconds.
 """
 
 import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from storage.registry import NO_STOP
 from study.errors import StudyError
-from study.machine.locks import SeatFolder
-from study.machine.pin import refuse_unseen, staff_of, why_taken
+from study.machine.locks import GpuLocks
+from study.machine.pin import allocation_of, refuse_unseen, why_taken
+from study.machine.placing import Allocation
 from study.machine.process import process_age_s
-from study.machine.shares import Staff
+from study.run.launchers import Local
+from study.run.prewarm import Prewarm
 from study.run.supervisor import PATIENCE_S, Look, Stop, Supervisor
 from study.spec.open import OpenStudy, keep_to_backend, read_spec
 from study.text import counted, duration
@@ -28,14 +29,13 @@ from study.worker.checkpoints import look_for_marker, resumable, tidy
 from study.worker.ending import INTERRUPTED
 from study.worker.process import exit_code, refuse_broken
 from study.worker.signals import StopRequest
-from study.worker.told import Settings
-from study.worker.warm import Ready
+from study.worker.told import WorkerOptions
 
 SECOND_S = 1.9
-"""Within what a second signal has ended all, whatever the database does."""
+"""A second signal has ended everything by then, whatever the database does."""
 
 FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
-"""What a finalize may take: so many mean trials, and so many seconds."""
+"""Time kept for a finalize: so many mean trials, and so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -48,40 +48,41 @@ class Ended:
 
 def run_workers(
     opened: OpenStudy,
-    settings: Settings,
+    options: WorkerOptions,
     view: View,
     *,
     finalizes: bool = False,
-    ready: Sequence[Ready] = (),
+    prewarm: Prewarm | None = None,
 ) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
 
+    Its exit code is 0 if done or stopped in time, 3 if some slots failed, 130 after Ctrl-C.
+
     Args:
         finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
-        ready: Processes that may become its workers.
-
-    Returns:
-        Its code is 0 done or stopped in time, 3 some slots failed, 130 after Ctrl-C.
+        prewarm: Processes that become its workers.
 
     Raises:
         StudyError: Workers died again and again, or slots failed alike from the start.
     """
-    status = read_status(opened)
+    spec, work, status = opened.spec, opened.work_dir(options.work_dir), read_status(opened)
     if status.done:
-        return _finished(opened, status, view)
-    keep_to_backend(opened.name, opened.spec)
-    refuse_unseen(opened.spec, settings.placing)
-    staff = staff_of(opened.spec, settings.placing, status.n_slots - status.n_final)
-    _say_start(opened, status, staff, settings, view)
-    settings = replace(settings, placing=settings.placing.of_one(staff.gpus, staff.per_gpu))
-    look_for_marker(opened, settings.work, view.say)
+        view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
+        _say_end(status, view, shown=False)
+        return Ended(exit_code(status))
+    keep_to_backend(opened.name, spec)
+    allocation = allocation_of(spec, options)
+    refuse_unseen(spec, allocation)
+    n_workers = _say_start(opened, status, allocation, options, view)
+    look_for_marker(opened, work, view.say)
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
-    supervisor = Supervisor(
-        opened, staff.n_workers, settings, stop_seen, watch.say, verbose=view.verbose, ready=ready
-    )
+    if prewarm is not None:
+        prewarm.keep(n_workers)
+    launcher = Local(opened, options.of_one(allocation), stop_seen, prewarm)
+    supervisor = Supervisor(opened, n_workers, options, launcher, watch.say)
     stop = StopRequest(
-        lambda: _end_late(supervisor, stop, settings.drain_s), lambda: _end_now(supervisor, stop)
+        lambda: _end_late(supervisor, stop, options.drain_s), lambda: _end_now(supervisor, stop)
     )
 
     def look(now: bool) -> Look:
@@ -99,30 +100,23 @@ def run_workers(
     refuse_broken(last, stop_seen)
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
-    tidy(opened, settings.work)
-    is_over = _is_over(opened.spec.timeout_s, last, finalizes)
-    _say_end(last, view, shown=watch.is_live, is_over=is_over)
+    tidy(opened, work)
+    _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, finalizes))
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
     return Ended(exit_code(last) if last.done else 0, was_asked)
 
 
-def _finished(opened: OpenStudy, status: StudyStatus, view: View) -> Ended:
-    view.say(f"'{opened.name}' is finished: {status.n_final} of {status.n_slots} done")
-    _say_end(status, view, shown=False)
-    return Ended(exit_code(status))
-
-
 def _is_over(timeout_s: float | None, status: StudyStatus, finalizes: bool) -> bool:
-    """Whether a study's time is over, but for what is the finalize's."""
+    """Whether a study's time is over, except the part kept for the finalize."""
     if timeout_s is None:
         return False
     return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
 
 
 def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
-    """End all some time after the first signal, where a database that hangs keeps this process."""
+    """End everything some time after the first signal: the database may hang."""
     if not stop.ended.wait(drain_s + PATIENCE_S):
         _end_now(supervisor, stop)
 
@@ -163,25 +157,32 @@ def _reserve_s(timeout_s: float, status: StudyStatus, finalizes: bool) -> float:
 
 
 def _say_start(
-    opened: OpenStudy, status: StudyStatus, staff: Staff, settings: Settings, view: View
-) -> None:
-    spec = opened.spec
-    where = f" on {counted(len(staff.gpus), 'GPU')}" if staff.gpus else ""
-    parts = [f"{status.n_final} of {status.n_slots} done"]
-    parts.append(counted(staff.n_workers, "worker") + where)
-    if spec.data is not None:  # what trains nothing has no use for the rest
+    opened: OpenStudy,
+    status: StudyStatus,
+    allocation: Allocation,
+    options: WorkerOptions,
+    view: View,
+) -> int:
+    """Say what is about to run; return the number of workers."""
+    spec, gpus, work = opened.spec, allocation.gpus, opened.work_dir(options.work_dir)
+    n_open = status.n_slots - status.n_final
+    n_workers = allocation.n_workers(n_open)
+    where = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
+    parts = [f"{status.n_final} of {status.n_slots} done", counted(n_workers, "worker") + where]
+    if spec.data is not None:  # an objective without data trains nothing
         threads = counted(spec.threads, "thread")
         parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
-    view.say("; ".join([*parts, f"logs in {settings.work.root}"]))
-    going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, settings.work).items()]
+    view.say("; ".join([*parts, f"logs in {work.root}"]))
+    going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, work).items()]
     if going_on:
         view.say(f"interrupted: {', '.join(going_on)}")
-    taken = why_taken(staff.gpus, SeatFolder(settings.placing.gpu_locks)) if staff.gpus else ""
+    taken = why_taken(gpus, GpuLocks(options.gpu_locks)) if gpus else ""
     if taken:
         view.say(f"{taken}; workers wait until one is free")
-    expected_s = eta_s(status.trial_s, status.n_slots - status.n_final, 0, staff.n_workers)
+    expected_s = eta_s(status.trial_s, n_open, 0, n_workers)
     if expected_s is not None:
         view.say(f"expected to take about {duration(expected_s)}")
+    return n_workers
 
 
 def _say_end(status: StudyStatus, view: View, *, shown: bool, is_over: bool = False) -> None:

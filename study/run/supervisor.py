@@ -1,45 +1,44 @@
-"""N workers on this machine, and the process that looks after them.
+"""The supervisor of N workers: starts them, restarts those that die, passes signals on.
 
-A worker is a child process with a command line of its own and a log file in the work dir. What one
-that dies held is open again at once, and it is started again after a pause; several deaths in a row
-without a finished trial give it up, and the last one ends the run with the tail of its log. Signals
-reach the supervisor alone, which passes them on.
+When a worker dies, its trials are requeued at once and the worker is restarted after a pause. A
+worker that dies several times in a row without finishing a trial is given up; when the last one is,
+the run ends with the end of its log.
 """
 
 import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from objectives.files.atomic import make_folder
-from storage import attrs, ends
+from storage import attrs
 from storage.errors import StorageError
 from storage.slots.slots import Slots
-from study.run.child import Child, KernelKills
+from study.machine.process import how_it_ended
+from study.run.launchers import Handle, Launcher, WorkerLog
 from study.spec.open import OpenStudy, Say
 from study.view.logs import last_lines
-from study.worker.told import Settings
-from study.worker.warm import Ready, how_it_ended
+from study.worker.told import WorkerOptions
 
 logger = logging.getLogger(__name__)
 
 MOST_DEATHS = 3
-MOST_BARREN = 6  # of one whose fellows finish trials: a slot that kills costs each three at most
+MOST_BARREN = 6  # while other workers finish trials: a slot that kills costs each worker 3 at most
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
 PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not leave
-MOURNING_S = 5.0  # for a database that is away; the grace period opens the slot as well
+REQUEUE_S = 5.0  # for a database that is away; the grace period requeues as well
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a supervisor needs to know of its study.
+    """The state of the study that a supervisor acts on.
 
     Attributes:
         is_done: Whether all slots are final.
-        is_away: Whether the database does not answer, and this is old.
+        is_away: Whether the database does not answer, so that this is old.
     """
 
     is_done: bool
@@ -48,53 +47,78 @@ class Look:
 
 @dataclass(frozen=True)
 class Stop:
-    """Why a run is to end, and whether the workers know it by themselves.
+    """Why a run is to end.
 
-    A second request would end them at once.
+    Attributes:
+        is_known: Whether the workers hear of it themselves; a second request would end them at
+            once.
     """
 
     why: str
     is_known: bool = False
 
 
+@dataclass
+class _Worker:
+    """One worker, whose process may be started several times.
+
+    Attributes:
+        handle: Its process; None before the first start and after each end.
+        names: Of its processes.
+        n_ended: How many trials these had ended when that was last counted.
+        n_deaths: Deaths since any worker of this run ended a trial.
+        n_barren: Deaths since this worker ended a trial.
+        start_at: The earliest `time.monotonic()` of its next start.
+        is_done: Whether it is never started again.
+    """
+
+    index: int
+    log: WorkerLog
+    handle: Handle | None = None
+    names: list[str] = field(default_factory=list)
+    n_ended: int = 0
+    n_deaths: int = 0
+    n_barren: int = 0
+    start_at: float = 0.0
+    is_done: bool = False
+
+    def send(self, number: int) -> None:
+        handle = self.handle  # another thread may set it to None
+        if handle is not None:
+            handle.signal(number)
+
+    def wait(self, timeout_s: float) -> None:
+        handle = self.handle
+        if handle is not None:
+            handle.wait(timeout_s)
+
+
 class Supervisor:
     """Starts workers for a study and looks after them until it is done or stopped.
 
     Args:
-        opened: The study.
-        n_workers: How many.
-        settings: What they are told; the work dir is made where it is missing.
-        stop_seen: Id of the newest stop order that is older than this run, or "none".
+        options: What the workers are told; the work dir is made if it is missing.
         say: Called with one line for what a user should know.
-        verbose: Whether to say what the workers write to their logs, too.
-        ready: Processes that become workers when these are first started; more of them are ended.
 
     Attributes:
-        last_words: Of the newest worker that died again and again without finishing a trial.
+        last_words: Why the last worker was given up, with the end of its log.
     """
 
     def __init__(
         self,
         opened: OpenStudy,
         n_workers: int,
-        settings: Settings,
-        stop_seen: str,
+        options: WorkerOptions,
+        launcher: Launcher,
         say: Say,
-        *,
-        verbose: bool = False,
-        ready: Sequence[Ready] = (),
     ) -> None:
-        make_folder(settings.work.root, "--work-dir")
-        self._opened, self._say, self._verbose = opened, say, verbose
-        self._work, self._drain_s = settings.work, settings.drain_s
-        self._kill_at = math.inf
-        firsts = [*ready[:n_workers], *[None] * (n_workers - len(ready))]
-        self._children = [
-            Child(opened, i, settings, stop_seen, say, r) for i, r in enumerate(firsts)
+        self._work = opened.work_dir(options.work_dir)
+        make_folder(self._work.root, "--work-dir")
+        self._opened, self._options, self._launcher, self._say = opened, options, launcher, say
+        self._workers = [
+            _Worker(i, WorkerLog(i, self._work.worker_log(i), say)) for i in range(n_workers)
         ]
-        for one in ready[n_workers:]:
-            one.end()
-        self._kills = KernelKills()
+        self._kill_at = math.inf
         self._n_ended = 0
         self._draining = False
         self.last_words = ""
@@ -108,121 +132,115 @@ class Supervisor:
             should_stop: Once it returns something, no worker is started again.
         """
         try:
-            while not all(child.is_done for child in self._children):
+            while not all(worker.is_done for worker in self._workers):
                 found = look(False)
                 self._drain(should_stop(), is_done=found.is_done)
-                for child in self._children:
-                    self._look_after(child, look, should_stop)
-                    if self._verbose:
-                        self._pass_on(child)
+                for worker in self._workers:
+                    self._look_after(worker, look, should_stop)
+                    for line in worker.log.new_lines() if self._options.verbose else ():
+                        self._say(f"worker {worker.index}: {line}")
                 time.sleep(0.1)
         except BaseException:
-            self.send(signal.SIGTERM)
-            self._wait(timeout_s=self._drain_s + 2)
+            self._send(signal.SIGTERM)
+            self._wait(timeout_s=self._options.drain_s + 2)
             raise
-
-    def send(self, number: int) -> None:
-        """Send a signal to every worker that runs."""
-        for child in self._children:
-            child.send(number)
 
     def end_now(self) -> None:
         """End every worker within two seconds; each gives its slot back first, if it still can."""
         # Two different signals: two of one kind, sent quickly, may arrive as one.
-        self.send(signal.SIGTERM)
-        self.send(signal.SIGINT)
+        self._send(signal.SIGTERM)
+        self._send(signal.SIGINT)
         self._wait(timeout_s=END_S)
+
+    def _send(self, number: int) -> None:
+        for worker in self._workers:
+            worker.send(number)
 
     def _wait(self, *, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        for child in self._children:
-            child.wait(max(0.0, deadline - time.monotonic()))
-
-    def _forgive(self, child: Child, slots: Slots) -> None:
-        """Count deaths anew once a worker of this run, not of another, has ended a trial."""
-        n_ended = slots.count_ended_by([name for one in self._children for name in one.names])
-        if n_ended != self._n_ended:
-            self._n_ended = n_ended
-            for one in self._children:
-                one.n_deaths = 0
-        n_own = slots.count_ended_by(child.names)
-        if n_own != child.n_ended:
-            child.n_ended, child.n_barren = n_own, 0
+        for worker in self._workers:
+            worker.wait(max(0.0, deadline - time.monotonic()))
 
     def _drain(self, stop: Stop | None, *, is_done: bool) -> None:
         if (stop is not None or is_done) and not self._draining:
             if stop is not None:
                 self._say(f"{stop.why}: the epochs in progress end, their slots are released")
             if stop is None or not stop.is_known:
-                self.send(signal.SIGTERM)  # where all is done, to those that wait for more
+                self._send(signal.SIGTERM)  # if all is done, to the workers that wait for more
             self._draining = True
-            self._kill_at = time.monotonic() + self._drain_s + PATIENCE_S
+            self._kill_at = time.monotonic() + self._options.drain_s + PATIENCE_S
         if time.monotonic() > self._kill_at:  # frozen, or stuck in the kernel
-            self.send(signal.SIGKILL)
+            self._send(signal.SIGKILL)
 
     def _look_after(
-        self, child: Child, look: Callable[[bool], Look], should_stop: Callable[[], Stop | None]
+        self, worker: _Worker, look: Callable[[bool], Look], should_stop: Callable[[], Stop | None]
     ) -> None:
-        if child.is_done:
+        if worker.is_done:
             return
-        if not child.is_started:
+        if worker.handle is None:
             if self._draining:
-                child.is_done = True
-            elif time.monotonic() >= child.start_at:
-                child.start()
+                worker.is_done = True
+            elif time.monotonic() >= worker.start_at:
+                worker.handle = self._launcher.start(worker.log)
+                worker.names.append(worker.handle.name)
             return
-        end = child.take_end()
-        if end is None:
+        code = worker.handle.poll()
+        if code is None:
             return
-        worker, code = end
-        self._mourn(child, worker, code)
-        now = look(True)  # a slot that was given up just now is an end, too
+        worker.handle = None
+        self._requeue_trials_of(worker, code)
+        now = look(True)  # the requeue may have given up the last slot
         self._drain(should_stop(), is_done=now.is_done)  # the worker may have heard of it first
         if self._draining:
-            child.is_done = True
+            worker.is_done = True
             return
         if code != 0 and not now.is_away:
-            child.n_deaths += 1
-            child.n_barren += 1
-        self._start_again(child, code)
+            worker.n_deaths += 1
+            worker.n_barren += 1
+        self._restart(worker, code)
 
-    def _mourn(self, child: Child, worker: str, code: int) -> None:
-        """Open what a dead worker held again, and say so."""
-        reason = ends.CRASHED
-        if self._kills.was_one(code):
-            reason = ends.OUT_OF_MEMORY
-        how = how_it_ended(code)  # one that was asked to leave from outside may hold nothing
-        error = {"type": how, "message": f"worker {child.index} ({worker}) died: {how}"}
-        slots, registry = self._opened.patient_slots(MOURNING_S), self._opened.registry(MOURNING_S)
+    def _requeue_trials_of(self, worker: _Worker, code: int) -> None:
+        """Requeue the trials of a process that has ended, and report each."""
+        name, reason = worker.names[-1], self._launcher.reason_of(code)
+        how = how_it_ended(code)  # a process that was asked to leave holds nothing
+        error = {"type": how, "message": f"worker {worker.index} ({name}) died: {how}"}
+        slots, registry = self._opened.patient_slots(REQUEUE_S), self._opened.registry(REQUEUE_S)
         try:
-            held = slots.running_of(worker)
+            held = slots.running_of(name)
             tail = "\n".join(last_lines(self._work.attempt_log(n)) for n in held)
             why = {attrs.REASON: reason, attrs.ERROR: error, attrs.LOG: tail}
-            for trial in slots.requeue_crashed(worker, why, self._opened.spec.max_attempts):
+            for trial in slots.requeue_crashed(name, why, self._opened.spec.max_attempts):
                 self._say(f"trial {trial} ended with its worker: {reason}")
-            registry.leave(worker, was_there=False)
-            self._forgive(child, slots)
+            registry.leave(name, was_there=False)
+            self._reset_deaths(worker, slots)
         except StorageError as failure:
-            logger.warning("what worker %s held is found stale later: %s", worker, failure)
+            logger.warning("the trials of worker %s are requeued later: %s", name, failure)
 
-    def _start_again(self, child: Child, code: int) -> None:
+    def _reset_deaths(self, worker: _Worker, slots: Slots) -> None:
+        """Count deaths from 0 again once a worker of this run has ended a trial."""
+        n_ended = slots.count_ended_by([name for one in self._workers for name in one.names])
+        if n_ended != self._n_ended:
+            self._n_ended = n_ended
+            for one in self._workers:
+                one.n_deaths = 0
+        n_own = slots.count_ended_by(worker.names)
+        if n_own != worker.n_ended:
+            worker.n_ended, worker.n_barren = n_own, 0
+
+    def _restart(self, worker: _Worker, code: int) -> None:
+        """Start a worker again after a pause, or give it up."""
         how = how_it_ended(code)
-        if child.n_deaths >= MOST_DEATHS or child.n_barren >= MOST_BARREN:
-            child.is_done = True
+        if worker.n_deaths >= MOST_DEATHS or worker.n_barren >= MOST_BARREN:
+            worker.is_done = True
             self.last_words = (
-                f"worker {child.index} died {child.n_barren} times without finishing a trial "
-                f"({how}); the end of {child.log}:\n{child.tail()}"
+                f"worker {worker.index} died {worker.n_barren} times without finishing a trial "
+                f"({how}); the end of {worker.log.path}:\n{worker.log.tail()}"
             )
-            if not all(other.is_done for other in self._children):
+            if not all(other.is_done for other in self._workers):
                 self._say(f"{self.last_words.partition(';')[0]}; the others go on")
-            return
-        if code == 0:
-            self._say(f"worker {child.index} was asked to leave from outside; starting another")
-            return
-        pause_s = min(FIRST_PAUSE_S * 2 ** max(0, child.n_barren - 1), LONGEST_PAUSE_S)
-        child.start_at = time.monotonic() + pause_s
-        self._say(f"worker {child.index} died ({how}); starting it again in {pause_s:g} s")
-
-    def _pass_on(self, child: Child) -> None:
-        for line in child.new_lines():
-            self._say(f"worker {child.index}: {line}")
+        elif code == 0:
+            self._say(f"worker {worker.index} was asked to leave from outside; starting another")
+        else:
+            pause_s = min(FIRST_PAUSE_S * 2 ** max(0, worker.n_barren - 1), LONGEST_PAUSE_S)
+            worker.start_at = time.monotonic() + pause_s
+            self._say(f"worker {worker.index} died ({how}); starting it again in {pause_s:g} s")

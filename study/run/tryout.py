@@ -1,9 +1,8 @@
-"""Whether a new study's objective works, seen in a few batches before its slots are planned.
+"""Tries out a new study's objective on a few batches, before its slots are planned.
 
-Who creates a study or looks after workers needs the framework for nothing else: it takes seconds to
-load, half a GB, and a part of a GPU, and nothing but the end of a process frees them. So the
-default network is tried out by the processes of a crew; a file of the user's has loaded the
-framework here already, and is tried out here.
+Loading the framework takes seconds, half a GB and a part of a GPU, which only the end of a process
+frees. So pre-warmed processes try out the default network. A file of the user's has loaded the
+framework in this process already, and is tried out here.
 """
 
 from collections.abc import Sequence
@@ -15,22 +14,26 @@ from objectives.load import try_fit
 from objectives.network.cnn import KerasObjective
 from objectives.network.tryout.firstbatches import job_of, read_answer
 from study.machine.gpus import VISIBLE, Gpu, seeing
+from study.run.prewarm import Prewarmed
 from study.spec.open import Loaded
 from study.spec.spec import StudySpec
-from study.worker.warm import Ready
 
 
 def expected_trial_s(
-    ready: Sequence[Ready], loaded: Loaded, spec: StudySpec, data_dir: Path | None, gpu: Gpu | None
+    ready: Sequence[Prewarmed],
+    loaded: Loaded,
+    spec: StudySpec,
+    data_dir: Path | None,
+    gpu: Gpu | None,
 ) -> float | None:
-    """Push a few batches through the objective; return how long a trial may take, in s.
+    """Push a few batches through the objective; return the expected duration of a trial, in s.
 
-    All processes do so at once: they are as fast as they will be beside each other, and what a
-    process's first training takes longer is behind them when they become workers.
+    All pre-warmed processes do so at once, which measures their speed beside each other, and makes
+    them do what only a process's first training does.
 
     Args:
-        ready: Of the crew.
-        gpu: The one to do that on; None: whatever is visible.
+        ready: Pre-warmed processes; if empty, this process tries the objective out.
+        gpu: The GPU to use; None: whatever is visible.
 
     Raises:
         ObjectiveError: It does not work.
@@ -52,7 +55,7 @@ def expected_trial_s(
 
 
 def warnings_of(loaded: Loaded) -> list[str]:
-    """Return what the try-out would have the user know of a model of theirs, a line each."""
+    """Return the warnings of the try-out about a model of the user's, a line each."""
     objective = loaded.objective
     return objective.warnings if isinstance(objective, KerasObjective) else []
 

@@ -1,8 +1,7 @@
-"""The circuit breaker: the same error again and again, before anything has worked, stops the study.
+"""The circuit breaker: the same error in several trials, before any has completed, stops a study.
 
-A mistake that one batch does not show would else spend the whole budget. Decides what "the same"
-is: the exception's type and the place that raised it. The slots that it cost are open again, so
-that the study goes on as if nothing had been once the mistake is mended.
+A mistake that the try-out does not show would spend the whole budget. Errors are the same if type
+and place are. Their slots are opened again, so that the study can go on once the mistake is mended.
 """
 
 import traceback
@@ -29,14 +28,14 @@ def place_of(error: BaseException) -> str:
 
 
 def break_circuit(opened: OpenStudy, trial: int, stop_seen: str) -> bool:
-    """Stop the study where three slots failed alike and none has completed; return whether it is.
+    """Stop the study if three slots failed alike and none has completed; return whether it stops.
 
-    The slots are opened again and the stop is ordered in one transaction: of many workers that
-    notice, one does it. What fails beside it, before the order was heard, is opened again too.
+    One transaction opens the slots again and orders the stop, so that only one of several workers
+    does so. Slots that fail before that order is heard are opened again, too.
 
     Args:
         trial: Number of the trial that failed just now.
-        stop_seen: Id of the stop order that this worker does not mind.
+        stop_seen: Id of the stop order that this worker ignores.
     """
     registry = opened.registry()
     stop = registry.look().stop

@@ -1,7 +1,6 @@
-"""Which checkpoints stay, and whether this worker sees those of others.
+"""Removes the checkpoints of finished slots, and checks that workers share one work dir.
 
-Decides when a slot's folder is removed: only after its result is durable. What is in the files is
-the objective's.
+A slot's folder is removed only after its result is durable. The objective decides what is in it.
 """
 
 import contextlib
@@ -29,14 +28,14 @@ from study.view.status import find_best
 logger = logging.getLogger(__name__)
 
 MARKER_S = 2.0
-LONGEST = 1000  # characters of a marker, whatever lies there
+LONGEST = 1000  # characters to read of a marker, which may be any file
 
 
 def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
-    """Say so where the work dir is not the one that the study began with; the first one is.
+    """Warn where the work dir is not the one of the study's first worker.
 
-    A worker that sees another folder runs as well as any, but the slots that others were
-    interrupted in start anew here.
+    A worker with another folder cannot resume slots that were interrupted elsewhere: they start
+    anew here.
 
     Raises:
         StudyError: The work dir cannot be made.
@@ -49,12 +48,12 @@ def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
         raise StudyError(why, "another folder for --work-dir") from error
     marker, is_first = opened.registry().claim_marker()
     if is_first:
-        with contextlib.suppress(OSError):  # a full disk: the others will say that they miss it
+        with contextlib.suppress(OSError):  # a full disk: the other workers will warn
             write_text(work.marker, marker)
         return
     deadline = time.monotonic() + MARKER_S
     while (found := _read(work.marker)) is None and time.monotonic() < deadline:
-        time.sleep(0.05)  # the first one writes it just now
+        time.sleep(0.05)  # the first worker is writing it
     if found != marker:
         say(
             f"{work.root} is not the work dir that the study began with: slots that were "
@@ -71,10 +70,10 @@ def _read(path: Path) -> str | None:
 
 
 def tidy(opened: OpenStudy, work: WorkDir) -> None:
-    """Remove the checkpoints of slots that are final, all but those that are to be kept.
+    """Remove the checkpoints of final slots, except those that are to be kept.
 
-    A failed slot's stay, because `study retry` goes on from them. What cannot be removed, or looked
-    up, stays too: no trial is to blame for it.
+    Those of failed slots stay, because `study retry` resumes from them. A failure to remove any is
+    logged, and is never the trial's.
     """
     try:
         _tidy(opened, work)
@@ -100,11 +99,7 @@ def _tidy(opened: OpenStudy, work: WorkDir) -> None:
 
 
 def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
-    """Return the slots whose networks are still wanted when they are finished.
-
-    Of a search that is its best one's; of a finalize those that were trained on all rows, of which
-    the submission is made.
-    """
+    """Return the best slot of a search; of a finalize, the slots trained on all rows."""
     if opened.spec.refits is not None:
         given = read_fixed_params(opened.storage.engine, opened.study_id)
         return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
@@ -118,14 +113,14 @@ def _may_be_retried(attempt: Attempt) -> bool:
 
 
 def _drop_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote has left."""
+    """Remove files that a killed process left unfinished."""
     for path in folder.glob(f"*/*{UNFINISHED}"):
         if not path.parent.is_symlink():
             path.unlink(missing_ok=True)
 
 
 def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
-    """Return slot to next epoch of the slots to go that need not start anew on this machine."""
+    """Return the next epoch of each open slot that can be resumed on this machine."""
     folders = _slot_folders(work)
     if not folders:
         return {}
@@ -141,7 +136,7 @@ def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
 def _slot_folders(work: WorkDir) -> dict[int, Path]:
     try:
         handle = open_folder(work.slots, 2)
-    except OSError:  # none yet; or a link, and what lies behind it is not ours
+    except OSError:  # missing; or a link, which is not followed
         return {}
     try:
         found = [work.slots / name for name in os.listdir(handle) if name.isdecimal()]

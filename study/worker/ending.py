@@ -1,22 +1,31 @@
-"""How a worker process ends: by itself, drained, at once, or with another in its place.
+"""How a worker process ends: by itself, drained, at once, or replaced by a new process.
 
-Everything that ends or replaces the process goes through here, so that a request to leave is never
-lost and nothing that hangs can keep the process. What is given back first is the worker's.
+A request to leave is never lost, and nothing that hangs keeps the process. Keras leaves two or
+three MB behind for each network built, so a worker replaces itself now and then between two trials:
+the same command under the same process id, so that supervisors and containers notice nothing.
 """
 
 import os
+import resource
+import signal
+import sys
 import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from study.machine.forks import end_forks
-from study.worker.presence import Presence
-from study.worker.recycle import replace_process
-from study.worker.signals import StopRequest
-from study.worker.worker import Worker
+from study.machine.locks import kept_lock
+from study.worker.signals import HEARD, StopRequest
+from study.worker.told import PROGRAM
 
 INTERRUPTED = 130
 GIVE_BACK_S = 1.5
-"""For giving a slot back before a process ends; it is found lost where that takes longer."""
+"""For releasing a slot before the process ends; a slot that takes longer is found lost."""
+MOST_GROWTH_BYTES = 1 << 30
+HEARD_S = 0.05
+STATM = Path("/proc/self/statm")
 
 
 class Ending:
@@ -28,12 +37,11 @@ class Ending:
 
     Attributes:
         stop: The request to leave.
-        worker, presence: Given back, and taken off the list, before the process ends.
+        give_back: Called in turn before the process ends at once: they release what it holds.
     """
 
     def __init__(self, drain_s: float, *, is_supervised: bool) -> None:
-        self.worker: Worker | None = None
-        self.presence: Presence | None = None
+        self.give_back: list[Callable[[], None]] = []
         self._is_over = threading.Event()
         self.stop = StopRequest(
             lambda: self._leave_after(drain_s), self._leave_now, one_term=is_supervised
@@ -41,11 +49,11 @@ class Ending:
         self.stop.install()
 
     def is_over(self) -> None:
-        """Say that nothing is held any more: the process ends by itself."""
+        """Note that the process holds nothing any more and ends by itself."""
         self._is_over.set()
 
     def replace(self) -> NoReturn:
-        """Put a new process in the place of this one, unless it was asked to leave."""
+        """Replace this process by a new one, unless it was asked to leave."""
         replace_process(self.stop.event.is_set, self._leave_now)
 
     def _leave_after(self, after_s: float) -> None:
@@ -53,7 +61,7 @@ class Ending:
             self._leave_now()
 
     def _leave_now(self) -> NoReturn:
-        # In a thread, and not waited for for long: the database may hang.
+        # In a thread that is not waited for for long: the database may hang.
         giving = threading.Thread(target=self._give_back, daemon=True)
         giving.start()
         giving.join(GIVE_BACK_S)
@@ -61,7 +69,57 @@ class Ending:
         os._exit(INTERRUPTED if self.stop.by_interrupt else 0)
 
     def _give_back(self) -> None:
-        if self.worker is not None:
-            self.worker.release_current()
-        if self.presence is not None:
-            self.presence.leave()
+        for give in self.give_back:
+            give()
+
+
+def memory_bytes() -> int:
+    """Return the resident memory of this process; where there is no /proc, its highest so far."""
+    try:
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Recycling:
+    """Counts trials and memory.
+
+    Args:
+        after: Trials after which the process is replaced.
+        growth_bytes: Growth of memory since the first trial after which it is replaced, too.
+    """
+
+    def __init__(self, after: int, growth_bytes: int = MOST_GROWTH_BYTES) -> None:
+        self._after, self._growth_bytes = after, growth_bytes
+        self._n_trials, self._first_bytes = 0, 0
+
+    def is_due(self) -> bool:
+        """Count a trial that has ended; return whether the process is to be replaced now."""
+        self._n_trials += 1
+        now_bytes = memory_bytes()
+        self._first_bytes = self._first_bytes or now_bytes
+        grown = now_bytes - self._first_bytes > self._growth_bytes
+        return grown or self._n_trials >= self._after
+
+
+def replace_process(unless: Callable[[], bool], leave: Callable[[], NoReturn]) -> NoReturn:
+    """Run the command of this process anew, in its place.
+
+    Signals are blocked meanwhile; the new process unblocks them once it listens.
+
+    Args:
+        unless: Asked once signals are blocked; True where this process was asked to leave.
+        leave: Called then.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    time.sleep(HEARD_S)  # for earlier signals to reach the thread that listens
+    if unless():
+        leave()
+    end_forks(daemons_only=True)
+    gpu_lock = kept_lock()
+    if gpu_lock is not None:
+        gpu_lock.hand_on()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [*PROGRAM, *sys.argv[1:]])

@@ -1,7 +1,7 @@
-"""An attempt's own log file: all that a process prints while it trains one trial.
+"""The log file of an attempt: everything that the process prints while it trains one trial.
 
-File descriptors are turned, and not Python's streams, so that what TensorFlow and a crash of the
-interpreter print is in it too. Decides nothing about what is printed.
+File descriptors are redirected, not only Python's streams: output of TensorFlow and of a crash of
+the interpreter is in it, too.
 """
 
 import contextlib
@@ -9,16 +9,16 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from objectives.files.ownfile import APPEND, open_file
 from study.machine.forks import close_withheld, withhold
 
 
-class _Forgiving(io.FileIO):
-    """A file that takes what it cannot write: no `print` of a user's fails by our full disk."""
+class _NeverFails(io.FileIO):
+    """A file that drops what it cannot write: no `print` of a user's fails on a full disk."""
 
     def write(self, data: Any) -> int:
         with contextlib.suppress(OSError):
@@ -26,14 +26,13 @@ class _Forgiving(io.FileIO):
         return len(data)
 
 
-class AttemptLog:
-    """Holds stdout and stderr of this process from `__enter__` to `__exit__`.
-
-    A log that cannot be written (a full disk, a link in its place) is done without.
+class AttemptLog(AbstractContextManager["AttemptLog"]):
+    """Stdout and stderr of this process go to a file, for the block.
 
     Args:
         path: Appended to; its folder is made.
-        say: Called with one line where there is no log.
+        say: Called with one line where the file cannot be written, such as a link; the attempt then
+            runs without a log.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
@@ -55,22 +54,17 @@ class AttemptLog:
         self._kept = list(zip((1, 2), kept, strict=True))
         for number, before in self._kept:
             os.dup2(handle, number)
-            withhold(before)  # whoever reads what this process prints waits for its end alone
+            withhold(before)  # a reader of this process's output must not wait for its forks
         os.close(handle)
         self._streams = (sys.stdout, sys.stderr)
-        sys.stdout, sys.stderr = _forgiving(1, sys.stdout), _forgiving(2, sys.stderr)
+        sys.stdout, sys.stderr = _stream(1, sys.stdout), _stream(2, sys.stderr)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Turn stdout and stderr back to where they went before."""
+        """Redirect stdout and stderr to where they went before."""
         _flush()
         if self._kept:
             sys.stdout, sys.stderr = self._streams
@@ -87,8 +81,8 @@ class AttemptLog:
                 os.write(2, f"{line}\n".encode(errors="backslashreplace"))
 
 
-def _forgiving(number: int, like: Any) -> TextIO:
-    raw = _Forgiving(number, "w", closefd=False)
+def _stream(number: int, like: Any) -> TextIO:
+    raw = _NeverFails(number, "w", closefd=False)
     at_once = bool(getattr(like, "write_through", False))
     return io.TextIOWrapper(
         raw if at_once else io.BufferedWriter(raw),

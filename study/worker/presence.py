@@ -1,19 +1,20 @@
-"""A worker's presence in its study: it registers, beats, and hears what the study tells workers.
+"""A worker's registration and heartbeat, and the orders that the study gives it.
 
 A thread looks every second or two, so that `study stop` from another machine is heard soon, and
-beats as often as a lease does. It survives a database that is away. What a worker does when it is
-told to stop is the stop request's.
+beats as often as a lease does. It survives a database that is away.
 """
 
 import logging
+import os
+import socket
 import threading
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from storage.errors import StorageError
 from storage.registry import Seen
+from study.machine.environment import read_environment
 from study.spec.open import OpenStudy, Say, read_spec
 from study.view.cost import Speed
 from study.worker.signals import StopRequest
@@ -24,40 +25,38 @@ LOOK_EVERY_S = 1.0
 LEAVE_WAIT_S = 0.5  # for a database that is away: the record is found stale anyway
 
 
-class Presence:
-    """Registered from `__enter__` to `__exit__`.
+class Presence(AbstractContextManager["Presence"]):
+    """The worker is registered for the block.
 
     Args:
         worker: Its name.
-        facts: What the list of workers says of it.
-        stop: Asked to drain, or to end now, by what the study tells.
-        stop_seen: Id of the newest stop order that is older than this worker: it does not mind it;
-            "none" where there is none.
+        stop: Asked to drain, or to end now, by orders of the study.
+        stop_seen: Id of the latest stop order before this worker started, which it ignores; "none"
+            where there is none.
 
     Attributes:
-        state: What it does, for the list of workers: "starting", "waiting", "paused" or
-            "training".
-        stays: Set where another process goes on in the place of this one, with the same id.
-        speed: Of the worker, for that list; None until it works.
-        is_paused: Whether the worker is to claim nothing, as was last heard.
+        state: What the list of workers shows: "starting", "waiting", "paused" or "training".
+        stays: Set where a new process replaces this one, under the same name.
+        speed: For that list; None until it works.
+        is_paused: Whether the worker may claim nothing, as last heard.
     """
 
     def __init__(
-        self,
-        opened: OpenStudy,
-        worker: str,
-        facts: Mapping[str, Any],
-        *,
-        stop: StopRequest,
-        stop_seen: str,
-        say: Say,
+        self, opened: OpenStudy, worker: str, *, stop: StopRequest, stop_seen: str, say: Say
     ) -> None:
         self.state = "starting"
         self.stays = False
         self.speed: Speed | None = None
         self.is_paused = False
         self._opened, self._worker, self._say = opened, worker, say
-        self._facts = dict(facts)
+        environment = read_environment()
+        self._facts: dict[str, Any] = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "device": environment.get("device"),
+            "threads": opened.spec.threads,
+            "versions": environment,
+        }
         self._stop, self.stop_seen = stop, stop_seen
         self._heard = stop_seen
         self._registry = opened.registry()
@@ -73,17 +72,12 @@ class Presence:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self.stays:
             self.leave()
 
     def leave(self) -> None:
-        """Take the worker off the list, also from another thread: the process must end now."""
+        """Take the worker off the list; may be called from another thread."""
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(LEAVE_WAIT_S)  # else its last beat could put the worker back
@@ -93,13 +87,13 @@ class Presence:
             logger.info("could not leave the list of workers: %s", failure)
 
     def tell(self, **facts: Any) -> None:
-        """Say something else of the worker from its next beat on."""
+        """Change facts in the list of workers, from the next beat on."""
         self._facts.update(facts)
 
     def look(self) -> None:
-        """Hear now what the study tells its workers."""
+        """Read the orders of the study now, and follow them."""
         seen = self._registry.look()
-        with self._lock:  # two threads that heed one order would make two requests of it
+        with self._lock:  # else two threads could make two requests of one order
             self._heed(seen)
 
     def _described(self) -> dict[str, Any]:

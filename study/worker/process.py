@@ -1,21 +1,20 @@
 """One worker process, from its start to its end: what `study worker --workers 1` does.
 
-A supervisor starts it with the same command. It registers, takes its seat where it is for a GPU,
-loads objective and data, and works until the study is done or it is stopped or replaced.
+A supervisor starts it with the same command. It registers, takes a GPU if it is to use one, loads
+objective and data, and works until the study is done or the process is stopped or replaced.
 """
 
 import faulthandler
 import os
-import socket
 
 from storage import ends
 from storage.reading import count_unfinished
 from study.errors import StudyError
 from study.machine.environment import minor_differences, read_environment
-from study.machine.locks import SeatFolder, device_name, kept_seat
-from study.machine.pin import refuse_unseen, staff_of, take_seat
+from study.machine.locks import GpuLocks, device_name, kept_lock
+from study.machine.pin import allocation_of, refuse_unseen, take_gpu
+from study.machine.placing import this_machine
 from study.machine.process import own_name, process_age_s
-from study.machine.shares import this_machine
 from study.spec.open import OpenStudy, keep_to_backend, load, stored_versions
 from study.view.console import View
 from study.view.status import StudyStatus, read_status
@@ -23,18 +22,17 @@ from study.worker.breaker import ERRORS
 from study.worker.checkpoints import look_for_marker
 from study.worker.ending import INTERRUPTED, Ending
 from study.worker.presence import Presence
-from study.worker.recycle import Recycling
 from study.worker.signals import StopRequest
-from study.worker.told import STOP_SEEN, SUPERVISED, Settings
+from study.worker.told import STOP_SEEN, SUPERVISED, WorkerOptions
 from study.worker.worker import LONGEST_OUTAGE_S, Worker
 
 SOME_FAILED = 3
 
 
-def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
+def run_one(opened: OpenStudy, options: WorkerOptions, view: View) -> int:
     """Be one worker: work until the study is done or it is stopped; return the exit code."""
     is_supervised = SUPERVISED in os.environ
-    ending = Ending(settings.drain_s, is_supervised=is_supervised)
+    ending = Ending(options.drain_s, is_supervised=is_supervised)
     stop = ending.stop
     if is_supervised:
         stop.watch_parent(int(os.environ[SUPERVISED]))
@@ -43,13 +41,17 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     view.hold_stderr()
     stop_seen = os.environ.get(STOP_SEEN) or opened.registry().stop_seen(process_age_s)
     os.environ[STOP_SEEN] = stop_seen  # for the process that replaces this one
-    ending.presence = presence = _presence(opened, stop, stop_seen, view)
+    presence = Presence(opened, own_name(), stop=stop, stop_seen=stop_seen, say=view.say)
+    ending.give_back.append(presence.leave)
     with presence:
         if not is_supervised:  # else its supervisor has looked
-            look_for_marker(opened, settings.work, view.say)
+            look_for_marker(opened, opened.work_dir(options.work_dir), view.say)
         _warn_of_versions(opened, view)
-        if not stop.event.is_set() and _sit_down(opened, settings, view, presence, stop):
-            _work(opened, settings, view, ending, presence)  # loading takes seconds
+        if not stop.event.is_set() and _take_gpu(opened, options, view, presence, stop):
+            worker = Worker(opened, load(opened), options, view.say, presence, ending)
+            ending.give_back.insert(0, worker.release_current)
+            worker.run()
+            presence.stays = worker.is_old and not stop.event.is_set()
     if presence.stays:
         ending.replace()
     ending.is_over()
@@ -62,21 +64,20 @@ def run_one(opened: OpenStudy, settings: Settings, view: View) -> int:
     return 0 if stop.event.is_set() else exit_code(last)
 
 
-def _sit_down(
-    opened: OpenStudy, settings: Settings, view: View, presence: Presence, stop: StopRequest
+def _take_gpu(
+    opened: OpenStudy, options: WorkerOptions, view: View, presence: Presence, stop: StopRequest
 ) -> bool:
-    """Take a seat on a GPU, if this worker is for one; False where there is no work any more."""
-    seat = kept_seat()
-    if seat is not None:
-        seat.keep()
-        # Of this process before it replaced itself. All of it is set, and the other GPUs that it
-        # might have taken are not visible any more.
+    """Wait for a GPU, if this worker is to use one; return False once there is no work any more."""
+    gpu_lock = kept_lock()
+    if gpu_lock is not None:
+        # This process replaced itself: its environment names its GPU already, and hides the others.
+        gpu_lock.keep()
         return True
-    staff = staff_of(opened.spec, settings.placing, 1)
-    if not staff.gpus:
+    allocation = allocation_of(opened.spec, options)
+    if not allocation.gpus:
         return True
     if SUPERVISED not in os.environ:  # else its supervisor has asked
-        refuse_unseen(opened.spec, settings.placing)
+        refuse_unseen(opened.spec, allocation)
 
     engine = opened.storage.engine
 
@@ -86,44 +87,12 @@ def _sit_down(
             return True
         return count_unfinished(engine, opened.study_id, wait_s=LONGEST_OUTAGE_S) == 0
 
-    folder = SeatFolder(settings.placing.gpu_locks)
-    if not take_seat(opened, staff, this_machine(), folder, view.say, is_over):
+    locks = GpuLocks(options.gpu_locks)
+    if not take_gpu(opened, allocation, this_machine(), locks, view.say, is_over):
         return False
     read_environment.cache_clear()
     presence.tell(device=device_name())
     return True
-
-
-def _work(
-    opened: OpenStudy, settings: Settings, view: View, ending: Ending, presence: Presence
-) -> None:
-    """Load objective and data, and run trials until the process is to end or to be replaced."""
-    stop = ending.stop
-    ending.worker = worker = Worker(
-        opened,
-        load(opened),
-        settings.work,
-        stop=stop.event,
-        say=view.say,
-        drain_s=settings.drain_s,
-        recycling=Recycling(settings.recycle_after),
-        presence=presence,
-        replace=ending.replace,
-    )
-    worker.run()
-    presence.stays = worker.is_old and not stop.event.is_set()
-
-
-def _presence(opened: OpenStudy, stop: StopRequest, stop_seen: str, view: View) -> Presence:
-    environment = read_environment()
-    facts = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "device": environment.get("device"),
-        "threads": opened.spec.threads,
-        "versions": environment,
-    }
-    return Presence(opened, own_name(), facts, stop=stop, stop_seen=stop_seen, say=view.say)
 
 
 def _warn_of_versions(opened: OpenStudy, view: View) -> None:
@@ -134,6 +103,11 @@ def _warn_of_versions(opened: OpenStudy, view: View) -> None:
 
 
 def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
+    """Raise the error that has stopped the study, if one did since `stop_seen`.
+
+    Raises:
+        StudyError: Several slots failed alike.
+    """
     order = status.seen.stop
     if order is not None and order.id != stop_seen and order.why == ERRORS:
         raise StudyError(
@@ -143,4 +117,5 @@ def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
 
 
 def exit_code(status: StudyStatus) -> int:
+    """Return 3 where slots failed, but for reasons that are facts of the params; else 0."""
     return 0 if all(ends.end_of(reason).is_final for reason in status.reasons) else SOME_FAILED

@@ -1,7 +1,7 @@
-"""One trial, run again and held against what is stored of it: value and curve, bit for bit.
+"""Runs a stored trial again and compares value and curve with the stored ones, bit for bit.
 
-Decides what counts as the same, and what can be compared at all: a trial that was pruned, failed or
-was given back is compared as far as it went. Nothing is written to the study.
+A trial that was pruned, failed or was released is compared as far as it went. Nothing is written to
+the study.
 """
 
 import math
@@ -25,19 +25,19 @@ from study.spec.trials import find_trial
 from study.text import counted
 
 DIFFERENT = 4
-"""The exit code of a replay that came out otherwise."""
+"""The exit code of a replay with another result."""
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """How a trial came out when it was run again.
+    """The result of a replay: `there` is the stored trial, `here` its repetition.
 
     Attributes:
         state: Of the stored trial, as Optuna calls it.
+        first_difference: One line, with the differences of the environment; None where there are
+            none.
         n_compared: Intermediate values that both have.
-        first_difference: On one line, with what differs in the environment; None where all is
-            the same.
-        environment: What differs in it, each as `name there, here`; None where it was not kept.
+        environment: What differs in it, each as `name there, here`; None where it is not known.
     """
 
     trial: int
@@ -50,7 +50,7 @@ class Replayed:
     environment: list[str] | None
 
     def to_line(self) -> str:
-        """Return what a person is told."""
+        """Return it as a sentence."""
         if not self.same:
             return f"trial {self.trial} is not the same again: {self.first_difference}"
         curve = f"{counted(self.n_compared, 'intermediate value')}, bit for bit"
@@ -61,7 +61,7 @@ class Replayed:
 
 @dataclass
 class _Outcome:
-    """What one run of `fit` gave: reports by step, a value, or the way in which it ended."""
+    """The result of one run of `fit`."""
 
     reports: dict[int, float] = field(default_factory=dict)
     value: float | None = None
@@ -110,12 +110,10 @@ def _is_infeasible(trial: Attempt) -> bool:
 
 
 def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
-    """Run `fit`; of a trial that was cut short, as far as it went."""
-    outcome = _Outcome()
+    """Run `fit`, to the last stored report if the trial was cut short."""
+    outcome, here = _Outcome(), FitProcess()
     to_its_end = trial.state == TrialState.COMPLETE or _is_infeasible(trial)
     last = max(trial.reports, default=-1)
-
-    here = FitProcess()
 
     def report(step: int, value: float | None) -> None:
         here.refuse_child()
@@ -149,24 +147,22 @@ def _compared(trial: Attempt, here: _Outcome) -> Replayed:
     theirs = trial.user_attrs.get(attrs.ENVIRONMENT)
     environment = None if theirs is None else differences(theirs, read_environment())
     found = _first_difference(trial, here)
+    if environment is None:
+        about = "the environment that it ran in was not kept"
+    elif environment:
+        about = f"the environment differs: {', '.join(environment)}"
+    else:
+        about = "the environment is the same"
     return Replayed(
         trial=trial.trial,
         state=trial.state.name,
         same=found is None,
-        first_difference=None if found is None else f"{found}; {_about(environment)}",
+        first_difference=None if found is None else f"{found}; {about}",
         value_there=trial.value,
         value_here=here.value,
         n_compared=len(trial.reports.keys() & here.reports.keys()),
         environment=environment,
     )
-
-
-def _about(environment: list[str] | None) -> str:
-    if environment is None:
-        return "the environment that it ran in was not kept"
-    if not environment:
-        return "the environment is the same"
-    return f"the environment differs: {', '.join(environment)}"
 
 
 def _first_difference(trial: Attempt, here: _Outcome) -> str | None:

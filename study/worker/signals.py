@@ -1,11 +1,8 @@
-"""Signals and a supervisor's death: the first asks to drain, the second ends the process.
+"""Requests to stop, by a signal or a supervisor's death: the first drains, the second ends at once.
 
-They are heard by a thread of their own, through the pipe into which Python's C handler writes. A
-Python handler would wait for the main thread, which may be in one call of TensorFlow for long. What
-draining means is decided by whoever waits on the event.
-
-A forked process hears signals as any program does: its pipe is its parent's, who would take the
-signal that ends a pool's process for its own.
+A thread reads signals from the pipe into which Python's C handler writes. A Python handler would
+wait for the main thread, which may be in one long call of TensorFlow. A forked process shares that
+pipe with its parent, so it gets the default handlers back.
 """
 
 import os
@@ -13,7 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 PARENT_CHECK_S = 0.5
@@ -24,13 +21,13 @@ DEFAULTS: dict[signal.Signals, Any] = {
 }
 
 
-class StopRequest:
+class StopRequest(AbstractContextManager["StopRequest"]):
     """Set by SIGINT, SIGTERM or the parent's death.
 
     Args:
-        on_first, on_second: Called in a thread of their own by the first and the second request.
-        one_term: Whether a second SIGTERM is no second request: where a supervisor passes its own
-            on, systemd and clusters have often signalled everybody already.
+        on_first, on_second: Called in a new thread by the first and the second request.
+        one_term: Whether to ignore a second SIGTERM: systemd and clusters signal workers directly,
+            and then the supervisor passes its own signal on.
 
     Attributes:
         event: Set by the first request.
@@ -63,27 +60,19 @@ class StopRequest:
         self.install()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
-        # What comes after a run, such as finalize, must end by a Ctrl-C as any program does.
+        # After a run, as in finalize, Ctrl-C works as in any program.
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
         if self in _installed:
             _installed.remove(self)
         if self._sockets:
-            self._sockets[0].close()  # the thread, which reads its end, closes the other one
+            self._sockets[0].close()  # the thread then reads an end, and closes the other one
 
     def watch_parent(self, parent: int) -> None:
-        """Ask to drain once the process `parent`, which started this one, is gone.
-
-        It may be gone before this is called: starting takes seconds.
-        """
+        """Ask to drain once the parent process is gone, perhaps before this call."""
 
         def watch() -> None:
             while os.getppid() == parent:
@@ -110,7 +99,7 @@ class StopRequest:
                         self.request(by_interrupt=number == signal.SIGINT)
 
     def forget(self) -> None:
-        """Hear nothing any more in a forked process; what it has set itself stays."""
+        """Stop listening, in a forked process; handlers that it has set itself stay."""
         signal.set_wakeup_fd(-1)
         for number in HEARD:
             if signal.getsignal(number) is _leave_to_thread:
@@ -120,7 +109,7 @@ class StopRequest:
 
 
 def _leave_to_thread(number: int, frame: object) -> None:
-    """A handler of Python's there must be, so that its C handler writes to the pipe."""
+    """Do nothing: only with a Python handler does the C handler write to the pipe."""
 
 
 _installed: list[StopRequest] = []
@@ -128,7 +117,7 @@ _held = threading.local()
 
 
 def _hold_back() -> None:
-    """Before a fork: a signal to the child waits until the child does not share the pipe."""
+    """Block signals during a fork, until the child no longer shares the pipe."""
     if _installed:
         _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
 

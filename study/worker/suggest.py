@@ -1,4 +1,4 @@
-"""Where the params of a claimed trial come from, if they were not written with the claim."""
+"""Params from Optuna's samplers for a claimed trial, and whether to prune it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ SEEDED_BY_SLOT = ("tpe", "gp", "cmaes")
 
 
 class Suggester:
-    """Gives each claim its params, and the question whether to prune it."""
+    """Gives each claim its params and its `should_prune`."""
 
     def __init__(self, opened: OpenStudy, space: SearchSpace) -> None:
         self._opened, self._space = opened, space
@@ -39,8 +39,8 @@ class Suggester:
     def params_of(self, claim: Claim, wait_s: float = 3600.0) -> tuple[Params, Callable[[], bool]]:
         """Return the params of a claim, written to its row, and its `should_prune`.
 
-        Optuna does not wait for a database that is away: it is asked again. What it has suggested
-        for a trial before, it suggests again.
+        Optuna does not wait for a database that is away, so it is asked again. It repeats what it
+        has suggested for a trial before.
         """
         params, should_prune = patiently(lambda: self._ask(claim), wait_s=wait_s)
         return params, lambda: patiently(should_prune, wait_s=wait_s)
@@ -55,7 +55,7 @@ class Suggester:
         params = self._space.draw(_suggest_from(optuna.trial.Trial(study, claim.trial_id)))
 
         def should_prune() -> bool:
-            # `Trial.should_prune` knows reports made by that very object alone.
+            # `Trial.should_prune` knows only the reports of that very object.
             found = self._opened.storage.get_trial(claim.trial_id)
             return bool(study.pruner.prune(study, found))
 
@@ -74,19 +74,14 @@ class Suggester:
 
 
 def _suggest_from(trial: optuna.trial.Trial) -> Callable[[str, BaseDistribution], Any]:
-    def suggest(name: str, distribution: BaseDistribution) -> Any:
-        if isinstance(distribution, FloatDistribution):
-            step, log = distribution.step, distribution.log
-            return trial.suggest_float(
-                name, distribution.low, distribution.high, step=step, log=log
-            )
-        if isinstance(distribution, IntDistribution):
-            step_int, log = distribution.step, distribution.log
-            return trial.suggest_int(
-                name, distribution.low, distribution.high, step=step_int, log=log
-            )
-        if isinstance(distribution, CategoricalDistribution):
-            return trial.suggest_categorical(name, distribution.choices)
-        raise TypeError(f"no way to suggest {distribution!r}")
+    def suggest(name: str, kind: BaseDistribution) -> Any:
+        match kind:
+            case FloatDistribution():
+                return trial.suggest_float(name, kind.low, kind.high, step=kind.step, log=kind.log)
+            case IntDistribution():
+                return trial.suggest_int(name, kind.low, kind.high, step=kind.step, log=kind.log)
+            case CategoricalDistribution():
+                return trial.suggest_categorical(name, kind.choices)
+        raise TypeError(f"no way to suggest {kind!r}")
 
     return suggest

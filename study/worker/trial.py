@@ -1,7 +1,7 @@
-"""One claimed trial in this process: train it, and write how it ended.
+"""Trains one claimed trial in this process, and writes how it ended.
 
-Decides what becomes of a trial that ends in any way: complete, pruned, infeasible, failed, out of
-memory, overdue, released, lost. Which trial is next, and when to leave, is decided in `worker.py`.
+A trial ends complete, pruned, infeasible, failed, out of memory, overdue, released or lost.
+`worker.py` decides which trial is next.
 """
 
 import contextlib
@@ -40,31 +40,31 @@ logger = logging.getLogger(__name__)
 
 LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
 SIGNALLED_S = 0.05
-"""For what a signal needs to be heard that has ended processes of an objective just now."""
+"""Time for a signal to arrive here that has just ended processes of the objective."""
 
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
 class Drained(Exception):  # noqa: N818 - a request, not an error
-    """Raised out of a report: the worker was asked to stop; the slot is to be released."""
+    """Raised by a report: the worker was asked to stop, and the slot is to be released."""
 
 
 class Overdue(Exception):  # noqa: N818 - a limit, not an error
-    """Raised out of a report: the trial took longer than `--trial-timeout`."""
+    """Raised by a report: the trial took longer than `--trial-timeout`."""
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """What every trial of a worker process shares.
+    """What the trials of a worker process share.
 
     Attributes:
-        slots: Patient: a database that is away for long only makes a trial wait.
+        slots: Wait long for a database that is away.
         stop: Set when the worker is to leave: the epoch ends and the slot is released.
         say: Called with one line a trial.
         drain_s: How long a trial may take to notice that it is to end.
-        stop_seen: Id of the newest stop order that is older than this worker.
-        look: Hears now what the study tells its workers.
-        replace: Puts a new process in the place of this one, where a trial does not end.
+        stop_seen: Id of the latest stop order before this worker started.
+        look: Reads the orders of the study now.
+        replace: Replaces this process, where a trial does not end.
     """
 
     opened: OpenStudy
@@ -82,11 +82,7 @@ class Workplace:
 
 
 class TrialRunner:
-    """Runs claimed trials, one after another.
-
-    Attributes:
-        current: The claim in progress.
-    """
+    """Runs claimed trials, one after another; `current` is the claim in progress."""
 
     def __init__(self, place: Workplace) -> None:
         self.current: Claim | None = None
@@ -115,7 +111,7 @@ class TrialRunner:
             place.say(f"{error}; claiming another")
             tidy(place.opened, place.work)
         except (CheckpointError, FileError, StorageError, StudyError):
-            # A full disk is no fact of the params: the slot is kept, and this worker ends.
+            # A full disk, for one, is not the trial's fault: release it, and end this worker.
             self._release(claim)
             raise
         return False
@@ -127,7 +123,7 @@ class TrialRunner:
             self._place.say(f"trial {trial} (slot {claim.slot.slot}) released")
         except ClaimLostError:
             self._place.say(f"trial {trial} was lost before its release")
-        except StorageError as error:  # then it is lost once it is not heard of
+        except StorageError as error:  # the grace period requeues it
             self._place.say(f"trial {trial} was not released: {error}")
 
 
@@ -144,9 +140,9 @@ class _Attempt:
         self._ours: Exception | None = None
 
     def run(self) -> None:
-        """Train and finish; raises `Drained`, or that the trial is no longer this worker's.
+        """Train and finish; raise `Drained`, or that the trial is no longer this worker's.
 
-        What a report or a checkpoint has raised decides, whatever `fit` made of it.
+        An error of a report or a checkpoint decides, even if `fit` swallows or wraps it.
         """
         place, claim = self._place, self._claim
         CheckpointError.last = None
@@ -155,24 +151,23 @@ class _Attempt:
                 params, self._should_prune = place.suggester.params_of(claim)
             self._log.write(f"params {params}")
             fitted = as_fitted(self._fit(params))
+            swallowed = self._ours or CheckpointError.last
+            if swallowed is not None:
+                raise swallowed
         except (Exception, SystemExit) as error:
             self._end_by(self._ours or CheckpointError.last or error)
         else:
-            swallowed = self._ours or CheckpointError.last
-            if swallowed is None:
-                self._complete(fitted)
-            else:
-                self._end_by(swallowed)
+            self._complete(fitted)
         finally:
-            self._ours = CheckpointError.last = None  # and with them what their frames hold
+            self._ours = CheckpointError.last = None  # and what their frames hold
             self._ended.set()
-            if self._handing_over:  # the process may be replaced: nothing may be claimed now
+            if self._handing_over:  # nothing may be claimed: the process may be replaced
                 self._handed_back.wait()
         tidy(place.opened, place.work)
 
     @contextlib.contextmanager
     def _as_ours(self) -> Iterator[None]:
-        """Note what our own files and the storage raise: it is never an error of the trial's."""
+        """Note errors of our own files and the storage: they are never the trial's."""
         try:
             yield
         except MemoryError:
@@ -182,7 +177,7 @@ class _Attempt:
             raise
 
     def _end_by(self, error: BaseException) -> None:
-        """Write how a trial ended that did not complete; raise what is no fact of the params."""
+        """Write how a trial ended that did not complete; raise errors that are not the trial's."""
         if isinstance(error, Drained | LeaseLost | StorageError | CheckpointError):
             raise error
         if isinstance(error, PRUNED):
@@ -195,10 +190,10 @@ class _Attempt:
         elif isinstance(error, DivergedError):
             self._fail(ends.INFEASIBLE, error)
         elif self._place.stop.wait(SIGNALLED_S):
-            # Who stops all processes of a terminal or a job stops those of the objective too.
+            # A signal to all processes of a terminal or a job ends those of the objective, too.
             self._log.write("".join(traceback.format_exception(error)).rstrip())
             raise Drained from error
-        else:  # a user's sys.exit() ends its trial and not this worker
+        else:  # sys.exit() in a user's code ends the trial, not this worker
             self._fail(_reason_of(error), error)
 
     def _fit(self, params: dict[str, Any]) -> Any:
@@ -227,14 +222,14 @@ class _Attempt:
     def _report(self, step: int, value: float | None) -> None:
         self._here.refuse_child()
         step, value = int(step), None if value is None else float(value)
-        if self._ours is not None:  # what an earlier report raised was not let through
+        if self._ours is not None:  # `fit` swallowed the error of an earlier report
             raise self._ours
         with self._as_ours():
             self._tell(step, value)
 
     def _tell(self, step: int, value: float | None) -> None:
         self._place.speed.epoch_ended(step)
-        if value is None:  # a training without valid rows: there is nothing to write
+        if value is None:  # a training without valid rows
             self._look()
             return
         self._refuse_lost()
@@ -254,13 +249,13 @@ class _Attempt:
         if self._place.stop.is_set():
             raise Drained
         if self._overdue.is_set():
-            raise Overdue(self._limit())
+            raise self._overdue_error()
 
-    def _limit(self) -> str:
-        return f"longer than --trial-timeout {self._place.opened.spec.trial_timeout_s:g}s"
+    def _overdue_error(self) -> Overdue:
+        return Overdue(f"longer than --trial-timeout {self._place.opened.spec.trial_timeout_s:g}s")
 
     def _watch(self, timeout_s: float) -> None:
-        """End a trial that takes too long, also one that never reports."""
+        """End a trial that takes too long, even if it never reports."""
         if self._ended.wait(timeout_s):
             return
         self._overdue.set()
@@ -268,8 +263,8 @@ class _Attempt:
             return
         self._handing_over = True
         try:
-            self._fail(ends.TIMEOUT, Overdue(self._limit()))
-        except Exception as error:  # then it is lost once it is not heard of
+            self._fail(ends.TIMEOUT, self._overdue_error())
+        except Exception as error:  # the grace period requeues it
             logger.warning("trial %d: %s", self._claim.slot.trial, error)
         if not self._ended.is_set():
             self._log.close()
@@ -306,45 +301,40 @@ class _Attempt:
         self._place.say(f"trial {self._claim.slot.trial} pruned {when}")
 
     def _fail(self, reason: str, error: BaseException) -> None:
-        slots, slot, say = self._place.slots, self._claim.slot, self._place.say
-        end = ends.end_of(reason)
+        place, slot, end = self._place, self._claim.slot, ends.end_of(reason)
         found: dict[str, Any] = {"type": type(error).__name__, "message": str(error)[:1000]}
         if not end.is_final:
             text = "".join(traceback.format_exception(error))
             self._log.write(text.rstrip())
             found |= {"place": place_of(error), "traceback": cut_middle(text)}
-        tail = last_lines(self._place.work.attempt_log(slot.trial))
+        tail = last_lines(place.work.attempt_log(slot.trial))
         user_attrs = {attrs.REASON: reason, attrs.ERROR: found, attrs.LOG: tail}
         is_tried_again = end.opener is ends.Opener.WORKER_ONCE and not slot.alone
         if is_tried_again:
-            slots.retry_alone(self._claim, user_attrs)
+            place.slots.retry_alone(self._claim, user_attrs)
         else:
             self._finish(TrialState.FAIL, None, user_attrs)
         message = (str(error).splitlines() or [""])[0]
         line = f"trial {slot.trial} (slot {slot.slot}) failed: {reason}: "
-        say(f"{line}{type(error).__name__}: {message}")
+        place.say(f"{line}{type(error).__name__}: {message}")
         if is_tried_again:
-            say(f"slot {slot.slot} is tried once more, with nothing else on its device")
-        place = self._place
+            place.say(f"slot {slot.slot} is tried once more, with nothing else on its device")
         if end.stops_study and break_circuit(place.opened, slot.trial, place.stop_seen):
             place.look()
 
 
 def _reason_of(error: BaseException) -> str:
-    """Return why a trial failed; frameworks have memory errors of their own."""
+    """Return why a trial failed; frameworks have their own memory errors."""
     names = {kind.__name__ for kind in type(error).__mro__}
     is_memory = names.intersection(OUT_OF_MEMORY) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
     return ends.OUT_OF_MEMORY if is_memory else ends.ERROR
 
 
 def cut_middle(text: str) -> str:
-    """Cut the middle out of a long traceback: its ends say where it began and what it was."""
-    limit = LONGEST_TRACEBACK
-    while len(json.dumps(cut := _ends(text, limit))) > LONGEST_TRACEBACK:
-        limit //= 2  # JSON writes one character of many languages as six bytes
+    """Cut the middle out of a long traceback: its start and its end say most."""
+    half = LONGEST_TRACEBACK // 2
+    cut = text
+    while len(json.dumps(cut)) > LONGEST_TRACEBACK:  # JSON writes some characters as six bytes
+        cut = f"{text[:half]}\n[...]\n{text[-half:]}"
+        half //= 2
     return cut
-
-
-def _ends(text: str, limit: int) -> str:
-    half = limit // 2
-    return text if len(text) <= limit else f"{text[:half]}\n[...]\n{text[-half:]}"

@@ -1,14 +1,11 @@
-"""One process: claim, train, finish, until every slot is final.
+"""The loop of a worker: claim a trial, train it, until every slot is final.
 
 Decides which trial is next and when to leave. A worker that finds nothing to claim stays while
-others are running, so that a crash of the last busy one is picked up. What becomes of a trial is
-`trial.py`'s; how many workers there are, and who restarts them, `launch.py`'s.
+others are running, to pick up a slot that a crash leaves open.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable
 
 from storage import attrs
 from storage.errors import ClaimLostError, StorageError
@@ -18,35 +15,31 @@ from study.machine.environment import read_environment
 from study.machine.process import own_name
 from study.spec.draw import draw_params, given_seed, training_seed
 from study.spec.open import Loaded, OpenStudy, Say
-from study.spec.workdir import WorkDir
 from study.view.cost import Speed, images_of
+from study.worker.ending import Ending, Recycling
 from study.worker.presence import Presence
-from study.worker.recycle import Recycling
 from study.worker.suggest import Suggester
+from study.worker.told import WorkerOptions
 from study.worker.trial import TrialRunner, Workplace
 
 logger = logging.getLogger(__name__)
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 LONGEST_OUTAGE_S = 3600.0
-"""For how long a worker waits for a database that is away; its supervisor then starts another."""
+"""How long a worker waits for a database that is away; its supervisor then starts another."""
 
 LAST_WAIT_S = 1.0
 """The same for a process that must end now: its slot is found lost where the release fails."""
 
 
 class Worker:
-    """Works on one study until it is done or `stop` is set.
+    """Works on one study until it is done or the process was asked to leave.
 
     Args:
-        opened: The study.
-        loaded: Its objective and data, in this process.
-        work: Where logs and checkpoints lie.
-        stop: Set from a signal handler; the epoch ends and the slot is released.
+        loaded: The study's objective and data, in this process.
         say: Called with one line a finished trial.
-        presence: Is told what the worker does, and hears what the study tells it.
-        recycling: Says when this process has grown old.
-        replace: Puts a new process in the place of this one.
+        presence: Shows what the worker does, and hears the study's orders.
+        ending: The end of this process.
 
     Attributes:
         is_old: Whether it left so that a new process takes its place.
@@ -56,38 +49,32 @@ class Worker:
         self,
         opened: OpenStudy,
         loaded: Loaded,
-        work: WorkDir,
-        *,
-        stop: threading.Event,
+        options: WorkerOptions,
         say: Say,
-        drain_s: float,
-        recycling: Recycling,
         presence: Presence,
-        replace: Callable[[], None],
+        ending: Ending,
     ) -> None:
-        self.id = own_name()
         self.is_old = False
-        self._opened, self._loaded, self._stop, self._say = opened, loaded, stop, say
-        self._slots = opened.patient_slots(LONGEST_OUTAGE_S)
-        self._spec = opened.spec
-        self._recycling, self._presence = recycling, presence
+        self._id = own_name()
+        self._opened, self._loaded, self._say = opened, loaded, say
+        self._spec, self._slots = opened.spec, opened.patient_slots(LONGEST_OUTAGE_S)
+        self._stop, self._presence = ending.stop.event, presence
+        self._recycling = Recycling(options.recycle_after)
         self._suggester = Suggester(opened, loaded.objective.space)
-        self._presence.speed = Speed(
-            images_of(loaded.dataset, refits=opened.spec.refits is not None)
-        )
+        presence.speed = Speed(images_of(loaded.dataset, refits=self._spec.refits is not None))
         place = Workplace(
             opened=opened,
             loaded=loaded,
             slots=self._slots,
             suggester=self._suggester,
-            work=work,
-            stop=stop,
+            work=opened.work_dir(options.work_dir),
+            stop=self._stop,
             say=say,
-            drain_s=drain_s,
+            drain_s=options.drain_s,
             stop_seen=presence.stop_seen,
             look=presence.look,
-            replace=replace,
-            speed=self._presence.speed,
+            replace=ending.replace,
+            speed=presence.speed,
         )
         self._runner = TrialRunner(place)
         self._looked_at = time.monotonic()
@@ -98,7 +85,7 @@ class Worker:
         wait_s = SHORTEST_WAIT_S
         while not self._stop.is_set() and not self.is_old:
             self._requeue(every_s=self._spec.heartbeat_s)
-            claim = None if self._is_paused() else self._slots.claim(self.id, self._draw)
+            claim = None if self._is_paused() else self._slots.claim(self._id, self._draw)
             if claim is not None:
                 self._presence.state = "training"
                 n_finished += self._runner.run(claim)
@@ -113,7 +100,7 @@ class Worker:
         return n_finished
 
     def release_current(self) -> None:
-        """Give the trial in progress back, from another thread: the process must end now."""
+        """Release the trial in progress; called from another thread when the process must end."""
         claim = self._runner.current
         if claim is not None:
             try:
@@ -124,7 +111,7 @@ class Worker:
                 logger.warning("trial %d was not released: %s", claim.slot.trial, error)
 
     def _is_paused(self) -> bool:
-        """Whether nothing is to be claimed; says so once, as a run would else seem to hang."""
+        """Whether nothing may be claimed; says so once, or the run would seem to hang."""
         is_paused, before = self._presence.is_paused, self._presence.state
         if is_paused and before != "paused":
             self._presence.state = "paused"
@@ -138,15 +125,15 @@ class Worker:
         self._requeue(every_s=0.5)
         if self._count_unfinished():
             return False
-        self._requeue(every_s=0.0)  # what a stranger ended a moment ago is open again
+        self._requeue(every_s=0.0)  # for what another program ended a moment ago
         return self._count_unfinished() == 0
 
     def _count_unfinished(self) -> int:
-        engine, study_id = self._opened.storage.engine, self._opened.study_id
-        return count_unfinished(engine, study_id, wait_s=LONGEST_OUTAGE_S)
+        engine = self._opened.storage.engine
+        return count_unfinished(engine, self._opened.study_id, wait_s=LONGEST_OUTAGE_S)
 
     def _requeue(self, *, every_s: float) -> None:
-        """Look for lost trials and strangers' ends; every worker does, so somebody always does."""
+        """Requeue trials that were lost, or that another program ended; every worker does so."""
         now = time.monotonic()
         if now - self._looked_at < every_s:
             return
@@ -157,10 +144,7 @@ class Worker:
             self._say(f"a slot was ended from outside; trial {trial} runs it again")
 
     def _draw(self, slot: Slot) -> Draw:
-        own = {
-            attrs.SEED: self._seed_of(slot),
-            attrs.ENVIRONMENT: read_environment(),
-        }
+        own = {attrs.SEED: self._seed_of(slot), attrs.ENVIRONMENT: read_environment()}
         if self._suggester.is_needed or slot.fixed_params:
             return Draw(user_attrs=own)
         space = self._loaded.objective.space
@@ -170,5 +154,5 @@ class Worker:
     def _seed_of(self, slot: Slot) -> int:
         if self._spec.refits is None:
             return training_seed(self._spec.seed, slot.slot)
-        # So that a finalize with a larger budget goes on with what a smaller one has trained.
+        # A finalize with a larger budget goes on with the trainings of a smaller one.
         return given_seed(self._spec.seed, slot.fixed_params or {})

@@ -15,11 +15,11 @@ from objectives.network.cnn import digits_cnn
 from study.errors import StudyError
 from study.machine.placing import Placing
 from study.run.create import Request, create_or_resume
-from study.run.crew import Crew
+from study.run.prewarm import Prewarm, Prewarmed
 from study.run.tryout import expected_trial_s
 from study.spec.open import Loaded
 from study.spec.spec import Given
-from study.worker.warm import AT_ONCE, PROGRAM, Ready
+from study.worker.told import AT_ONCE, PROGRAM
 from tests.acceptance.competition import SPACE, write_competition
 from tests.acceptance.processes import POLL_S, Place, is_alive
 
@@ -30,18 +30,19 @@ import json, sys
 from pathlib import Path
 from storage import attrs
 from study.run.create import Request, create_or_resume
-from study.run.crew import Crew
+from study.run.prewarm import Prewarm
 from study.spec.spec import Given
 request = Request("sqlite:///study.db", "s", Path("data"), Given(epochs=3), 2)
-with Crew("s", request.given, 2) as crew:
-    opened = create_or_resume(request, lambda line: None, crew)
+with Prewarm("s", request.given, 2) as prewarm:
+    opened = create_or_resume(request, lambda line: None, prewarm)
 told = opened.storage.get_study_user_attrs(opened.study_id)
 print(json.dumps([told[attrs.TRIAL_S], [n for n in ("keras", "tensorflow") if n in sys.modules]]))
 """
 LEFT_ALONE = """
 import os, signal
-from study.worker.warm import AT_ONCE, Ready
-print(Ready("s", AT_ONCE).process.pid, flush=True)
+from study.run.prewarm import Prewarmed
+from study.worker.told import AT_ONCE
+print(Prewarmed("s", AT_ONCE).process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 LOADED = """
@@ -91,9 +92,9 @@ def test_pandas_is_not_loaded_with_the_framework(place: Place) -> None:
 @pytest.mark.parametrize(("placing", "n"), [(None, 1), (HERE, 2)])
 def test_its_processes_end_with_whatever_ends_the_creation(placing: Placing | None, n: int) -> None:
     """Data with a fault, or Ctrl-C."""
-    crew = Crew("s", Given(objective="digits-cnn"), 9, placing)
-    ready = list(crew.ready)
-    with pytest.raises(ZeroDivisionError), crew:
+    prewarm = Prewarm("s", Given(objective="digits-cnn"), 9, placing)
+    ready = list(prewarm.ready)
+    with pytest.raises(ZeroDivisionError), prewarm:
         raise ZeroDivisionError
     assert [one.process.returncode for one in ready] == [-signal.SIGKILL] * n
 
@@ -102,9 +103,9 @@ def test_its_processes_end_with_whatever_ends_the_creation(placing: Placing | No
 def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None:
     """There are as many as workers of a study that is worked on here, and no more than slots."""
     for placing, n_slots, n in ((None, 9, 0), (HERE, 9, 2), (Placing(cpu=True), 1, 1)):
-        with Crew("s", Given(), n_slots, placing) as crew:
-            crew.keep(9)
-            assert [one.process.poll() for one in crew.ready] == [None] * n
+        with Prewarm("s", Given(), n_slots, placing) as prewarm:
+            prewarm.keep(9)
+            assert [one.process.poll() for one in prewarm.ready] == [None] * n
 
 
 @pytest.mark.usefixtures("not_loaded")
@@ -115,14 +116,14 @@ def test_they_work_on_a_study_that_is_there_if_it_is_for_them(place: Place) -> N
     given = {"ours": Given(epochs=1), "another": Given(objective="synthetic")}
     for name, one in given.items():
         folder = data if name == "ours" else None
-        with Crew(name, one, 2) as crew:
-            create_or_resume(Request(url, name, folder, one, 2), lambda line: None, crew)
+        with Prewarm(name, one, 2) as prewarm:
+            create_or_resume(Request(url, name, folder, one, 2), lambda line: None, prewarm)
     for name, n in (("ours", 2), ("another", 0)):
-        with Crew(name, Given(), None, HERE) as crew:
-            began = list(crew.ready)
+        with Prewarm(name, Given(), None, HERE) as prewarm:
+            began = list(prewarm.ready)
             request = Request(url, name, None, Given(), placing=HERE)
-            create_or_resume(request, lambda line: None, crew)
-            assert crew.ready == began[:n]
+            create_or_resume(request, lambda line: None, prewarm)
+            assert prewarm.ready == began[:n]
             assert [one.process.poll() for one in began[n:]] == [-signal.SIGKILL] * (2 - n)
 
 
@@ -141,17 +142,17 @@ def test_death_of_one_is_one_line(place: Place, which: int) -> None:
     write_competition(data)
     objective = digits_cnn(FitOptions(epochs=1))
     loaded, spec = Loaded(objective, SimpleNamespace()), SimpleNamespace()
-    with Crew("s", Given(), 9, HERE) as crew:
-        os.kill(crew.ready[which].process.pid, signal.SIGKILL)
+    with Prewarm("s", Given(), 9, HERE) as prewarm:
+        os.kill(prewarm.ready[which].process.pid, signal.SIGKILL)
         with pytest.raises(StudyError, match="a first batch ended its process: signal SIGKILL"):
-            expected_trial_s(crew.ready, loaded, spec, data, None)  # type: ignore[arg-type]
+            expected_trial_s(prewarm.ready, loaded, spec, data, None)  # type: ignore[arg-type]
 
 
 def test_it_becomes_what_its_command_says(tmp_path: Path) -> None:
     """The rest of the command line, the variables and the log are those that it is told."""
     log = tmp_path / "log"
     command = [*PROGRAM, "worker", "--help"]
-    process = Ready("s", AT_ONCE).become(command, {"COLUMNS": "50", "NO_COLOR": "1"}, log)
+    process = Prewarmed("s", AT_ONCE).become(command, {"COLUMNS": "50", "NO_COLOR": "1"}, log)
     assert process is not None
     assert process.wait() == 0
     lines = log.read_text("utf-8").splitlines()
@@ -161,7 +162,7 @@ def test_it_becomes_what_its_command_says(tmp_path: Path) -> None:
 
 def test_one_that_died_becomes_nothing(tmp_path: Path) -> None:
     """A worker is started anew then."""
-    ready = Ready("s", AT_ONCE)
+    ready = Prewarmed("s", AT_ONCE)
     ready.process.kill()
     ready.process.wait()
     assert ready.become([*PROGRAM, "worker"], {}, tmp_path / "log") is None
@@ -170,5 +171,5 @@ def test_one_that_died_becomes_nothing(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("not_loaded")
 def test_users_own_network_is_tried_out_where_its_file_is_loaded() -> None:
     """It has loaded the framework there."""
-    assert Crew("s", Given(model="mine.py:build"), 9, HERE).ready == []
-    assert Crew("s", Given(objective="synthetic"), 9, HERE).ready == []
+    assert Prewarm("s", Given(model="mine.py:build"), 9, HERE).ready == []
+    assert Prewarm("s", Given(objective="synthetic"), 9, HERE).ready == []

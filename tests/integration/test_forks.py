@@ -18,7 +18,7 @@ from objectives.framework.fitprocess import FitProcess
 from storage.rdb import SlotStorage, open_storage
 from study.machine.forks import close_withheld, end_forks, withhold
 from study.machine.gpus import Gpu
-from study.machine.locks import DeviceLock, Holder, SeatFolder
+from study.machine.locks import DeviceLock, GpuLocks, Holder
 from study.worker.log import AttemptLog
 from study.worker.signals import StopRequest
 
@@ -159,7 +159,7 @@ def test_child_that_is_left_behind_does_not_keep_a_seat(
 ) -> None:
     """The card is free for another study once its worker has ended."""
     monkeypatch.setenv("STUDY_SEAT", "")
-    folder = SeatFolder(tmp_path)
+    folder = GpuLocks(tmp_path)
     seat = folder.take([CARD], 1, ANA)
     assert seat is not None
     seat.keep()

@@ -14,7 +14,8 @@ from storage import attrs
 from storage.rdb import open_storage
 from storage.slots.slots import Slots
 from study.errors import StudyError
-from study.run.child import MOST_READ, Child
+from study.run.launchers import MOST_READ, WorkerLog
+from study.run.prewarm import Prewarmed
 from study.spec.open import OpenStudy, open_study
 from study.spec.spec import StudySpec
 from study.spec.trials import find_trial
@@ -23,8 +24,7 @@ from study.view.logs import last_lines, show_logs
 from study.worker import checkpoints
 from study.worker.checkpoints import look_for_marker, resumable, tidy
 from study.worker.log import AttemptLog
-from study.worker.told import Settings
-from study.worker.warm import PROGRAM, WITH_A_JOB, Ready
+from study.worker.told import PROGRAM, WITH_A_JOB
 
 
 @pytest.fixture
@@ -92,19 +92,18 @@ def test_no_other_file_is_shown_or_stored_as_a_log(
 
 @put_there
 def test_a_worker_goes_without_a_log_that_is_none(
-    opened: OpenStudy, work: WorkDir, other: Path, put: Callable[[Path, Path], None]
+    work: WorkDir, other: Path, put: Callable[[Path, Path], None]
 ) -> None:
     """Its supervisor says so, and reads nothing there."""
     said: list[str] = []
-    settings = Settings(work, recycle_after=1, drain_s=1.0, wait_s=1.0)
     path = work.worker_log(0)
     path.parent.mkdir(parents=True)
     put(path, other)
-    child = Child(opened, 0, settings, "none", said.append)
-    with child._open_log() as log:
-        assert log.name == os.devnull
-    child._shown_to = 0
-    assert (list(child.new_lines()), child.tail()) == ([], "")
+    log = WorkerLog(0, path, said.append)
+    with log.open() as file:
+        assert file.name == os.devnull
+    log._shown_to = 0
+    assert (list(log.new_lines()), log.tail()) == ([], "")
     assert len(said) == 1
     assert said[0].startswith(f"worker 0 goes without the log {path}: ")
     assert other.read_text() == "mine\n"
@@ -115,22 +114,22 @@ def test_a_ready_worker_goes_without_a_log_that_is_none(work: WorkDir, other: Pa
     path = work.worker_log(0)
     path.parent.mkdir(parents=True)
     path.symlink_to(other)
-    process = Ready(None, WITH_A_JOB).become([*PROGRAM, "--version"], {}, path)
+    process = Prewarmed(None, WITH_A_JOB).become([*PROGRAM, "--version"], {}, path)
     assert process is not None
     assert process.wait() == 0
     assert other.read_text() == "mine\n"
 
 
-def test_a_log_of_any_size_is_read_in_parts(opened: OpenStudy, work: WorkDir) -> None:
+def test_a_log_of_any_size_is_read_in_parts(work: WorkDir) -> None:
     """A file without blocks may have any size."""
-    child = Child(opened, 0, Settings(work, 1, 1.0, 1.0), "none", print)
-    with child._open_log() as log:
-        log.truncate(1 << 40)
-        log.write(b"last\n")
-    assert child.tail().endswith("last")
-    child._shown_to = (1 << 40) - MOST_READ - 100
-    assert [len(line) for line in child.new_lines()] == [MOST_READ - 1]
-    assert [line[-4:] for line in child.new_lines()] == ["last"]
+    log = WorkerLog(0, work.worker_log(0), print)
+    with log.open() as file:
+        file.truncate(1 << 40)
+        file.write(b"last\n")
+    assert log.tail().endswith("last")
+    log._shown_to = (1 << 40) - MOST_READ - 100
+    assert [len(line) for line in log.new_lines()] == [MOST_READ - 1]
+    assert [line[-4:] for line in log.new_lines()] == ["last"]
 
 
 @pytest.mark.parametrize("name", ["own", "slots", "slot_dir", "attempt_dir"])

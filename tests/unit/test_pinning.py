@@ -19,14 +19,13 @@ from objectives.framework.backend import backend_name
 from study.errors import StudyError
 from study.machine import pin
 from study.machine.gpus import Driver, Gpu
-from study.machine.locks import KEPT, Holder, SeatFolder, kept_seat
-from study.machine.pin import own_gpu, refuse_unseen, take_seat
-from study.machine.placing import Placing
-from study.machine.shares import Machine, Staff
+from study.machine.locks import KEPT, GpuLocks, Holder, kept_lock
+from study.machine.pin import allocation_of, own_gpu, refuse_unseen, take_gpu
+from study.machine.placing import Allocation, Machine, Placing
 from study.spec.open import OpenStudy
 from study.spec.spec import StudySpec
 from study.worker import process
-from study.worker.told import Settings
+from study.worker.told import WorkerOptions
 
 GPUS = (Gpu("GPU-0", 0, "Card", 80000), Gpu("GPU-1", 1, "Card", 80000))
 MACHINE = Machine(4, Driver("0, GPU-0, Card, 80000\n1, GPU-1, Card, 80000\n"), None)
@@ -46,25 +45,25 @@ def cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[set[int]]]:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     yield kept
-    seat = kept_seat()
+    seat = kept_lock()
     if seat is not None:
         os.close(seat.handle)
     for name in SET:
         os.environ.pop(name, None)
 
 
-def sit(folder: SeatFolder, n_waits: int, *, per_gpu: int = 1) -> tuple[bool, list[str]]:
+def sit(folder: GpuLocks, n_waits: int, *, per_gpu: int = 1) -> tuple[bool, list[str]]:
     """Try to take a seat, waiting so often; return whether there was one, and what was said."""
     said: list[str] = []
     waits = iter([False] * n_waits)
-    staff = Staff(1, GPUS, per_gpu)
-    sits = take_seat(STUDY, staff, MACHINE, folder, said.append, lambda s: next(waits, True))
+    allocation = Allocation(1, GPUS, per_gpu)
+    sits = take_gpu(STUDY, allocation, MACHINE, folder, said.append, lambda s: next(waits, True))
     return sits, said
 
 
 def test_worker_keeps_to_its_gpu(tmp_path: Path, cores: list[set[int]]) -> None:
     """Alone on it, with its share of the cores."""
-    folder = SeatFolder(tmp_path)
+    folder = GpuLocks(tmp_path)
     assert sit(folder, 0) == (True, [])
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-0"
     assert runtime.GPU_MEMORY not in os.environ
@@ -75,27 +74,27 @@ def test_process_that_replaced_itself_keeps_its_card(
     tmp_path: Path, cores: list[set[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others that it was told of are not visible any more, which is no mistake of anybody's."""
-    sit(SeatFolder(tmp_path), 0)
-    placing = Placing(workers="1", devices="GPU-0,GPU-1", workers_per_gpu="1", gpu_locks=tmp_path)
+    sit(GpuLocks(tmp_path), 0)
+    where = {"devices": "GPU-0,GPU-1", "workers_per_gpu": "1", "gpu_locks": tmp_path}
+    options = WorkerOptions(workers="1", **where)  # type: ignore[arg-type]
     visible = os.environ["CUDA_VISIBLE_DEVICES"]
     monkeypatch.setattr(pin, "this_machine", lambda: replace(MACHINE, visible=visible))
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     study = cast(OpenStudy, SimpleNamespace(spec=spec))
-    settings = cast(Settings, SimpleNamespace(placing=placing))
-    assert process._sit_down(study, settings, *cast(Any, (None, None, None)))
+    assert process._take_gpu(study, options, *cast(Any, (None, None, None)))
     assert (os.environ["CUDA_VISIBLE_DEVICES"], cores) == ("GPU-0", [{0, 1}])
 
 
 def test_one_of_several_has_its_part_of_the_memory(tmp_path: Path, cores: list[set[int]]) -> None:
     """Two seats a card, four in all, on four cores."""
-    sit(SeatFolder(tmp_path), 0, per_gpu=2)
+    sit(GpuLocks(tmp_path), 0, per_gpu=2)
     assert os.environ[runtime.GPU_MEMORY] == "[38800, 80000]"
     assert cores == [{0}]
 
 
 def test_worker_waits_for_a_card_and_says_so_once(tmp_path: Path) -> None:
     """Until it is told that the waiting is over."""
-    folder = SeatFolder(tmp_path)
+    folder = GpuLocks(tmp_path)
     other = Holder("other", "fashion", "ben@host, pid 2")
     taken = [folder.take([gpu], 1, other) for gpu in GPUS]
     sits, said = sit(folder, 5)
@@ -130,16 +129,20 @@ def test_framework_that_sees_no_gpu_is_refused(
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     machine = [Machine(4, Driver(), None)]
     monkeypatch.setattr(pin, "this_machine", lambda: machine[-1])
-    refuse_unseen(spec, Placing())
+
+    def refuse(spec: StudySpec, placing: Placing) -> None:
+        refuse_unseen(spec, allocation_of(spec, placing))
+
+    refuse(spec, Placing())
     machine.append(MACHINE)
-    refuse_unseen(replace(spec, objective="synthetic"), Placing())
-    refuse_unseen(spec, Placing(cpu=True))
+    refuse(replace(spec, objective="synthetic"), Placing())
+    refuse(spec, Placing(cpu=True))
     with pytest.raises(StudyError, match=r"the driver sees 2 GPUs \(Card\), and ") as refused:
-        refuse_unseen(spec, Placing())
+        refuse(spec, Placing())
     assert str(refused.value.hint).startswith(hint)
     assert str(refused.value.hint).endswith("; or --cpu")
     monkeypatch.setattr(pin, "count_gpus", lambda: 2)
-    refuse_unseen(spec, Placing())
+    refuse(spec, Placing())
 
 
 @pytest.mark.parametrize(
@@ -204,10 +207,12 @@ def test_process_without_a_seat_takes_the_emptiest_card(
     monkeypatch.setattr(pin, "this_machine", lambda: MACHINE)
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     placing = Placing(gpu_locks=tmp_path)
-    assert own_gpu(spec, placing) == GPUS[0]
-    seat = SeatFolder(tmp_path).take(GPUS, 1, Holder("other"))
-    assert own_gpu(spec, placing) == GPUS[1]
-    assert own_gpu(spec, replace(placing, cpu=True)) is None
+    allocation = allocation_of(spec, placing)
+    assert own_gpu(allocation, placing) == GPUS[0]
+    seat = GpuLocks(tmp_path).take(GPUS, 1, Holder("other"))
+    assert own_gpu(allocation, placing) == GPUS[1]
+    on_cpu = replace(placing, cpu=True)
+    assert own_gpu(allocation_of(spec, on_cpu), on_cpu) is None
     assert seat is not None
     os.close(seat.handle)
 
@@ -215,7 +220,7 @@ def test_process_without_a_seat_takes_the_emptiest_card(
 @pytest.mark.parametrize("what", ["gate", "seat-0"])
 def test_lock_that_is_held_for_ever_is_said_and_refused(tmp_path: Path, what: str) -> None:
     """As no worker holds it: by one that keeps looking. Who waits hears of it, and then ends."""
-    folder = SeatFolder(tmp_path)
+    folder = GpuLocks(tmp_path)
     with ExitStack() as files:
         for gpu in GPUS:
             file = files.enter_context((tmp_path / f"{gpu.uuid}.{what}").open("a+b"))

@@ -4,15 +4,20 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import NoReturn, cast
 
 import pytest
 
-from study.run import child
-from study.run.child import KernelKills
-from study.worker import recycle
-from study.worker.recycle import Recycling, memory_bytes
-from study.worker.warm import how_it_ended
+from storage import ends
+from study.machine.process import how_it_ended
+from study.run import launchers
+from study.run.launchers import Local
+from study.spec.open import OpenStudy
+from study.spec.workdir import WorkDir
+from study.worker import ending
+from study.worker.ending import Recycling, memory_bytes
+from study.worker.told import WorkerOptions
 
 
 def test_process_is_old_after_so_many_trials() -> None:
@@ -24,7 +29,7 @@ def test_process_is_old_after_so_many_trials() -> None:
 def test_process_is_old_once_it_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Since its first trial, which loads what every trial needs."""
     sizes = iter([900, 950, 1000, 1001])
-    monkeypatch.setattr(recycle, "memory_bytes", lambda: next(sizes))
+    monkeypatch.setattr(ending, "memory_bytes", lambda: next(sizes))
     recycling = Recycling(after=100, growth_bytes=100)
     assert [recycling.is_due() for _ in range(4)] == [False, False, False, True]
 
@@ -55,13 +60,13 @@ def test_process_that_was_asked_to_leave_is_not_replaced(
         raise SystemExit
 
     def was_asked() -> bool:
-        assert done == [(signal.SIG_BLOCK, recycle.HELD_BACK)]
+        assert done == [(signal.SIG_BLOCK, ending.HEARD)]
         return asked
 
     monkeypatch.setattr(signal, "pthread_sigmask", hold_back)
     monkeypatch.setattr(os, "execv", execute)
     with pytest.raises(SystemExit):
-        recycle.replace_process(was_asked, leave)
+        ending.replace_process(was_asked, leave)
     assert done[1:] == ([] if asked else [sys.executable])
 
 
@@ -70,17 +75,30 @@ def test_kill_by_the_kernel_is_told_from_others(
 ) -> None:
     """By the counts of the machine and of the group; a file that is missing counts nothing."""
     vmstat, events = tmp_path / "vmstat", tmp_path / "events"
-    monkeypatch.setattr(child, "VMSTAT", vmstat)
-    monkeypatch.setattr(child, "CGROUP_EVENTS", events)
+    monkeypatch.setattr(launchers, "VMSTAT", vmstat)
+    monkeypatch.setattr(launchers, "CGROUP_EVENTS", events)
     vmstat.write_text("pgfault 12\noom_kill 3\n")
-    kills = KernelKills()
-    assert not kills.was_one(-9)
+    study = SimpleNamespace(
+        name="s",
+        code=None,
+        data_dir=None,
+        storage=SimpleNamespace(url="sqlite://"),
+        work_dir=lambda given: WorkDir(tmp_path, "t"),
+    )
+    launcher = Local(cast(OpenStudy, study), WorkerOptions(), "none")
+
+    def was_for_memory(code: int) -> bool:
+        reason = launcher.reason_of(code)
+        assert reason in (ends.CRASHED, ends.OUT_OF_MEMORY)
+        return reason == ends.OUT_OF_MEMORY
+
+    assert not was_for_memory(-9)
     vmstat.write_text("pgfault 13\noom_kill 4\n")
-    assert not kills.was_one(-15)
-    assert kills.was_one(-9)
-    assert not kills.was_one(-9)
+    assert not was_for_memory(-15)
+    assert was_for_memory(-9)
+    assert not was_for_memory(-9)
     events.write_text("low 0\noom 1\noom_kill 1\noom_group_kill 0\n")
-    assert kills.was_one(-9)
+    assert was_for_memory(-9)
 
 
 def test_exit_codes_are_named() -> None:

@@ -6,6 +6,7 @@ Patterns that no file may hold are put together from pieces, so that this file d
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -129,6 +130,84 @@ def test_too_long_file_and_function_are_found() -> None:
     assert too_long("a.py", "x = 1\n" * (MAX_FILE_LINES + 1)) == ["a.py: 501 lines"]
     assert too_long("a.py", "def f():\n" + body * (MAX_FUNCTION_LINES - 1)) == []
     assert too_long("a.py", "def f():\n" + body * MAX_FUNCTION_LINES) == ["a.py:1: f: 61 lines"]
+
+
+MAX_PARAMETERS = 8
+SPREADS_NO_OPTIONS = {
+    "objectives/data/cache.py",  # arrays of an archive, by their names
+    "objectives/refit.py",  # params of a search, by their names
+}
+"""Files in which a parameter `dict[str, Any]` is spread and holds no options."""
+
+
+def too_many_parameters(path: str, source: str) -> dict[tuple[str, str], int]:
+    """Functions of a file with more than `MAX_PARAMETERS`, without `self` and `cls`."""
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            parts = node.args
+            every = [*parts.posonlyargs, *parts.args, *parts.kwonlyargs, parts.vararg, parts.kwarg]
+            names = [one.arg for one in every if one is not None]
+            n_parameters = len(names) - (names[:1] in (["self"], ["cls"]))
+            if n_parameters > MAX_PARAMETERS:
+                found[path, node.name] = n_parameters
+    return found
+
+
+def spread_options(path: str, source: str) -> list[str]:
+    """Calls in a file that spread a `dict[str, Any]` as `**`: options without names."""
+    found = []
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        parts = function.args
+        annotated = {one.arg: one.annotation for one in [*parts.args, *parts.kwonlyargs]}
+        for node in ast.walk(function):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                annotated[node.target.id] = node.annotation
+        loose = {
+            n for n, kind in annotated.items() if kind and ast.unparse(kind) == "dict[str, Any]"
+        }
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call):
+                found += [
+                    f"{path}:{node.lineno}: **{word.value.id}"
+                    for word in node.keywords
+                    if word.arg is None and isinstance(word.value, ast.Name)
+                    if word.value.id in loose
+                ]
+    return found
+
+
+def sources(*rooms: str) -> Iterator[tuple[str, str]]:
+    """Path and source of each module."""
+    for room in rooms:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            yield file.relative_to(ROOT).as_posix(), file.read_text("utf-8")
+
+
+def test_no_function_has_too_many_parameters() -> None:
+    """What belongs together is handed down as one value; what is exempt must still need it."""
+    found: set[tuple[str, str]] = set()
+    for path, source in sources(*ROOMS):
+        found |= too_many_parameters(path, source).keys()
+    assert found == set()
+
+
+def test_options_have_names_between_functions() -> None:
+    """No function takes `dict[str, Any]` and spreads it over another one's parameters."""
+    found = {path: spread_options(path, source) for path, source in sources(*ROOMS)}
+    assert {path for path, lines in found.items() if lines} == SPREADS_NO_OPTIONS
+
+
+def test_too_many_parameters_and_spread_options_are_found() -> None:
+    """The most that are allowed pass; `self` does not count."""
+    names = ", ".join(f"a{number}" for number in range(MAX_PARAMETERS))
+    assert too_many_parameters("a.py", f"def f(self, {names}): ...") == {}
+    assert too_many_parameters("a.py", f"def f({names}, *, b): ...") == {("a.py", "f"): 9}
+    spread = "def f(how: dict[str, Any]):\n    g(1, **how)"
+    assert spread_options("a.py", spread) == ["a.py:2: **how"]
+    assert spread_options("a.py", "def f(how: dict[str, str]):\n    g(**how)") == []
 
 
 def locked(name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Seats on GPUs: who gets one, who does not, and whether it is kept."""
+"""Locks on GPUs: which worker gets one, which does not, and whether it is kept."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from study.errors import StudyError
 from study.machine.gpus import Gpu
-from study.machine.locks import KEPT, Holder, Seat, SeatFolder, kept_seat
+from study.machine.locks import KEPT, GpuLock, GpuLocks, Holder, kept_lock
 from study.machine.pin import why_taken
 
 ONE, OTHER = Gpu("GPU-aa/11", 0, "Card", 80000), Gpu("GPU-bb", 1, "Card", 80000)
@@ -21,8 +21,8 @@ class Host:
     """The locks of a machine, and what was taken of them."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = SeatFolder(folder)
-        self.taken: list[Seat] = []
+        self.folder = GpuLocks(folder)
+        self.taken: list[GpuLock] = []
 
     def take(self, gpus: list[Gpu], n_seats: int, holder: Holder) -> tuple[str, int] | None:
         seat = self.folder.take(gpus, n_seats, holder)
@@ -89,7 +89,7 @@ def test_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     """With the option that names another."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match="the locks of the GPUs in") as refused:
-        SeatFolder(tmp_path / "file").take([ONE], 1, ANA)
+        GpuLocks(tmp_path / "file").take([ONE], 1, ANA)
     assert "--gpu-locks" in str(refused.value.hint)
 
 
@@ -109,18 +109,18 @@ def test_seat_is_kept_by_the_process_that_replaces_this_one(
 ) -> None:
     """The same pid has the same handle; a child that inherited the variable has no seat."""
     monkeypatch.setenv(KEPT, "")
-    assert kept_seat() is None
+    assert kept_lock() is None
     host.take([ONE], 1, ANA)
     host.taken[0].keep()
     assert not os.get_inheritable(host.taken[0].handle)  # no command of a user's code has it
     host.taken[0].hand_on()
     assert os.get_inheritable(host.taken[0].handle)
-    assert kept_seat() == host.taken[0]
+    assert kept_lock() == host.taken[0]
     described = json.loads(os.environ[KEPT])
     monkeypatch.setenv(KEPT, json.dumps({**described, "pid": os.getppid()}))
-    assert kept_seat() is None
+    assert kept_lock() is None
     monkeypatch.setenv(KEPT, json.dumps({**described, "handle": 9999}))
-    assert kept_seat() is None
+    assert kept_lock() is None
 
 
 DEEP, ODD = "[" * 4000, json.dumps({"token": [1], "study": None, "who": {}})

@@ -5,8 +5,7 @@ import pytest
 from study.errors import StudyError
 from study.machine.gpus import Driver
 from study.machine.pin import share_of
-from study.machine.placing import Placing
-from study.machine.shares import Machine, Staff, memory_limit_mb, staff_for
+from study.machine.placing import Allocation, Machine, Placing, allocate, memory_limit_mb
 
 
 def machine(n_gpus: int = 2, memory: str = "81559", cores: int = 16) -> Machine:
@@ -15,10 +14,10 @@ def machine(n_gpus: int = 2, memory: str = "81559", cores: int = 16) -> Machine:
     return Machine(cores, Driver("".join(lines) if lines else None), None)
 
 
-def staff(
-    placing: Placing, on: Machine, *, n_open: int = 100, threads: int = 1, uses_gpus: bool = True
-) -> Staff:
-    return staff_for(placing, on, threads=threads, n_open=n_open, uses_gpus=uses_gpus)
+def workers(
+    placing: Placing, on: Machine, *, threads: int = 1, uses_gpus: bool = True
+) -> Allocation:
+    return allocate(placing, on, threads=threads, uses_gpus=uses_gpus)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +38,8 @@ def test_workers_of_a_machine_with_two_gpus(
     placing: Placing, n_workers: int, indexes: list[int], per_gpu: int
 ) -> None:
     """One a GPU, unless it was told otherwise."""
-    found = staff(placing, machine())
-    assert (found.n_workers, [gpu.index for gpu in found.gpus]) == (n_workers, indexes)
+    found = workers(placing, machine())
+    assert (found.n_workers(100), [gpu.index for gpu in found.gpus]) == (n_workers, indexes)
     assert found.per_gpu == per_gpu
 
 
@@ -49,36 +48,37 @@ def test_workers_of_a_machine_with_two_gpus(
 )
 def test_workers_of_a_machine_without_a_gpu(threads: int, n_open: int, n_workers: int) -> None:
     """One a core and thread of a trial, and no more than there are open slots."""
-    assert staff(Placing(), machine(0), threads=threads, n_open=n_open) == Staff(n_workers)
-    assert staff(Placing(workers="7"), machine(0), threads=threads, n_open=n_open) == Staff(7)
+    for placing, n in ((Placing(), n_workers), (Placing(workers="7"), 7)):
+        found = workers(placing, machine(0), threads=threads)
+        assert (found.n_workers(n_open), found.gpus) == (n, ())
 
 
 def test_cores_and_memory_bound_the_workers_of_a_gpu() -> None:
     """Under `auto`; a memory that is unknown is not divided."""
     auto = Placing(workers_per_gpu="auto")
-    assert staff(auto, machine(1, cores=3)).n_workers == 3
-    assert staff(auto, machine(1, cores=3), threads=2).n_workers == 1
-    assert staff(auto, machine(1, memory="16384")).n_workers == 4
-    assert staff(auto, machine(1, memory="[N/A]")).n_workers == 1
+    assert workers(auto, machine(1, cores=3)).n_workers(100) == 3
+    assert workers(auto, machine(1, cores=3), threads=2).n_workers(100) == 1
+    assert workers(auto, machine(1, memory="16384")).n_workers(100) == 4
+    assert workers(auto, machine(1, memory="[N/A]")).n_workers(100) == 1
 
 
 def test_objective_that_may_not_use_gpus_gets_them_where_they_are_named() -> None:
     """One of the user's own may compute on the CPU."""
-    assert staff(Placing(), machine(), uses_gpus=False) == Staff(16)
-    assert len(staff(Placing(devices="0,1"), machine(), uses_gpus=False).gpus) == 2
+    assert workers(Placing(), machine(), uses_gpus=False) == Allocation(16)
+    assert len(workers(Placing(devices="0,1"), machine(), uses_gpus=False).gpus) == 2
 
 
 def test_hidden_gpus_are_none() -> None:
     """CUDA_VISIBLE_DEVICES is honoured, and is no mistake that one would have to mend."""
     on = machine()
-    assert staff(Placing(), Machine(on.cores, on.driver, "")).gpus == ()
-    assert [gpu.index for gpu in staff(Placing(), Machine(16, on.driver, "1")).gpus] == [1]
+    assert workers(Placing(), Machine(on.cores, on.driver, "")).gpus == ()
+    assert [gpu.index for gpu in workers(Placing(), Machine(16, on.driver, "1")).gpus] == [1]
 
 
 @pytest.mark.parametrize(
     ("placing", "memory", "why", "hint"),
     [
-        (Placing(workers="9", workers_per_gpu="4"), "81559", "there are 8 seats", "5"),
+        (Placing(workers="9", workers_per_gpu="4"), "81559", "there is room for 8", "5"),
         (Placing(workers_per_gpu="8"), "8192", "too little for so many", "4"),
         (Placing(workers="2", devices="0"), "[N/A]", "is unknown", "1"),
     ],
@@ -86,28 +86,28 @@ def test_hidden_gpus_are_none() -> None:
 def test_what_has_no_room_is_refused(placing: Placing, memory: str, why: str, hint: str) -> None:
     """With a number that has."""
     with pytest.raises(StudyError, match=why) as refused:
-        staff(placing, machine(memory=memory))
+        workers(placing, machine(memory=memory))
     assert refused.value.hint == f"--workers-per-gpu {hint}"
 
 
 def test_memory_of_a_gpu_is_enough_for_all_its_workers() -> None:
     """One alone has no limit; several have less than the whole, with their contexts."""
-    (gpu,) = staff(Placing(), machine(1)).gpus
+    (gpu,) = workers(Placing(), machine(1)).gpus
     assert memory_limit_mb(gpu, 1) is None
-    for n_seats in (2, 5, 16):
-        limit_mb = memory_limit_mb(gpu, n_seats)
+    for n_workers in (2, 5, 16):
+        limit_mb = memory_limit_mb(gpu, n_workers)
         assert limit_mb is not None
-        assert n_seats * limit_mb < 81559 - 500 * n_seats
+        assert n_workers * limit_mb < 81559 - 500 * n_workers
 
 
 def test_worker_is_told_where_it_may_sit() -> None:
     """By the names that mean the same in its own process."""
     placing = Placing(workers="2", workers_per_gpu="auto")
-    found = staff(placing, machine())
-    words = placing.of_one(found.gpus, found.per_gpu).arguments()
+    found = workers(placing, machine())
+    words = placing.of_one(found).arguments()
     assert words[:4] == ["--workers", "1", "--devices", "GPU-0,GPU-1"]
     assert words[-2:] == ["--workers-per-gpu", "8"]
-    assert Placing(cpu=True).of_one((), 1).arguments() == ["--workers", "1", "--cpu"]
+    assert Placing(cpu=True).of_one(Allocation(1)).arguments() == ["--workers", "1", "--cpu"]
 
 
 @pytest.mark.parametrize("n_cores", [1, 2, 7, 16])

@@ -1,0 +1,137 @@
+"""Processes that load the framework while a study is created or opened, and then become workers.
+
+They start before it is known whether the study exists, so importing this file loads next to
+nothing. Only studies of the default network use them: a file of the user's loads the framework
+where it is read.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import Any
+
+from study.errors import StudyError
+from study.machine.placing import Placing, allocate, this_machine
+from study.machine.process import how_it_ended
+from study.spec.spec import DEFAULT_N_TRIALS, Given, is_for_default_network
+from study.worker.told import AT_ONCE, LOG_ENCODING, PREWARM, PROGRAM, WITH_A_JOB
+
+
+class Prewarmed:
+    """One such process; `study.worker.prewarmed` is its own side.
+
+    Args:
+        study: The study's name, if known, for people who list the processes of the machine.
+        how: `AT_ONCE`, or `WITH_A_JOB` where a job says which device the framework may see.
+    """
+
+    def __init__(self, study: str | None, how: str) -> None:
+        named = [] if study is None else ["--study", study]
+        self.process = subprocess.Popen(
+            [*PROGRAM, "worker", *named],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, PREWARM: how, **LOG_ENCODING},
+            start_new_session=True,  # Ctrl-C must not reach it
+        )
+
+    def ask(self, job: dict[str, Any]) -> None:
+        """Let it do a job of `objectives.network.tryout.firstbatches`; do not wait for it."""
+        with suppress(BrokenPipeError):  # `answer` will report it
+            self._tell(job=job)
+
+    def answer(self) -> dict[str, Any]:
+        """Return the answer of `firstbatches.do` to the job.
+
+        Raises:
+            StudyError: The process died of it.
+        """
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        if not said:
+            how = how_it_ended(self.process.wait())
+            raise StudyError(f"a first batch ended its process: {how}")
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+    def become(
+        self, command: list[str], environment: dict[str, str], log: Path
+    ) -> subprocess.Popen[bytes] | None:
+        """Turn it into the worker that the command would start; return None if it has died.
+
+        Args:
+            environment: Variables in addition to those that it has.
+            log: The file to print to.
+        """
+        words = command[len(PROGRAM) :]
+        try:
+            self._tell(words=words, environment=environment, log=str(log))
+        except BrokenPipeError:
+            self.end()
+            return None
+        self._close()
+        return self.process
+
+    def end(self) -> None:
+        """Kill the process."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _tell(self, **order: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def _close(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+class Prewarm(AbstractContextManager["Prewarm"]):
+    """As many processes as there will be workers; with GPUs, one for the try-out.
+
+    At the end of the block, all that have not become workers are killed.
+
+    Args:
+        study: Its name, if known.
+        asked: Options of the command.
+        n_slots: The study's budget; None: the default one.
+        placing: Where this command will work on the study; None: it only creates the study, and
+            needs one process for the try-out.
+
+    Attributes:
+        ready: The processes; empty where the study cannot use them.
+    """
+
+    def __init__(
+        self, study: str | None, asked: Given, n_slots: int | None, placing: Placing | None = None
+    ) -> None:
+        self.ready: list[Prewarmed] = []
+        self._become_workers = False
+        if not is_for_default_network(asked) or "keras" in sys.modules:
+            return
+        machine, threads = this_machine(), asked.threads or 1
+        try:
+            found = allocate(placing or Placing(), machine, threads=threads, uses_gpus=True)
+        except StudyError:  # reported later, if it holds for this study
+            return
+        self._become_workers = placing is not None and not found.gpus
+        n_workers = min(found.n_workers(n_slots or DEFAULT_N_TRIALS), machine.cores)
+        how = WITH_A_JOB if found.gpus else AT_ONCE
+        n = n_workers if self._become_workers else 1
+        self.ready = [Prewarmed(study, how) for _ in range(n)]
+
+    def __exit__(self, *error: object) -> None:
+        self.keep(0)
+
+    def keep(self, n: int) -> None:
+        """Kill all but `n` of those that may become workers."""
+        n_kept = n if self._become_workers else 0
+        while len(self.ready) > n_kept:
+            self.ready.pop().end()
