@@ -109,7 +109,7 @@ def test_exported_model_gives_the_submission_from_raw_images(finalized: Place) -
 def test_module_and_command_write_the_same_submission(finalized: Place) -> None:
     """`python -m study.finalize` is `study finalize`; both retrain to the same bytes."""
     options = ["--storage", "sqlite:///one.db", "--quick", "--out"]
-    finalized.run(*options, "again", python=("-m", "study.finalize.finalize"))
+    finalized.run(*options, "again", python=("-m", "study.finalize"))
     first, again = (finalized.folder / name for name in ("out", "again"))
     assert hash_of(first / "submission.csv") == hash_of(again / "submission.csv")
     before = (again / "manifest.json").read_bytes()
