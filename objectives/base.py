@@ -1,4 +1,4 @@
-"""The contract of an objective: what a study tunes, and what search and finalize call.
+"""The interface of an objective: what a search and a finalize call, and what they get back.
 
 An objective sees params, data, a seed, and a `report` to call after each epoch. It knows nothing of
 Optuna's studies or of SQL.

@@ -1,4 +1,4 @@
-"""Exceptions of objectives: failures that the user can mend, and early ends of a trial.
+"""Exceptions of objectives: errors that the user can fix, and exceptions that end a trial early.
 
 `study/cli/app.py` turns them into text and exit codes.
 """

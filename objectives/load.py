@@ -1,4 +1,4 @@
-"""Loading an objective by its name: built in, dotted, or in a file of the user's.
+"""Load an objective by its name: built in, dotted, or in a file of the user's.
 
 The objective gets its options, its contract is checked, and its space is narrowed. A mistake in a
 user's file becomes one line with file and line number. Nothing here trains, and Keras is not loaded

@@ -1,4 +1,4 @@
-"""Trains configurations of a search anew, on the rows outside a fold or on all rows.
+"""Train configurations of a search again, on the rows outside a fold or on all rows.
 
 It is the objective of the study that a finalize makes. Its params name configuration, rows and
 seed. Of each training on folds the predictions for the held-out rows are kept.

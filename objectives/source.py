@@ -1,4 +1,4 @@
-"""The Python source that a user names, as "FILE.py" or "package.module": found, imported and read.
+"""Find, import and read Python source named as "FILE.py" or "package.module".
 
 An error in it becomes one line with its place. The names that must be in it are checked in
 `load.py`.

@@ -1,4 +1,4 @@
-"""Copying a study to another database, slots and all, in one transaction of the target.
+"""Copy a study with its slots to another database, in one transaction there.
 
 A RUNNING attempt is not copied, as its worker cannot follow: its slot is WAITING in the copy. The
 copy gets a token of its own, which names its folder in a work dir. The source is read as it stood

@@ -1,4 +1,4 @@
-"""Why a trial of ours ended as FAIL: one table, which every command reads.
+"""The reasons why a trial ended as FAIL: one table, used by every command.
 
 A new reason is a row here, and the code that raises it.
 """

@@ -1,4 +1,4 @@
-"""A study read without Optuna's cache: attempts, slots and their newest attempts.
+"""Read a study's slots and attempts from the database, without Optuna's cache.
 
 Each function takes a few statements, whatever the study's size, and writes nothing.
 """

@@ -1,4 +1,4 @@
-"""`make demo`: where its data and their answers lie, and whether its submission is good enough.
+"""Helpers for `make demo`: write its data and answers, and check its submission's score.
 
 The answers lie beside the data folder, where no search looks. What the data are, `study fetch demo`
 decides; how a submission is scored, `score.py`.

@@ -1,4 +1,4 @@
-"""The ways in which a study fails that are known; `cli.py` alone turns them into text."""
+"""Exceptions for known failures of a study; `study/cli/app.py` prints them."""
 
 
 class StudyError(Exception):

@@ -1,4 +1,4 @@
-"""Text from elsewhere as a terminal may have it: nothing in it is obeyed, and nothing hidden.
+"""Escape control characters in untrusted text before it is printed; counts and durations in words.
 
 Study names, hosts, errors and logs come from whoever can write to the database or to a log. Escape
 sequences in them could clear a screen, forge a line, set a title or paste a command. Decides which

@@ -1,4 +1,4 @@
-"""Load a folder of Kaggle CSV files as a `Dataset`, parsed once a machine.
+"""Load a folder of Kaggle CSV files as a `Dataset`; each machine parses them only once.
 
 Decides which process parses and which wait for it. Needs NumPy alone: a worker that finds the cache
 is ready in a fraction of a second.

@@ -1,4 +1,4 @@
-"""Open files of a user or a data set for reading: regular files only, also behind links.
+"""Open regular files of a user or a data set for reading; links are followed, pipes are refused.
 
 A pipe without a writer would be waited for without end, a device like /dev/zero read without end.
 """

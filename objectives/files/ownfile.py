@@ -1,4 +1,4 @@
-"""Open files and folders that other users may have replaced: through no link, waiting at no pipe.
+"""Open files in folders where other users can write; never follow a link or block on a pipe.
 
 A link or a pipe in the place of a file of ours would make a process write elsewhere, show another
 file, or wait without end.

@@ -1,4 +1,4 @@
-"""Which framework Keras computes with, and how many GPUs that framework can use here.
+"""The Keras backend in use, and the number of GPUs available to it.
 
 TensorFlow, unless KERAS_BACKEND says otherwise. Only TensorFlow is promised the same bits; JAX and
 PyTorch train by `portable_step` of `step.py`. Nothing here loads a framework into this process: a

@@ -1,4 +1,4 @@
-"""Telling the process that called `fit` from those that `fit` forks.
+"""Tell the process that called `fit` apart from the processes that `fit` forks.
 
 A forked process may compute, but it must neither leave `fit` and go on as a second worker, nor
 report values.

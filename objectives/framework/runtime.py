@@ -1,4 +1,4 @@
-"""How this process imports the framework, and the threads, determinism and GPU memory it gets.
+"""Import of the framework in this process, with its threads, determinism and GPU memory.
 
 These settings hold for the whole process; those of one training are in `training.py`.
 """

@@ -1,4 +1,4 @@
-"""The message of another library's error, shortened to one line of whole sentences.
+"""Shorten another library's error message to one line.
 
 Keras wraps its messages over several lines and adds configs and examples.
 """

@@ -1,4 +1,4 @@
-"""Calling a user's `build`, and checking the input, output and precision of its network."""
+"""Call a user's `build`, and check the input, output and precision of its network."""
 
 import contextlib
 import warnings

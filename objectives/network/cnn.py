@@ -1,4 +1,4 @@
-"""The default network, its search space, and the objective around any `build` function.
+"""The default CNN with its search space, and the objective class for any `build` function.
 
 How a network is trained is in `training.py`; how data is read, in `objectives/data/`. Importing
 this file loads neither Keras nor TensorFlow.

@@ -1,4 +1,4 @@
-"""A trained network, or the mean of several, as one model of raw uint8 images and one file.
+"""Export one network, or the mean of several, as one model file that takes raw uint8 images.
 
 `predict` and the saved `model.keras` are the same graph, and always float32: a network trained in
 bfloat16 predicts the same labels on a machine without it. A saved file is loaded again to see

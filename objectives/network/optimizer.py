@@ -1,4 +1,4 @@
-"""The params that training itself reads, and the optimizer, schedule and loss that they name.
+"""Training params of a space, and the optimizer, schedule and loss that they select.
 
 A model that the user's `build` has compiled keeps its own optimizer and loss.
 """

@@ -1,4 +1,4 @@
-"""Whether a network's loss takes labels as class indexes or as one-hot rows.
+"""The label format that a network's loss expects: class indexes or one-hot rows.
 
 The names of Keras's losses tell; a loss of the user's is called with a few labels in both forms.
 Metrics that need the other form are refused, as their values would be meaningless.

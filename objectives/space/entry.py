@@ -1,4 +1,4 @@
-"""One entry of a search space as a person writes it, and the distribution it means.
+"""Convert one entry of a search space, as a user writes it, to a distribution.
 
     name = 128                                  fixed
     name = [16, 32, 64]                         choices

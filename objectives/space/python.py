@@ -1,4 +1,4 @@
-"""Python values in a search space, and the written form that each of them stands for.
+"""Convert Python values in a search space to the form in which a user writes them.
 
 A SPACE dict may hold `None`, `range`, NumPy's numbers and arrays, and Optuna's distributions. An
 error says what to write instead of any other value. TOML has no null: `{ none = true }` is `None`.

@@ -1,4 +1,4 @@
-"""What differs between databases: the base class of `sqlite.py`, `postgresql.py` and `mysql.py`.
+"""Base class of `sqlite.py`, `postgresql.py` and `mysql.py`: all that differs between them.
 
 The defaults are those of a server. `engine.py` has the table that finds the class of a URL.
 """

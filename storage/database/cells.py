@@ -1,4 +1,4 @@
-"""Cells of the database that somebody else has changed: each is read, or is an error of one line.
+"""Validate values read from the database; an invalid value is an error of one line.
 
 Optuna's tables allow NULL where Optuna never writes one, and attributes that are no JSON. What an
 attribute of ours may hold is in `storage/attrs.py`; what SQLite's columns may hold in `sqlite.py`.

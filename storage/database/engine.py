@@ -1,4 +1,4 @@
-"""Engines and their connections, and the table of databases.
+"""Database engines and connections, and the list of supported databases.
 
 An engine keeps one connection, and opens a second only while it is needed (the heartbeat during a
 read, nested sessions of Optuna's). A connection to a server is made within a time limit, notices

@@ -1,4 +1,4 @@
-"""Errors of a driver: whether the same call may succeed in a moment, or what mends the database.
+"""Classify driver errors: temporary (retry the call), or permanent (tell the user the fix).
 
 What the codes and texts of one database mean is in its own file.
 """

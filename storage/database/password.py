@@ -1,4 +1,4 @@
-"""The password in a storage's URL: how the URL is shown without it, and what a URL must encode.
+"""Passwords in storage URLs: masked for display, and percent-encoded.
 
 Decides which part of a text may be a password, also where the text is no proper URL, and which
 characters of it are read as something else. What cannot be told from a password is not shown.

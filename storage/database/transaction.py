@@ -1,4 +1,4 @@
-"""Write transactions that outlive deadlocks, lock waits and a database that is away for a while.
+"""Write transactions that are retried after deadlocks, lock waits and database outages.
 
 The body of a transaction may run again from its start, so it must keep nothing from a failed try.
 """

@@ -1,4 +1,4 @@
-"""Storage URLs: which database a URL names, and which URLs are refused with the one to write.
+"""Parse storage URLs; refuse an unsupported URL and suggest the correct one.
 
 A URL that names another known driver means the same database, and gets the installed driver. How a
 URL is shown without its password is decided in `password.py`.

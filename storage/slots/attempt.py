@@ -1,4 +1,4 @@
-"""The statements of one attempt: claim, report, beat, end. The hot path.
+"""SQL statements of one attempt: claim, report, heartbeat, end. They run for every epoch.
 
 Each runs inside a transaction that its caller opened, and every write after the claim carries the
 fence. Statements are built once for each database, and SQLAlchemy keeps their compiled form. Which

@@ -1,4 +1,4 @@
-"""What `Slots` and a claimer exchange: the slot, what is drawn for it, and the claim."""
+"""Data classes of a claim: the slot, its sampled params, and the claim itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

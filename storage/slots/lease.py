@@ -1,4 +1,4 @@
-"""The heartbeat of a claimed trial, beside its training.
+"""The heartbeat of a claimed trial, in a thread beside its training.
 
 A thread beats until the training ends. It survives every error of the database, and stops once the
 trial is another worker's.

@@ -1,4 +1,4 @@
-"""The rows that slots are made of: planned, followed by another, found stale or ended from outside.
+"""SQL statements on the trial rows of slots: insert, find stale or externally ended ones.
 
 Each function runs inside a transaction that its caller opened. Which of them form a transaction is
 decided in `slots.py`.

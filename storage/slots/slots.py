@@ -1,4 +1,4 @@
-"""The budget as rows: plan, add, claim, report, finish, release, requeue.
+"""The trial budget of a study, as slots: plan, add, claim, report, finish, release, requeue.
 
 A slot is one unit of the budget, a trial one attempt at it. The planned budget stands in Optuna's
 tables as WAITING trials; a claim makes one RUNNING under a random token, and every later write of

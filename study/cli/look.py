@@ -1,4 +1,4 @@
-"""The commands that only read: they write nothing and never create a database.
+"""Read-only commands: they write nothing and never create a database.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """

@@ -1,4 +1,4 @@
-"""What several commands do first: open the study, and read what it is defined by."""
+"""The first steps of several commands: open the study, and name it in a hint."""
 
 import shlex
 from pathlib import Path

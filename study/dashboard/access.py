@@ -1,4 +1,4 @@
-"""Who may use the dashboard: the settings, made from the options and checked, and IP addresses.
+"""Access settings of the dashboard, made from its options and checked.
 
 On loopback without a login, a visitor may do everything, as with a file of their own. On any
 other address, and with a login, visitors log in, and may only look unless writes are allowed.

@@ -1,4 +1,4 @@
-"""The dashboard's database: waited for at the start, and asked whether it still answers.
+"""Database checks of the dashboard: wait for it at startup, then health checks.
 
 The dashboard waits for a server that is away or has no tables yet. Any other mistake, such as a
 missing file, is an error at once.

@@ -1,4 +1,4 @@
-"""Protection against other sites: which requests are refused, and the headers of every answer.
+"""Protection against cross-site requests, and the security headers of every response.
 
 Another site's page may have its name moved to our address (it sends another `Host`), and may make a
 browser send us requests (with another `Origin`), though it cannot read the answers.

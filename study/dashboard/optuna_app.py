@@ -1,4 +1,4 @@
-"""optuna-dashboard inside our site: unchanged code, with some of its answers changed.
+"""Embed the unmodified optuna-dashboard, and rewrite some of its HTTP responses.
 
 Its pages get a link to the workers' page, its CSV files no cell that a spreadsheet runs as a
 formula. A request during a restart of the database is repeated. `app.py` decides who may send it.

@@ -1,4 +1,4 @@
-"""What our pages and the metrics show of the studies, read from the database once a second at most.
+"""Summary of all studies for pages and metrics, read from the database at most once a second.
 
 One reading serves all visitors within that second, so that many browsers cost no more than one.
 """

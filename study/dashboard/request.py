@@ -1,4 +1,4 @@
-"""One HTTP request as our pages read it, and the answers that they give. Both classes are bottle's.
+"""HTTP requests and responses of the dashboard's own pages, based on bottle.
 
 Who may ask for what is not decided here. bottle refuses a header value with a line end in it.
 """

@@ -1,4 +1,4 @@
-"""Which configuration is chosen, and what score to expect of it: statistics, and no training.
+"""Choose the final configuration and estimate its score with statistics, without training.
 
 Candidates are compared row by row on the same labelled rows, none of which any of them had learned
 from when it was asked. Of those that cannot be told from the best, by one standard error of the

@@ -1,4 +1,4 @@
-"""The study that a finalize makes beside a search: every training of it is a slot there.
+"""The companion study of a finalize, which stores each training as one slot.
 
 So the same workers, leases, resumes, progress and dashboard serve a finalize, other machines may
 join, and one that was interrupted goes on where it was. Which trainings are worth their time is

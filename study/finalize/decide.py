@@ -1,4 +1,4 @@
-"""What a finalize does next, and what it ends with: a pure function of the trainings it has.
+"""Decide the next step of a finalize, or its end, as a pure function of its finished trainings.
 
 First the best trial on all rows, so that there is a submission, with as much of what may follow as
 keeps the other workers busy meanwhile. Then the best few on folds, then the best of these with more

@@ -1,4 +1,4 @@
-"""How much work a finalize is: how many candidates, folds, epochs and networks its budget buys.
+"""The size of a finalize: the candidates, folds, epochs and networks that fit its budget.
 
 The unit is one training of the search. The same budget in units gives the same plan on every
 machine, and so the same submission.

@@ -1,4 +1,4 @@
-"""The score to expect of a submission, from what networks on folds have said.
+"""The expected score of a submission, estimated from out-of-fold predictions.
 
 Of these each learned from a part of the rows; those of the submission have learned from all.
 """

@@ -1,4 +1,4 @@
-"""The end of a study: from its trials to a submission, valid at once and better with time.
+"""Run a finalize: retrain trials of a study, and write better and better submissions.
 
 The best trial is trained on all rows first, and its submission written. Then the best few are
 compared on rows that they had not learned from, and the chosen one replaces it. Every training is a

@@ -1,4 +1,4 @@
-"""Predictions for rows that a network had not learned from, gathered over the folds of a companion.
+"""Out-of-fold predictions, collected from all folds of a companion study.
 
 Every labelled row is held out once a split; what the networks said of it then stands in the
 database. Which configuration follows from it, `selection.py` decides.

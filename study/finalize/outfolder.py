@@ -1,4 +1,4 @@
-"""The folder of a finalize's outputs: whose they are, and that one command at a time writes there.
+"""The output folder of a finalize: which study owns it, and a lock for one command at a time.
 
 The lock is a file in the folder, so that containers and the host see the same one. It dies with its
 process. What the outputs are is `outputs.py`'s.

@@ -1,4 +1,4 @@
-"""The files that a finalize writes: each there whole or not at all, and known by what made it.
+"""The output files of a finalize: written atomically, with a manifest of what made each file.
 
 `submission.csv`, `model.keras` where the objective can export one, `model_card.md`, and
 `manifest.json`, which has the hashes of the others. It is written after them, and once more after

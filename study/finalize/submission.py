@@ -1,4 +1,4 @@
-"""`submission.csv`: written, read back and checked before it takes its place; how to send it.
+"""Write and verify `submission.csv`, and show how to submit it.
 
 Decides what a valid submission is: the sample's header, one row for each test image in the sample's
 order, a label of the training data in each. Which labels they are is decided elsewhere.

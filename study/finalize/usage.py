@@ -1,4 +1,4 @@
-"""The lines of Python that load `model.keras`: Keras's own, and what a model of the user's needs.
+"""The lines of Python that load `model.keras`, for the model card.
 
 Such a model may need classes and functions of the file that it comes from, which is run for them,
 and `safe_mode=False`. The lines are for the folder in which `model.keras` lies.

@@ -1,4 +1,4 @@
-"""What a finalize is asked for: the options of `study finalize`, and of `study run --finalize`.
+"""The options of `study finalize` and `study run --finalize`.
 
 Importing this file loads nothing that a finalize needs, so that `study --help` stays quick.
 """

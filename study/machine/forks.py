@@ -1,4 +1,4 @@
-"""What processes that an objective forks do not inherit, and how they end.
+"""Processes forked by an objective: the resources that they do not inherit, and their end.
 
 A lock is held while any process has its file open, and a pipe ends when the last process has closed
 it. So a forked process closes these files.

@@ -1,4 +1,4 @@
-"""Connects a study to the GPUs of this machine: whether they work, and which one a worker uses.
+"""Check the GPUs of this machine, and assign one to each worker.
 
 A worker waits for a GPU lock and computes on that GPU only. The environment of the process says so
 before a framework is loaded, and still does after the process has replaced itself.

@@ -1,4 +1,4 @@
-"""How many workers a command starts on this machine, and on which GPUs: the options and the rule.
+"""The number of workers that a command starts on this machine, and their GPUs.
 
 `--workers auto` is one worker for each GPU; without GPUs, one for each `threads` cores. Results do
 not depend on the number of workers, so these options may differ from command to command. Machines

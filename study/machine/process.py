@@ -1,4 +1,4 @@
-"""A worker process: its name `host:key:pid` in the study, its age, and how it ended.
+"""Identity of a worker process (`host:key:pid`), its age, and its exit status in words.
 
 Containers may share host and process id, and the system reuses ids. So a random key is part of the
 name: the supervisor chooses it, and a process that replaces itself keeps it.

@@ -1,4 +1,4 @@
-"""Whether the network is right as often as it claims: reliability diagram and calibration error.
+"""Calibration of the network: reliability diagram and calibration error.
 
 Its confidence in a row is the probability of the class that it predicts. The diagram is SVG.
 """

@@ -1,4 +1,4 @@
-"""What a finalize found out about its candidates on rows that they had not learned from.
+"""Results of a finalize's candidates on out-of-fold rows.
 
 Plain values for the terminal, the model card and the report. `finalize/` computes them and chooses.
 """

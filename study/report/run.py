@@ -1,4 +1,4 @@
-"""Sections of the report: failures by reason, time and cost, environment, and how to repeat it."""
+"""Report sections on the run: failures, time and cost, environment, reproduction."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

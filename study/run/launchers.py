@@ -1,4 +1,4 @@
-"""Where worker processes run: a launcher starts them, and a handle watches and signals one.
+"""Launchers that start worker processes, and handles that watch and signal them.
 
 `Local` runs them on this machine. A cluster is one more class with the methods of `Launcher`.
 `supervisor.py` decides how many there are and when one is started again.

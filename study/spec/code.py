@@ -1,4 +1,4 @@
-"""Which code a study's trials run: what this machine was told, never what the database says.
+"""The user's code that a study runs: named on this machine, never only by the database.
 
 Everybody who can write to the database could name any function there. So the database is trusted
 with the names of built-in objectives only. Files, modules and options that may name files come from

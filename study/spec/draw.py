@@ -1,4 +1,4 @@
-"""The slot-keyed random sampler: params are a pure function of (seed, slot, name).
+"""The random sampler: params depend only on the study's seed, the slot and the param's name.
 
 A counter-based generator gives one uniform number for each (seed, slot, redraw, name), and a
 mapping of our own turns it into a value. So neither the number of workers, the order of the draws

@@ -1,4 +1,4 @@
-"""Orders to all workers of a study, on any machine: stop, pause, resume, retry.
+"""Stop, pause, resume and retry: requests to all workers of a study, on any machine.
 
 The trainings of a finalize are a study of their own, and get the same orders.
 """

@@ -1,4 +1,4 @@
-"""Optuna's samplers by the name in the spec, with what is safe to read from a shared database."""
+"""Optuna's samplers by the name in the spec; none unpickles data from a shared database."""
 
 import copy
 import importlib.util

@@ -1,4 +1,4 @@
-"""What defines a study: one declaration of each field, with the option that sets it.
+"""The specification of a study: each field, declared with the option that sets it.
 
 A field of `StudySpec` that a user chooses is annotated with its option. The commands, the stored
 JSON, the comparison with a later command and the report all read this declaration, so a new option

@@ -1,4 +1,4 @@
-"""The table of workers on a terminal: which columns there are at which width, and what is in them.
+"""The table of workers on a terminal: its columns by width, and their cells.
 
 The narrower the terminal, the fewer columns; who works, on what, and whether it is still heard of
 is shown at any width.

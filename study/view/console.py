@@ -1,4 +1,4 @@
-"""The console and how much is printed to it."""
+"""The console of a command, and its verbosity."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What a trial has cost, from the numbers that its training left: images, operations, seconds.
+"""The cost of a trial: images, floating point operations and seconds, as its training counted them.
 
 Decides which of them a cost is, and how it reads. An objective of the user's may leave none,
 some or all of them.

@@ -1,4 +1,4 @@
-"""Leaving a live view: by the key q, or by SIGTERM, with the terminal as it was before.
+"""Leave a live view by the key q or by SIGTERM, and restore the terminal.
 
 Decides nothing about what is shown. Ctrl-C stays what it is everywhere, an interrupt; only that one
 that came at a bad moment is remembered: Python drops what is raised while it frees an object.

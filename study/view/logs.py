@@ -1,4 +1,4 @@
-"""What a trial has printed: its log file, the end of it in the database, or its reports.
+"""Output of a trial: its log file, the log's end in the database, or its reports.
 
 Decides which of these is shown. A log file is seen where the work dir is; the end of a failed
 attempt's log is in the database, where any machine sees it. The path is decided in `workdir.py`,

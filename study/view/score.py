@@ -1,4 +1,4 @@
-"""A submission against a file of answers: how many labels are right, and how sure that makes one.
+"""Score a submission against a file of answers: accuracy and its interval.
 
 Decides which files may be scored, and that rows are matched by id, whatever their order. Answers
 may be Kaggle's solution file: a third column, Usage, says which rows are Public, Private or

@@ -1,4 +1,4 @@
-"""What a study is doing, as numbers: counts by slot, workers, the best, how long it will take.
+"""Status of a study in numbers: slot counts, workers, best value, estimated time left.
 
 A slot counts where its newest attempt of ours stands. How the numbers look on a terminal is decided
 in `watch.py`; their JSON form, which scripts rely on, is here.

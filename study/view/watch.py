@@ -1,4 +1,4 @@
-"""How a study looks on a terminal: a live table, or plain lines where there is no terminal.
+"""The live view of a study: a table on a terminal, plain lines elsewhere.
 
 Decides wording and layout; the numbers come from `status.py`. Polls no faster than the study can be
 read cheaply: a look that took long is followed by a longer pause.

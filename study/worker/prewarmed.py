@@ -1,4 +1,4 @@
-"""The start of a process that loads the framework before its command is known.
+"""Main function of a pre-warmed process: load the framework, then wait for a command.
 
 A command starts it while a study is still being created or opened. It tries out the first batches
 of the objective if it is asked to, and then is told the command line of a worker. It leaves if the

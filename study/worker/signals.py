@@ -1,4 +1,4 @@
-"""Requests to stop, by a signal or a supervisor's death: the first drains, the second ends at once.
+"""Requests to stop, by signal or because the supervisor died: one drains, a second ends at once.
 
 A thread reads signals from the pipe into which Python's C handler writes. A Python handler would
 wait for the main thread, which may be in one long call of TensorFlow. A forked process shares that

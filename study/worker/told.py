@@ -1,4 +1,4 @@
-"""What a worker process is told: its options, its command line and its environment.
+"""The inputs of a worker process: its options, command line and environment.
 
 Supervisor and worker share this file and the database, and nothing else.
 """

@@ -1,4 +1,4 @@
-"""Read the files of one Kaggle image competition, and hold them against one another.
+"""Read the CSV files of one Kaggle image competition, and check them against each other.
 
 Decides what train, test and the sample submission must be to one another, and what is odd enough
 for a warning. The other modules of this folder decide about single files, columns, ranges and ids.

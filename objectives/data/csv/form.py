@@ -1,4 +1,4 @@
-"""Find how a CSV file is written (delimiter, header or none, comments), and read its rows.
+"""Detect the format of a CSV file (delimiter, header, comments), and read its rows.
 
 The first lines alone decide the form. `columns.py` decides what the columns mean. Every function
 raises `DataError` for the first fault, which names the file.

@@ -1,4 +1,4 @@
-"""Decide which id each test image has in the submission, and the order of the rows there.
+"""Assign an id to each test image, and set the row order of the submission.
 
 Ids of the test file and of the sample submission are matched by value, in any order. Where only one
 of them has ids, rows are taken in their order, and a note says so.

@@ -1,4 +1,4 @@
-"""The state of a user's object as JSON and bytes, restored into a new object without pickle.
+"""Save and restore the state of a user's object as JSON and bytes, without pickle.
 
 Anybody may have written a file, so no class or function is looked up by name or called. A value
 that is not plain is restored into the object of the same class in the same place of the new object.

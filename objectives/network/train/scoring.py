@@ -1,4 +1,4 @@
-"""The score of an epoch on the validation rows, and the checks that a training is still finite.
+"""Validation score of an epoch, and checks for NaN or infinite values in a training.
 
 Losses of several batches are read together, so that a device need not be waited for after each.
 Nothing here changes a bit of a training.

@@ -1,4 +1,4 @@
-"""The first batches of the default network, trained in another process before slots are planned.
+"""Train the default network on a few batches in a separate process, to test it.
 
 The other process gets a job and returns an answer, both as JSON; both processes read the data from
 its folder.

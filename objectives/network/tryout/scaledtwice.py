@@ -1,4 +1,4 @@
-"""Whether a network scales pixels from 0..255 again, though it gets them in 0..1.
+"""Detect a network that rescales pixels which are already in 0..1.
 
 The network is called with a few random images, and the inputs of its layers are recorded up to the
 first layer with weights to learn. So a `Rescaling` is found at any depth, and also a division in a

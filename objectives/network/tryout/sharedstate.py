@@ -1,4 +1,4 @@
-"""Whether two calls of `build` give networks that share state, and which line makes that state.
+"""Detect state shared between two calls of `build`, and find the line that creates it.
 
 Each call must make a new network: a layer or an optimizer that is shared would carry state from one
 training to the next, and slots would no longer be functions of their params and seeds.

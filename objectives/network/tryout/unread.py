@@ -1,4 +1,4 @@
-"""Params of a search space that nothing reads: how they are found, and what the user is told.
+"""Detect params of a search space that no code reads, and word the warning.
 
 Such a param costs trials and changes no value. It is named only if that is sure: not if a function
 of the user's files mentions its name, perhaps in a branch that the try-out did not take.
