@@ -20,10 +20,10 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage import attrs
-from storage.database.backend import MOST_IDS_A_QUERY
 from storage.database.engine import database_of
 from storage.database.failures import is_passing
 from storage.database.password import redact
+from storage.database.rdbstorage import MOST_IDS_A_QUERY
 from storage.database.tables import (
     HEARTBEATS,
     PARAMS,

@@ -19,11 +19,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage import attrs
-from storage.database.backend import RETRY_S, SlotBackend
 from storage.database.base import LOGIN
 from storage.database.engine import DATABASES
 from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.database.password import redact, to_encode
+from storage.database.rdbstorage import RETRY_S, SlotBackend
 from storage.database.sqlite import sqlite_url
 from storage.database.tables import TRIALS
 from storage.database.transaction import retry

@@ -1,6 +1,5 @@
 """Databases: their URLs, connections, schema and peculiarities.
 
-backend       Optuna's storage on our engine
 base          what differs between databases
 cells         cells that somebody else has changed
 engine        connections, and the table of databases
@@ -8,6 +7,7 @@ failures      errors that pass, and what mends the others
 mysql         MySQL and MariaDB
 password      URLs without their password
 postgresql    PostgreSQL
+rdbstorage    Optuna's storage on our engine
 schema        Optuna's tables, made once
 sqlite        SQLite, and the file of its URL
 tables        Optuna's tables as SQLAlchemy's

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from storage.database import backend
+from storage.database import rdbstorage
 from storage.rdb import SlotStorage, open_storage
 from tests.integration.planned import OPENED
 
@@ -46,8 +46,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Engine]]:
         made.append(original(url))
         return made[-1]
 
-    original = backend.make_engine
-    monkeypatch.setattr(backend, "make_engine", make)
+    original = rdbstorage.make_engine
+    monkeypatch.setattr(rdbstorage, "make_engine", make)
     yield made
     for engine in made:
         engine.dispose()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from storage.database import backend
+from storage.database import rdbstorage
 from storage.rdb import SlotStorage, open_storage
 from storage.slots.slots import Draw, Slots
 from tests.integration.planned import attempts, claimed, new_slots, objective
@@ -28,11 +28,11 @@ def counted_rows() -> Iterator[list[int]]:
     def see(trial: object, _context: object) -> None:
         rows.append(trial.trial_id)  # type: ignore[attr-defined]
 
-    sa.event.listen(backend.models.TrialModel, "load", see)
+    sa.event.listen(rdbstorage.models.TrialModel, "load", see)
     try:
         yield rows
     finally:
-        sa.event.remove(backend.models.TrialModel, "load", see)
+        sa.event.remove(rdbstorage.models.TrialModel, "load", see)
 
 
 @pytest.mark.parametrize("n_slots", [20, 400])

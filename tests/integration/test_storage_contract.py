@@ -18,7 +18,7 @@ from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
 from storage import attrs
-from storage.database import backend
+from storage.database import rdbstorage
 from storage.database.schema import CLAIM_INDEX
 from storage.rdb import SlotStorage, open_storage
 from storage.slots.slots import Draw, Slots
@@ -122,7 +122,7 @@ def test_stock_optuna_works_on_our_database(storage_url: str, sampler: str) -> N
 
 def test_database_of_stock_optuna_is_opened_and_gets_the_index(storage_url: str) -> None:
     """Their trials are read, slots can be planned beside them, and numbers go on."""
-    url = backend.parse_url(storage_url).render_as_string(hide_password=False)
+    url = rdbstorage.parse_url(storage_url).render_as_string(hide_password=False)
     stock = RDBStorage(url)
     study = optuna.create_study(storage=stock, study_name="theirs")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)

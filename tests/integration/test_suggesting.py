@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from objectives.space.space import SearchSpace, parse_space
 from storage import attrs
-from storage.database import backend
+from storage.database import rdbstorage
 from storage.rdb import open_storage
 from storage.reading import Attempt
 from storage.slots.slots import Claim, Draw, Slots
@@ -160,7 +160,7 @@ def test_suggestion_that_is_cut_off_goes_on_with_what_was_suggested(
     opened: OpenStudy, outages: Outages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The params that the row has already are given again, so they are those it is run with."""
-    monkeypatch.setattr(backend, "READ_RETRY_S", 0.0)  # an outage that reads do not outlast
+    monkeypatch.setattr(rdbstorage, "READ_RETRY_S", 0.0)  # an outage that reads do not outlast
 
     def go_away() -> None:
         outages.begin()
