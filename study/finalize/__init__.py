@@ -1,16 +1,14 @@
 """Retraining the best configurations, choosing one, and writing the submission.
 
-choose       which configuration, and what score to expect
-companion    the study that holds the retrainings
-decide       what to retrain, fold by fold
-effort       how much: seeds, folds, epochs
-expect       the expected score, in words
-finalize     the whole of it, in order
-folds        predictions of rows that were not learned from
-modelcard    the model card
+choose       the choice of a configuration, by statistics
+companion    the study that stores the retrainings
+decide       the next trainings, or the end
+effort       how many seeds, folds and epochs fit a budget
+finalize     the whole command, step by step
+folds        out-of-fold predictions, and the score that they predict
+modelcard    the model card, and the lines of Python that load the model
 outfolder    one finalize at a time in a folder
-outputs      the files that are written, and their manifest
+outputs      the output files and their manifest
 submission   `submission.csv`, checked before it is in place
-usage        the lines of Python that load the model
-wanted       its options
+wanted       the options
 """

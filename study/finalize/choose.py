@@ -1,8 +1,8 @@
 """Choose the final configuration and estimate its score with statistics, without training.
 
-Candidates are compared row by row on the same labelled rows, none of which any of them had learned
-from when it was asked. Of those that cannot be told from the best, by one standard error of the
-paired difference, the cheapest is chosen (the rule is that of Breiman et al., 1984).
+All candidates are compared on the same out-of-fold rows. Candidates within one standard error of
+the best, by the paired difference, count as equal; the cheapest of them is chosen (the rule of
+Breiman et al., 1984).
 """
 
 import math
@@ -16,22 +16,21 @@ from study.view.score import wilson
 
 N_RESAMPLES = 200
 ONE = 1.0 + 1e-9
-"""Standard errors; a lead of one row is exactly one, but for rounding."""
+"""Standard errors. A lead of one row is exactly one standard error, but for rounding."""
 ROWS_EXPONENT, LEAST_EXPONENT, MOST_EXPONENT = 0.4, 0.0, 0.6
-"""Errors shrink with the number of rows to the power of minus this. The form is that of Hestness et
-al. (2017), the value what `benchmarks/more_rows.py` finds on digits. Of other data it is not known:
-the least is that of labels so noisy that more of them do not help."""
+"""The error falls as n_rows ** -exponent (Hestness et al., 2017). `benchmarks/more_rows.py` finds
+0.4 on digits. Other data may differ: where labels are very noisy, more rows do not help."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A configuration, as its folds have shown it.
+    """The out-of-fold results of a configuration.
 
     Attributes:
         key: (slot, epochs).
-        right: float of shape (m,): of each image, in which share of the splits it was right, 0..1.
-        loss: float of shape (m,): of each image, in nats.
-        cost: Of one training; any unit, the same for all.
+        right: float of shape (m,), 0..1: the share of splits in which each image was right.
+        loss: float of shape (m,): log loss of each image, in nats.
+        cost: Of one training, in a unit that all candidates share.
     """
 
     key: tuple[int, int]
@@ -42,12 +41,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Choice:
-    """The order of the candidates, and the one that is chosen.
+    """The order of the candidates, and the chosen candidate.
 
     Attributes:
         order: Indexes of the candidates, the best first.
-        chosen: Index of the chosen one.
-        behind: Of each candidate, by how many standard errors it is behind the best; 0.0 for it.
+        chosen: Index of the chosen candidate.
+        behind: How many standard errors each candidate is behind the best; 0.0 for the best.
     """
 
     order: tuple[int, ...]
@@ -56,9 +55,9 @@ class Choice:
 
 
 def choose(measured: Sequence[Measured]) -> Choice:
-    """Choose among candidates, of which there must be one.
+    """Choose among at least one candidate.
 
-    The best has the highest accuracy, of equal ones the lowest log loss.
+    The best has the highest accuracy; ties are broken by log loss.
     """
     numbers = range(len(measured))
     order = sorted(numbers, key=lambda i: (-measured[i].right.mean(), measured[i].loss.mean(), i))
@@ -78,10 +77,10 @@ def _standard_errors(difference: NDArray[np.float64]) -> float:
 
 
 def score_of_choosing(measured: Sequence[Measured], seed: int = 0) -> float:
-    """Return the accuracy to expect of what `choose` chooses, which flatters nobody.
+    """Return the accuracy to expect of the choice, without the bias of choosing the best.
 
-    Bootstrap over the rows: chosen on the rows that a resample drew, then asked on those that it
-    left out (Tsamardinos, Greasidou and Borboudakis, 2018).
+    Bootstrap over the rows: each resample chooses on the rows it drew and measures the accuracy on
+    the rows it left out (Tsamardinos, Greasidou and Borboudakis, 2018).
     """
     if len(measured) == 1:
         return float(measured[0].right.mean())
@@ -100,15 +99,15 @@ def score_of_choosing(measured: Sequence[Measured], seed: int = 0) -> float:
 def on_more_rows(
     score: float, chance: float, share: float, exponent: float = ROWS_EXPONENT
 ) -> float:
-    """Return what a network of all rows is worth, from one that learned from a share of them.
+    """Return the accuracy of a network trained on all rows, from one trained on a share of them.
 
-    Of what is better than chance the odds of an error shrink by a power of the share: a plain power
-    law of the error where that is small, and no gain where nothing was learned.
+    The odds of an error, above chance level, shrink by a power of the share. For small errors this
+    is a plain power law; at chance level nothing is gained.
 
     Args:
-        score: Accuracy of the networks of a part of the rows, 0..1.
-        chance: Accuracy of always saying the most frequent class, below 1.
-        share: How much of the rows they learned from, above 0; more than 1 gives the way back.
+        score: Accuracy after training on a share of the rows, 0..1.
+        chance: Accuracy of always predicting the most frequent class, below 1.
+        share: The share of the rows, above 0; above 1 it computes the opposite direction.
     """
     if score <= chance:
         return score
@@ -118,9 +117,9 @@ def on_more_rows(
 
 
 def predicted(score: float, n_known: int, n_test: int) -> tuple[float, float]:
-    """Return the 95 % interval in which the score on a test set will lie.
+    """Return the 95 % interval of the score on a test set.
 
-    Two samples speak: the rows that the score was measured on, and the test set's own.
+    It covers two samples: the rows that the score was measured on, and the test set.
     """
     n_effective = 1 / (1 / n_known + 1 / max(1, n_test))
     return wilson(score * n_effective, n_effective)

@@ -1,8 +1,7 @@
 """The companion study of a finalize, which stores each training as one slot.
 
-So the same workers, leases, resumes, progress and dashboard serve a finalize, other machines may
-join, and one that was interrupted goes on where it was. Which trainings are worth their time is
-decided in `effort.py` and `selection.py`.
+A finalize thereby uses the same workers, leases, progress and dashboard as a search. Other machines
+can join, and an interrupted finalize resumes. `effort.py` and `decide.py` choose the trainings.
 """
 
 import shlex
@@ -33,14 +32,14 @@ class Training:
     """One training of a finalize: which configuration, on which rows, with which seed.
 
     Attributes:
-        candidate: Slot of the search that has the params. Not its trial: which attempt at a slot
-            came to its end depends on crashes, and the seed depends on this.
-        epochs: Passes over the rows.
-        fold: Which fold is held out, from 1; `ALL_ROWS` holds out none.
-        n_folds, split: How the rows are cut into folds; of no meaning on all rows.
-        member: Trainings on all rows that differ in it alone differ in their seed.
-        stop: Epochs after which a training on all rows ends, where it does not run all of `epochs`,
-            which its schedules span; 0: it does. On folds it is stopped by its own callbacks.
+        candidate: Slot of the search that has the params. Not the trial: the seed depends on this,
+            and crashes decide which attempt at a slot is finished.
+        epochs: Passes over the rows, which the schedules span.
+        fold: The fold that is held out, from 1; `ALL_ROWS` holds out none.
+        n_folds, split: How the rows are cut into folds; unused on all rows.
+        member: Distinguishes the seeds of trainings on all rows.
+        stop: Epochs after which a training on all rows ends early; 0 runs all `epochs`. On folds
+            the network's own callbacks stop it.
     """
 
     candidate: int
@@ -52,28 +51,23 @@ class Training:
     stop: int = 0
 
     def params(self) -> dict[str, int]:
-        """Return what a slot of the companion is given."""
+        """Return the params of its slot in the companion."""
         params: dict[str, int] = asdict(self)
         if self.fold != ALL_ROWS:
             del params["stop"]
         return params
 
-
-def n_units(training: Training, epochs: int) -> float:
-    """Return the work of a training, in trainings of a search with so many epochs."""
-    rows = 1.0 if training.fold == ALL_ROWS else 1 - 1 / training.n_folds
-    return rows * (training.stop or training.epochs) / epochs
+    def n_units(self, epochs: int) -> float:
+        """Return the work of this training, in trainings of a search with so many epochs."""
+        rows = 1.0 if self.fold == ALL_ROWS else 1 - 1 / self.n_folds
+        return rows * (self.stop or self.epochs) / epochs
 
 
 def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
-    """Return the epochs that a training on all rows runs, as the `Training.stop` of it.
+    """Return the `Training.stop` of a configuration's training on all rows.
 
-    Without valid rows nothing can stop it where it should: the median over trainings that had some
-    does, of the epochs behind the weights that each of them kept.
-
-    Args:
-        attempts: Complete trainings of one configuration, each of at most `epochs` epochs.
-        epochs: How many they might have run.
+    Without validation rows no callback can stop that training. So it stops at the median epoch of
+    the weights that earlier trainings, of at most `epochs` epochs, have kept.
     """
     infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
     kept = [int(info.get("kept_epochs", info.get("n_epochs", epochs))) for info in infos]
@@ -82,44 +76,42 @@ def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
 
 
 def slot_of(attempt: Attempt) -> int:
-    """Return the slot of a trial of ours."""
+    """Return the slot of a trial that a worker of the study has claimed."""
     if attempt.slot is None:
         raise ValueError(f"trial {attempt.trial} has no slot")
     return attempt.slot
 
 
 class Companion:
-    """The companion of a search, made where it is not there yet."""
+    """The companion of a search; created if it does not exist."""
 
     def __init__(self, search: OpenStudy) -> None:
         self.search = search
         self.opened = _open_or_create(search)
 
     def ensure(self, wanted: Sequence[Training]) -> None:
-        """Plan those trainings that are not planned yet."""
+        """Plan the trainings that are not planned yet."""
         self.opened.slots.ensure([training.params() for training in wanted])
 
     def keep_effort(self, effort: Effort) -> None:
-        """Keep what was asked for, for whoever looks at the finalize from elsewhere."""
+        """Store the effort, for commands that read the finalize elsewhere."""
         storage, study_id = self.opened.storage, self.opened.study_id
-        storage.set_study_user_attr(study_id, attrs.EFFORT, effort.to_json())
+        storage.set_study_user_attr(study_id, attrs.EFFORT, asdict(effort))
 
     def effort(self) -> Effort | None:
-        """Return what the newest finalize was asked for; None before the first."""
+        """Return the effort of the newest finalize; None before the first."""
         found = self.opened.attr(attrs.EFFORT)
         try:
             return None if found is None else Effort(**found)
-        except TypeError:  # written by somebody else
+        except TypeError:  # another program wrote it
             return None
 
     def look(self) -> tuple[dict[Training, Attempt], set[Training]]:
-        """Return the trainings that are complete, with their trials, and all that are final."""
-        engine, study_id = self.opened.storage.engine, self.opened.study_id
-        given = read_fixed_params(engine, study_id)
-        newest = newest_by_slot(read_attempts(engine, study_id, details=True))
+        """Return the complete trainings with their trials, and all final trainings."""
+        given = read_fixed_params(self.opened.storage.engine, self.opened.study_id)
         final = {
             self._training(given[slot], attempt): attempt
-            for slot, attempt in newest.items()
+            for slot, attempt in newest_attempts(self.opened).items()
             if slot in given and attempt.is_final
         }
         complete = {t: a for t, a in final.items() if a.state == TrialState.COMPLETE}
@@ -135,11 +127,7 @@ class Companion:
         return training
 
     def seed_of(self, attempt: Attempt) -> int:
-        """Return the seed that a training had.
-
-        Raises:
-            StudyError: Somebody has changed it.
-        """
+        """Return the seed of a training, or raise a `StudyError` if it was removed."""
         if attrs.SEED not in attempt.user_attrs:
             raise self._changed(attempt)
         return int(attempt.user_attrs[attrs.SEED])
@@ -152,14 +140,14 @@ class Companion:
         )
 
     def kept(self, attempts: Sequence[Attempt]) -> dict[int, bytes]:
-        """Return trial id to what was kept of it."""
+        """Return the bytes that trainings have stored, by trial id."""
         return read_kept(self.opened.storage.engine, [a.trial_id for a in attempts])
 
     def collect(self, attempt: Attempt, loaded: Loaded, work: WorkDir) -> Fitted:
-        """Return the network of a complete training.
+        """Return the network of a complete training, from its last checkpoint.
 
-        Its last checkpoint has it; where that is on another machine it is trained again, to the
-        same bits on the same kind of machine.
+        If the checkpoint is on another machine, the network is trained again, to the same bits on
+        the same kind of machine.
         """
         with FitProcess():
             return loaded.objective.fit(
@@ -169,6 +157,11 @@ class Companion:
                 report=lambda step, value: None,
                 resume_dir=work.attempt_dir(slot_of(attempt), attempt.trial),
             )
+
+
+def newest_attempts(opened: OpenStudy) -> dict[int, Attempt]:
+    """Return the newest attempt at each slot of a study, in detail."""
+    return newest_by_slot(read_attempts(opened.storage.engine, opened.study_id, details=True))
 
 
 def _open_or_create(search: OpenStudy) -> OpenStudy:
@@ -184,7 +177,7 @@ def _open_or_create(search: OpenStudy) -> OpenStudy:
         sampler="random",
         pruner="none",
         timeout_s=None,
-        trial_timeout_s=None,  # these trainings may have more rows and epochs than a trial
+        trial_timeout_s=None,  # a training may have more rows and epochs than a trial
         keep_checkpoints="best",
     )
     study_id = create_row(search.storage, name, spec.direction)

@@ -1,26 +1,25 @@
 """The size of a finalize: the candidates, folds, epochs and networks that fit its budget.
 
-The unit is one training of the search. The same budget in units gives the same plan on every
-machine, and so the same submission.
+The unit of work is one training of the search. A budget in units gives the same plan, and so the
+same submission, on every machine.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from study.text import counted
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What a finalize trains beyond its first submission.
+    """The trainings of a finalize after its first submission.
 
     Attributes:
-        top_k: Configurations that are trained anew on folds; 0: none, and nothing is compared.
+        top_k: Configurations to train again on folds and compare; 0 compares nothing.
         folds: Folds of the labelled rows, each held out once.
         repeats: Partitions into folds.
-        longer: The best of them is also tried with so many times the epochs; 1: it is not.
-        seeds: Networks of a chosen configuration that are trained on all rows and averaged.
+        longer: Factor of the epochs in a further training of the best configuration; 1 skips it.
+        seeds: Networks of each chosen configuration that are trained on all rows and averaged.
         ensemble: Configurations that are averaged.
     """
 
@@ -40,7 +39,7 @@ class Effort:
         return screened + long_runs + self.ensemble * self.seeds * self.longer
 
     def plan(self) -> str:
-        """Return what is done, in the order in which it is done."""
+        """Return one line that lists the trainings in their order."""
         first = "plan: the best trial on all rows, for a submission at once"
         if not self.top_k:
             return first
@@ -52,13 +51,9 @@ class Effort:
             f"then {counted(n_networks, 'network')} on all rows"
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return its fields."""
-        return asdict(self)
-
 
 QUICK = Effort(0, 2, 1, 1, 1)
-"""The best trial, trained once on all rows, and nothing beyond it."""
+"""Only the best trial, trained once on all rows."""
 
 STEPS = (
     (6, Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)),
@@ -67,15 +62,15 @@ STEPS = (
     (60, Effort(top_k=6, folds=5, repeats=1, longer=4, seeds=5)),
     (120, Effort(top_k=8, folds=5, repeats=1, longer=6, seeds=10)),
 )
-"""What a budget of at least so many trainings is spent on."""
+"""The smallest budget of each effort, in trainings of the search."""
 
 
 def effort_for(n_units: float, sizes: Mapping[str, int | None]) -> Effort:
-    """Return what to spend a budget on.
+    """Return the effort that fits a budget.
 
     Args:
         n_units: The budget, in trainings of the search.
-        sizes: Fields of `Effort` that are taken as given; None is left to the budget.
+        sizes: Fields of `Effort` that the user has fixed; None leaves them to the budget.
     """
     given = {name: value for name, value in sizes.items() if value is not None}
     affordable = [effort for least, effort in STEPS if n_units >= least]

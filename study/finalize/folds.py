@@ -1,7 +1,7 @@
-"""Out-of-fold predictions, collected from all folds of a companion study.
+"""Out-of-fold predictions of a configuration, and the score that they predict.
 
-Every labelled row is held out once a split; what the networks said of it then stands in the
-database. Which configuration follows from it, `selection.py` decides.
+Each split holds every labelled row out once. The database stores what the networks predicted for
+the rows that they had not learned from. `choose.py` compares configurations by these predictions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,33 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.refit import unpack
-from storage import attrs
 from storage.reading import Attempt
-from study.finalize.choose import Measured
+from study.finalize.choose import (
+    LEAST_EXPONENT,
+    MOST_EXPONENT,
+    Measured,
+    on_more_rows,
+    predicted,
+    score_of_choosing,
+)
 from study.finalize.companion import Companion, Training, stop_of
+from study.report.evidence import Expected
+from study.report.snapshot import info_of
 from study.spec.open import Loaded
 
 Key = tuple[int, int]
 """A configuration of a finalize: slot of the search, epochs."""
 
-SAME = 1e-3  # what is kept has three digits
+SAME = 1e-3  # stored predictions have three digits
 _FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What a configuration said of every labelled row.
+    """The predictions of a configuration for every labelled row.
 
     Attributes:
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
-        measured: Right and loss, image by image: rows with the same image count once.
-        row_accuracy: The share of rows that are right, each of them counted, averaged over the
-            splits.
-        flop: Floating point operations of one training; None where not known.
-        stop: Epochs that a training on all rows runs, where not all of them; else 0.
+        measured: Right and loss by image: rows with the same image count once.
+        row_accuracy: The share of rows that are right, averaged over the splits.
+        flop: Floating point operations of one training; None where unknown.
+        stop: The `Training.stop` of a training on all rows.
         is_accuracy: Whether the objective's own value is the share of rows that are right.
         shifted: The same with predictions averaged over small shifts; None where the objective
-            cannot.
+            does not support shifts.
     """
 
     key: Key
@@ -50,18 +57,22 @@ class OutOfFold:
     shifted: "OutOfFold | None" = None
 
     @property
-    def is_better_shifted(self) -> bool:
-        """Whether averaging over shifts helps: a lower log loss, and no fewer rows right."""
+    def accuracy(self) -> float:
+        """The share of images that are right, averaged over the splits."""
+        return float(self.measured.right.mean())
+
+    @property
+    def best(self) -> "OutOfFold":
+        """`shifted` where it has a lower log loss and no fewer images right, else this."""
         if self.shifted is None:
-            return False
-        ours, theirs = self.measured, self.shifted.measured
-        return bool(
-            theirs.loss.mean() < ours.loss.mean() and theirs.right.sum() >= ours.right.sum()
-        )
+            return self
+        plain, shifted = self.measured, self.shifted.measured
+        is_better = shifted.loss.mean() < plain.loss.mean()
+        return self.shifted if is_better and shifted.right.sum() >= plain.right.sum() else self
 
 
 def fold_trainings(key: Key, n_folds: int, n_splits: int) -> list[Training]:
-    """Return the trainings that hold each fold out once, for each split."""
+    """Return the trainings that hold out each fold once, for each split."""
     slot, epochs = key
     return [
         Training(slot, epochs, fold, n_folds, split)
@@ -78,34 +89,36 @@ def gather(
     n_folds: int,
     n_splits: int,
 ) -> OutOfFold | None:
-    """Return what a configuration said, or None where a fold of it is missing."""
+    """Return the predictions of a configuration, or None where a fold is missing."""
     wanted = fold_trainings(key, n_folds, n_splits)
-    if any(training not in finished for training in wanted):
+    attempts = [finished[training] for training in wanted if training in finished]
+    kept = companion.kept(attempts) if len(attempts) == len(wanted) else {}
+    if len(kept) < len(wanted):
         return None
-    attempts = [finished[training] for training in wanted]
-    kept = companion.kept(attempts)
-    if any(attempt.trial_id not in kept for attempt in attempts):
-        return None
-    said = [unpack(kept[attempt.trial_id]) for attempt in attempts]
-    flop = _flop(attempts)
-    # Never its time, which is another one each time: the choice must not be.
+    predictions = [unpack(kept[attempt.trial_id]) for attempt in attempts]
+    flops = [flop for attempt in attempts if (flop := info_of(attempt, "flop")) is not None]
+    flop = float(np.mean(flops)) if len(flops) == len(attempts) else None
+    # The cost is never the measured time, which differs from run to run: the choice must not.
     cost = float(key[1]) if flop is None else flop
-    plain = _assembled(key, loaded, wanted, [one for one, _ in said], cost)
-    sizes = [len(probabilities) for probabilities, _ in said]
+    found = _assembled(key, loaded, wanted, [plain for plain, _ in predictions], cost)
+    sizes = [len(plain) for plain, _ in predictions]
     value = float(np.average([attempt.value or 0.0 for attempt in attempts], weights=sizes))
-    is_accuracy = abs(value - plain.row_accuracy) < SAME
-    plain = replace(plain, flop=flop, stop=stop_of(attempts, key[1]), is_accuracy=is_accuracy)
-    shifted = [other for _, other in said if other is not None]
-    if len(shifted) < len(said):
-        return plain
-    return replace(plain, shifted=_assembled(key, loaded, wanted, shifted, cost))
+    shifted = [over_shifts for _, over_shifts in predictions if over_shifts is not None]
+    has_shifted = len(shifted) == len(predictions)
+    return replace(
+        found,
+        flop=flop,
+        stop=stop_of(attempts, key[1]),
+        is_accuracy=abs(value - found.row_accuracy) < SAME,
+        shifted=_assembled(key, loaded, wanted, shifted, cost) if has_shifted else None,
+    )
 
 
 def _assembled(
     key: Key,
     loaded: Loaded,
     wanted: Sequence[Training],
-    said: Sequence[NDArray[np.float32]],
+    predictions: Sequence[NDArray[np.float32]],
     cost: float,
 ) -> OutOfFold:
     dataset = loaded.dataset
@@ -113,14 +126,14 @@ def _assembled(
     n_splits = len({training.split for training in wanted})
     total = np.zeros((len(labels), dataset.n_classes), np.float64)
     right, loss = np.zeros(len(labels)), np.zeros(len(labels))
-    for training, probabilities in zip(wanted, said, strict=True):
+    for training, probabilities in zip(wanted, predictions, strict=True):
         rows = dataset.for_fold(training.fold - 1, training.n_folds, training.split).valid.rows
         total[rows] += probabilities
         right[rows] += probabilities.argmax(axis=1) == labels[rows]
         likelihood = probabilities[np.arange(len(rows)), labels[rows]].astype(np.float64)
         loss[rows] -= np.log(np.clip(likelihood, _FLOOR, 1.0))
     mean = (total / n_splits).astype(np.float32)
-    copies = getattr(dataset, "copies", None)  # an objective's own data may not say
+    copies = getattr(dataset, "copies", None)  # a user's own dataset may not have them
     right_by_image, loss_by_image = (_by_image(v / n_splits, copies) for v in (right, loss))
     measured = Measured(key, right_by_image, loss_by_image, cost)
     return OutOfFold(key, mean, measured, float(right.mean() / n_splits))
@@ -130,8 +143,8 @@ def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> 
     """Return the mean over the rows of each image.
 
     Args:
-        values: One a row, of shape (m,).
-        copies: Of each row the first with the same image; None: no two are the same.
+        values: One per row, of shape (m,).
+        copies: The first row with the same image, for each row; None: all images differ.
     """
     if copies is None:
         return values
@@ -141,8 +154,39 @@ def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> 
     return means
 
 
-def _flop(attempts: Sequence[Attempt]) -> float | None:
-    """Return the operations of one training; None where they are not known."""
-    infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
-    flops = [info["flop"] for info in infos if "flop" in info]
-    return float(np.mean(flops)) if len(flops) == len(infos) else None
+def expect(
+    loaded: Loaded,
+    n_folds: int,
+    found: Sequence[OutOfFold],
+    chosen: OutOfFold,
+    used: OutOfFold,
+    top: tuple[float, OutOfFold | None],
+) -> Expected:
+    """Return the score to expect on the test images, from networks that learn from all rows.
+
+    Args:
+        loaded: The labelled rows and the test images.
+        n_folds: Folds, of which one was held out each time.
+        found: All candidates.
+        chosen: The chosen candidate.
+        used: The same, over shifts where these are used.
+        top: The best trial's own value, and the candidate with its configuration, if any.
+    """
+    labels = np.asarray(loaded.dataset.labels)
+    chance = float(np.bincount(labels).max() / len(labels))
+    share = 1 - 1 / n_folds
+    gain = used.accuracy - chosen.accuracy  # by the shifts
+    on_folds = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
+    score = on_more_rows(on_folds, chance, share)
+    n_test = len(loaded.dataset.test_images)
+    n_known = len(chosen.measured.right)  # images: copies are no further evidence
+    low, _ = predicted(on_more_rows(on_folds, chance, share, LEAST_EXPONENT), n_known, n_test)
+    _, high = predicted(on_more_rows(on_folds, chance, share, MOST_EXPONENT), n_known, n_test)
+    value, candidate = top
+    luck = None
+    n_searched = len(getattr(loaded.dataset, "train", ()))  # a user's own dataset may not have it
+    if candidate is not None and candidate.is_accuracy and n_searched:
+        # A trial learned from more rows than a fold's network, though not from all.
+        worth = on_more_rows(candidate.accuracy, chance, share * len(labels) / n_searched)
+        luck = value - worth
+    return Expected(score, low, high, n_test, luck)

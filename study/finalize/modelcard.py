@@ -1,12 +1,12 @@
-"""`model_card.md`: what a person should know of the model before they use or submit it."""
+"""Write the text of `model_card.md`: the model's expected score, origin, params and use."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from objectives.network.export import LAMBDA
 from study.finalize.choose import LEAST_EXPONENT, MOST_EXPONENT, ROWS_EXPONENT
-from study.finalize.usage import loading_lines
 from study.report.evidence import Evidence, shown_epochs
 
 
@@ -14,17 +14,17 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
     """Return the text of the card.
 
     Args:
-        name: Of the study.
-        facts: The manifest, without the card's own hash.
-        dataset: The search's.
-        evidence: Of the folds, where there is any.
+        name: The name of the study.
+        facts: The manifest, without the hash of the card.
+        dataset: The dataset of the search.
+        evidence: The results on folds, if any.
     """
     parts = [
         f"# {name}: model card",
         _score(facts, evidence),
-        _table(facts, dataset),
+        _facts(facts, dataset),
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
-        _params(facts),
+        "## Params\n\n" + _table("| name | value |", facts["params"].items()),
         f"## The same again\n\n```sh\n{facts['command']}\n```",
         f"## To Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
         *_use(dataset, facts),
@@ -33,7 +33,7 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
 
 
 def score_lines(value: float, evidence: Evidence | None) -> list[str]:
-    """Return what to expect of the submission, for the terminal and the card alike."""
+    """Return the expected score of the submission, for the terminal and the card."""
     if evidence is None:
         return [
             f"the trial's own value is {value:.5f}; expect worse: the best of many looks better "
@@ -45,19 +45,14 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
         f"on {expected.n_test} test images)"
     ]
     if expected.luck is not None:
-        said = f"the best trial said {value:.4f}"
-        shown = f"{expected.luck:.4f}"  # a perfect score may have some left by rounding
+        shown = f"{expected.luck:.4f}"  # of a perfect score rounding may leave less than this
         luck = f"; {shown} of that is luck" if float(shown) > 0 else ""
-        lines.append(said + luck)
+        lines.append(f"the best trial said {value:.4f}{luck}")
     return lines
 
 
 def cost_lines(facts: Mapping[str, Any]) -> list[str]:
-    """Return what was looked at and what it has cost, for the terminal.
-
-    Args:
-        facts: A manifest.
-    """
+    """Return the work and the lowest recall that a manifest holds, for the terminal."""
     cost = facts["cost"]
     spent = [
         f"{cost['train_s']:.0f} s in trainings" if cost["train_s"] else "",
@@ -66,13 +61,15 @@ def cost_lines(facts: Mapping[str, Any]) -> list[str]:
     ]
     looked = f"looked at {cost['n_configurations']} configurations, {cost['n_epochs']} epochs"
     lines = ["; ".join(filter(None, [looked, ", ".join(filter(None, spent))]))]
-    known = {
-        name: share for name, share in (facts.get("recall") or {}).items() if share is not None
-    }
+    known = {k: share for k, share in (facts.get("recall") or {}).items() if share is not None}
     if known:
         worst = min(known, key=lambda name: known[name])
         lines.append(f"the lowest recall is that of class {worst}: {known[worst]:.4f}")
     return lines
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
 
 
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
@@ -80,9 +77,8 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     networks = "one network" if n == 1 else f"the average of {n} networks"
     what = f"The submission is that of {networks}, trained on all labelled rows"
     shifts = ", each asked about five small shifts of an image" if facts["shifted"] else ""
-    lines = [
-        line[0].upper() + line[1:] + "." for line in score_lines(facts["best_value"], evidence)
-    ]
+    lines = [f"{what}{shifts}."]
+    lines += [_sentence(line) for line in score_lines(facts["best_value"], evidence)]
     if evidence is not None:
         share = 1 - 1 / facts["effort"]["folds"]
         averaged = " What averaging several adds is not in it." if n > 1 else ""
@@ -92,12 +88,12 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
             f"and the interval leaves room for rows^-{LEAST_EXPONENT:g} to "
             f"rows^-{MOST_EXPONENT:g}.{averaged}"
         )
-    why = [evidence.why[0].upper() + evidence.why[1:] + "."] if evidence else []
-    return "\n".join([f"{what}{shifts}.", *lines, *why, *_epochs(facts, evidence)])
+        lines.append(_sentence(evidence.why))
+    return "\n".join([*lines, *_epochs(facts, evidence)])
 
 
 def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
-    """Say what decided how long the networks trained, and what became of pruned trials."""
+    """Say how long the networks trained, and why, and how many trials were pruned."""
     lines = []
     if facts["stopped_after"]:
         shown = shown_epochs(facts["stopped_after"], facts["epochs"])
@@ -117,16 +113,24 @@ def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     return lines
 
 
-def _table(facts: Mapping[str, Any], dataset: Any) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+def _table(header: str, rows: Iterable[Iterable[object]]) -> str:
+    """Return a table in Markdown; `header` is its first line."""
+    lines = [header, "|---" * (header.count("|") - 1) + "|"]
+    for row in rows:
+        cells = (str(value).replace("|", "\\|") for value in row)  # else it would end its cell
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _facts(facts: Mapping[str, Any], dataset: Any) -> str:
     cost = facts["cost"]
+    epochs = shown_epochs(facts["stopped_after"], facts["epochs"])
     rows = {
         "trial, slot": f"{facts['trial']}, {facts['slot']}",
         "value of the trial": f"{facts['value']:.5f} on {len(dataset.valid)} validation rows",
         "looked at": f"{cost['n_configurations']} configurations ({cost['n_trials']} trained to "
         f"the end), {cost['n_refits']} trainings after them, {cost['n_epochs']} epochs in all",
-        "epochs, precision, threads": f"{shown_epochs(facts['stopped_after'], facts['epochs'])}, "
-        f"{facts['precision']}, {facts['threads']}",
+        "epochs, precision, threads": f"{epochs}, {facts['precision']}, {facts['threads']}",
         "study seed": facts["study_seed"],
         "training seeds": ", ".join(str(seed) for seed in facts["training_seeds"]),
         "training time of all": f"{cost['train_s']:.0f} s" if cost["train_s"] else "not known",
@@ -135,47 +139,39 @@ def _table(facts: Mapping[str, Any], dataset: Any) -> str:
         "images": f"{dataset.side}x{dataset.side}, {dataset.n_classes} classes, "
         f"{len(dataset.labels)} labelled",
         "data sha256": facts["data_sha256"],
-        "versions": versions,
+        "versions": ", ".join(f"{name} {number}" for name, number in facts["versions"].items()),
     }
-    lines = [f"| {key} | {value} |" for key, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines])
+    return _table("| | |", rows.items())
 
 
 def _candidates(evidence: Evidence) -> str:
-    lines = [
-        "## Candidates",
-        "",
-        "| trial | epochs | its own value | on rows it had not learned from (95 %) | log loss | |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {c.trial} | {c.shown_epochs} | {c.value:.5f} "
-        f"| {c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f}) | {c.log_loss:.5f} | {c.verdict} |"
+    header = (
+        "| trial | epochs | its own value | on rows it had not learned from (95 %) | log loss | |"
+    )
+    rows = (
+        (
+            c.trial,
+            c.shown_epochs,
+            f"{c.value:.5f}",
+            f"{c.accuracy:.5f} ({c.low:.5f} to {c.high:.5f})",
+            f"{c.log_loss:.5f}",
+            c.verdict,
+        )
         for c in evidence.candidates
-    ]
-    return "\n".join(lines)
+    )
+    return "## Candidates\n\n" + _table(header, rows)
 
 
 def _recall(evidence: Evidence, dataset: Any) -> str:
-    lines = ["## Recall by class", "", "| class | rows | recall |", "|---|---|---|"]
-    for number, (name, recall) in enumerate(zip(dataset.classes, evidence.recall, strict=True)):
-        n_rows = int((evidence.labels == number).sum())
-        lines.append(f"| {_cell(name)} | {n_rows} | {'-' if recall is None else f'{recall:.4f}'} |")
-    return "\n".join(lines)
-
-
-def _params(facts: Mapping[str, Any]) -> str:
-    lines = [f"| {name} | {_cell(value)} |" for name, value in facts["params"].items()]
-    return "\n".join(["## Params", "", "| name | value |", "|---|---|", *lines])
-
-
-def _cell(value: object) -> str:
-    """Return a text that does not end its cell of a table."""
-    return str(value).replace("|", "\\|")
+    rows = (
+        (name, (evidence.labels == number).sum(), "-" if recall is None else f"{recall:.4f}")
+        for number, (name, recall) in enumerate(zip(dataset.classes, evidence.recall, strict=True))
+    )
+    return "## Recall by class\n\n" + _table("| class | rows | recall |", rows)
 
 
 def _use(dataset: Any, facts: Mapping[str, Any]) -> list[str]:
-    """Return the section on `model.keras`: how it is used, or why it is not there."""
+    """Return the section on `model.keras`: its use, or why it was not written."""
     exported = facts.get("model_keras") or {}
     if "model.keras" not in facts["outputs"]:
         why_not = exported.get("why_not")
@@ -183,22 +179,53 @@ def _use(dataset: Any, facts: Mapping[str, Any]) -> list[str]:
     side, n_classes = dataset.side, dataset.n_classes
     needs, load = exported.get("needs", ()), exported.get("load") or loading_lines((), "", Path())
     lines = "\n".join(f"    {line}" for line in (*load, "probabilities = model.predict(images)"))
+    warnings = []
+    if any(name != LAMBDA for name in needs):
+        warnings.append("It needs the file that built it, which these lines run.")
+    if LAMBDA in needs:
+        warnings.append(
+            "It holds a Python lambda: `safe_mode=False` runs that, on this Python alone."
+        )
+    trust = f"\n{' '.join(warnings)} The lines are for this folder:" if warnings else ""
     return [
         f"""## Use
 
 `model.keras` takes raw uint8 images of shape (n, {side}, {side}) and gives
 probabilities of shape (n, {n_classes}); the columns are the classes
-{", ".join(dataset.classes)}.{_trust(needs)}
+{", ".join(dataset.classes)}.{trust}
 
 {lines}"""
     ]
 
 
-def _trust(needs: Sequence[str]) -> str:
-    """Return what a person should know before they load a model that needs more than Keras."""
-    said = []
-    if any(name != LAMBDA for name in needs):
-        said.append("It needs the file that built it, which these lines run.")
+def loading_lines(needs: Sequence[str], reference: str, folder: Path) -> list[str]:
+    """Return the lines of Python that load `model.keras`; the last one binds `model`.
+
+    Such a model may need classes and functions of the file that built it, which the lines run, and
+    `safe_mode=False`.
+
+    Args:
+        needs: As `objectives.network.export.Needs.names`.
+        reference: The study's objective: "FILE.py:attr", "package.module:attr" or a name.
+        folder: The folder of `model.keras`, in which the lines are to be run.
+    """
+    names = [name for name in needs if name != LAMBDA]
+    given = [name for name in names if ">" not in name]  # the others are registered by their file
+    lines, arguments = ["import keras"], ['"model.keras"']
+    source, _, _ = reference.rpartition(":")
+    if names and source.endswith(".py"):
+        path = os.path.relpath(Path(source).resolve(), folder.resolve())
+        lines = [
+            "import runpy, sys",
+            "import keras",
+            f"sys.path.append({os.path.dirname(path) or '.'!r})  # for what the file imports",
+            f"own = runpy.run_path({path!r})",
+        ]
+    elif names:
+        lines = ["import importlib", *lines, f"own = vars(importlib.import_module({source!r}))"]
+    if given:
+        pairs = ", ".join(f'"{name}": own["{name}"]' for name in given)
+        arguments.append(f"custom_objects={{{pairs}}}")
     if LAMBDA in needs:
-        said.append("It holds a Python lambda: `safe_mode=False` runs that, on this Python alone.")
-    return f"\n{' '.join(said)} The lines are for this folder:" if said else ""
+        arguments.append("safe_mode=False")
+    return [*lines, f"model = keras.models.load_model({', '.join(arguments)})"]

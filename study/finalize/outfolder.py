@@ -1,7 +1,6 @@
 """The output folder of a finalize: which study owns it, and a lock for one command at a time.
 
-The lock is a file in the folder, so that containers and the host see the same one. It dies with its
-process. What the outputs are is `outputs.py`'s.
+The lock is a file in the folder, so containers and the host share it. It dies with its process.
 """
 
 import contextlib
@@ -11,10 +10,10 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objectives.files.atomic import make_folder, sweep
 from objectives.files.ownfile import open_regular
@@ -23,18 +22,16 @@ from study.machine.forks import close_withheld, withhold
 from study.machine.locks import Holder, read_holder
 from study.spec.workdir import folder_name
 
-if TYPE_CHECKING:
-    from study.spec.open import Say
-
+Say = Callable[[str], None]
 MANIFEST = "manifest.json"
 NAMES = ("submission.csv", "model.keras", "model_card.md", "report.html", MANIFEST)
 LOCK = ".slot-study.lock"
 POLL_S = 0.2
-LARGEST = 64 << 20  # bytes of a manifest; ours are some KB
+LARGEST = 64 << 20  # bytes of a manifest; usual ones have some KB
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """Return the manifest in a folder, whatever the files are; empty where there is none."""
+    """Return the manifest in a folder; empty where there is no valid one."""
     path = out / MANIFEST
     try:
         if not path.is_file() or path.stat().st_size > LARGEST:
@@ -46,30 +43,26 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
 
 def refuse_foreign(out: Path, study: str) -> None:
-    """Refuse a folder where the outputs of another study lie.
-
-    Raises:
-        StudyError: They do.
-    """
+    """Raise a `StudyError` if the folder holds the outputs of another study."""
     name = read_manifest(out).get("study")
     if isinstance(name, str) and name != study:
         raise StudyError(f"{out} holds the outputs of study '{name}'", _elsewhere(out, study))
 
 
 @contextlib.contextmanager
-def sole_writer(out: Path, study: str, say: "Say", *, waits: bool) -> Iterator[None]:
-    """Make the folder and be the only one who writes into it, in the block.
+def sole_writer(out: Path, study: str, say: Say, *, waits: bool) -> Iterator[None]:
+    """Make the folder, and hold its lock in the block.
 
-    What a killed writer has left of files that it had begun is removed.
+    Removes the unfinished files of killed writers.
 
     Args:
         out: The folder.
         study: The name of the study whose outputs are written.
-        say: Is told what is waited for.
-        waits: Whether to wait for another command of this study. One of another study never.
+        say: Called with a line that names the command to wait for.
+        waits: Whether to wait for another command of the same study.
 
     Raises:
-        StudyError: Another command writes there, or outputs of another study lie there.
+        StudyError: Another command writes there, or the folder has outputs of another study.
     """
     make_folder(out, "--out")
     refuse_foreign(out, study)
@@ -82,7 +75,7 @@ def sole_writer(out: Path, study: str, say: "Say", *, waits: bool) -> Iterator[N
             hint = f"another user finalizes here, or did: remove the file then, or {hint}"
         raise StudyError(f"cannot write {out / LOCK}: {reason}", hint) from error
     try:
-        refuse_foreign(out, study)  # it may be another study's since
+        refuse_foreign(out, study)  # another study may have written meanwhile
         if handle is not None:
             sweep(out, NAMES)  # of a dead writer: a living one would have the lock
         yield
@@ -93,8 +86,8 @@ def sole_writer(out: Path, study: str, say: "Say", *, waits: bool) -> Iterator[N
             close_withheld(handle)
 
 
-def _locked(out: Path, study: str, say: "Say", *, waits: bool) -> int | None:
-    """Return the descriptor that has the lock; None where the file system has no locks."""
+def _locked(out: Path, study: str, say: Say, *, waits: bool) -> int | None:
+    """Return the descriptor with the lock; None where the file system has no locks."""
     is_said = False
     while True:
         handle = open_regular(out / LOCK, os.O_RDWR | os.O_CREAT, mode=0o600)
@@ -107,7 +100,7 @@ def _locked(out: Path, study: str, say: "Say", *, waits: bool) -> int | None:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, json.dumps(asdict(Holder.here("", study))).encode(), 0)
                 return handle
-            os.close(handle)  # of the writer before, who has removed it
+            os.close(handle)  # the writer before has removed this file
         except BlockingIOError:
             holder = read_holder(handle)
             os.close(handle)

@@ -1,8 +1,8 @@
-"""The output files of a finalize: written atomically, with a manifest of what made each file.
+"""Write the output files of a finalize, each atomically, and a manifest with their hashes.
 
-`submission.csv`, `model.keras` where the objective can export one, `model_card.md`, and
-`manifest.json`, which has the hashes of the others. It is written after them, and once more after
-`report.html`: a file of which it does not say the truth was not finished.
+The files: `submission.csv`, `model.keras` where the objective can export it, `model_card.md` and
+`report.html`. `manifest.json` is written last, and again after the report. A file that differs from
+its hash in the manifest was not finished.
 """
 
 import contextlib
@@ -24,10 +24,9 @@ from objectives.framework.sentence import one_line
 from objectives.refit import SHIFTS, can_average
 from study.errors import StudyError
 from study.finalize.decide import Ending
-from study.finalize.modelcard import model_card
+from study.finalize.modelcard import loading_lines, model_card
 from study.finalize.outfolder import MANIFEST, read_manifest
 from study.finalize.submission import kaggle_line, write_submission
-from study.finalize.usage import loading_lines
 from study.machine.environment import read_versions
 from study.report.evidence import Evidence
 from study.report.reproduce import finalize_command_of, run_command_of, shown
@@ -35,25 +34,23 @@ from study.report.snapshot import read_snapshot
 from study.spec.open import Loaded, OpenStudy, Say
 from study.text import jsonable
 
-_SAME = ("study", "study_seed", "data_sha256", "source_sha256")  # as far as two studies are one
-_N_CHECKED = 8  # images on which a written model is compared with the one in memory
+_SAME = ("study", "study_seed", "data_sha256", "source_sha256")  # equal in outputs of one study
+_N_CHECKED = 8  # images on which a written model is compared with the model in memory
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of `model.keras`.
+    """The result of exporting `model.keras`, as the manifest has it.
 
     Attributes:
-        needs: What loading takes beyond Keras, as its objective's `export` says.
-        load: The lines of Python that load it; empty where it was left out.
-        why_not: Why it was left out; None where it is there.
-        sha256: Of what was written.
+        needs: Names that loading needs beyond Keras, from the objective's `export`.
+        load: The lines of Python that load it; empty where it was not written.
+        why_not: Why it was not written; None where it was.
     """
 
     needs: tuple[str, ...] = ()
     load: tuple[str, ...] = ()
     why_not: str | None = None
-    sha256: str | None = None
 
 
 class Outputs:
@@ -70,7 +67,7 @@ class Outputs:
         self._competition = competition
 
     def origin(self) -> dict[str, Any]:
-        """Return what the bits of the outputs depend on, beside the trials they come from."""
+        """Return everything that the bytes of the outputs depend on, except the trials."""
         spec = self._search.spec
         return {
             "study_seed": spec.seed,
@@ -85,26 +82,25 @@ class Outputs:
         }
 
     def are_of(self, identity: Mapping[str, Any]) -> bool:
-        """Whether the folder holds the outputs of this identity, whole."""
-        manifest = self.manifest()
+        """Whether the folder holds the complete outputs of this identity."""
         wanted = json.loads(json.dumps(jsonable(dict(identity))))
-        return all(key in manifest and manifest[key] == wanted[key] for key in wanted)
+        return bool(wanted.items() <= self.manifest().items())
 
     def are_better(self, first: Mapping[str, Any]) -> bool:
-        """Whether the folder holds what an earlier finalize of the same study has improved."""
+        """Whether an earlier finalize of the same study has written better outputs."""
         manifest = self.manifest()
         return bool(manifest.get("effort")) and all(manifest.get(k) == first[k] for k in _SAME)
 
     def say_what_is_replaced(self) -> None:
-        """Say so where the outputs there are of an earlier study of the same name."""
+        """Report outputs of an earlier study of the same name."""
         found, now = read_manifest(self._out), {"study": self._search.name, **self.origin()}
         if found and any(found.get(key) != now[key] for key in _SAME):
             self._say(f"the outputs in {self._out} are those of another study: they are replaced")
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest, or nothing where a file that it names is not what it says.
+        """Return the manifest; empty where a file differs from its hash.
 
-        The report is left out of that: it may be written anew at any time.
+        The report is not checked: `study report` may write it again at any time.
         """
         manifest = read_manifest(self._out)
         try:
@@ -116,10 +112,10 @@ class Outputs:
         return manifest if whole else {}
 
     def has_report(self) -> bool:
-        """Whether the report is the one that the manifest tells of."""
+        """Whether the report has its hash in the manifest."""
         name = self.report.name
-        told = self.manifest().get("outputs", {}).get(name)
-        return told is not None and self.report.is_file() and told == _sha256(self._out, name)
+        sha256 = self.manifest().get("outputs", {}).get(name)
+        return sha256 is not None and self.report.is_file() and sha256 == _sha256(self._out, name)
 
     def write(
         self,
@@ -130,13 +126,16 @@ class Outputs:
         cost: Mapping[str, Any],
     ) -> None:
         """Predict with the average of the networks and write every file."""
-        objective, dataset = loaded.objective, loaded.dataset
-        model = _averaged(objective, fitted, shifted=ending.shifted)
-        probabilities = (
-            objective.predict(model, dataset.test_images)
-            if model is not None
-            else np.mean([objective.predict(one, dataset.test_images) for one in fitted], axis=0)
-        )
+        objective: Any = loaded.objective
+        dataset, evidence = loaded.dataset, ending.evidence
+        model: Fitted | None = None
+        if len(fitted) == 1 and not ending.shifted:
+            (model,) = fitted
+        elif can_average(objective):
+            model = objective.combine(list(fitted), SHIFTS if ending.shifted else SHIFTS[:1])
+        models = fitted if model is None else [model]
+        predictions = [objective.predict(one, dataset.test_images) for one in models]
+        probabilities = np.mean(predictions, axis=0)
         refuse_unfinite_predictions(probabilities)
         labels = [dataset.classes[i] for i in np.argmax(probabilities, axis=1)]
         hashes = {}
@@ -145,26 +144,23 @@ class Outputs:
             dataset.classes,
         )  # fmt: skip
         with _known_errors(self._out):
-            exported = self._export(objective, model, dataset)
-        if exported.sha256 is not None:
-            hashes[self._model.name] = exported.sha256
-        told = {name: value for name, value in asdict(exported).items() if name != "sha256"}
+            exported = self._export(objective, model, dataset, hashes)
         facts: dict[str, Any] = {
             **identity,
-            "model_keras": told,
+            "model_keras": asdict(exported),
             "classes": list(dataset.classes),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
             "command": self._command(identity),
             # As from within the folder: the same outputs in another one are the same.
             "submit": kaggle_line(Path(self.submission.name), self._competition),
-            "expected": _expected(ending),
-            "recall": _recall(ending, dataset.classes),
+            "expected": evidence and asdict(evidence.expected),
+            "recall": evidence and dict(zip(dataset.classes, evidence.recall, strict=True)),
             "outputs": hashes,
         }
-        text = model_card(self._search.name, facts, dataset, ending.evidence)
         with _known_errors(self._out):
-            hashes[self.card.name] = write_text(self.card, text)
+            card = model_card(self._search.name, facts, dataset, evidence)
+            hashes[self.card.name] = write_text(self.card, card)
             self._write_manifest(facts)
 
     def _write_manifest(self, facts: Mapping[str, Any]) -> None:
@@ -176,7 +172,7 @@ class Outputs:
         return f"{run_command_of(snapshot)}\n{again}{'' if identity['effort'] else ' --quick'}"
 
     def write_report(self, evidence: Evidence | None, dataset: Any) -> None:
-        """Write `report.html` beside them, as the study stands now."""
+        """Write `report.html`, of the study in its present state."""
         from study.report.build import write_report  # Plotly's import is slow
 
         facts = self.manifest()
@@ -186,8 +182,10 @@ class Outputs:
                 facts["outputs"][self.report.name] = sha256
                 self._write_manifest(facts)
 
-    def _export(self, objective: Any, model: Fitted | None, dataset: Any) -> Exported:
-        """Write `model.keras`; where it cannot be had, leave none and say why, once."""
+    def _export(
+        self, objective: Any, model: Fitted | None, dataset: Any, hashes: dict[str, str]
+    ) -> Exported:
+        """Write `model.keras` and add its hash; if that fails, remove an old file and say why."""
         export = getattr(objective, "export", None)
         if export is None or model is None:
             return self._left_out("this objective exports no model")
@@ -197,23 +195,21 @@ class Outputs:
                 needs = tuple(export(model, aside) or ())
                 if check is not None:
                     check(model, aside, dataset.test_images[:_N_CHECKED])
-                sha256 = _sha256(aside.parent, aside.name)
-        except OSError:  # the disk is full, say: nothing else can be written either
+                sha256 = _sha256(self._out, aside.name)
+        except OSError:  # such as a full disk: nothing else can be written either
             raise
         except ObjectiveError as error:
             return self._left_out(str(error), error.hint)
         except Exception as error:  # of the user's export
             return self._left_out(f"{type(error).__name__}: {one_line(str(error))}")
-        search = self._search
-        lines = loading_lines(needs, search.reference, self._out)
+        hashes[self._model.name] = sha256
         if needs:
             self._say_once(f"model.keras needs more than Keras to load: {self.card} has the lines")
-        return Exported(needs, tuple(lines), sha256=sha256)
+        return Exported(needs, tuple(loading_lines(needs, self._search.reference, self._out)))
 
     def _left_out(self, why: str, hint: str | None = None) -> Exported:
-        self._model.unlink(missing_ok=True)  # one of an earlier submission would be taken for it
-        mend = f"; {hint}" if hint else ""
-        why_not = f"{why.rstrip('.')}{mend}"
+        self._model.unlink(missing_ok=True)  # a file of an earlier submission would mislead
+        why_not = f"{why.rstrip('.')}{f'; {hint}' if hint else ''}"
         self._say_once(f"model.keras is not written: {why_not}")
         return Exported(why_not=why_not)
 
@@ -223,35 +219,9 @@ class Outputs:
             self._say(line)
 
 
-def _averaged(objective: Any, fitted: Sequence[Fitted], *, shifted: bool) -> Fitted | None:
-    """Return one model of all; None where the objective cannot make one of several."""
-    if len(fitted) == 1 and not shifted:
-        return fitted[0]
-    if not can_average(objective):
-        return None
-    combined: Fitted = objective.combine(list(fitted), SHIFTS if shifted else SHIFTS[:1])
-    return combined
-
-
-def _expected(ending: Ending) -> dict[str, Any] | None:
-    if ending.evidence is None:
-        return None
-    found = ending.evidence.expected
-    return {
-        "score": found.score, "low": found.low, "high": found.high, "n_test": found.n_test,
-        "luck": found.luck,
-    }  # fmt: skip
-
-
-def _recall(ending: Ending, classes: Sequence[str]) -> dict[str, float | None] | None:
-    if ending.evidence is None:
-        return None
-    return dict(zip(classes, ending.evidence.recall, strict=True))
-
-
 @contextlib.contextmanager
 def _known_errors(out: Path) -> Iterator[None]:
-    """Make an error of the disk one that the user can mend."""
+    """Turn an `OSError` into a `StudyError` with a hint."""
     try:
         yield
     except OSError as error:
@@ -266,15 +236,3 @@ def _sha256(folder: Path, name: str) -> str:
     if path.name != name or not path.is_file():  # else a manifest could name any file, or a pipe
         raise ValueError(f"{name} is no file of the folder")
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def refuse_unpredictable(search: OpenStudy, loaded: Loaded) -> None:
-    """Refuse an objective whose data there is nothing to predict of.
-
-    Raises:
-        StudyError: It has no test images.
-    """
-    if not hasattr(loaded.dataset, "for_retraining"):
-        raise StudyError(
-            f"objective {search.spec.objective} has no data to predict: there is no submission"
-        )

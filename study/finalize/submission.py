@@ -1,7 +1,7 @@
 """Write and verify `submission.csv`, and show how to submit it.
 
-Decides what a valid submission is: the sample's header, one row for each test image in the sample's
-order, a label of the training data in each. Which labels they are is decided elsewhere.
+A valid submission has the header of the sample, one row for each test image in the order of the
+sample, and a class of the training data in each row.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 from objectives.files.atomic import atomic_path
 from study.errors import StudyError
 
-# What Kaggle shows beside the score; plain words, as they stand in double quotes for the shell.
+# Kaggle shows it beside the score. The shell gets it in double quotes.
 MESSAGE = "found with slot-study"
 MOST_CLASSES_SHOWN = 20
 
@@ -31,20 +31,17 @@ def write_submission(
     label_column: str,
     classes: Sequence[str],
 ) -> str:
-    """Write the submission, check what was written, and move it into place.
+    """Write the submission, check the written file, move it into place, and return its sha256.
 
     Args:
-        path: Where it goes; replaced where it is there. Its folder must exist.
+        path: The file to write or replace. Its folder must exist.
         labels: The label of each test image, as written in train.csv, in the order of `ids`.
         ids: The ids of sample_submission.csv, in its order.
         id_column, label_column: The header of sample_submission.csv.
         classes: Every label that may occur.
 
-    Returns:
-        The sha256 of what was written.
-
     Raises:
-        SubmissionError: It would not be valid, or cannot be written; `path` is as it was.
+        SubmissionError: It is not valid, or cannot be written; `path` is unchanged.
     """
     if len(labels) != len(ids):
         raise SubmissionError(f"{len(labels)} predictions for {len(ids)} test images")
@@ -65,7 +62,7 @@ def write_submission(
 def _check(
     name: str, written: Path, ids: Sequence[str], header: tuple[str, str], classes: Sequence[str]
 ) -> None:
-    """Raise a `SubmissionError` for the first fault; rows count from 1 below the header."""
+    """Raise a `SubmissionError` for the first error; row 1 is the row below the header."""
     with written.open(encoding="utf-8", newline="") as file:
         found_header, *rows = list(csv.reader(file, strict=True)) or [[]]
     if tuple(found_header) != header:
@@ -79,8 +76,11 @@ def _check(
         if row[0] != expected:
             raise SubmissionError(f"{name} row {n}: the id is '{row[0]}', not '{expected}'")
         if row[1] not in known:
+            n_more = len(classes) - MOST_CLASSES_SHOWN
+            more = f" and {n_more} more" if n_more > 0 else ""
+            shown = ", ".join(classes[:MOST_CLASSES_SHOWN]) + more
             raise SubmissionError(
-                f"{name} row {n}: the label '{row[1]}' is none of the classes {_some(classes)}"
+                f"{name} row {n}: the label '{row[1]}' is none of the classes {shown}"
             )
     (most, n_times), *_ = Counter(ids).most_common(1)
     if n_times > 1:
@@ -88,13 +88,6 @@ def _check(
             f"{name}: the id '{most}' stands there {n_times} times",
             "mend sample_submission.csv, where the ids come from",
         )
-
-
-def _some(classes: Sequence[str]) -> str:
-    """Return the classes as text, cut where they are many."""
-    n_more = len(classes) - MOST_CLASSES_SHOWN
-    shown = ", ".join(classes[:MOST_CLASSES_SHOWN])
-    return f"{shown} and {n_more} more" if n_more > 0 else shown
 
 
 def kaggle_line(path: Path, competition: str = "digit-recognizer") -> str:

@@ -17,7 +17,7 @@ from objectives.load import load_objective
 from objectives.network.cnn import KerasObjective, digits_cnn
 from objectives.network.tryout.scaledtwice import scaled_twice
 from objectives.space.space import parse_space
-from study.finalize.usage import loading_lines
+from study.finalize.modelcard import loading_lines
 from tests.integration.trainings import OPTIONS, fitted, objective_of, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.

@@ -19,8 +19,7 @@ from objectives.data.splits import (
 )
 from objectives.errors import DataError
 from study.finalize.choose import Measured
-from study.finalize.expect import expect
-from study.finalize.folds import OutOfFold, _by_image
+from study.finalize.folds import OutOfFold, _by_image, expect
 from tests.unit.forms import PIXELS, TEST_ROWS, TRAIN_HEADER, TRAIN_ROWS, csv_text, put
 
 FINGERPRINT = "0123456789abcdef" * 4

@@ -1,5 +1,6 @@
 """What a budget buys: no more than it pays for, more for more, and what is given as given."""
 
+from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
@@ -33,7 +34,7 @@ def test_larger_budgets_buy_more() -> None:
     efforts = [effort_for(n_units, {}) for n_units in BUDGETS]
     assert [e.n_units for e in efforts] == sorted(e.n_units for e in efforts)
     for smaller, larger in pairwise(efforts):
-        assert all(larger.to_json()[name] >= n for name, n in smaller.to_json().items())
+        assert all(asdict(larger)[name] >= n for name, n in asdict(smaller).items())
     assert efforts[-1] == STEPS[-1][1]
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from study.finalize.choose import Measured, on_more_rows, predicted
-from study.finalize.expect import expect
-from study.finalize.folds import OutOfFold
+from study.finalize.folds import OutOfFold, expect
 from study.report.evidence import Expected
 from study.spec.open import Loaded
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from study.finalize.usage import loading_lines
+from study.finalize.modelcard import loading_lines
 
 
 def test_keras_alone_loads_what_needs_nothing() -> None:
