@@ -63,6 +63,10 @@ class Training:
         return rows * (self.stop or self.epochs) / epochs
 
 
+Finished = Mapping[Training, Attempt]
+"""The complete trainings of a finalize, with their trials."""
+
+
 def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
     """Return the `Training.stop` of a configuration's training on all rows.
 

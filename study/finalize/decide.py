@@ -6,7 +6,7 @@ finalize makes the same decisions again, because all its trainings are in the da
 """
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from storage.reading import Attempt
 from study.errors import StudyError
 from study.finalize.choose import ONE, Choice, choose
-from study.finalize.companion import Companion, Training, slot_of, stop_of
+from study.finalize.companion import Companion, Finished, Training, slot_of, stop_of
 from study.finalize.effort import Effort
 from study.finalize.folds import Key, OutOfFold, expect, fold_trainings, gather
 from study.report.evidence import Candidate, Evidence
@@ -87,14 +87,12 @@ class Decider:
         n_beside = n_workers - 1 if self._effort.top_k else 0
         return Stage("the best trial on all rows", (best, *beside[:n_beside]))
 
-    def next(
-        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
-    ) -> Stage | Ending:
+    def next(self, finished: Finished, settled: set[Training]) -> Stage | Ending:
         """Return the next stage, or the ending.
 
         Args:
             finished: The complete trainings.
-            settled: The final trainings, with or without a value.
+            settled: The final trainings, also those that failed.
 
         Raises:
             UntrainableError: No network could be trained on all rows.
@@ -106,7 +104,7 @@ class Decider:
         if found:
             choice = choose([one.measured for one in found])
             members = self._members(found, choice)
-            if not set(members) <= set(settled):
+            if not settled.issuperset(members):
                 return Stage(f"{len(members)} networks on all rows", members)
             is_shifted = found[choice.chosen].best is not found[choice.chosen]
             ending = Ending(members, is_shifted, self._evidence(found, choice))
@@ -119,22 +117,18 @@ class Decider:
             )
         return replace(ending, members=trained, n_lost=len(ending.members) - len(trained))
 
-    def evidence(
-        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
-    ) -> Evidence | None:
+    def evidence(self, finished: Finished, settled: set[Training]) -> Evidence | None:
         """Return the results on folds; None until all trainings on folds are final."""
         found = self._candidates(finished, settled)
         if isinstance(found, Stage) or not found:
             return None
         return self._evidence(found, choose([one.measured for one in found]))
 
-    def _candidates(
-        self, finished: Mapping[Training, Attempt], settled: Collection[Training]
-    ) -> Stage | list[OutOfFold]:
+    def _candidates(self, finished: Finished, settled: set[Training]) -> Stage | list[OutOfFold]:
         """Return all candidates with complete folds, or the stage on folds that is not final."""
         keys, longer = self._keys[: self._effort.top_k], self._effort.longer
         stage = self._on_folds(f"{len(keys)} configurations", keys)
-        if not set(stage.trainings) <= set(settled):
+        if not settled.issuperset(stage.trainings):
             return stage
         found = self._gathered(keys, finished)
         if longer == 1 or not found:
@@ -142,7 +136,7 @@ class Decider:
         best = found[choose([one.measured for one in found]).order[0]]
         key = (best.key[0], self._epochs * longer)
         stage = self._on_folds(f"the best of them with {key[1]} epochs", [key])
-        if not set(stage.trainings) <= set(settled):
+        if not settled.issuperset(stage.trainings):
             return stage
         return found + self._gathered([key], finished)
 
@@ -151,9 +145,8 @@ class Decider:
         trainings = [t for key in keys for t in fold_trainings(key, folds, repeats)]
         return Stage(f"{what} on {folds} folds", tuple(trainings))
 
-    def _gathered(
-        self, keys: Sequence[Key], finished: Mapping[Training, Attempt]
-    ) -> list[OutOfFold]:
+    def _gathered(self, keys: Sequence[Key], finished: Finished) -> list[OutOfFold]:
+        """Return the predictions of each configuration that has all its folds."""
         folds, repeats = self._effort.folds, self._effort.repeats
         for key in keys:
             if key not in self._known:

@@ -7,7 +7,7 @@ decisions; each training is a slot of a companion study, so an interrupted final
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from storage import attrs, ends
 from storage.reading import Attempt
 from storage.registry import StopOrder
 from study.errors import StudyError
-from study.finalize.companion import Companion, Training, newest_attempts
+from study.finalize.companion import Companion, Finished, Training, newest_attempts
 from study.finalize.decide import Decider, Ending, Stage, UntrainableError
 from study.finalize.effort import QUICK, Effort, effort_for
 from study.finalize.modelcard import cost_lines, score_lines
@@ -173,7 +173,7 @@ class _Finalize:
                 return code
         return self._end(stage, finished)
 
-    def _next(self, finished: Mapping[Training, Attempt], settled: set[Training]) -> Stage | Ending:
+    def _next(self, finished: Finished, settled: set[Training]) -> Stage | Ending:
         """Decide; if no network could be trained on all rows, raise the first training's error."""
         try:
             return self.decider.next(finished, settled)
@@ -213,15 +213,15 @@ class _Finalize:
         if effort.top_k:
             self.say("Ctrl-C at any time: the newest submission stays, the same command goes on")
 
-    def _write_first(self, first: Ending, finished: Mapping[Training, Attempt]) -> None:
+    def _write_first(self, first: Ending, finished: Finished) -> None:
         try:
             self._write(first, finished)
         except UnpredictableError as error:  # another network may do better
             self.say(f"warning: {error}")
 
-    def _end(self, ending: Ending, finished: Mapping[Training, Attempt]) -> int:
+    def _end(self, ending: Ending, finished: Finished) -> int:
         if ending.n_lost:
-            self.say(f"{counted(ending.n_lost, 'network')} failed and left out of the average")
+            self.say(f"left out of the average: {counted(ending.n_lost, 'network')} that failed")
         if self._write(ending, finished):
             self.outputs.write_report(ending.evidence, self.loaded.dataset)
         elif not self.outputs.has_report():
@@ -263,7 +263,7 @@ class _Finalize:
             "effort": asdict(self.effort) if ending.evidence is not None else None,
         }
 
-    def _write(self, ending: Ending, finished: Mapping[Training, Attempt]) -> bool:
+    def _write(self, ending: Ending, finished: Finished) -> bool:
         """Write the outputs, unless these or better ones exist; return whether it did.
 
         Raises:
@@ -297,7 +297,7 @@ class _Finalize:
         self.say(f"{submission} ready: {len(self.loaded.dataset.test_ids)} rows")
         return True
 
-    def _cost(self, finished: Mapping[Training, Attempt]) -> dict[str, Any]:
+    def _cost(self, finished: Finished) -> dict[str, Any]:
         """Return the work of search and finalize so far."""
         searched = [a for a in newest_attempts(self.search).values() if a.params]
         attempts = [*searched, *finished.values()]

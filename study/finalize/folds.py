@@ -4,14 +4,13 @@ Each split holds every labelled row out once. The database stores what the netwo
 the rows that they had not learned from. `choose.py` compares configurations by these predictions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from objectives.refit import unpack
-from storage.reading import Attempt
 from study.finalize.choose import (
     LEAST_EXPONENT,
     MOST_EXPONENT,
@@ -20,7 +19,7 @@ from study.finalize.choose import (
     predicted,
     score_of_choosing,
 )
-from study.finalize.companion import Companion, Training, stop_of
+from study.finalize.companion import Companion, Finished, Training, stop_of
 from study.report.evidence import Expected
 from study.report.snapshot import info_of
 from study.spec.open import Loaded
@@ -84,7 +83,7 @@ def fold_trainings(key: Key, n_folds: int, n_splits: int) -> list[Training]:
 def gather(
     companion: Companion,
     loaded: Loaded,
-    finished: Mapping[Training, Attempt],
+    finished: Finished,
     key: Key,
     n_folds: int,
     n_splits: int,
