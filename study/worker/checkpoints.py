@@ -95,9 +95,7 @@ def _tidy(opened: OpenStudy, work: WorkDir) -> None:
         if attempt.state == TrialState.FAIL and not end.is_final:
             continue  # may be retried
         if slot in best:
-            for path in folder.glob(f"*/*{UNFINISHED}"):  # left by a killed process
-                if not path.parent.is_symlink():
-                    path.unlink(missing_ok=True)
+            _drop_unfinished(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -109,6 +107,13 @@ def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
         return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
     best = find_best(newest.values(), opened.spec.direction)
     return set() if best is None or best.slot is None else {best.slot}
+
+
+def _drop_unfinished(folder: Path) -> None:
+    """Remove files that a killed process left unfinished."""
+    for path in folder.glob(f"*/*{UNFINISHED}"):
+        if not path.parent.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:

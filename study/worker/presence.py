@@ -94,7 +94,7 @@ class Presence(AbstractContextManager["Presence"]):
         """Read and follow the study's orders now."""
         seen = self._registry.look()
         with self._lock:  # or two threads could make two requests from one order
-            self._heed(seen)
+            self._follow(seen)
 
     def _described(self) -> dict[str, Any]:
         speed = None if self.speed is None else self.speed.images_per_s
@@ -115,7 +115,7 @@ class Presence(AbstractContextManager["Presence"]):
             except Exception as error:
                 logger.warning("the study could not be looked at: %s", error)
 
-    def _heed(self, seen: Seen) -> None:
+    def _follow(self, seen: Seen) -> None:
         self.is_paused = seen.paused
         if seen.token != self._opened.token:
             self._leave(f"study '{self._opened.name}' was deleted")

@@ -51,7 +51,7 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         written.setblocking(False)
         signal.set_wakeup_fd(written.fileno())
         for number in HEARD:
-            self._before[number] = signal.signal(number, _leave_to_thread)
+            self._before[number] = signal.signal(number, _ignore)
         _installed.append(self)
         threading.Thread(target=self._listen, args=(heard,), name="signals", daemon=True).start()
 
@@ -96,17 +96,17 @@ class StopRequest(AbstractContextManager["StopRequest"]):
                     if number in (signal.SIGINT, signal.SIGTERM):
                         self.request(by_interrupt=number == signal.SIGINT)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Restore the default handlers in a forked process, unless it has set its own."""
         signal.set_wakeup_fd(-1)
         for number in HEARD:
-            if signal.getsignal(number) is _leave_to_thread:
+            if signal.getsignal(number) is _ignore:
                 signal.signal(number, DEFAULTS[number])
         for pair_end in self._sockets:
             pair_end.close()
 
 
-def _leave_to_thread(number: int, frame: object) -> None:
+def _ignore(number: int, frame: object) -> None:
     """Do nothing; the C handler writes to the pipe only if there is a Python handler."""
 
 
@@ -114,23 +114,25 @@ _installed: list[StopRequest] = []
 _held = threading.local()
 
 
-def _hold_back() -> None:
+def _block_signals() -> None:
     """Block signals during a fork, while the child shares the pipe."""
     if _installed:
         _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
 
 
-def _let_through() -> None:
+def _unblock_signals() -> None:
     before = getattr(_held, "before", None)
     if before is not None:
         _held.before = None
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _forget_all() -> None:
+def _reset_in_child() -> None:
     while _installed:
-        _installed.pop().forget()
-    _let_through()
+        _installed.pop().reset()
+    _unblock_signals()
 
 
-os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_forget_all)
+os.register_at_fork(
+    before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_reset_in_child
+)
