@@ -1,7 +1,6 @@
-"""Helpers for `make demo`: write its data and answers, and check its submission's score.
+"""Write the data and answers of `make demo`, and check the score of its submission.
 
-The answers lie beside the data folder, where no search looks. What the data are, `study fetch demo`
-decides; how a submission is scored, `score.py`.
+The answers are written beside the data folder, where no search reads them.
 """
 
 import argparse
@@ -19,9 +18,9 @@ MIN_ACCURACY = 0.98
 
 
 def write_data(data_dir: Path) -> bool:
-    """Do what `study fetch demo` does, with answers.csv beside `data_dir`.
+    """Write the data of `study fetch demo`, and answers.csv beside `data_dir`.
 
-    Returns False, with nothing written, where all files are there already.
+    Returns False if all files exist already.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     answers = data_dir.resolve().parent / "answers.csv"

@@ -1,10 +1,11 @@
-"""Escape control characters in untrusted text before it is printed; counts and durations in words.
+"""Escape control characters in untrusted text before it is printed; format counts and durations.
 
-Study names, hosts, errors and logs come from whoever can write to the database or to a log. Escape
-sequences in them could clear a screen, forge a line, set a title or paste a command. Decides which
-characters are shown by their code instead; and which cells of a CSV a spreadsheet would run.
+Anyone who can write to the database or a log decides study names, hosts, errors and logs. Escape
+sequences in them could clear a screen, forge a line, set a title or paste a command, and a
+spreadsheet would run a formula in a CSV file.
 """
 
+import contextlib
 import csv
 import io
 import locale
@@ -15,8 +16,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-# CSI (colours, cursor), OSC, DCS, PM and APC (titles, clipboard) with their end or to the line's,
-# and the two-character escapes.
+# CSI (colours, cursor); OSC, DCS, PM and APC (titles, clipboard), up to their end or the end of the
+# line; two-character escapes.
 ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]P^_X]|[\x9d\x90\x9e\x9f\x98])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
@@ -25,13 +26,12 @@ ESCAPES = re.compile(
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 OVERWRITTEN = re.compile(r"\r+\n?")
 
-
-# Beside the controls: what turns the direction of a line or breaks it unseen, and halves of pairs.
+# Controls, characters that turn the direction of a line or break it, and lone surrogates.
 _UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _OBEYED = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
 _OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
-# Spreadsheets take the wide forms for the plain ones. Where numbers have commas, they part cells at
-# semicolons, others at tabs, and then a quote does not keep a line whole.
+# Spreadsheets accept the wide forms of the characters, too. Some split cells at semicolons or tabs,
+# even within a quoted cell.
 _FORMULA = re.compile(
     r"(^|[;\t\n])(?=[\" ]*[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])"
 )
@@ -39,28 +39,29 @@ LONGEST_CELL = 2**31 - 1  # characters
 
 
 def harmless(text: str) -> str:
-    """Return text as one line in which every character is shown."""
+    """Return text as one line; control characters are shown by their code."""
     return _OBEYED.sub(_by_code, text)
 
 
 def harmless_lines(text: str) -> str:
-    """Return text of several lines in which nothing but line ends and tabs is obeyed."""
+    """Return text of several lines; control characters but line ends and tabs are escaped."""
     return _OBEYED_IN_LINES.sub(_by_code, text)
 
 
 def harmless_cell(text: str) -> str:
-    """Return text that a spreadsheet takes for text: a formula gets an apostrophe before it.
+    """Return text with an apostrophe before each formula that a spreadsheet would run.
 
-    So does what would be one if cells were parted at semicolons. Numbers stay numbers, also `-inf`.
+    This includes formulas after a semicolon. Numbers stay numbers, also `-inf`.
     """
-    if _is_number(text):
+    with contextlib.suppress(ValueError):
+        float(text)
         return harmless_lines(text)
     shown = harmless_lines(_FORMULA.sub(r"\1'", text))
     return f"'{shown}" if text[:1] in ("\t", "\r", "\n") else shown
 
 
 def harmless_csv(text: str) -> str:
-    """Return a whole CSV file with `harmless_cell` cells, of any length."""
+    """Return a CSV file with `harmless_cell` applied to each cell."""
     csv.field_size_limit(LONGEST_CELL)  # Python's own is 128 KB: an attribute may be longer
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -73,24 +74,16 @@ def _by_code(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def counted(n: int, what: str) -> str:
-    """Return `1 worker`, `2 workers`; `what` is a word whose plural ends with s."""
+    """Return text such as `1 worker` or `2 workers`."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def duration(seconds: float | None) -> str:
-    """Return `1h 05m`, `3m 20s`, `12s`; `-` where it is not known."""
+    """Return text such as `1h 05m`, `3m 20s` or `12s`; `-` if unknown."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
-    whole = max(0, round(seconds))  # less than nothing is a clock that was set back
+    whole = max(0, round(seconds))  # below 0 if a clock was set back
     hours, minutes = divmod(whole // 60, 60)
     if hours:
         return f"{hours}h {minutes:02d}m"
@@ -116,33 +109,35 @@ def iso_utc(moment: datetime | None) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Return a text of several lines without escape sequences and control characters.
+    """Return text without escape sequences and control characters.
 
-    What a carriage return would overwrite, as a progress bar does, stands on lines of its own.
+    A carriage return becomes a line end, so each state of a progress bar has a line of its own.
     """
     return CONTROLS.sub("", OVERWRITTEN.sub("\n", ESCAPES.sub("", text)))
 
 
 def prepare_streams() -> None:
-    """Let files have names of any characters, and no output fail for want of one.
+    """Allow any character in file names and output, whatever the locale.
 
-    In a locale other than UTF-8 neither holds in Python: the process starts anew in its UTF-8 mode,
-    and prints in the encoding that the locale has.
+    In a locale other than UTF-8 the process restarts in Python's UTF-8 mode, and still prints in
+    the encoding of the locale.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file that is opened, such as a database, would get it
+        except (
+            OSError
+        ):  # closed, and the next opened file, such as a database, would get its number
             os.open(os.devnull, os.O_RDWR)
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"  # for children
         os.environ.setdefault("PYTHONIOENCODING", locale.getencoding())
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - until the end
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - open until the process ends
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # else a notebook's, or a test's
-            # What a worker prints is its trials', and their logs are UTF-8.
+        if isinstance(stream, io.TextIOWrapper):  # not so in notebooks and tests
+            # A worker prints the output of its trials, whose logs are UTF-8.
             is_log = stream is sys.stdout and sys.argv[1:2] == ["worker"]
             encoding = "utf-8" if is_log else stream.encoding
             stream.reconfigure(encoding=encoding, errors="backslashreplace")

@@ -1,13 +1,12 @@
-"""What a study looks like on a terminal or as JSON.
+"""Show a study on a terminal or as JSON.
 
-columns   the table of workers at any width
-console   where lines are printed, and how many
-cost      what trials cost, and how long the rest will take
+console   lines on stderr, and their verbosity
+cost      the cost of trials, and the time left
 html      HTML built from escaped parts
-keys      how one leaves the live view
+keys      keys that leave the live view
 listing   the studies of a storage
 logs      the log of a trial
 score     a submission against the answers
 status    a study as numbers
-watch     the live view
+watch     the live view and the table of trials
 """

@@ -1,4 +1,4 @@
-"""The console of a command, and its verbosity."""
+"""Print a command's lines to stderr, at the verbosity that the user chose."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from study.text import harmless_lines
 
 
 class View:
-    """The console of a command: says lines at the level that was asked for."""
+    """The console of a command, with its verbosity."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -19,11 +19,15 @@ class View:
     def say(self, line: str) -> None:
         """Print one line to stderr, unless quiet."""
         if not self.quiet:
-            shown = harmless_lines(line)
-            self.console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            print_line(self.console, line)
 
     def hold_stderr(self) -> None:
-        """Go on printing to where stderr goes now, wherever a trial's log turns it."""
+        """Keep printing to the present stderr when a trial's log redirects file descriptor 2."""
         handle = os.dup(2)
         withhold(handle)
         self.console.file = os.fdopen(handle, "w", 1, sys.stderr.encoding, "backslashreplace")
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print text without markup, line wrapping or control characters."""
+    console.print(harmless_lines(line), markup=False, highlight=False, soft_wrap=True)

@@ -1,7 +1,6 @@
-"""The cost of a trial: images, floating point operations and seconds, as its training counted them.
+"""The cost of trials (images, floating point operations, seconds), training speed, and time left.
 
-Decides which of them a cost is, and how it reads. An objective of the user's may leave none,
-some or all of them.
+A user's own objective may count none, some or all of the costs.
 """
 
 import time
@@ -20,13 +19,13 @@ _KEYS = ("images", "flop", "train_s", "images_per_s")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one trial, or the mean over several; None where it is not known.
+    """The cost of one trial, or a mean over several; None where a number is not known.
 
     Attributes:
-        images: Trained, repeated epochs included.
-        flop: Floating point operations of it.
-        train_s: Training steps alone.
-        images_per_s: Without the first step, which builds the graph.
+        images: Trained images, repeated epochs included.
+        flop: Floating point operations.
+        train_s: Time of the training steps alone.
+        images_per_s: Rate without the first step, which builds the graph.
     """
 
     images: float | None
@@ -35,7 +34,7 @@ class Cost:
     images_per_s: float | None
 
     def __str__(self) -> str:
-        """Return what is known, such as `100,800 images, 3.21 TFLOP, 41.0 s in steps`."""
+        """Return the known numbers, such as `100,800 images, 3.21 TFLOP, 41.0 s in steps`."""
         parts = [
             (self.images, "{:,.0f} images", 1.0),
             (self.flop, "{:.3g} TFLOP", 1e12),
@@ -45,27 +44,28 @@ class Cost:
 
 
 def cost_of(info: Mapping[str, Any] | None) -> Cost | None:
-    """Return the cost that a trial's `info` tells of; None where it tells of none."""
+    """Return the cost in a trial's `info`, or None."""
     found = [attrs.number((info or {}).get(key)) for key in _KEYS]
     return Cost(*found) if any(one is not None for one in found[:-1]) else None
 
 
 def mean_cost(costs: Iterable[Cost | None]) -> Cost | None:
-    """Return the mean of each number over those who know it; None where nobody knows any."""
-    there = [cost for cost in costs if cost is not None]
-    if not there:
+    """Return the mean of each known number, or None without any cost."""
+    present = [cost for cost in costs if cost is not None]
+    if not present:
         return None
-    means = []
-    for key in _KEYS:
-        known = [n for cost in there if (n := getattr(cost, key)) is not None]
-        means.append(sum(known) / len(known) if known else None)
-    return Cost(*means)
+    return Cost(*(_mean([getattr(cost, key) for cost in present]) for key in _KEYS))
+
+
+def _mean(numbers: Iterable[float | None]) -> float | None:
+    known = [n for n in numbers if n is not None]
+    return sum(known) / len(known) if known else None
 
 
 def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
-    """Return trial seconds to go over the workers there are; a running trial counts as half done.
+    """Return the expected time left; a running trial counts as half done.
 
-    None where nothing is known, or nobody works.
+    None without a known duration, or without workers.
     """
     if n_waiting + n_running == 0:
         return 0.0
@@ -75,43 +75,35 @@ def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int)
 
 
 def mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
-    """Return the mean wall time of those that ended with a value or pruned, in s."""
-    durations = [
+    """Return the mean wall time of complete and pruned trials, in s."""
+    durations = (
         (a.finished_at - a.started_at).total_seconds()
         for a in attempts
         if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
-    ]
-    known = [s for s in durations if s >= 0]  # in the others a clock was set back
-    return sum(known) / len(known) if known else None
+    )
+    return _mean(s for s in durations if s >= 0)  # below 0 a clock was set back
 
 
 def expected_trial_s(opened: OpenStudy) -> float | None:
-    """Return what a trial was expected to take when the study was made, in s."""
+    """Return how long a trial was expected to take when the study was created, in s."""
     found: float | None = opened.attr(attrs.TRIAL_S)
     return found if found is not None and found > 0 else None
 
 
-def images_per_s(cost: Cost | None, n_running: int) -> float | None:
-    """Return the rate of the trials in progress together, from the mean of those that ended."""
-    if cost is None or cost.images_per_s is None or not n_running:
-        return None
-    return n_running * cost.images_per_s
-
-
 def attempt_cost(attempt: Attempt) -> Cost | None:
-    """Return what an attempt has cost, where it tells."""
+    """Return the cost of an attempt, or None."""
     return cost_of(attempt.user_attrs.get(attrs.INFO))
 
 
 class Speed:
-    """Measures one worker's trials, one after another.
+    """Measures the training speed of one worker.
 
     Args:
-        n_images: That an epoch learns from; None where it is not known.
+        n_images: Images in an epoch; None if unknown.
         clock: Monotonic time in s.
 
     Attributes:
-        images_per_s: Of the newest epoch; None until one has ended.
+        images_per_s: Speed of the newest epoch; None before the first epoch has ended.
     """
 
     def __init__(self, n_images: int | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -120,17 +112,17 @@ class Speed:
         self._since, self._replayed_to = clock(), -1
 
     def begin(self, replayed_to: int | None = None) -> None:
-        """A training begins.
+        """Start to measure a training.
 
         Args:
-            replayed_to: The newest epoch that an earlier attempt has trained and that this one
-                takes over: reported again, and not trained.
+            replayed_to: The newest epoch of the checkpoint that the training resumes from. Epochs
+                up to it are reported again, but not trained.
         """
         self._since = self._clock()
         self._replayed_to = -1 if replayed_to is None else replayed_to
 
     def epoch_ended(self, epoch: int) -> None:
-        """An epoch of it, counted from 0, has ended."""
+        """Measure an epoch that has ended; epochs are counted from 0."""
         now = self._clock()
         is_trained = epoch > self._replayed_to
         if self._n_images is not None and is_trained and now > self._since:
@@ -139,10 +131,10 @@ class Speed:
 
 
 def images_of(dataset: Any, *, refits: bool) -> int | None:
-    """Return how many images an epoch learns from; None where an objective does not say.
+    """Return the number of images in an epoch; None if the data set does not tell it.
 
     Args:
-        refits: Whether the trainings are those of a finalize, each on rows of its own.
+        refits: Whether the study is a finalize, whose trainings have different rows each.
     """
     train = getattr(dataset, "train", None)
     if refits or train is None or not hasattr(train, "__len__"):

@@ -1,14 +1,15 @@
-"""HTML in which text cannot become markup: each child and attribute is escaped; the shared style.
+"""Build HTML with escaped text and attributes, in the style that report and dashboard share.
 
-Names, params, messages and notes of a study come from other people. Only `tag` makes `Html`; any
-other value is text.
+Names, params, messages and notes of a study come from other people. Only the functions of this
+module return `Html`; any other value is escaped.
 """
 
 import base64
 import hashlib
 import html
-import re
 from collections.abc import Collection, Iterable, Sequence
+
+from study.text import CONTROLS
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2530; --soft: #5b6673; --line: #d9dee4; --page: #fff;
@@ -44,10 +45,7 @@ thead th { color: var(--soft); font-size: .85rem; vertical-align: bottom; }
 .number { text-align: right; white-space: nowrap; }
 summary { cursor: pointer; }
 """
-"""What the pages of dashboard and report share; each adds its own rules."""
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta"})
-# Not allowed in HTML; line ends and tabs are.
-CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Html(str):
@@ -64,17 +62,15 @@ def escape(value: object) -> Html:
 
 
 def join(parts: Iterable[object], between: object = "") -> Html:
-    """Return the parts one after the other, each escaped unless it is `Html`."""
+    """Concatenate parts; each is escaped unless it is `Html`."""
     return Html(escape(between).join(escape(part) for part in parts))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """Return an element.
+    """Return an element; children and attributes that are None are left out.
 
     Args:
-        name: Of the element.
-        children: Markup or text; None is left out.
-        attributes: `class_` is `class`, `data_x` is `data-x`; None is left out.
+        attributes: `class_` stands for `class`, `data_x` for `data-x`.
     """
     shown = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
@@ -88,12 +84,12 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
 
 
 def policy_hash(text: str) -> str:
-    """Return the source by which a content security policy allows one script or style."""
+    """Return the hash by which a content security policy allows an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def number(value: float) -> str:
-    """Return a value of unknown size with about five digits."""
+    """Return a value with about five digits."""
     return f"{value:.5f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.5g}"
 
 
@@ -106,14 +102,12 @@ def table(
     marked: Collection[int] = (),
     class_: str | None = None,
 ) -> Html:
-    """Return a table that scrolls sideways where it is wider than the page.
+    """Return a table that scrolls sideways if it is wider than the page.
 
     Args:
-        caption: Also for screen readers.
-        head: Names of the columns.
-        rows: Their cells; the first cell of a row is its name. A `td` of `tag` stays as it is.
-        numbers: Names of the columns that are aligned right.
-        marked: Indexes of the rows that stand out.
+        rows: The cells; the first cell of a row is its header. A `td` element is kept as it is.
+        numbers: Names of right-aligned columns.
+        marked: Indexes of highlighted rows.
     """
     right = {head.index(name) for name in numbers}
 
@@ -143,5 +137,5 @@ def pairs(rows: Iterable[tuple[object, object]]) -> Html:
 
 
 def folded(title: str, *children: object) -> Html:
-    """Return content that is hidden until its title is clicked; on paper it is visible."""
+    """Return content that is hidden until its title is clicked; it is printed on paper."""
     return tag("details", tag("summary", title), *children)

@@ -1,7 +1,7 @@
 """Leave a live view by the key q or by SIGTERM, and restore the terminal.
 
-Decides nothing about what is shown. Ctrl-C stays what it is everywhere, an interrupt; only that one
-that came at a bad moment is remembered: Python drops what is raised while it frees an object.
+Ctrl-C interrupts as usual. An interrupt is also remembered, because Python drops a
+KeyboardInterrupt that is raised while it frees an object.
 """
 
 import contextlib
@@ -9,70 +9,52 @@ import os
 import select
 import signal
 import sys
+import termios
 import time
-from contextlib import AbstractContextManager
-from types import FrameType, TracebackType
+import tty
+from types import FrameType
 from typing import Any
 
 LEAVE = frozenset("qQ\x04")  # and Ctrl-D
 
 
-class Keys(AbstractContextManager["Keys"]):
-    """Keys are heard without Enter and not echoed, from `__enter__` to `__exit__`.
+class Keys(contextlib.ExitStack):
+    """Reads keys without Enter and without echo, inside a `with` block.
 
-    Where stdin is no terminal, or this process is not in its foreground, no key is heard.
+    No key is read where stdin is not a terminal, or this process runs in the background.
     """
 
     def __init__(self) -> None:
-        self._saved: list[Any] | None = None
-        self._before: dict[int, Any] = {}
-        self._is_over = False
-        self._is_interrupted = False
+        super().__init__()
+        self._reads_keys = self._is_over = self._is_interrupted = False
 
     def __enter__(self) -> "Keys":
-        for number, hear in ((signal.SIGTERM, self._end), (signal.SIGINT, self._interrupt)):
-            self._before[number] = signal.signal(number, hear)
-        if sys.platform != "win32":
-            import termios
-            import tty
-
-            # Whoever has no stdin, or runs in the background, is stopped for changing a terminal.
-            with contextlib.suppress(OSError, ValueError, termios.error):
-                terminal = sys.stdin.fileno()
-                if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp():
-                    self._saved = termios.tcgetattr(terminal)
-                    tty.setcbreak(terminal)
+        for number, handler in ((signal.SIGTERM, self._end), (signal.SIGINT, self._interrupt)):
+            self.callback(signal.signal, number, signal.signal(number, handler))
+        # A process in the background is stopped if it changes the terminal.
+        with contextlib.suppress(OSError, ValueError, termios.error):
+            terminal = sys.stdin.fileno()
+            if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp():
+                self.callback(_restore, terminal, termios.tcgetattr(terminal))
+                self._reads_keys = True
+                tty.setcbreak(terminal)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        if self._saved is not None:
-            import termios
-
-            with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
-                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._saved)
-
     def wait(self, seconds: float) -> bool:
-        """Wait so long, or until somebody wants to leave; return whether somebody does.
+        """Wait until the time is over or the user leaves; return whether the user leaves.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, now or unheard before.
+            KeyboardInterrupt: Ctrl-C was pressed, now or before this call.
         """
         end = time.monotonic() + seconds
         while not self._is_over and (left := end - time.monotonic()) > 0:
             if self._is_interrupted:
                 raise KeyboardInterrupt
-            if self._saved is None:
+            if not self._reads_keys:
                 time.sleep(min(left, 0.1))
             elif select.select([sys.stdin], [], [], min(left, 0.1))[0]:
                 typed = os.read(sys.stdin.fileno(), 1024)
-                # Nothing at all means that the terminal is gone.
+                # An empty read means that the terminal is gone.
                 self._is_over = not typed or bool(LEAVE & set(typed.decode(errors="replace")))
         return self._is_over
 
@@ -82,3 +64,8 @@ class Keys(AbstractContextManager["Keys"]):
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._is_interrupted = True
         raise KeyboardInterrupt
+
+
+def _restore(terminal: int, saved: list[Any]) -> None:
+    with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+        termios.tcsetattr(terminal, termios.TCSADRAIN, saved)

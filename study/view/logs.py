@@ -1,8 +1,7 @@
-"""Output of a trial: its log file, the log's end in the database, or its reports.
+"""Show a trial's output: its log file, the end of its log in the database, or its reports.
 
-Decides which of these is shown. A log file is seen where the work dir is; the end of a failed
-attempt's log is in the database, where any machine sees it. The path is decided in `workdir.py`,
-and what is printed into it in `attemptlog.py`.
+A log file can be read on machines that have the work dir. The database keeps the end of a failed
+attempt's log for any machine. `workdir.py` decides the path of a log.
 """
 
 import codecs
@@ -27,21 +26,20 @@ from study.text import harmless, harmless_lines
 
 POLL_S = 1.0
 CHUNK_BYTES = 1 << 16
-DEPTH = 2  # names of a log's folder below the work dir
+DEPTH = 2  # folders below the work dir in the path of a log
 
 
 def show_logs(
     opened: OpenStudy, trial: Attempt, work: WorkDir, out: TextIO, *, follow: bool
 ) -> None:
-    """Print what there is of a trial's log.
+    """Print a trial's log.
 
     Args:
-        trial: With details.
-        work: Where its log lies, if this machine sees it.
-        follow: Whether to print what is added, until the trial has ended.
+        trial: The trial, with details.
+        follow: Go on to print new output until the trial has ended.
 
     Raises:
-        StudyError: There is nothing to show; says why, and where it may be seen.
+        StudyError: There is nothing to show; the error says where the log may be.
     """
     path = work.attempt_log(trial.trial)
     if follow and trial.state in UNFINISHED:
@@ -54,12 +52,11 @@ def show_logs(
 
 
 def last_lines(path: Path, n: int = 200, most_bytes: int = 24_000) -> str:
-    """Return the end of a log, to be kept in the database; empty where it cannot be read.
+    """Return the end of a log, or an empty text if the file cannot be read.
 
     Args:
-        path: Of a file of any size: only its end is read.
-        n: Lines at most.
-        most_bytes: Of the text as JSON, at most; of a longer line its end is kept.
+        n: Largest number of lines.
+        most_bytes: Largest size of the text as JSON; a longer line loses its start.
     """
     try:
         with open(open_file(path, DEPTH, os.O_RDONLY), "rb") as file:
@@ -71,7 +68,7 @@ def last_lines(path: Path, n: int = 200, most_bytes: int = 24_000) -> str:
         return ""
     lines = text.removesuffix("\n").split("\n")
     if start > 0 and len(lines) > 1:
-        del lines[0]  # its beginning is missing
+        del lines[0]  # its start was not read
     lines = lines[-n:]
     while len(lines) > 1 and _json_bytes(lines) > most_bytes:
         del lines[: max(1, len(lines) // 8)]
@@ -85,17 +82,17 @@ def _json_bytes(lines: list[str]) -> int:
 
 
 class _Tail:
-    """Copies to `out` what a file has and is given later; nothing while it is not there."""
+    """Copies a file that may grow, or not exist yet, to `out`."""
 
     def __init__(self, path: Path, out: TextIO) -> None:
         self._path, self._out = path, out
         self._position = 0
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        # A bar that draws over itself becomes a line each time: nothing hides what stood there.
+        # Each state of a progress bar becomes a line, so a carriage return cannot hide text.
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def copy(self) -> bool:
-        """Copy what is new; return whether the file can be read."""
+        """Copy new text; return whether the file can be read."""
         while True:
             try:
                 with open(open_file(self._path, DEPTH, os.O_RDONLY), "rb") as file:
@@ -111,7 +108,7 @@ class _Tail:
 
 
 def _follow(opened: OpenStudy, trial: Attempt, path: Path, out: TextIO) -> None:
-    """Print the log as it grows; where it is not seen from here, the reports as they come."""
+    """Print the log as it grows, or the reports if this machine does not have the log."""
     tail, n_shown, is_seen = _Tail(path, out), 0, False
     while trial.state in UNFINISHED:
         is_seen = tail.copy()
@@ -124,13 +121,12 @@ def _follow(opened: OpenStudy, trial: Attempt, path: Path, out: TextIO) -> None:
     _show_reports(trial, n_shown, out)
     out.write(_with_end(str(trial.user_attrs.get(attrs.LOG, ""))))
     value = "" if trial.value is None else f", value {trial.value}"
-    reason = trial.user_attrs.get(attrs.REASON)
-    how = harmless(str(reason or trial.state.name))
+    how = harmless(str(trial.user_attrs.get(attrs.REASON) or trial.state.name))
     out.write(f"trial {trial.trial} has ended: {how}{value}\n")
 
 
 def _show_reports(trial: Attempt, n_shown: int, out: TextIO) -> int:
-    """Print the reports after the first `n_shown`, as `step value`; return how many there are."""
+    """Print the reports after the first `n_shown`; return the number of all reports."""
     for step in sorted(trial.reports)[n_shown:]:
         out.write(f"{step} {trial.reports[step]}\n")
     out.flush()
@@ -144,15 +140,14 @@ def _with_end(text: str) -> str:
 
 def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
     what = f"trial {trial.trial} of study '{opened.name}'"
-    worker = trial.user_attrs.get(attrs.WORKER)
+    worker, of_study = trial.user_attrs.get(attrs.WORKER), f"--study {shlex.quote(opened.name)}"
     if worker is None:
         return StudyError(
             f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
-            f"study status --study {shlex.quote(opened.name)}",
+            f"study status {of_study}",
         )
     host = host_of(str(worker))
-    there = f"study logs {trial.trial} --study {shlex.quote(opened.name)}"
     return StudyError(
         f"no log of {what} here, in {work.own}: it is {trial.state.name} and ran on {host}",
-        f"--work-dir DIR, or on {host}: {there}",
+        f"--work-dir DIR, or on {host}: study logs {trial.trial} {of_study}",
     )

@@ -1,10 +1,8 @@
-"""Score a submission against a file of answers: accuracy and its interval.
+"""Score a submission against a file of answers: accuracy and its confidence interval.
 
-Decides which files may be scored, and that rows are matched by id, whatever their order. Answers
-may be Kaggle's solution file: a third column, Usage, says which rows are Public, Private or
-Ignored.
-What a sound CSV file, id and label is stands in the data room: a submission is read as strictly as
-`sample_submission.csv` and `train.csv` are, and tolerates the same (BOM, CRLF, quotes, gzip).
+Rows are matched by id, in any order. Answers may be Kaggle's solution file: its third column,
+Usage, says which rows are Public, Private or Ignored. `objectives/data/csv` decides which CSV
+files, ids and labels are valid.
 """
 
 import math
@@ -39,12 +37,12 @@ class Score:
     """The accuracy of a submission.
 
     Attributes:
-        n_right: Rows with the label of the answers.
-        n: All rows that count, at least 1.
-        parts: Of a solution file, the scores of its Public and its Private rows; None for a part
-            without rows. Empty where the answers have no column Usage.
-        n_ignored: Rows of a solution file that do not count.
-        warnings: What is odd in the answers, one line each.
+        n_right: Number of rows with the right label.
+        n: Number of scored rows, at least 1.
+        parts: With a column Usage, the scores of the Public and Private rows; None for a part
+            without rows.
+        n_ignored: Number of Ignored rows.
+        warnings: Doubts about the answers, one line each.
     """
 
     n_right: int
@@ -55,14 +53,14 @@ class Score:
 
     @property
     def value(self) -> float:
-        """The share of right rows, 0..1."""
+        """The accuracy, 0..1."""
         return self.n_right / self.n
 
     def to_json(self) -> dict[str, object]:
-        """Return what `study score --json` prints; `low` and `high` are the 95 % interval.
+        """Return the JSON of `study score --json`; `low` and `high` are the 95 % interval.
 
-        `public`, `private` and `n_ignored` are there for answers with a column Usage alone. Each of
-        the first two is an object with the keys of the whole, or null where it has no rows.
+        With a column Usage it also has `n_ignored`, and `public` and `private` as objects with the
+        same keys; null for a part without rows.
         """
         low, high = wilson(self.n_right, self.n)
         said: dict[str, object] = {
@@ -74,7 +72,7 @@ class Score:
         return said
 
     def to_line(self) -> str:
-        """Return the same for people: one line, and one more for each part of a solution file."""
+        """Return the score as text: a line, and one more for each part of a solution file."""
         low, high = wilson(self.n_right, self.n)
         lines = [f"{self.value:.5f} ({self.n_right} of {self.n}; 95 %: {low:.5f} to {high:.5f})"]
         lines += [f"{name}: {part.to_line() if part else 'no rows'}" for name, part in self.parts]
@@ -84,21 +82,21 @@ class Score:
 
 
 def wilson(n_right: float, n: float) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a proportion (Wilson 1927), within 0..1 and around it.
+    """Return the 95 % Wilson interval of a proportion (Wilson 1927), within 0..1.
 
     Args:
-        n_right: 0 <= n_right <= n; a mean over several splits need not be whole.
-        n: Above 0; an effective number need not be whole.
+        n_right: At most `n`; need not be whole, for a mean over several splits.
+        n: Above 0; need not be whole, for an effective number.
 
     Raises:
-        ValueError: The arguments are none of these.
+        ValueError: `n_right` or `n` is out of range.
     """
     if not 0 <= n_right <= n or n <= 0:
         raise ValueError(f"{n_right} of {n} is no proportion")
     p, z2 = n_right / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # With none right or all, the proportion is an end of the interval, but for rounding.
+    # If none or all are right, the proportion itself is an end of the interval, despite rounding.
     return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
 
 
@@ -106,14 +104,13 @@ def score(submission: Path, answers: Path | Answers) -> Score:
     """Compare a submission with the answers, id by id.
 
     Args:
-        submission: A CSV file with the id and the label column of `answers`, in that order. Capital
-            and small letters of their names do not count.
-        answers: A CSV file whose first two columns are id and label. A column Usage may follow.
-            Every label that is known stands in it. Or the labels of a test file.
+        submission: A CSV file with the id and label columns of `answers`; the case of their names
+            is ignored.
+        answers: The labels of a test file, or a CSV file with the columns id, label and perhaps
+            Usage. It must hold every known label.
 
     Raises:
-        ScoreError: A file cannot be read, is malformed, or is not about the same rows; one line
-            with file, and row and column where there is one.
+        ScoreError: A file cannot be read, is malformed, or has other rows; names file, row, column.
     """
     expected, given = _expected(answers), _read(submission)
     if [name.casefold() for name in given.header] != [name.casefold() for name in expected.header]:
@@ -121,9 +118,17 @@ def score(submission: Path, answers: Path | Answers) -> Score:
     _check_ids(given, expected)
     known = set(expected.labels.values())
     is_one_label = len(known) == 1 < len(expected.labels)
-    if not is_one_label:  # else every other label would be refused, and the warning never seen
+    warnings: tuple[str, ...] = ()
+    if is_one_label:  # the answers are doubtful, so a warning, and no error about other labels
+        (label,) = known
+        warnings = (
+            f"{expected.path.name}: all {len(expected.labels)} labels are {shown(str(label))}; if "
+            "it is a sample_submission, it does not hold the true labels, and the score means "
+            "nothing",
+        )
+    else:
         _check_labels(given, expected, known)
-    return _compared(given, expected, _one_label(expected) if is_one_label else ())
+    return _compared(given, expected, warnings)
 
 
 def _compared(given: "_Table", expected: "_Table", warnings: tuple[str, ...]) -> Score:
@@ -136,28 +141,20 @@ def _compared(given: "_Table", expected: "_Table", warnings: tuple[str, ...]) ->
             (part, Score(n_right[part], n_of[part]) if n_of[part] else None)
             for part in (PUBLIC, PRIVATE)
         ]
-    n_ignored = len(expected.ignored)
-    return Score(len(right), len(expected.labels), tuple(parts), n_ignored, warnings)
-
-
-def _one_label(expected: "_Table") -> tuple[str, ...]:
-    label = shown(str(next(iter(expected.labels.values()))))
-    return (
-        f"{expected.path.name}: all {len(expected.labels)} labels are {label}; if it is a "
-        "sample_submission, it does not hold the true labels, and the score means nothing",
-    )
+    n, n_ignored = len(expected.labels), len(expected.ignored)
+    return Score(len(right), n, tuple(parts), n_ignored, warnings)
 
 
 @dataclass(frozen=True)
 class _Table:
-    """One file.
+    """The content of one file.
 
     Attributes:
-        header: The names of the id and the label column.
-        labels: The label of each id that counts, in the file's order.
-        usage: Public or Private for each of these ids; None without a column Usage.
-        ignored: The ids that do not count.
-        row_of: The row of each id, from 1 below the header.
+        header: The names of the id and label columns.
+        labels: The label of each scored id, in the file's order.
+        row_of: The row of each id; the row below the header is 1.
+        usage: Public or Private for each scored id; None without a column Usage.
+        ignored: The ids that are not scored.
     """
 
     path: Path
@@ -169,11 +166,11 @@ class _Table:
 
 
 def answers_of(data_dir: Path) -> Answers:
-    """Return the labels that the test file of a data folder has.
+    """Return the labels in the test file of a data folder.
 
     Raises:
         ScoreError: Its test file has no labels.
-        DataError: A file of the folder is wrong.
+        DataError: A file of the folder is invalid.
     """
     found = load_answers(data_dir)
     if found is None:
@@ -209,7 +206,7 @@ def _read(path: Path, *, is_answers: bool = False) -> _Table:
 
 
 def _mend(path: Path, error: DataError) -> str | None:
-    """Return a hint that fits a submission better than that of the error; None where none does."""
+    """Return a hint that fits a submission better than the error's own, or None."""
     if not path.is_file():
         return "name another file"
     if "is not a whole number" in str(error):
@@ -219,24 +216,17 @@ def _mend(path: Path, error: DataError) -> str | None:
 
 def _not_two_columns(path: Path, header: tuple[str, ...], *, is_answers: bool) -> ScoreError:
     names = ", ".join(header[:4]) + (", ..." if len(header) > 4 else "")
-    columns = f"{path.name}: {len(header)} columns ({names})"
-    if is_answers:
-        return ScoreError(
-            f"{columns}; an id and a label are expected",
-            f"keep the two columns in {path}, id first; a third may be {USAGE}, as Kaggle has it",
-        )
     hint = f"keep the two columns in {path}"
-    if len(header) > 3:
+    if is_answers:
+        hint += f", id first; a third may be {USAGE}, as Kaggle has it"
+    elif len(header) > 3:
         hint += "; of one column a class, write the name of the class with the highest value"
-    return ScoreError(f"{columns}; an id and a label are expected", hint)
+    what = f"{path.name}: {len(header)} columns ({names}); an id and a label are expected"
+    return ScoreError(what, hint)
 
 
 def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
-    """Read a solution file of Kaggle's; rows that are ignored need no label.
-
-    Raises:
-        DataError: The first fault, with its row and column.
-    """
+    """Read Kaggle's solution file; its Ignored rows need no label."""
     usages = {name.casefold(): name for name in (PUBLIC, PRIVATE, IGNORED)}
     row_of: dict[str, int] = {}
     labels: dict[str, int | str] = {}
@@ -267,7 +257,7 @@ def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
 
 
 def _refuse_label_first(path: Path, header: tuple[str, ...]) -> None:
-    """Raise where the second column is named as an id, and the first is not."""
+    """Raise if only the second column has the name of an id."""
     first, second = header[0], header[1] if len(header) > 1 else ""
     if second.casefold() in LIKE_IDS and first.casefold() not in LIKE_IDS:
         raise DataError(
@@ -312,7 +302,6 @@ def _check_labels(given: _Table, expected: _Table, known: set[int | str]) -> Non
             some = ", ".join(map(str, names[:MOST_CLASSES_SHOWN]))
             raise ScoreError(
                 f"{given.path.name} row {given.row_of[name]}, column {given.header[1]}: "
-                f"{shown(str(label))} is "
-                f"no label of {expected.path.name}",
+                f"{shown(str(label))} is no label of {expected.path.name}",
                 f"its labels are {some}{f' and {n_more} more' if n_more > 0 else ''}",
             )

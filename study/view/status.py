@@ -1,7 +1,7 @@
-"""Status of a study in numbers: slot counts, workers, best value, estimated time left.
+"""Read the status of a study: slot counts, workers, best trial, estimated time left.
 
-A slot counts where its newest attempt of ours stands. How the numbers look on a terminal is decided
-in `watch.py`; their JSON form, which scripts rely on, is here.
+A slot has the state of its newest attempt. The JSON forms, which scripts rely on, are decided here;
+the look on a terminal is decided in `watch.py`.
 """
 
 from collections import Counter
@@ -24,12 +24,12 @@ from study.view.cost import (
     attempt_cost,
     eta_s,
     expected_trial_s,
-    images_per_s,
     mean_cost,
     mean_duration_s,
 )
 
 LOOK_WAIT_S = 60.0
+GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,12 @@ class Best:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker; `epoch` counts those that its trial has finished, `seen_s` is a heartbeat's age.
+    """A worker.
 
-    `images_per_s` is that of the newest epoch; None where it is not known.
+    Attributes:
+        epoch: Number of epochs that its trial has finished.
+        seen_s: Age of its last heartbeat, in s.
+        images_per_s: Speed of the newest epoch.
     """
 
     id: str
@@ -63,20 +66,20 @@ class WorkerStatus:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """One look at a study; `waiting + running + complete + pruned + failed == n_slots`.
+    """The state of a study; `waiting + running + complete + pruned + failed == n_slots`.
 
     Attributes:
         failed: Slots that are final without a value.
-        attempts: Started attempts, the released ones left out.
-        lost: Trials with that reason.
+        attempts: Started attempts, without the released ones.
+        lost: Trials that ended with this reason.
         done: Whether every slot is final.
-        eta_s: Expected time to the last slot's end, in s; None while nothing is known.
-        reasons: Reason to the number of slots that ended so.
-        images_per_s: Of the trials in progress together, from those that finished; None if unknown.
-        trial_s: Mean duration of the finished trials, in s; until there are, what was expected.
-        seen: What the study tells its workers: the newest stop order, the time used.
-        trial_cost: Mean cost of the trials that told theirs.
-        ends: Reason, or `complete`, `pruned` or `running`, to the number of attempts.
+        eta_s: Expected time until the last slot ends, in s.
+        reasons: Number of failed slots by reason.
+        images_per_s: Total rate of the running trials, estimated from finished trials.
+        trial_s: Mean duration of finished trials, in s; before the first, the expected duration.
+        seen: The newest stop order, the time used, and other orders to the workers.
+        trial_cost: Mean cost of trials with a known cost.
+        ends: Number of attempts by reason, or by `complete`, `pruned` or `running`.
     """
 
     study: str
@@ -101,11 +104,11 @@ class StudyStatus:
 
     @property
     def n_final(self) -> int:
-        """Slots that are complete, pruned or failed."""
+        """Number of slots that are complete, pruned or failed."""
         return self.complete + self.pruned + self.failed
 
     def to_json(self) -> dict[str, Any]:
-        """Return the documented fields, NaN and infinities as text."""
+        """Return the documented fields; NaN and infinities are text."""
         found = asdict(self)
         for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
             del found[name]
@@ -115,20 +118,20 @@ class StudyStatus:
 
 
 def read_status(opened: OpenStudy, *, wait_s: float = LOOK_WAIT_S) -> StudyStatus:
-    """Look at a study: a few statements, whatever its size; waits for a database that is away.
+    """Read the status in a few SQL statements; wait while the database is away.
 
     Raises:
-        StudyError: The study was deleted, be it while this was reading.
+        StudyError: The study was deleted, before or during the reading.
     """
-    return patiently(lambda: _read_status(opened), wait_s=wait_s)
 
+    def read() -> StudyStatus:
+        try:
+            return _read_numbers(opened)
+        except KeyError:  # Optuna's error for a missing study
+            _look(opened)
+            raise
 
-def _read_status(opened: OpenStudy) -> StudyStatus:
-    try:
-        return _read_numbers(opened)
-    except KeyError:  # how Optuna says that a study is not there
-        _look(opened)
-        raise
+    return patiently(read, wait_s=wait_s)
 
 
 def _look(opened: OpenStudy) -> Seen:
@@ -143,12 +146,10 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
     workers = opened.registry(wait_s=0.0).workers()
     attempts = read_attempts(engine, study_id, wait_s=0.0)
     newest = newest_by_slot(attempts)
-    by_state = dict.fromkeys(TrialState, 0)
-    for attempt in newest.values():
-        by_state[standing(attempt)] += 1
+    by_state = Counter(map(standing, newest.values()))
     ours = [a for a in attempts if a.slot is not None]
     running = [a for a in newest.values() if a.state == TrialState.RUNNING]
-    # The trainings of a finalize have different rows: their values are not to be compared.
+    # Trainings of a finalize have different rows, so their values cannot be compared.
     is_search = opened.spec.refits is None
     best = find_best(newest.values(), opened.spec.direction) if is_search else None
     wanted = [a.trial for a in running] + ([best.trial] if best else [])
@@ -157,6 +158,7 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
     waiting = by_state[TrialState.WAITING]
     trial_s = mean_duration_s(attempts) or expected_trial_s(opened)
     cost = mean_cost(map(attempt_cost, attempts))
+    rate = None if cost is None else cost.images_per_s
     n_slots = len(newest)
     return StudyStatus(
         study=opened.name,
@@ -171,22 +173,26 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
         workers=list_workers(
             workers, [detailed.get(a.trial, a) for a in running], opened.spec.grace_s
         ),
-        best=_described(best, detailed),
+        best=_described(detailed[best.trial]) if best else None,
         done=n_slots > 0 and waiting + len(running) == 0,
         eta_s=eta_s(trial_s, waiting, len(running), len(running)),
-        reasons=_reasons(newest.values()),
+        reasons=Counter(
+            reason_of(a) or "unknown"
+            for a in newest.values()
+            if a.state == TrialState.FAIL and a.is_final
+        ),
         ends=Counter(
             reason_of(a) or a.state.name.lower() for a in ours if a.state != TrialState.WAITING
         ),
-        images_per_s=images_per_s(cost, len(running)),
+        images_per_s=rate * len(running) if rate is not None and running else None,
         trial_s=trial_s,
-        seen=_look(opened),  # last: a study that is deleted meanwhile reads as an empty one
+        seen=_look(opened),  # last, because a study that is deleted meanwhile reads as empty
         trial_cost=cost,
     )
 
 
 def by_value(newest: Iterable[Attempt], direction: str) -> list[Attempt]:
-    """Return the COMPLETE attempts, the best first; of equal ones that of the lowest slot."""
+    """Return the COMPLETE attempts, best first; ties are broken by slot."""
     complete = [
         a for a in newest if a.state == TrialState.COMPLETE and a.is_final and a.value is not None
     ]
@@ -195,12 +201,12 @@ def by_value(newest: Iterable[Attempt], direction: str) -> list[Attempt]:
 
 
 def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
-    """Return the best COMPLETE attempt, as `by_value` orders them."""
+    """Return the first attempt of `by_value`, or None."""
     return next(iter(by_value(newest, direction)), None)
 
 
 def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
-    """Return every trial by number in the documented form, WAITING included."""
+    """Return every trial in the documented form, ordered by number, WAITING included."""
     attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return [
         jsonable(
@@ -224,19 +230,19 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
 
 
 def costs_of(opened: OpenStudy) -> dict[int, Cost]:
-    """Return trial number to what it has cost, for trials that told."""
+    """Return the known costs by trial number."""
     attempts = read_attempts(opened.storage.engine, opened.study_id)
     return {a.trial: cost for a in attempts if (cost := attempt_cost(a)) is not None}
 
 
 def why_failed(opened: OpenStudy) -> dict[int, str]:
-    """Return trial number to type and first line of the error, for trials with an error."""
+    """Return the error lines of failed trials by trial number."""
     attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return {a.trial: line for a in attempts if (line := error_line(a))}
 
 
 def error_line(attempt: Attempt) -> str:
-    """Return type and first line of an attempt's error; "" where it has none."""
+    """Return the type and first line of an attempt's error, or an empty text."""
     error = attempt.user_attrs.get(attrs.ERROR)
     if error is None:
         return ""
@@ -246,13 +252,13 @@ def error_line(attempt: Attempt) -> str:
 
 
 def standing(attempt: Attempt) -> TrialState:
-    """Return where a slot stands by its newest row; one that a stranger ended will run again."""
+    """Return a slot's state from its newest row; WAITING if a foreign worker ended the row."""
     ended_by_stranger = attempt.state.is_finished() and not attempt.is_final
     return TrialState.WAITING if ended_by_stranger else attempt.state
 
 
 def reason_of(attempt: Attempt) -> str | None:
-    """Return why an attempt ended as FAIL; None where it did not, or nobody wrote it."""
+    """Return the stored reason why an attempt ended as FAIL, or None."""
     found = attempt.user_attrs.get(attrs.REASON)
     return None if found is None else str(found)
 
@@ -261,19 +267,10 @@ def _is_attempt(attempt: Attempt) -> bool:
     return attempt.state != TrialState.WAITING and ends.end_of(reason_of(attempt)).is_failure
 
 
-def _reasons(newest: Iterable[Attempt]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for attempt in newest:
-        if attempt.state == TrialState.FAIL and attempt.is_final:
-            reason = reason_of(attempt) or "unknown"
-            counts[reason] = counts.get(reason, 0) + 1
-    return counts
-
-
 def list_workers(
     registered: Iterable[Registered], running: Iterable[Attempt], grace_s: float
 ) -> list[WorkerStatus]:
-    """Return a line a worker: those that registered, and whoever else holds a trial."""
+    """Return the registered workers and any other worker that holds a trial, by name."""
     held = {str(a.user_attrs.get(attrs.WORKER, "unknown")): a for a in running}
     known = {r.id: r for r in registered}
     names = sorted(known.keys() | held.keys())
@@ -284,8 +281,7 @@ def _worker(
     name: str, known: Registered | None, held: Attempt | None, grace_s: float
 ) -> WorkerStatus:
     facts = {} if known is None else known.facts
-    ages = [known.seen_s] if known is not None else []
-    ages += [held.seen_s] if held is not None and held.seen_s is not None else []
+    ages = [one.seen_s for one in (known, held) if one is not None and one.seen_s is not None]
     state = "training" if held is not None else str(facts.get("state", "unknown"))
     return WorkerStatus(
         id=name,
@@ -296,12 +292,12 @@ def _worker(
         slot=None if held is None else held.slot,
         epoch=None if held is None else len(held.reports),
         seen_s=round(min(ages), 3) if ages else None,
-        state="gone" if ages and min(ages) > grace_s else state,
+        state=GONE if ages and min(ages) > grace_s else state,
         images_per_s=attrs.number(facts.get("images_per_s")),
     )
 
 
-def _described(best: Attempt | None, detailed: dict[int, Attempt]) -> Best | None:
-    if best is None or best.slot is None or best.value is None:
+def _described(best: Attempt) -> Best | None:
+    if best.slot is None or best.value is None:
         return None
-    return Best(best.slot, best.trial, best.value, detailed[best.trial].params)
+    return Best(best.slot, best.trial, best.value, best.params)

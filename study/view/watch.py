@@ -1,28 +1,36 @@
-"""The live view of a study: a table on a terminal, plain lines elsewhere.
+"""Show a study live: a table on a terminal, plain lines elsewhere.
 
-Decides wording and layout; the numbers come from `status.py`. Polls no faster than the study can be
-read cheaply: a look that took long is followed by a longer pause.
+Decides wording and layout; the numbers come from `status.py`. A slow read of the study is followed
+by a longer pause. A narrow terminal gets fewer columns of the table of workers.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from storage.database.failures import is_passing
 from storage.errors import StorageUnavailableError
 from study.spec.open import OpenStudy
-from study.text import duration, harmless, harmless_lines
-from study.view.columns import WorkerTable
+from study.text import duration, harmless
+from study.view.console import print_line
 from study.view.cost import Cost
-from study.view.status import StudyStatus, read_status
+from study.view.status import GONE, StudyStatus, WorkerStatus, read_status
 
 POLL_S = 0.5
 SHARE_OF_LOOKING = 0.05
@@ -39,12 +47,12 @@ def show_params(params: dict[str, object]) -> str:
 
 
 def is_paused(status: StudyStatus) -> bool:
-    """Whether workers claim nothing because somebody asked them not to."""
+    """Whether the study is paused: its workers claim no slots."""
     return status.seen.paused and not status.done
 
 
 def summary(status: StudyStatus) -> str:
-    """Return one line: done of N, running, failed, best, rate, ETA."""
+    """Return one line: slots done, running, failed, best value, rate, cost, ETA."""
     name = harmless(status.study)
     parts = [f"{name}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
     if status.failed:
@@ -63,7 +71,7 @@ def summary(status: StudyStatus) -> str:
 
 
 def render(status: StudyStatus) -> RenderableType:
-    """Return the live view: a bar, the counts, the best, and a row a worker."""
+    """Return the live view: counts, a progress bar, the best trial and a row for each worker."""
     counts = Text.assemble(
         (f"{status.n_final}", "bold"),
         f" of {status.n_slots} done   ",
@@ -86,26 +94,80 @@ def render(status: StudyStatus) -> RenderableType:
     if failures := _failures(status):
         parts.append(Text(failures, "red"))
     if status.workers:
-        parts.append(WorkerTable(status.workers))
+        parts.append(_WorkerTable(status.workers))
     return Group(*parts)
 
 
 def _failures(status: StudyStatus) -> str:
-    """Return what slots failed of, and how often trials were lost; empty where nothing was."""
-    counted = [f"{n} {reason}" for reason, n in sorted(status.reasons.items())]
-    failed = [f"failed: {', '.join(counted)}"] if counted else []
-    lost = [f"lost and opened again: {status.lost}"] if status.lost else []
-    return harmless("   ".join(failed + lost))
+    """Return why slots failed and how many trials were lost, or an empty text."""
+    counted = ", ".join(f"{n} {reason}" for reason, n in sorted(status.reasons.items()))
+    failed = f"failed: {counted}" if counted else ""
+    lost = f"lost and opened again: {status.lost}" if status.lost else ""
+    return harmless("   ".join(filter(None, (failed, lost))))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table of workers; terminals narrower than `from_width` go without it."""
+
+    name: str
+    cell: Callable[[WorkerStatus], object]
+    from_width: int = 0
+    is_number: bool = True
+
+
+COLUMNS = (
+    _Column("worker", lambda worker: worker.id, is_number=False),
+    _Column("device", lambda worker: worker.device, 100, is_number=False),
+    _Column("trial", lambda worker: worker.trial),
+    _Column("slot", lambda worker: worker.slot, 60),
+    _Column("epochs", lambda worker: worker.epoch),
+    _Column("images/s", lambda worker: _rate(worker.images_per_s), 80),
+    _Column("seen", lambda worker: f"{duration(worker.seen_s)} ago"),
+    _Column("state", lambda worker: worker.state, 60, is_number=False),
+)
+
+
+@dataclass(frozen=True)
+class _WorkerTable:
+    """The table of workers; Rich tells the width when it draws."""
+
+    workers: list[WorkerStatus]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = [
+            column
+            for column in COLUMNS
+            if not column.from_width
+            or (
+                options.max_width >= column.from_width
+                and any(column.cell(worker) is not None for worker in self.workers)
+            )
+        ]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in columns:
+            justify: JustifyMethod = "right" if column.is_number else "left"
+            table.add_column(column.name, justify=justify, overflow="ellipsis", no_wrap=True)
+        for worker in self.workers:
+            shown = [column.cell(worker) for column in columns]
+            cells = [Text("-" if cell is None else harmless(str(cell))) for cell in shown]
+            table.add_row(*cells, style="red" if worker.state == GONE else "")
+        yield table
+
+
+def _rate(images_per_s: float | None) -> str | None:
+    return None if images_per_s is None else f"{images_per_s:,.0f}"
 
 
 def render_trials(
     rows: list[dict[str, Any]], why: dict[int, str], costs: dict[int, Cost]
 ) -> RenderableType:
-    """Return two lines a trial, from their documented JSON form: where it stands, and its params.
+    """Return a line for each trial, its error if it has one, and its params.
 
     Args:
-        why: Trial number to the error of a failed one, which then has a line of its own.
-        costs: Trial number to what it has cost, where that is known.
+        rows: The trials in the documented JSON form.
+        why: The errors, by trial number.
+        costs: The known costs, by trial number.
     """
     head = ("trial", "slot", "attempt", "state", "value", "steps", "cost", "worker")
     cells = [head, *(_cells(row, costs.get(row["trial"])) for row in rows)]
@@ -113,7 +175,7 @@ def render_trials(
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     parts: list[RenderableType] = [Text(lines[0], "bold")]
     for row, line in zip(rows, lines[1:], strict=True):
-        parts.append(Text(line))  # Text: what stands in brackets is no markup
+        parts.append(Text(line))  # as Text, because a str could hold Rich's markup
         if row["trial"] in why:
             parts.append(_indented(why[row["trial"]], "red"))
         if row["params"]:
@@ -135,14 +197,16 @@ def _indented(text: str, style: str) -> RenderableType:
 
 
 class Watch(AbstractContextManager["Watch"]):
-    """Shows a study until `tick` is no longer called; falls back to lines.
+    """Shows a study at each `tick`: as a table on a terminal, else as lines.
 
     Args:
-        opened: The study.
-        console: Where; its `is_terminal` decides between table and lines.
         quiet: Show nothing.
-        whole_screen: Take the terminal's whole screen, as one that only watches does; what is said
-            stands above the table, and stays in the end.
+        whole_screen: Take the terminal's whole screen. Said lines then stand above the table, and
+            are printed again at the end.
+
+    Attributes:
+        is_away: Whether the database did not answer the last time.
+        status: The newest status that was read.
     """
 
     def __init__(
@@ -153,30 +217,23 @@ class Watch(AbstractContextManager["Watch"]):
         quiet: bool = False,
         whole_screen: bool = False,
     ) -> None:
+        self.is_away = False
+        self.status: StudyStatus | None = None
         self._opened, self._console, self._quiet = opened, console, quiet
         self._live: Live | None = None
         if console.is_terminal and not quiet:
             self._live = Live(console=console, auto_refresh=False, screen=whole_screen)
         self._said: list[str] | None = [] if self._live and whole_screen else None
         self._size = console.size
-        self._next_look = 0.0
-        self._next_line = 0.0
-        self._next_requeue = 0.0
+        self._next_look = self._next_line = self._next_requeue = 0.0
         self._last_line = ""
-        self.is_away = False
-        self.status: StudyStatus | None = None
 
     def __enter__(self) -> "Watch":
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live:
             self._live.stop()
         if self._said is not None and self.status is not None:
@@ -187,21 +244,20 @@ class Watch(AbstractContextManager["Watch"]):
 
     @property
     def is_live(self) -> bool:
-        """Whether the last state stays on a terminal, the best trial included."""
+        """Whether the last table stays on a terminal, the best trial included."""
         return self._live is not None
 
     def say(self, line: str) -> None:
-        """Print a line above the live view, within the screen where it has the whole one."""
+        """Print a line above the live view."""
         if self._said is not None:
             self._said.append(line)
         elif not self._quiet:
-            shown = harmless_lines(line)
-            self._console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            print_line(self._console, line)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
-        """Look and show, where it is time to; return the newest status.
+        """Read and show the study if it is time to, or `now`; return the newest status.
 
-        A database that is away is waited for: the status is then that of the last look.
+        While the database does not answer, the status is the one read last.
         """
         started = time.monotonic()
         if started < self._next_look and not now:
@@ -213,7 +269,9 @@ class Watch(AbstractContextManager["Watch"]):
             if not (is_passing(error) or isinstance(error, StorageUnavailableError)):
                 raise
             self._next_look = time.monotonic() + AWAY_POLL_S
-            self._say_away()
+            if not self.is_away:
+                self.say("the database does not answer; waiting for it")
+            self.is_away = True
             return self.status
         self.is_away = False
         took_s = time.monotonic() - started
@@ -222,12 +280,12 @@ class Watch(AbstractContextManager["Watch"]):
         return self.status
 
     def fit(self) -> None:
-        """Draw again what is shown, where the terminal has another size by now."""
+        """Draw the table again if the size of the terminal has changed."""
         if self._live and self.status is not None and self._console.size != self._size:
             self._show(self.status, False)
 
     def _requeue(self, now_s: float) -> None:
-        """Open the slots of lost trials again: somebody may watch where no worker is left."""
+        """Requeue lost trials, because there may be no worker left to do it."""
         spec = self._opened.spec
         if now_s >= self._next_requeue:
             self._next_requeue = now_s + spec.heartbeat_s
@@ -235,16 +293,11 @@ class Watch(AbstractContextManager["Watch"]):
             for trial in slots.requeue_lost(spec.grace_s, spec.max_attempts):
                 self.say(f"trial {trial} was lost; its slot is open again")
 
-    def _say_away(self) -> None:
-        if not self.is_away:
-            self.say("the database does not answer; waiting for it")
-        self.is_away = True
-
     def _show(self, status: StudyStatus, now: bool) -> None:
         if self._live:
             self._size = self._console.size
             said = [LEAVES, *self._said[-MOST_SAID:]] if self._said is not None else []
-            # Above the table: what does not fit on the screen is cut at its end.
+            # Above the table, because Rich cuts a view that is too long at its end.
             lines = [Text(harmless(line), "dim") for line in said]
             self._live.update(Group(*lines, render(status)), refresh=True)
             return
@@ -259,10 +312,10 @@ class Watch(AbstractContextManager["Watch"]):
 def watch_until_done(
     opened: OpenStudy, console: Console, wait: Callable[[float], object] = time.sleep
 ) -> StudyStatus | None:
-    """Show a study until every slot is final, and return its last status.
+    """Show a study until every slot is final; return the last status.
 
     Args:
-        wait: Waits so many seconds; returns something true where it is to end before.
+        wait: Waits for that many seconds; a true value ends the view.
     """
     with Watch(opened, console, whole_screen=True) as view:
         while True:

@@ -1,6 +1,6 @@
-"""Removes the checkpoints of finished slots, and checks that workers share one work dir.
+"""Remove the checkpoints of finished slots, and check that all workers share one work dir.
 
-A slot's folder is removed only after its result is durable. The objective decides what is in it.
+A slot's folder is removed only after its result is durable. The objective decides its content.
 """
 
 import contextlib
@@ -28,14 +28,13 @@ from study.view.status import find_best
 logger = logging.getLogger(__name__)
 
 MARKER_S = 2.0
-LONGEST = 1000  # characters to read of a marker, which may be any file
+LONGEST = 1000  # characters; the marker may be any file
 
 
 def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
-    """Warn where the work dir is not the one of the study's first worker.
+    """Warn if the work dir is not that of the study's first worker.
 
-    A worker with another folder cannot resume slots that were interrupted elsewhere: they start
-    anew here.
+    A worker with another folder cannot resume slots that were interrupted elsewhere.
 
     Raises:
         StudyError: The work dir cannot be made.
@@ -70,10 +69,10 @@ def _read(path: Path) -> str | None:
 
 
 def tidy(opened: OpenStudy, work: WorkDir) -> None:
-    """Remove the checkpoints of final slots, except those that are to be kept.
+    """Remove the checkpoints of final slots, according to `--keep-checkpoints`.
 
-    Those of failed slots stay, because `study retry` resumes from them. A failure to remove any is
-    logged, and is never the trial's.
+    Checkpoints of failed slots stay, because `study retry` resumes from them. An error is logged,
+    and does not fail the trial.
     """
     try:
         _tidy(opened, work)
@@ -90,8 +89,11 @@ def _tidy(opened: OpenStudy, work: WorkDir) -> None:
     best = _best_slots(opened, newest) if keep == "best" else set()
     for slot, folder in folders.items():
         attempt = newest.get(slot)
-        if attempt is None or not attempt.is_final or _may_be_retried(attempt):
+        if attempt is None or not attempt.is_final:
             continue
+        end = ends.end_of(attempt.user_attrs.get(attrs.REASON))
+        if attempt.state == TrialState.FAIL and not end.is_final:
+            continue  # may be retried
         if slot in best:
             _drop_unfinished(folder)
         else:
@@ -105,11 +107,6 @@ def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
         return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
     best = find_best(newest.values(), opened.spec.direction)
     return set() if best is None or best.slot is None else {best.slot}
-
-
-def _may_be_retried(attempt: Attempt) -> bool:
-    end = ends.end_of(attempt.user_attrs.get(attrs.REASON))
-    return attempt.state == TrialState.FAIL and not end.is_final
 
 
 def _drop_unfinished(folder: Path) -> None:

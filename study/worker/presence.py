@@ -1,7 +1,7 @@
-"""A worker's registration and heartbeat, and the orders that the study gives it.
+"""Register a worker with its study, send its heartbeat, and follow the study's orders.
 
-A thread looks every second or two, so that `study stop` from another machine is heard soon, and
-beats as often as a lease does. It survives a database that is away.
+A thread reads the orders every second, so that `study stop` from another machine takes effect soon.
+It goes on while the database is away.
 """
 
 import logging
@@ -22,23 +22,23 @@ from study.worker.signals import StopRequest
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-LEAVE_WAIT_S = 0.5  # for a database that is away: the record is found stale anyway
+LEAVE_WAIT_S = 0.5  # the database may be away; the record becomes stale anyway
 
 
 class Presence(AbstractContextManager["Presence"]):
-    """The worker is registered for the block.
+    """Registers the worker during the `with` block.
 
     Args:
-        worker: Its name.
-        stop: Asked to drain, or to end now, by orders of the study.
-        stop_seen: Id of the latest stop order before this worker started, which it ignores; "none"
-            where there is none.
+        worker: Name of the worker.
+        stop: Receives the study's orders to drain or to end now.
+        stop_seen: Id of the latest stop order issued before this worker started, or "none"; this
+            order is ignored.
 
     Attributes:
-        state: What the list of workers shows: "starting", "waiting", "paused" or "training".
-        stays: Set where a new process replaces this one, under the same name.
-        speed: For that list; None until it works.
-        is_paused: Whether the worker may claim nothing, as last heard.
+        state: For the list of workers: "starting", "waiting", "paused" or "training".
+        stays: Whether to stay registered, because a new process takes over the name.
+        speed: For the list of workers; None before the first trial.
+        is_paused: Whether the study is paused, so that the worker may not claim a slot.
     """
 
     def __init__(
@@ -77,24 +77,24 @@ class Presence(AbstractContextManager["Presence"]):
             self.leave()
 
     def leave(self) -> None:
-        """Take the worker off the list; may be called from another thread."""
+        """Remove the worker from the list; may be called from another thread."""
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(LEAVE_WAIT_S)  # else its last beat could put the worker back
+            self._thread.join(LEAVE_WAIT_S)  # or its last heartbeat could register the worker again
         try:
             self._opened.registry(LEAVE_WAIT_S).leave(self._worker)
         except Exception as failure:
             logger.info("could not leave the list of workers: %s", failure)
 
     def tell(self, **facts: Any) -> None:
-        """Change facts in the list of workers, from the next beat on."""
+        """Change facts in the list of workers from the next heartbeat on."""
         self._facts.update(facts)
 
     def look(self) -> None:
-        """Read the orders of the study now, and follow them."""
+        """Read and follow the study's orders now."""
         seen = self._registry.look()
-        with self._lock:  # else two threads could make two requests of one order
-            self._heed(seen)
+        with self._lock:  # or two threads could make two requests from one order
+            self._follow(seen)
 
     def _described(self) -> dict[str, Any]:
         speed = None if self.speed is None else self.speed.images_per_s
@@ -108,14 +108,14 @@ class Presence(AbstractContextManager["Presence"]):
                     self._registry.beat(self._worker, self._described())
                     self._beaten_at = time.monotonic()
                 self.look()
-            except StorageError as error:  # the study is gone, or the database is for long
+            except StorageError as error:  # the study was deleted, or the database is away for long
                 logger.warning("%s", error)
                 if "was deleted" in str(error):
                     self._leave(f"study '{self._opened.name}' was deleted")
             except Exception as error:
                 logger.warning("the study could not be looked at: %s", error)
 
-    def _heed(self, seen: Seen) -> None:
+    def _follow(self, seen: Seen) -> None:
         self.is_paused = seen.paused
         if seen.token != self._opened.token:
             self._leave(f"study '{self._opened.name}' was deleted")
@@ -130,7 +130,7 @@ class Presence(AbstractContextManager["Presence"]):
     def _is_over(self, used_s: float) -> bool:
         if self._timeout_s is None or used_s < self._timeout_s:
             return False
-        # It may have been raised since this worker read it.
+        # The timeout may have been raised since this worker read it.
         opened = self._opened
         self._timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s
         return self._timeout_s is not None and used_s >= self._timeout_s

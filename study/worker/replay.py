@@ -1,7 +1,6 @@
-"""Runs a stored trial again and compares value and curve with the stored ones, bit for bit.
+"""Run a stored trial again and compare its value and curve with the stored ones, bit for bit.
 
-A trial that was pruned, failed or was released is compared as far as it went. Nothing is written to
-the study.
+An incomplete trial is compared up to its last report. Nothing is written to the study.
 """
 
 import math
@@ -25,7 +24,7 @@ from study.spec.trials import find_trial
 from study.text import counted
 
 DIFFERENT = 4
-"""The exit code of a replay with another result."""
+"""Exit code if the results differ."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,10 @@ class Replayed:
     """The result of a replay: `there` is the stored trial, `here` its repetition.
 
     Attributes:
-        state: Of the stored trial, as Optuna calls it.
-        first_difference: One line, with the differences of the environment; None where there are
-            none.
-        n_compared: Intermediate values that both have.
-        environment: What differs in it, each as `name there, here`; None where it is not known.
+        state: Optuna's name of the stored trial's state.
+        first_difference: One line, with the differences of the environment; None if same.
+        n_compared: Number of intermediate values that both have.
+        environment: Differences, each as `name there, here`; None if the stored one is unknown.
     """
 
     trial: int
@@ -50,7 +48,7 @@ class Replayed:
     environment: list[str] | None
 
     def to_line(self) -> str:
-        """Return it as a sentence."""
+        """Return the result as a sentence."""
         if not self.same:
             return f"trial {self.trial} is not the same again: {self.first_difference}"
         curve = f"{counted(self.n_compared, 'intermediate value')}, bit for bit"
@@ -70,10 +68,10 @@ class _Outcome:
 
 
 def replay(opened: OpenStudy, number: int, say: Say) -> Replayed:
-    """Run a trial again, with its params and its seed, and compare.
+    """Run a trial again with its params and seed, and compare.
 
     Raises:
-        StudyError: There is no such trial, it has not ended, or nothing of it can be compared.
+        StudyError: The trial does not exist, has not ended, or has nothing to compare.
         ObjectiveError: The objective cannot be loaded or run here.
     """
     trial = find_trial(opened, str(number))
@@ -81,8 +79,7 @@ def replay(opened: OpenStudy, number: int, say: Say) -> Replayed:
     loaded = load(opened)
     params = stored_params(loaded.objective.space, trial)
     say(f"running trial {number} again: slot {trial.slot}, seed {trial.user_attrs[attrs.SEED]}")
-    here = _run(loaded, params, trial)
-    return _compared(trial, here)
+    return _compared(trial, _run(loaded, params, trial))
 
 
 def _refuse_incomparable(opened: OpenStudy, trial: Attempt) -> None:
@@ -110,7 +107,7 @@ def _is_infeasible(trial: Attempt) -> bool:
 
 
 def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
-    """Run `fit`, to the last stored report if the trial was cut short."""
+    """Run `fit` to its end, or to the last stored report of an incomplete trial."""
     outcome, here = _Outcome(), FitProcess()
     to_its_end = trial.state == TrialState.COMPLETE or _is_infeasible(trial)
     last = max(trial.reports, default=-1)

@@ -1,8 +1,8 @@
-"""Requests to stop, by signal or because the supervisor died: one drains, a second ends at once.
+"""Stop a process by signal or because its supervisor died: the first drains, the second ends it.
 
 A thread reads signals from the pipe into which Python's C handler writes. A Python handler would
-wait for the main thread, which may be in one long call of TensorFlow. A forked process shares that
-pipe with its parent, so it gets the default handlers back.
+wait for the main thread, which may be in a long TensorFlow call. A forked process shares that pipe
+with its parent, so it gets the default handlers back.
 """
 
 import os
@@ -22,37 +22,36 @@ DEFAULTS: dict[signal.Signals, Any] = {
 
 
 class StopRequest(AbstractContextManager["StopRequest"]):
-    """Set by SIGINT, SIGTERM or the parent's death.
+    """A request to stop, made by SIGINT, SIGTERM or the death of the parent.
 
     Args:
         on_first, on_second: Called in a new thread by the first and the second request.
-        one_term: Whether to ignore a second SIGTERM: systemd and clusters signal workers directly,
-            and then the supervisor passes its own signal on.
+        one_term: Ignore a second SIGTERM: systemd and clusters signal workers directly, and then
+            the supervisor passes its own signal on.
 
     Attributes:
         event: Set by the first request.
         by_interrupt: Whether a request was a Ctrl-C.
-        ended: Set when signals are heard no longer.
+        ended: Set at the end of the `with` block.
     """
 
     def __init__(
         self, on_first: Callable[[], None], on_second: Callable[[], None], *, one_term: bool = False
     ) -> None:
-        self.event = threading.Event()
+        self.event, self.ended = threading.Event(), threading.Event()
         self.by_interrupt = False
-        self.ended = threading.Event()
         self._one_term = one_term
         self._on_first, self._on_second = on_first, on_second
         self._before: dict[int, Any] = {}
         self._sockets: tuple[socket.socket, ...] = ()
 
     def install(self) -> None:
-        """Hear SIGINT and SIGTERM from here on; call it in the main thread."""
+        """Handle SIGINT and SIGTERM from now on; to be called in the main thread."""
         written, heard = self._sockets = socket.socketpair()
         written.setblocking(False)
         signal.set_wakeup_fd(written.fileno())
         for number in HEARD:
-            self._before[number] = signal.signal(number, _leave_to_thread)
+            self._before[number] = signal.signal(number, _ignore)
         _installed.append(self)
         threading.Thread(target=self._listen, args=(heard,), name="signals", daemon=True).start()
 
@@ -62,17 +61,16 @@ class StopRequest(AbstractContextManager["StopRequest"]):
 
     def __exit__(self, *error: object) -> None:
         self.ended.set()
-        # After a run, as in finalize, Ctrl-C works as in any program.
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(-1)
         if self in _installed:
             _installed.remove(self)
         if self._sockets:
-            self._sockets[0].close()  # the thread then reads an end, and closes the other one
+            self._sockets[0].close()  # the thread then reads the end, and closes the other socket
 
     def watch_parent(self, parent: int) -> None:
-        """Ask to drain once the parent process is gone, perhaps before this call."""
+        """Make a request once the parent process is gone, even if it went before this call."""
 
         def watch() -> None:
             while os.getppid() == parent:
@@ -83,7 +81,7 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
     def request(self, *, by_interrupt: bool = False) -> None:
-        """Ask to drain; a second time, to end at once."""
+        """Ask the process to drain, or to end at once if it was asked before."""
         self.by_interrupt = self.by_interrupt or by_interrupt
         act = self._on_second if self.event.is_set() else self._on_first
         self.event.set()
@@ -98,41 +96,43 @@ class StopRequest(AbstractContextManager["StopRequest"]):
                     if number in (signal.SIGINT, signal.SIGTERM):
                         self.request(by_interrupt=number == signal.SIGINT)
 
-    def forget(self) -> None:
-        """Stop listening, in a forked process; handlers that it has set itself stay."""
+    def reset(self) -> None:
+        """Restore the default handlers in a forked process, unless it has set its own."""
         signal.set_wakeup_fd(-1)
         for number in HEARD:
-            if signal.getsignal(number) is _leave_to_thread:
+            if signal.getsignal(number) is _ignore:
                 signal.signal(number, DEFAULTS[number])
-        for one in self._sockets:
-            one.close()
+        for pair_end in self._sockets:
+            pair_end.close()
 
 
-def _leave_to_thread(number: int, frame: object) -> None:
-    """Do nothing: only with a Python handler does the C handler write to the pipe."""
+def _ignore(number: int, frame: object) -> None:
+    """Do nothing; the C handler writes to the pipe only if there is a Python handler."""
 
 
 _installed: list[StopRequest] = []
 _held = threading.local()
 
 
-def _hold_back() -> None:
-    """Block signals during a fork, until the child no longer shares the pipe."""
+def _block_signals() -> None:
+    """Block signals during a fork, while the child shares the pipe."""
     if _installed:
         _held.before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
 
 
-def _let_through() -> None:
+def _unblock_signals() -> None:
     before = getattr(_held, "before", None)
     if before is not None:
         _held.before = None
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _forget_all() -> None:
+def _reset_in_child() -> None:
     while _installed:
-        _installed.pop().forget()
-    _let_through()
+        _installed.pop().reset()
+    _unblock_signals()
 
 
-os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_forget_all)
+os.register_at_fork(
+    before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_reset_in_child
+)

@@ -1,4 +1,4 @@
-"""Trains one claimed trial in this process, and writes how it ended.
+"""Train one claimed trial in this process, and store how it ended.
 
 A trial ends complete, pruned, infeasible, failed, out of memory, overdue, released or lost.
 `worker.py` decides which trial is next.
@@ -40,31 +40,31 @@ logger = logging.getLogger(__name__)
 
 LONGEST_TRACEBACK = 32 * 1024  # bytes of JSON; MySQL's TEXT ends at 64 KB
 SIGNALLED_S = 0.05
-"""Time for a signal to arrive here that has just ended processes of the objective."""
+"""A signal that ended processes of the objective has arrived here by then."""
 
 OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
 class Drained(Exception):  # noqa: N818 - a request, not an error
-    """Raised by a report: the worker was asked to stop, and the slot is to be released."""
+    """Raised by a report to release the slot, because the worker was asked to stop."""
 
 
 class Overdue(Exception):  # noqa: N818 - a limit, not an error
-    """Raised by a report: the trial took longer than `--trial-timeout`."""
+    """Raised by a report if the trial took longer than `--trial-timeout`."""
 
 
 @dataclass(frozen=True)
 class Workplace:
-    """What the trials of a worker process share.
+    """The objects that the trials of a worker process share.
 
     Attributes:
-        slots: Wait long for a database that is away.
-        stop: Set when the worker is to leave: the epoch ends and the slot is released.
-        say: Called with one line a trial.
-        drain_s: How long a trial may take to notice that it is to end.
-        stop_seen: Id of the latest stop order before this worker started.
-        look: Reads the orders of the study now.
-        replace: Replaces this process, where a trial does not end.
+        slots: Slots that wait long while the database is away.
+        stop: Set to make the worker leave: the epoch ends and the slot is released.
+        say: Prints a line.
+        drain_s: How long a trial may take to end after its timeout.
+        stop_seen: Id of the latest stop order issued before this worker started.
+        look: Reads the study's orders now.
+        replace: Replaces this process if a trial does not end.
     """
 
     opened: OpenStudy
@@ -89,7 +89,7 @@ class TrialRunner:
         self._place = place
 
     def run(self, claim: Claim) -> bool:
-        """Train a claimed trial and write how it ended; return whether this process finished it."""
+        """Train a claimed trial and store its end; return whether this process finished it."""
         self.current = claim
         try:
             path = self._place.work.attempt_log(claim.slot.trial)
@@ -111,7 +111,7 @@ class TrialRunner:
             place.say(f"{error}; claiming another")
             tidy(place.opened, place.work)
         except (CheckpointError, FileError, StorageError, StudyError):
-            # A full disk, for one, is not the trial's fault: release it, and end this worker.
+            # Not the trial's fault, such as a full disk: release the slot and end this worker.
             self._release(claim)
             raise
         return False
@@ -140,9 +140,9 @@ class _Attempt:
         self._ours: Exception | None = None
 
     def run(self) -> None:
-        """Train and finish; raise `Drained`, or that the trial is no longer this worker's.
+        """Train and finish the trial; raise errors that are not the trial's, and `Drained`.
 
-        An error of a report or a checkpoint decides, even if `fit` swallows or wraps it.
+        An error in a report or a checkpoint counts even if `fit` swallows or wraps it.
         """
         place, claim = self._place, self._claim
         CheckpointError.last = None
@@ -151,23 +151,22 @@ class _Attempt:
                 params, self._should_prune = place.suggester.params_of(claim)
             self._log.write(f"params {params}")
             fitted = as_fitted(self._fit(params))
-            swallowed = self._ours or CheckpointError.last
-            if swallowed is not None:
+            if swallowed := self._ours or CheckpointError.last:
                 raise swallowed
         except (Exception, SystemExit) as error:
             self._end_by(self._ours or CheckpointError.last or error)
         else:
             self._complete(fitted)
         finally:
-            self._ours = CheckpointError.last = None  # and what their frames hold
+            self._ours = CheckpointError.last = None  # frees the objects in their frames
             self._ended.set()
-            if self._handing_over:  # nothing may be claimed: the process may be replaced
+            if self._handing_over:  # claim nothing, as the process may be replaced
                 self._handed_back.wait()
         tidy(place.opened, place.work)
 
     @contextlib.contextmanager
     def _as_ours(self) -> Iterator[None]:
-        """Note errors of our own files and the storage: they are never the trial's."""
+        """Note errors of our own files and the storage, which are not the trial's fault."""
         try:
             yield
         except MemoryError:
@@ -177,7 +176,7 @@ class _Attempt:
             raise
 
     def _end_by(self, error: BaseException) -> None:
-        """Write how a trial ended that did not complete; raise errors that are not the trial's."""
+        """Store how an incomplete trial ended; raise errors that are not the trial's."""
         if isinstance(error, Drained | LeaseLost | StorageError | CheckpointError):
             raise error
         if isinstance(error, PRUNED):
@@ -190,10 +189,10 @@ class _Attempt:
         elif isinstance(error, DivergedError):
             self._fail(ends.INFEASIBLE, error)
         elif self._place.stop.wait(SIGNALLED_S):
-            # A signal to all processes of a terminal or a job ends those of the objective, too.
+            # A signal to a terminal or a cluster job ends the objective's processes, too.
             self._log.write("".join(traceback.format_exception(error)).rstrip())
             raise Drained from error
-        else:  # sys.exit() in a user's code ends the trial, not this worker
+        else:  # includes sys.exit() in a user's code
             self._fail(_reason_of(error), error)
 
     def _fit(self, params: dict[str, Any]) -> Any:
@@ -245,6 +244,7 @@ class _Attempt:
             raise LeaseLost(f"trial {self._claim.slot.trial} is no longer this worker's")
 
     def _look(self) -> None:
+        """Raise if the trial is to end."""
         self._refuse_lost()
         if self._place.stop.is_set():
             raise Drained
@@ -255,7 +255,7 @@ class _Attempt:
         return Overdue(f"longer than --trial-timeout {self._place.opened.spec.trial_timeout_s:g}s")
 
     def _watch(self, timeout_s: float) -> None:
-        """End a trial that takes too long, even if it never reports."""
+        """End a trial that takes too long, even if it does not report."""
         if self._ended.wait(timeout_s):
             return
         self._overdue.set()
@@ -295,8 +295,7 @@ class _Attempt:
 
     def _finish_pruned(self) -> None:
         last = max(self._reported, default=None)
-        value = None if last is None else self._reported[last]
-        self._finish(TrialState.PRUNED, value, {})
+        self._finish(TrialState.PRUNED, None if last is None else self._reported[last], {})
         when = "before its first report" if last is None else f"at step {last}"
         self._place.say(f"trial {self._claim.slot.trial} pruned {when}")
 
@@ -324,17 +323,17 @@ class _Attempt:
 
 
 def _reason_of(error: BaseException) -> str:
-    """Return why a trial failed; frameworks have their own memory errors."""
+    """Return the reason of a failure; frameworks have their own memory errors."""
     names = {kind.__name__ for kind in type(error).__mro__}
     is_memory = names.intersection(OUT_OF_MEMORY) or "CUDA_ERROR_OUT_OF_MEMORY" in str(error)
     return ends.OUT_OF_MEMORY if is_memory else ends.ERROR
 
 
 def cut_middle(text: str) -> str:
-    """Cut the middle out of a long traceback: its start and its end say most."""
+    """Cut the middle out of a long traceback, because its start and end tell most."""
     half = LONGEST_TRACEBACK // 2
     cut = text
-    while len(json.dumps(cut)) > LONGEST_TRACEBACK:  # JSON writes some characters as six bytes
+    while len(json.dumps(cut)) > LONGEST_TRACEBACK:  # some characters take six bytes in JSON
         cut = f"{text[:half]}\n[...]\n{text[-half:]}"
         half //= 2
     return cut

@@ -94,5 +94,5 @@ def test_closed_streams_are_no_danger_to_other_files(study: Place) -> None:
 
 def test_finalize_as_a_module_is_the_command(place: Place) -> None:
     """`python -m study.finalize`, in any locale."""
-    done = place.run("--study", "ü", code=1, python=("-m", "study.finalize.finalize"), **PLAIN_C)
+    done = place.run("--study", "ü", code=1, python=("-m", "study.finalize"), **PLAIN_C)
     assert "there is no storage at sqlite:///study.db" in done.error
