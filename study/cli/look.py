@@ -64,10 +64,10 @@ def trials_command(
     as_csv: Annotated[bool, option("--csv", "Print CSV on stdout")] = False,
 ) -> int:
     """List every attempt, with its params and how it ended."""
-    from study.view.status import costs_of, trials_json, why_failed
+    from study.view.status import costs_of, read_trials, trials_json, why_failed
 
-    opened = open_by_url(storage, study)
-    rows = trials_json(opened)
+    attempts = read_trials(open_by_url(storage, study))
+    rows = trials_json(attempts)
     if as_json:
         _print_json(rows)
     elif as_csv:
@@ -78,7 +78,7 @@ def trials_command(
     else:
         from study.view.watch import render_trials
 
-        table = render_trials(rows, why_failed(opened), costs_of(opened))
+        table = render_trials(rows, why_failed(attempts), costs_of(attempts))
         _print_table(table, unbroken=True)
     return 0
 

@@ -205,9 +205,13 @@ def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
     return next(iter(by_value(newest, direction)), None)
 
 
-def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
-    """Return every trial in the documented form, ordered by number, WAITING included."""
-    attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
+def read_trials(opened: OpenStudy) -> list[Attempt]:
+    """Return every trial with details, ordered by number, WAITING included."""
+    return read_attempts(opened.storage.engine, opened.study_id, details=True)
+
+
+def trials_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
+    """Return trials of `read_trials` in the documented form."""
     return [
         jsonable(
             {
@@ -229,15 +233,13 @@ def trials_json(opened: OpenStudy) -> list[dict[str, Any]]:
     ]
 
 
-def costs_of(opened: OpenStudy) -> dict[int, Cost]:
+def costs_of(attempts: Iterable[Attempt]) -> dict[int, Cost]:
     """Return the known costs by trial number."""
-    attempts = read_attempts(opened.storage.engine, opened.study_id)
     return {a.trial: cost for a in attempts if (cost := attempt_cost(a)) is not None}
 
 
-def why_failed(opened: OpenStudy) -> dict[int, str]:
+def why_failed(attempts: Iterable[Attempt]) -> dict[int, str]:
     """Return the error lines of failed trials by trial number."""
-    attempts = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return {a.trial: line for a in attempts if (line := error_line(a))}
 
 

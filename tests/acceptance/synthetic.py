@@ -13,7 +13,7 @@ from objectives.synthetic import SYNTHETIC_SPACE, synthetic_value
 from storage.rdb import open_storage
 from study.spec.draw import draw_params, training_seed
 from study.spec.open import open_study
-from study.view.status import StudyStatus, read_status, trials_json
+from study.view.status import StudyStatus, read_status, read_trials, trials_json
 
 Rows = list[dict[str, Any]]
 
@@ -71,7 +71,7 @@ def rows_of(url: str, name: str) -> Rows:
     """Return what `study trials --json` prints of a study."""
     storage = open_storage(url, create=False)
     try:
-        return trials_json(open_study(storage, name))
+        return trials_json(read_trials(open_study(storage, name)))
     finally:
         storage.close()
 

@@ -24,7 +24,14 @@ from study.spec.open import OpenStudy, open_study
 from study.spec.spec import StudySpec
 from study.text import duration, iso_utc, jsonable
 from study.view.cost import Cost, eta_s
-from study.view.status import StudyStatus, costs_of, list_workers, read_status, trials_json
+from study.view.status import (
+    StudyStatus,
+    costs_of,
+    list_workers,
+    read_status,
+    read_trials,
+    trials_json,
+)
 from study.view.watch import Watch, summary
 from tests.integration.planned import age_heartbeat
 
@@ -167,7 +174,7 @@ def test_strangers_trials_count_in_nothing(opened: OpenStudy) -> None:
     assert (status.n_slots, status.complete, status.attempts) == (6, 1, 1)
     assert status.best is not None
     assert status.best.value == 0.5
-    assert trials_json(opened)[-1]["slot"] is None
+    assert trials_json(read_trials(opened))[-1]["slot"] is None
 
 
 def test_slot_that_a_stranger_ended_waits(opened: OpenStudy) -> None:
@@ -251,7 +258,7 @@ def test_cost_of_a_trial_is_what_it_told(opened: OpenStudy) -> None:
         opened.slots.finish(claim(opened), TrialState.COMPLETE, 0.5, {attrs.INFO: info})
     finish(opened, 0.5)
     rest = (None, 2.0, 500.0)
-    assert costs_of(opened) == {0: Cost(1000.0, *rest), 1: Cost(3000.0, *rest)}
+    assert costs_of(read_trials(opened)) == {0: Cost(1000.0, *rest), 1: Cost(3000.0, *rest)}
     assert read_status(opened).trial_cost == Cost(2000.0, None, 2.0, 500.0)
 
 
@@ -261,7 +268,7 @@ def test_trial_json_has_every_attempt(opened: OpenStudy) -> None:
     for step, value in enumerate([0.5, math.nan, math.inf, -math.inf]):
         opened.slots.report(running, step, value)
     opened.slots.release(running)
-    first, *others = trials_json(opened)
+    first, *others = trials_json(read_trials(opened))
     assert (first["state"], first["reason"], first["seed"]) == ("FAIL", "released", 100)
     assert first["intermediate"] == {"0": 0.5, "1": "nan", "2": "inf", "3": "-inf"}
     assert first["started_at"].endswith("Z")
