@@ -49,7 +49,7 @@ REMEDIES = {
     **dict.fromkeys(("22P05", "22021"), UTF8),
     **dict.fromkeys(("28P01", "28000"), LOGIN),
     "25006": WRITES,
-    "57014": ("give the user of the URL more time: ALTER ROLE name SET statement_timeout = '60s'"),
+    "57014": "give the user of the URL more time: ALTER ROLE name SET statement_timeout = '60s'",
 }
 POOLED = (
     "leave options= out of the URL, which a pooler refuses: ALTER ROLE name SET search_path = ..."

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.cli.opened import open_by_url, use_all_cores
+from study.cli.opened import open_by_url, open_to_work, use_all_cores
 from study.finalize.wanted import Sizes, Wanted
-from study.machine.gpus import hide_gpus
 from study.options import DEFAULT_STORAGE, Data, Out, Storage, Study, expand
 from study.spec.spec import Told
 from study.text import harmless
@@ -33,14 +32,9 @@ def finalize_command(
 ) -> int:
     """Write submission.csv and model.keras: of the best trial first, then better ones."""
     from study.finalize.finalize import finalize
-    from study.spec.open import with_code
-    from study.view.console import View
 
-    if options.cpu:
-        hide_gpus()
     use_all_cores()
-    opened = with_code(open_by_url(storage, study, data, options.wait_s), told)
-    view = View(quiet=options.quiet, verbose=options.verbose)
+    opened, view = open_to_work(storage, study, data, options, told)
     return finalize(opened, wanted, options, view, sizes=sizes)
 
 

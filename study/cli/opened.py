@@ -4,8 +4,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.machine.gpus import hide_gpus
+from study.spec.spec import Told
+from study.worker.told import WorkerOptions
+
 if TYPE_CHECKING:
     from study.spec.open import OpenStudy
+    from study.view.console import View
 
 
 def use_all_cores() -> None:
@@ -33,3 +38,16 @@ def open_by_url(
     from study.spec.open import open_study
 
     return open_study(open_storage(storage, create=False, wait_s=wait_s), study, data)
+
+
+def open_to_work(
+    storage: str, study: str | None, data: Path | None, options: WorkerOptions, told: Told
+) -> "tuple[OpenStudy, View]":
+    """Open a study that this command is to work on, with the user's code; return the view, too."""
+    from study.spec.open import with_code
+    from study.view.console import View
+
+    if options.cpu:  # before anything is detected or loaded
+        hide_gpus()
+    opened = with_code(open_by_url(storage, study, data, options.wait_s), told)
+    return opened, View(quiet=options.quiet, verbose=options.verbose)

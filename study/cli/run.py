@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from study.cli.opened import open_by_url, use_all_cores, where
+from study.cli.opened import open_by_url, open_to_work, use_all_cores, where
 from study.finalize.wanted import Wanted
 from study.machine.gpus import hide_gpus
 from study.options import (
@@ -116,14 +116,9 @@ def worker_command(
 ) -> int:
     """Work on a study that is there; what run, compose and clusters start."""
     from study.run.run import run_workers
-    from study.spec.open import with_code
-    from study.view.console import View
     from study.worker.process import run_one
 
-    if options.cpu:
-        hide_gpus()
-    opened = with_code(open_by_url(storage, study, data, options.wait_s), told)
-    view = View(quiet=options.quiet, verbose=options.verbose)
+    opened, view = open_to_work(storage, study, data, options, told)
     if options.workers == "1":
         return run_one(opened, options, view)
     return run_workers(opened, options, view).code
