@@ -232,23 +232,24 @@ def _read_solution(path: Path, header: tuple[str, ...]) -> _Table:
     labels: dict[str, int | str] = {}
     usage: dict[str, str] = {}
     ignored: set[str] = set()
-    for row, cells in read_form(path).rows():
-        column = header[0]
-        try:
-            name = id_value(cells[0])
-            if row_of.setdefault(name, row) != row:
-                raise ValueError(f"{shown(name)} stands in row {row_of[name]} already")
-            column = header[2]
-            part = usages.get(cells[2].decode("utf-8", "replace").strip().casefold())
-            if part is None:
-                raise ValueError(f"{shown(cells[2])} is none of {', '.join(usages.values())}")
-            if part == IGNORED:
-                ignored.add(name)
-                continue
-            column = header[1]
-            labels[name], usage[name] = label_value(cells[1]), part
-        except ValueError as reason:
-            raise cell_error(path, row, column, str(reason)) from None
+    with read_form(path).rows() as rows:
+        for row, cells in rows:
+            column = header[0]
+            try:
+                name = id_value(cells[0])
+                if row_of.setdefault(name, row) != row:
+                    raise ValueError(f"{shown(name)} stands in row {row_of[name]} already")
+                column = header[2]
+                part = usages.get(cells[2].decode("utf-8", "replace").strip().casefold())
+                if part is None:
+                    raise ValueError(f"{shown(cells[2])} is none of {', '.join(usages.values())}")
+                if part == IGNORED:
+                    ignored.add(name)
+                    continue
+                column = header[1]
+                labels[name], usage[name] = label_value(cells[1]), part
+            except ValueError as reason:
+                raise cell_error(path, row, column, str(reason)) from None
     if not labels:
         raise DataError(
             f"{path.name} column {header[2]}: every row is {IGNORED}; none can be scored"

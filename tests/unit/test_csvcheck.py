@@ -1,6 +1,7 @@
 """Every kind of bad input ends in one line that names file, row and column, and writes nothing."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def folder(tmp_path: Path, cache: Path) -> Path:
     return sound_folder(tmp_path)
 
 
+def open_below(folder: Path) -> list[str]:
+    """The files below a folder that this process has open."""
+    handles = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [file for link in handles if (file := os.readlink(link)).startswith(f"{folder}/")]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault_is_one_line_and_nothing_is_written(folder: Path, fault: str) -> None:
     """File, row, column and value stand in the message; neither cache nor data is touched."""
@@ -30,6 +37,7 @@ def test_fault_is_one_line_and_nothing_is_written(folder: Path, fault: str) -> N
     before = sorted(folder.iterdir())
     with pytest.raises(DataError) as caught:
         load_dataset(folder)
+    assert not open_below(folder)  # while the error keeps what read them alive
     message = str(caught.value)
     expected = expected.replace("{dir}", str(folder))
     assert message == expected or ("gzip data" in expected and message.startswith(expected))

@@ -209,7 +209,7 @@ class CellTable(dict[bytes, T]):
 def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
     """Yield the lines of a file as UTF-8, without a byte order mark.
 
-    A generator, so that the file is closed where the reader stops early.
+    Close it where the reader may stop early: the file is open until then.
     """
     n_lines = 0
     packing = "gzip" if file.member is None else "zip"

@@ -298,7 +298,8 @@ def _kind_of_label(part: _Part, name: str) -> int:
     """
     place = part.form.names.index(name)
     try:
-        counts = Counter(label_value(cells[place]) for _, cells in part.form.rows())
+        with part.form.rows() as rows:
+            counts = Counter(label_value(cells[place]) for _, cells in rows)
     except ValueError:
         return 0
     n_classes = len(counts)

@@ -6,6 +6,7 @@ raises `DataError` for the first fault, which names the file.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -81,14 +82,18 @@ class Form:
     has_nameless_first: bool = False
     notes: tuple[str, ...] = ()
 
-    def rows(self) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield (row, cells), as many cells as there are names."""
+    @contextmanager
+    def rows(self) -> Iterator[Iterator[tuple[int, list[bytes]]]]:
+        """Open the file and give (row, cells) of each row, as many cells as there are names."""
+        with closing(read_lines(self.file)) as lines:
+            yield self._rows_of(islice(lines, self.n_before, None))
+
+    def _rows_of(self, lines: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
         name, row, blank = self.file.name, 0, 0
         n_first = 0 if self.first_row is None else 1
         blanks = b" \t\r\n" + (self.delimiter or b"")  # spreadsheets end a table with such lines
         if self.first_row is not None:
             yield 1, list(self.first_row)
-        lines = islice(read_lines(self.file), self.n_before, None)
         for row, line in enumerate(lines, n_first + 1):
             if not line.strip(blanks):
                 blank = blank or row
@@ -114,7 +119,8 @@ class Form:
     def column(self, name: str, parse: Callable[[bytes], T]) -> list[T]:
         """Return the values of a column; the first cell that `parse` refuses is a `DataError`."""
         place = self.names.index(name)
-        return [parsed(self.file, row, name, cells[place], parse) for row, cells in self.rows()]
+        with self.rows() as rows:
+            return [parsed(self.file, row, name, cells[place], parse) for row, cells in rows]
 
     def _ragged(self, row: int, cells: list[bytes]) -> DataError:
         n_names = len(self.names)
@@ -197,9 +203,8 @@ def with_header(form: Form) -> Form:
 
 def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
     """Return comment lines, the first other line, and the next one if there is one."""
-    lines = read_lines(file)
     comments: list[bytes] = []
-    try:
+    with closing(read_lines(file)) as lines:
         head = next(lines, b"")
         # Excel's `sep=;` counts as a comment.
         while (line := head.strip()).startswith(_COMMENT_SIGNS) or _SEPARATOR.fullmatch(line):
@@ -211,8 +216,6 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
             head = next(lines, b"")
         rest = islice(lines, limits.MOST_BLANK_LINES)
         row = next((line.rstrip(b"\r\n") for line in rest if line.strip()), None)
-    finally:
-        lines.close()
     first = head.lstrip().lower()
     for magic, kind, hint in _OTHER_KINDS:
         if first.startswith(magic.lower()):

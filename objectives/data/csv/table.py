@@ -27,6 +27,7 @@ from objectives.data.csv.check import (
     unpack_cell,
 )
 from objectives.data.csv.form import Form, parsed, read_form
+from objectives.errors import DataError
 from objectives.files.limits import MIB, ROW_BYTES, refuse_memory
 
 MIN_CLASSES, MAX_CLASSES = 2, 100
@@ -127,6 +128,21 @@ class _Pixels:
         return np.frombuffer(self._floats, np.float32).reshape(-1, n_pixels)
 
 
+def _one_class_more(file: CsvFile, row: int, column: str, cell: bytes) -> DataError:
+    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
+    return cell_error(file, row, column, text, "leave rare classes out, or join some")
+
+
+def _unpacked(file: CsvFile, row: int, column: str, packed: bytes, n_pixels: int) -> list[bytes]:
+    """Return the pixels that stand in one cell."""
+    cells = unpack_cell(packed)
+    if len(cells) != n_pixels:
+        why = "; NumPy has shortened it" if b"..." in packed else ""
+        text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
+        raise cell_error(file, row, column, text, "leave the row out, or write all its pixels")
+    return cells
+
+
 def read_table(columns: Columns) -> ImageTable:
     """Read every row."""
     form, file, n_pixels = columns.form, columns.form.file, len(columns.pixels)
@@ -139,27 +155,21 @@ def read_table(columns: Columns) -> ImageTable:
     pixels = _Pixels(file, names, is_reordered=is_reordered)
     labels, written, ids = list[int | str](), list[bytes](), list[str]()
     classes, label = set[int | str](), CellTable(label_value)
-    for row, cells in form.rows():
-        for place in places:
-            name, cell = form.names[place], cells.pop(place)
-            if name == columns.label:
-                labels.append(parsed(file, row, name, cell, label.__getitem__))
-                written.append(cell)
-                classes.add(labels[-1])
-                if len(classes) > MAX_CLASSES:
-                    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
-                    raise cell_error(file, row, name, text, "leave rare classes out, or join some")
-            elif name == columns.identifier:
-                ids.append(parsed(file, row, name, cell, id_value))
-        if columns.packed is not None:
-            packed = cells[0]  # the others are taken out
-            cells = unpack_cell(packed)
-            if len(cells) != n_pixels:
-                why = "; NumPy has shortened it" if b"..." in packed else ""
-                text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
-                hint = "leave the row out, or write all its pixels"
-                raise cell_error(file, row, columns.packed, text, hint)
-        pixels.add(row, cells)
+    with form.rows() as rows:
+        for row, cells in rows:
+            for place in places:
+                name, cell = form.names[place], cells.pop(place)
+                if name == columns.label:
+                    labels.append(parsed(file, row, name, cell, label.__getitem__))
+                    written.append(cell)
+                    classes.add(labels[-1])
+                    if len(classes) > MAX_CLASSES:
+                        raise _one_class_more(file, row, name, cell)
+                elif name == columns.identifier:
+                    ids.append(parsed(file, row, name, cell, id_value))
+            if columns.packed is not None:  # all other cells are taken out
+                cells = _unpacked(file, row, columns.packed, cells[0], n_pixels)
+            pixels.add(row, cells)
     found = pixels.table(n_pixels)
     if is_reordered:
         place_of = {name: n for n, name in enumerate(in_file)}
