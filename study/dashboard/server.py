@@ -93,6 +93,7 @@ class Server:
             self._server.task_dispatcher.shutdown()
             with self._closing:
                 self._is_closed = True
+            self._connections.close()
             wasyncore.close_all(self._sockets)
 
     def stop(self) -> None:
@@ -213,16 +214,25 @@ class Connections:
             rank = {c: (-counts[one.client], one.since) for c, one in self._open.items()}
             self._close(min(rank, key=rank.__getitem__))
 
+    def close(self) -> None:
+        """Close all connections, with the files of their bodies and answers."""
+        for channel in list(self._channels.values()):
+            _close(channel)
+
     def _client_of(self, channel: Any) -> object:
         address = str(channel.addr[0])
         return channel if self._is_proxy(address) else network_of(address)
 
     def _close(self, channel: Any) -> None:
-        # At once: waitress itself would first send the answer, which nobody may be reading.
         del self._open[channel]
-        if channel.request is not None:
-            channel.request.close()  # its body may be in a file
-        channel.handle_close()
+        _close(channel)
+
+
+def _close(channel: Any) -> None:
+    # At once: waitress itself would first send the answer, which nobody may be reading.
+    if channel.request is not None:
+        channel.request.close()  # its body may be in a file
+    channel.handle_close()
 
 
 def most_open() -> int:

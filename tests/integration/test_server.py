@@ -3,9 +3,11 @@
 import os
 import select
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -16,6 +18,7 @@ from study.dashboard import database
 from study.dashboard import server as web_server
 from study.dashboard.database import Database
 from study.dashboard.server import Connections, Server, listen, most_open
+from tests.openfiles import open_below
 
 LIMIT_S = 60.0
 Opened = Callable[..., socket.socket]
@@ -180,20 +183,22 @@ def test_request_that_drips_is_ended(opened: Opened, kind: str) -> None:
         thread.join(LIMIT_S)
 
 
+def much(environ: Any, start_response: Any) -> list[bytes]:
+    """Answer one request with more than any buffer of a connection holds."""
+    if environ["PATH_INFO"] != "/much":
+        return hello(environ, start_response)
+    start_response("200 OK", [("Content-Length", str(10 << 20))])
+    return [bytes(10 << 20)]
+
+
+MUCH = b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 def test_answer_that_nobody_reads_is_ended(opened: Opened) -> None:
     """And it holds no thread meanwhile: there are more such answers than threads."""
-
-    def much(environ: Any, start_response: Any) -> list[bytes]:
-        if environ["PATH_INFO"] != "/much":
-            return hello(environ, start_response)
-        start_response("200 OK", [("Content-Length", str(10 << 20))])
-        return [bytes(10 << 20)]
-
     server, thread = started(much, request_s=1.0)
     try:
-        unread = [
-            opened(server, b"GET /much HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(12)
-        ]
+        unread = [opened(server, MUCH) for _ in range(12)]
         assert ask(server.port) == b"hello"
         for one in unread:
             assert select.select([one], [], [], LIMIT_S)[0]  # its answer has begun
@@ -202,6 +207,26 @@ def test_answer_that_nobody_reads_is_ended(opened: Opened) -> None:
     finally:
         server.stop()
         thread.join(LIMIT_S)
+
+
+def test_files_of_unread_answers_and_unfinished_bodies_are_closed_at_the_end(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waitress would leave them to the garbage collector."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server, thread = started(much)
+    try:
+        unread = opened(server, MUCH)
+        opened(server, HEAD + b"Content-Length: 999999\r\n\r\n" + bytes(500_000))
+        assert select.select([unread], [], [], LIMIT_S)[0]  # its answer has begun
+        while len(open_below(tmp_path)) < 2:
+            assert ask(server.port) == b"hello"
+        kept = list(server._server.active_channels.values())
+    finally:
+        server.stop()
+        thread.join(LIMIT_S)
+    assert kept
+    assert open_below(tmp_path) == []
 
 
 def test_each_connection_of_a_proxy_counts_for_itself() -> None:

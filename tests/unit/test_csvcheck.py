@@ -1,7 +1,6 @@
 """Every kind of bad input ends in one line that names file, row and column, and writes nothing."""
 
 import gzip
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from objectives.data.csv import check
 from objectives.data.dataset import load_dataset
 from objectives.errors import DataError
+from tests.openfiles import open_below
 from tests.unit.changes import TRAIN, Change, packed, sound_folder, text
 from tests.unit.filefaults import FILE_FAULTS, HEADER_FAULTS
 from tests.unit.rowfaults import ROW_FAULTS, SAMPLE_FAULTS
@@ -21,12 +21,6 @@ FAULTS = FILE_FAULTS | HEADER_FAULTS | ROW_FAULTS | SAMPLE_FAULTS
 def folder(tmp_path: Path, cache: Path) -> Path:
     """Return a folder with sound files; the cache is a folder that is not there yet."""
     return sound_folder(tmp_path)
-
-
-def open_below(folder: Path) -> list[str]:
-    """The files below a folder that this process has open."""
-    handles = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return [file for link in handles if (file := os.readlink(link)).startswith(f"{folder}/")]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
