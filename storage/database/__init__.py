@@ -10,6 +10,7 @@ postgresql    PostgreSQL
 rdbstorage    Optuna's storage on our engine
 schema        Optuna's tables, made once
 sqlite        SQLite, and the file of its URL
+statement     execute the statements of every epoch
 tables        Optuna's tables as SQLAlchemy's
 transaction   transactions, and waiting for a database
 url           which database is meant

@@ -4,7 +4,7 @@ The defaults are those of a server. `engine.py` has the table that finds the cla
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,6 +37,7 @@ class Database:
         oldest: Name and version of the oldest release that is supported.
         insert: The dialect's INSERT, which can replace a row.
         clock: SQL for the current time in UTC, without a zone.
+        joins_writes: Whether INSERTs can be common table expressions of an UPDATE, with `unnest`.
         may_lose_reports: Whether a crash of the server may lose reports that were committed.
         hint_valueless: What to do about an option of a URL that has no value.
     """
@@ -49,6 +50,7 @@ class Database:
     oldest: tuple[str, tuple[int, ...]]
     insert: Callable[..., Any]
     clock: sa.ColumnElement[Any]
+    joins_writes = False
     may_lose_reports = False
     is_server = True
     hint_valueless = "leave it out; in a password write & as %26"
@@ -151,6 +153,10 @@ class Database:
         return statement.on_conflict_do_update(
             index_elements=list(keys), set_={name: statement.excluded[name] for name in columns}
         )
+
+    def unnest(self, columns: Mapping[str, sa.Column[Any]]) -> Any:
+        """Return a table of the arrays that a statement is given under these names."""
+        raise NotImplementedError
 
     def unflushed(self, query: Any) -> Any:
         """Return the source of an INSERT that need not survive a loss of power."""

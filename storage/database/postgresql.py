@@ -6,7 +6,7 @@ asked.
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -86,6 +86,7 @@ class PostgreSQL(Database):
     oldest = ("PostgreSQL", (10,))
     insert = staticmethod(postgresql.insert)
     clock = sa.literal_column("timezone('UTC', clock_timestamp())", sa.DateTime())
+    joins_writes = True
     may_lose_reports = True
 
     def checked(self, text: str, url: URL, driver: str) -> URL:
@@ -161,6 +162,12 @@ class PostgreSQL(Database):
         with contextlib.suppress(DBAPIError), engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql("ANALYZE trials, trial_user_attributes")
+
+    def unnest(self, columns: Mapping[str, sa.Column[Any]]) -> Any:
+        arrays = [sa.bindparam(n, type_=postgresql.ARRAY(c.type)) for n, c in columns.items()]
+        named = [sa.column(column.name, column.type) for column in columns.values()]
+        rows = sa.func.unnest(*arrays).table_valued(*named, name=f"given_{next(iter(columns))}")
+        return rows.render_derived()
 
     def unflushed(self, query: Any) -> Any:
         return query.where(sa.func.set_config("synchronous_commit", "off", True) == "off")

@@ -6,6 +6,7 @@ memory are refused, with the URL to write.
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from storage.database.base import DAMAGED, SPACE, Database
 from storage.database.cells import odd_cell
@@ -120,8 +122,11 @@ class SQLite(Database):
         wait for itself.
         """
         raw: Any = connection.connection.driver_connection
-        raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:  # past SQLAlchemy, which takes longer than SQLite
+            raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
 
     def begin_snapshot(self, connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")

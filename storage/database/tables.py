@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from storage import attrs
 from storage.database.base import Database
 from storage.database.engine import database_of
+from storage.database.statement import Build, run
 from storage.database.transaction import patiently
 from storage.errors import StorageError
 
@@ -86,8 +87,7 @@ def write_attrs(
 
 
 def write_heartbeat(connection: Connection, trial_id: int) -> None:
-    replace = replacing(database_of(connection), HEARTBEATS)
-    connection.execute(replace, {"trial_id": trial_id})
+    run(connection, _replacing, {"trial_id": trial_id}, HEARTBEATS)
 
 
 def replace_rows(
@@ -99,19 +99,79 @@ def replace_rows(
     row that Optuna's own retry has made.
     """
     if rows:
-        connection.execute(replacing(database_of(connection), table), rows)
+        run(connection, _replacing, rows, table)
 
 
-@cache
-def replacing(database: Database, table: sa.Table) -> Any:
+def update_trial(
+    connection: Connection,
+    update: Build,
+    values: Mapping[str, Any],
+    rows: Mapping[sa.Table, Sequence[Mapping[str, Any]]],
+) -> bool:
+    """Update a trial, and write its rows of other tables; return whether it was updated.
+
+    One statement where the database can do so.
+
+    Args:
+        update: Builds the UPDATE. Where it matches no trial, nothing else is written.
+        values: The arguments of `update`; `of` is the trial's id.
+        rows: Rows of each table as for `replace_rows`, without the trial's id.
+    """
+    if database_of(connection).joins_writes:
+        arrays = {
+            f"{table.name}_{name}": [row[name] for row in some]
+            for table, some in rows.items()
+            for name in _given(table)
+        }
+        return bool(run(connection, _joined, {**values, **arrays}, update, *rows).scalar())
+    if run(connection, update, values).rowcount == 0:
+        return False
+    for table, some in rows.items():
+        replace_rows(connection, table, [{"trial_id": values["of"], **row} for row in some])
+    return True
+
+
+def _replacing(database: Database, table: sa.Table) -> Any:
     """Return an insert of one row that overwrites the row of the same unique key."""
-    (key,) = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint))
-    columns = [column.name for column in table.c if not column.primary_key]
-    values: dict[str, Any] = {name: sa.bindparam(name) for name in columns}
+    owner = [name for name in ("trial_id", "study_id") if name in table.c]
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in [*owner, *_given(table)]}
     if table is HEARTBEATS:
         values["heartbeat"] = database.clock
-    others = [name for name in columns if name not in key.columns]
-    return database.replace(database.insert(table).values(values), key.columns.keys(), others)
+    return _overwriting(database, table, database.insert(table).values(values))
+
+
+def _joined(database: Database, update: Build, *tables: sa.Table) -> Any:
+    """Return one statement for `update_trial`: it counts the trials that were updated."""
+    updated = update(database).returning(TRIALS.c.trial_id).cte("updated")
+    inserts = []
+    for table in tables:
+        given = _given(table)
+        if table is HEARTBEATS:
+            source = sa.select(updated.c.trial_id, database.clock)
+            names = ["trial_id", "heartbeat"]
+        else:
+            arrays = database.unnest({f"{table.name}_{n}": table.c[n] for n in given})
+            source = sa.select(updated.c.trial_id, arrays).join(arrays, sa.true())
+            names = ["trial_id", *given]
+        insert = database.insert(table).from_select(names, source)
+        if table is REPORTS:  # there already, unless the server has lost them
+            insert = insert.on_conflict_do_nothing()
+        else:
+            insert = _overwriting(database, table, insert)
+        inserts.append(insert.cte(f"new_{table.name}"))
+    return sa.select(sa.func.count()).select_from(updated).add_cte(*inserts)
+
+
+def _overwriting(database: Database, table: sa.Table, insert: Any) -> Any:
+    (key,) = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint))
+    others = [c.name for c in table.c if not c.primary_key and c not in key.columns.values()]
+    return database.replace(insert, key.columns.keys(), others)
+
+
+def _given(table: sa.Table) -> list[str]:
+    """Return the columns whose values a caller gives, beside the owner of the row."""
+    kept = {"trial_id", "study_id", "heartbeat"}
+    return [column.name for column in table.c if not column.primary_key and column.name not in kept]
 
 
 def internal_params(

@@ -1,14 +1,12 @@
 """SQL statements of one attempt: claim, report, heartbeat, end. They run for every epoch.
 
 Each runs inside a transaction that its caller opened, and every write after the claim carries the
-fence. Statements are built once for each database, and SQLAlchemy keeps their compiled form. Which
-of them form a transaction is decided in `slots.py`.
+fence. Which of them form a transaction is decided in `slots.py`.
 """
 
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +19,7 @@ from storage import attrs
 from storage.database import tables
 from storage.database.base import Database
 from storage.database.engine import database_of
+from storage.database.statement import run
 from storage.database.tables import (
     HEARTBEATS,
     PARAMS,
@@ -32,8 +31,6 @@ from storage.database.tables import (
     VALUES,
     internal_params,
     read,
-    replace_rows,
-    write_heartbeat,
 )
 from storage.errors import StorageError
 
@@ -61,7 +58,6 @@ def _fence() -> sa.ColumnElement[bool]:
     return sa.and_(TRIALS.c.trial_id == sa.bindparam("of"), TRIALS.c.state == RUNNING, held)
 
 
-@cache
 def _lowest(database: Database) -> Any:
     # A scalar subquery, not EXISTS: that may become a join, which reads every WAITING trial.
     slot = sa.select(USER_ATTRS.c.value_json).where(
@@ -83,8 +79,7 @@ def _lowest(database: Database) -> Any:
     return database.lock(query, TRIALS, skip_locked=True)
 
 
-@cache
-def _attrs() -> Any:
+def _attrs(database: Database) -> Any:
     user, system = (
         sa.select(table.c.key, table.c.value_json).where(
             table.c.trial_id == sa.bindparam("trial_id")
@@ -94,13 +89,11 @@ def _attrs() -> Any:
     return user.union_all(system.where(SYSTEM_ATTRS.c.key == attrs.FIXED_PARAMS))
 
 
-@cache
 def _start(database: Database) -> Any:
     mine = TRIALS.c.trial_id == sa.bindparam("of")
     return TRIALS.update().where(mine).values(state=RUNNING, datetime_start=database.clock)
 
 
-@cache
 def _report(database: Database) -> Any:
     names = ["step", "intermediate_value", "intermediate_value_type"]
     columns = [_bound(name, REPORTS.c[name]).label(name) for name in names]
@@ -112,13 +105,11 @@ def _report(database: Database) -> Any:
     return replacing.execution_options(preserve_rowcount=True)
 
 
-@cache
 def _end(database: Database) -> Any:
     state = _bound("ended_as", TRIALS.c.state)
     return TRIALS.update().where(_fence()).values(state=state, datetime_complete=database.clock)
 
 
-@cache
 def _beat(database: Database) -> Any:
     held = sa.select(TRIALS.c.trial_id).where(_fence()).scalar_subquery()
     mine = HEARTBEATS.c.trial_id == held
@@ -133,7 +124,7 @@ def lock_lowest_waiting(connection: Connection, study_id: int, token: str | None
     """
     token_json = None if token is None else json.dumps(token)
     wanted = {"study_id": study_id, "token_json": token_json}
-    row = connection.execute(_lowest(database_of(connection)), wanted).first()
+    row = run(connection, _lowest, wanted).first()
     return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
 
 
@@ -151,7 +142,7 @@ def find_by_token(connection: Connection, study_id: int, token: str) -> Found | 
 
 def read_attrs(connection: Connection, trial_id: int) -> dict[str, Any]:
     """Return the user attributes of a trial, and its given params under `FIXED_PARAMS`."""
-    found = connection.execute(_attrs(), {"trial_id": trial_id})
+    found = run(connection, _attrs, {"trial_id": trial_id})
     return {key: attrs.decode(text) for key, text in found}
 
 
@@ -163,14 +154,15 @@ def start(
     distributions: Mapping[str, BaseDistribution],
 ) -> None:
     """Make a locked WAITING trial RUNNING, with its first heartbeat, attributes and params."""
-    connection.execute(_start(database_of(connection)), {"of": trial_id})
-    write_heartbeat(connection, trial_id)
-    write_attrs(connection, trial_id, user_attrs)
-    drawn = [
-        {"trial_id": trial_id, "param_name": n, "param_value": value, "distribution_json": text}
-        for n, value, text in internal_params(params, distributions)
-    ]
-    replace_rows(connection, PARAMS, drawn)
+    rows: dict[sa.Table, list[dict[str, Any]]] = {
+        HEARTBEATS: [{}],
+        USER_ATTRS: _attr_rows(user_attrs),
+        PARAMS: [
+            {"param_name": name, "param_value": value, "distribution_json": text}
+            for name, value, text in internal_params(params, distributions)
+        ],
+    }
+    tables.update_trial(connection, _start, {"of": trial_id}, rows)
 
 
 def write_attrs(connection: Connection, trial_id: int, values: Mapping[str, Any]) -> None:
@@ -183,7 +175,7 @@ def insert_report(
 ) -> bool:
     """Write an intermediate value under the fence; return whether the fence let it through."""
     values = {"of": trial_id, "token_json": json.dumps(token), **_report_row(step, value)}
-    return connection.execute(_report(database_of(connection)), values).rowcount > 0
+    return bool(run(connection, _report, values).rowcount > 0)
 
 
 def end(
@@ -194,26 +186,34 @@ def end(
     value: float | None,
     user_attrs: Mapping[str, Any],
     reports: Mapping[int, float] | None = None,
+    kept: bytes | None = None,
 ) -> bool:
     """Finish a trial under the fence; return whether the fence let it through.
 
     Args:
         reports: All that the attempt reported. Those that a crashed server has lost are written.
+        kept: What `read_kept` is to return.
     """
-    database = database_of(connection)
     ended = {"of": trial_id, "token_json": json.dumps(token), "ended_as": state}
-    if connection.execute(_end(database), ended).rowcount == 0:
-        return False
-    write_attrs(connection, trial_id, user_attrs)
+    rows = {USER_ATTRS: _attr_rows(user_attrs)}
     if value is not None:
         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
-        replace_rows(connection, VALUES, [row])
-    if reports and database.may_lose_reports:
-        missing = database.insert(REPORTS).on_conflict_do_nothing()
-        rows = [{"trial_id": trial_id, **_report_row(*one)} for one in reports.items()]
-        connection.execute(missing, rows)
-    return True
+        rows[VALUES] = [{"objective": 0, "value": stored, "value_type": kind}]
+    if reports and database_of(connection).may_lose_reports:
+        rows[REPORTS] = [_report_row(*one) for one in reports.items()]
+    if kept is not None:
+        rows[SYSTEM_ATTRS] = _kept_rows(kept)
+    return tables.update_trial(connection, _end, ended, rows)
+
+
+def _attr_rows(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
+
+
+def _kept_rows(content: bytes) -> list[dict[str, Any]]:
+    text = base64.b85encode(content).decode("ascii")
+    pieces = [text[start : start + PIECE] for start in range(0, max(1, len(text)), PIECE)]
+    return _attr_rows({f"{attrs.KEPT}{n:05d}": piece for n, piece in enumerate(pieces)})
 
 
 def _report_row(step: int, value: float) -> dict[str, Any]:
@@ -235,18 +235,7 @@ def is_ended_as(
 def update_heartbeat(connection: Connection, trial_id: int, token: str) -> bool:
     """Write the heartbeat under the fence; return whether the fence let it through."""
     mine = {"of": trial_id, "token_json": json.dumps(token)}
-    return connection.execute(_beat(database_of(connection)), mine).rowcount > 0
-
-
-def write_kept(connection: Connection, trial_id: int, content: bytes) -> None:
-    """Write what is kept of a trial that the caller has just finished."""
-    text = base64.b85encode(content).decode("ascii")
-    pieces = [text[start : start + PIECE] for start in range(0, max(1, len(text)), PIECE)]
-    rows = [
-        {"trial_id": trial_id, "key": f"{attrs.KEPT}{n:05d}", "value_json": json.dumps(piece)}
-        for n, piece in enumerate(pieces)
-    ]
-    connection.execute(SYSTEM_ATTRS.insert(), rows)
+    return bool(run(connection, _beat, mine).rowcount > 0)
 
 
 def read_kept(

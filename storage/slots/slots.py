@@ -363,17 +363,15 @@ class Slots:
             if successor is not None:
                 tables.lock_study(connection, self.study_id)
             is_repeated = next(tries) > 0
-            if not attempt.end(connection, *mine, state, value, own, reports):
+            if not attempt.end(connection, *mine, state, value, own, reports, kept):
                 # The commit may have got through and its answer been lost.
                 reason = own.get(attrs.REASON)
                 return is_repeated and attempt.is_ended_as(connection, *mine, state, reason)
-            if kept is not None:
-                attempt.write_kept(connection, claim.trial_id, kept)
             if successor is not None:
                 rows.insert_successor(connection, self.study_id, claim.trial_id, successor)
             return True
 
-        self._write_fenced(claim, body, ends=True, durable=True)
+        self._write_fenced(claim, body, ends=True, durable=True, single=successor is None)
 
     def _write_fenced(
         self,
