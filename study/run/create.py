@@ -20,7 +20,6 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from objectives.base import FitOptions
-from objectives.framework.backend import backend_name
 from objectives.space.space import SearchSpace
 from storage import attrs
 from storage.database.engine import connecting_until
@@ -57,7 +56,6 @@ from study.spec.spec import (
     StudySpec,
     Told,
     check_name,
-    is_for_default_network,
     refuse_difference,
 )
 from study.view.status import read_status
@@ -104,8 +102,6 @@ def create_or_resume(request: Request, say: Say, prewarm: Prewarm | None = None)
     name = _default_name(request) if request.name is None else request.name
     found = _find(request, name)
     if found is not None:
-        if prewarm is not None:
-            prewarm.keep(_n_prewarmed(found, request))
         return _resume(found, request, say)
     new, loaded, gpu = _define(request, name, say)
     ready = () if prewarm is None else prewarm.ready
@@ -162,16 +158,6 @@ def _gpu_of(spec: StudySpec, placing: Placing) -> Gpu | None:
 def _warn(say: Say, warnings: Iterable[str]) -> None:
     for warning in warnings:
         say(f"warning: {warning}")
-
-
-def _n_prewarmed(opened: OpenStudy, request: Request) -> int:
-    """Return how many pre-warmed processes can become workers of an existing study."""
-    spec, placing = opened.spec, request.placing
-    if placing is None or not is_for_default_network(spec) or spec.backend != backend_name():
-        return 0
-    status = read_status(opened)
-    n_open = max(request.n_trials or 0, status.n_slots) - status.n_final
-    return allocation_of(spec, placing).n_workers(n_open) if n_open else 0
 
 
 def plan(new: NewStudy, trial_s: float | None = None) -> int:

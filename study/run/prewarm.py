@@ -13,10 +13,11 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+from objectives.framework.backend import backend_name
 from study.errors import StudyError
 from study.machine.placing import Placing, allocate, this_machine
 from study.machine.process import how_it_ended
-from study.spec.spec import DEFAULT_N_TRIALS, Given, is_for_default_network
+from study.spec.spec import DEFAULT_N_TRIALS, Given, StudySpec, is_for_default_network
 from study.worker.told import AT_ONCE, LOG_ENCODING, PREWARM, PROGRAM, WITH_A_JOB
 
 
@@ -128,10 +129,13 @@ class Prewarm(AbstractContextManager["Prewarm"]):
         self.ready = [Prewarmed(study, how) for _ in range(n)]
 
     def __exit__(self, *error: object) -> None:
-        self.keep(0)
+        self._keep(0)
 
-    def keep(self, n: int) -> None:
-        """Kill all but `n` of those that may become workers."""
-        n_kept = n if self._become_workers else 0
-        while len(self.ready) > n_kept:
+    def keep_workers(self, spec: StudySpec, n_workers: int) -> None:
+        """Kill those that cannot become one of the workers of this study."""
+        fits = is_for_default_network(spec) and spec.backend == backend_name()
+        self._keep(n_workers if fits and self._become_workers else 0)
+
+    def _keep(self, n: int) -> None:
+        while len(self.ready) > n:
             self.ready.pop().end()

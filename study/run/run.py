@@ -78,7 +78,7 @@ def run_workers(
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
     if prewarm is not None:
-        prewarm.keep(n_workers)
+        prewarm.keep_workers(spec, n_workers)
     launcher = Local(opened, options.of_one(allocation), stop_seen, prewarm)
     supervisor = Supervisor(opened, n_workers, options, launcher, watch.say)
     stop = StopRequest(

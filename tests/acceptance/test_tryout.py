@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +15,10 @@ from objectives.base import FitOptions
 from objectives.network.cnn import digits_cnn
 from study.errors import StudyError
 from study.machine.placing import Placing
-from study.run.create import Request, create_or_resume
 from study.run.prewarm import Prewarm, Prewarmed
 from study.run.tryout import expected_trial_s
 from study.spec.open import Loaded
-from study.spec.spec import Given
+from study.spec.spec import Given, StudySpec
 from study.worker.told import AT_ONCE, PROGRAM
 from tests.acceptance.competition import SPACE, write_competition
 from tests.acceptance.processes import POLL_S, Place, is_alive
@@ -54,6 +54,7 @@ import pandas
 print(pandas.Series([7]).sum())
 """
 HERE = Placing(workers="2", cpu=True)
+STUDY = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
 
 
 @pytest.fixture
@@ -104,25 +105,17 @@ def test_none_of_them_becomes_a_worker_where_the_study_is_only_created() -> None
     """There are as many as workers of a study that is worked on here, and no more than slots."""
     for placing, n_slots, n in ((None, 9, 0), (HERE, 9, 2), (Placing(cpu=True), 1, 1)):
         with Prewarm("s", Given(), n_slots, placing) as prewarm:
-            prewarm.keep(9)
+            prewarm.keep_workers(STUDY, 9)
             assert [one.process.poll() for one in prewarm.ready] == [None] * n
 
 
 @pytest.mark.usefixtures("not_loaded")
-def test_they_work_on_a_study_that_is_there_if_it_is_for_them(place: Place) -> None:
+def test_they_work_on_a_study_that_is_there_if_it_is_for_them() -> None:
     """A command that goes on with a study does not know of its objective when it starts them."""
-    write_competition(place.folder / "data")
-    url, data = f"sqlite:///{place.folder / 'there.db'}", place.folder / "data"
-    given = {"ours": Given(epochs=1), "another": Given(objective="synthetic")}
-    for name, one in given.items():
-        folder = data if name == "ours" else None
-        with Prewarm(name, one, 2) as prewarm:
-            create_or_resume(Request(url, name, folder, one, 2), lambda line: None, prewarm)
-    for name, n in (("ours", 2), ("another", 0)):
-        with Prewarm(name, Given(), None, HERE) as prewarm:
+    for objective, n in (("digits-cnn", 2), ("synthetic", 0)):
+        with Prewarm("s", Given(), None, HERE) as prewarm:
             began = list(prewarm.ready)
-            request = Request(url, name, None, Given(), placing=HERE)
-            create_or_resume(request, lambda line: None, prewarm)
+            prewarm.keep_workers(replace(STUDY, objective=objective), 2)
             assert prewarm.ready == began[:n]
             assert [one.process.poll() for one in began[n:]] == [-signal.SIGKILL] * (2 - n)
 
