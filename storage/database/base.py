@@ -6,7 +6,7 @@ The defaults are those of a server. `engine.py` has the table that finds the cla
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from optuna.storages._rdb import models
@@ -23,6 +23,13 @@ WRITES = "name the server that takes writes"
 LOGIN = (
     "check user and password of the URL; @ : / # ? and % are written %40 %3A %2F %23 %3F and %25"
 )
+
+
+class Outcome(NamedTuple):
+    """What a statement returned, as the driver has it, and how many rows it changed."""
+
+    rows: Sequence[Any]
+    n_changed: int
 
 
 class Database:
@@ -143,6 +150,11 @@ class Database:
         """Tell the query planner of rows that were inserted in bulk."""
 
     # Statements
+
+    def execute(self, connection: Connection, text: str, arguments: Any) -> Outcome:
+        """Execute a text with the driver's arguments, or once for each of a list of them."""
+        result = connection.exec_driver_sql(text, arguments)
+        return Outcome(result.fetchall() if result.returns_rows else (), result.rowcount)
 
     def lock(self, query: Any, table: sa.Table, **how: bool) -> Any:
         """Return the query with a lock of the rows of `table`; see `Select.with_for_update`."""

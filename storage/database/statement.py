@@ -9,24 +9,22 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Dialect
 
-from storage.database.engine import DATABASES
+from storage.database.base import Outcome
+from storage.database.engine import DATABASES, database_of
 
 Build = Callable[..., Any]
 """Returns a statement, given the database."""
 
 
-def run(connection: Connection, build: Build, values: Any, *how: Any) -> Any:
+def run(connection: Connection, build: Build, values: Any, *how: Any) -> Outcome:
     """Execute a statement.
 
     Args:
         build: Returns the statement, given the database and `how`.
         values: The arguments of the statement, or a list of them to execute it for each.
-
-    Returns:
-        A result of SQLAlchemy's; its values are as the driver returns them.
     """
     compiled = _compiled(connection.dialect, build, *how)
-    return connection.exec_driver_sql(compiled.text, compiled.arguments(values))
+    return database_of(connection).execute(connection, compiled.text, compiled.arguments(values))
 
 
 class _Compiled:

@@ -123,8 +123,8 @@ def update_trial(
             for table, some in rows.items()
             for name in _given(table)
         }
-        return bool(run(connection, _joined, {**values, **arrays}, update, *rows).scalar())
-    if run(connection, update, values).rowcount == 0:
+        return bool(run(connection, _joined, {**values, **arrays}, update, *rows).rows[0][0])
+    if run(connection, update, values).n_changed == 0:
         return False
     for table, some in rows.items():
         replace_rows(connection, table, [{"trial_id": values["of"], **row} for row in some])

@@ -124,8 +124,8 @@ def lock_lowest_waiting(connection: Connection, study_id: int, token: str | None
     """
     token_json = None if token is None else json.dumps(token)
     wanted = {"study_id": study_id, "token_json": token_json}
-    row = run(connection, _lowest, wanted).first()
-    return None if row is None else (row[0], row[1], read_attrs(connection, row[0]))
+    rows = run(connection, _lowest, wanted).rows
+    return (*rows[0], read_attrs(connection, rows[0][0])) if rows else None
 
 
 def find_by_token(connection: Connection, study_id: int, token: str) -> Found | None:
@@ -143,7 +143,7 @@ def find_by_token(connection: Connection, study_id: int, token: str) -> Found | 
 def read_attrs(connection: Connection, trial_id: int) -> dict[str, Any]:
     """Return the user attributes of a trial, and its given params under `FIXED_PARAMS`."""
     found = run(connection, _attrs, {"trial_id": trial_id})
-    return {key: attrs.decode(text) for key, text in found}
+    return {key: attrs.decode(text) for key, text in found.rows}
 
 
 def start(
@@ -175,7 +175,7 @@ def insert_report(
 ) -> bool:
     """Write an intermediate value under the fence; return whether the fence let it through."""
     values = {"of": trial_id, "token_json": json.dumps(token), **_report_row(step, value)}
-    return bool(run(connection, _report, values).rowcount > 0)
+    return run(connection, _report, values).n_changed > 0
 
 
 def end(
@@ -235,7 +235,7 @@ def is_ended_as(
 def update_heartbeat(connection: Connection, trial_id: int, token: str) -> bool:
     """Write the heartbeat under the fence; return whether the fence let it through."""
     mine = {"of": trial_id, "token_json": json.dumps(token)}
-    return bool(run(connection, _beat, mine).rowcount > 0)
+    return run(connection, _beat, mine).n_changed > 0
 
 
 def read_kept(
