@@ -1,10 +1,9 @@
-"""Execute the statements that run for every epoch: built and compiled once for each engine.
+"""Execute the statements that run for every epoch: built and compiled once for each database.
 
 SQLAlchemy's own way from a statement to its text and arguments takes as long as SQLite's work.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy.engine import Connection, Dialect
@@ -14,6 +13,8 @@ from storage.database.engine import DATABASES, database_of
 
 Build = Callable[..., Any]
 """Returns a statement, given the database."""
+
+_cache: dict[tuple[Any, ...], "_Compiled"] = {}
 
 
 def run(connection: Connection, build: Build, values: Any, *how: Any) -> Outcome:
@@ -55,6 +56,9 @@ class _Compiled:
         return found
 
 
-@lru_cache(maxsize=256)
 def _compiled(dialect: Dialect, build: Build, *how: Any) -> _Compiled:
-    return _Compiled(build(DATABASES[dialect.name], *how), dialect)
+    key = (dialect.name, dialect.server_version_info, build, *how)
+    found = _cache.get(key)
+    if found is None:
+        found = _cache[key] = _Compiled(build(DATABASES[dialect.name], *how), dialect)
+    return found
