@@ -89,7 +89,7 @@ def test_made_up_reason_is_known_to_every_command(
 
     if made_up.is_final:
         assert retry_failed(opened) == []
-        with pytest.raises(StudyError, match="its params would end so again"):
+        with pytest.raises(StudyError, match="its params would fail again"):
             retry_trial(opened, str(trial))
     else:
         assert len(retry_failed(opened)) == 1
