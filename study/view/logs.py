@@ -143,7 +143,7 @@ def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
     worker, of_study = trial.user_attrs.get(attrs.WORKER), f"--study {shlex.quote(opened.name)}"
     if worker is None:
         return StudyError(
-            f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
+            f"no log of {what}: it is {trial.state.name}, and no worker of this program ran it",
             f"study status {of_study}",
         )
     host = host_of(str(worker))

@@ -1,7 +1,7 @@
 """Read the status of a study: slot counts, workers, best trial, estimated time left.
 
-A slot has the state of its newest attempt. The JSON forms, which scripts rely on, are decided here;
-the look on a terminal is decided in `watch.py`.
+A slot has the state of its newest attempt. Scripts rely on the JSON forms, which are decided here.
+`watch.py` decides how a terminal shows the status.
 """
 
 from collections import Counter
@@ -118,10 +118,10 @@ class StudyStatus:
 
 
 def read_status(opened: OpenStudy, *, wait_s: float = LOOK_WAIT_S) -> StudyStatus:
-    """Read the status in a few SQL statements; wait while the database is away.
+    """Read the status in a few SQL statements; wait while the database is unreachable.
 
     Raises:
-        StudyError: The study was deleted, before or during the reading.
+        StudyError: The study was deleted before or during the call.
     """
 
     def read() -> StudyStatus:
