@@ -34,7 +34,7 @@ class Replayed:
     Attributes:
         state: Optuna's name of the stored trial's state.
         first_difference: One line, with the differences of the environment; None if same.
-        n_compared: Number of intermediate values that both have.
+        n_compared: Number of intermediate values that both runs have.
         environment: Differences, each as `name there, here`; None if the stored one is unknown.
     """
 
@@ -145,7 +145,7 @@ def _compared(trial: Attempt, here: _Outcome) -> Replayed:
     environment = None if theirs is None else differences(theirs, read_environment())
     found = _first_difference(trial, here)
     if environment is None:
-        about = "the environment that it ran in was not kept"
+        about = "its environment was not stored"
     elif environment:
         about = f"the environment differs: {', '.join(environment)}"
     else:

@@ -166,7 +166,7 @@ def test_difference_names_what_differs_in_the_environment(opened: OpenStudy) -> 
     found = replaying._compared(
         replace(find_trial(opened, "0"), user_attrs={}), replaying._Outcome()
     )
-    assert "; the environment that it ran in was not kept" in str(found.first_difference)
+    assert "; its environment was not stored" in str(found.first_difference)
 
 
 def test_steps_that_only_one_has_are_a_difference(opened: OpenStudy) -> None:
