@@ -45,7 +45,7 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
         f"on {expected.n_test} test images)"
     ]
     if expected.luck is not None:
-        shown = f"{expected.luck:.4f}"  # of a perfect score rounding may leave less than this
+        shown = f"{expected.luck:.4f}"  # rounds to 0 for the tiny luck of a perfect score
         luck = f"; {shown} of that is luck" if float(shown) > 0 else ""
         lines.append(f"the best trial said {value:.4f}{luck}")
     return lines
@@ -201,13 +201,13 @@ probabilities of shape (n, {n_classes}); the columns are the classes
 def loading_lines(needs: Sequence[str], reference: str, folder: Path) -> list[str]:
     """Return the lines of Python that load `model.keras`; the last one binds `model`.
 
-    Such a model may need classes and functions of the file that built it, which the lines run, and
-    `safe_mode=False`.
+    Such a model may need `safe_mode=False`, and classes and functions of the file that built it,
+    which the lines run.
 
     Args:
         needs: As `objectives.network.export.Needs.names`.
         reference: The study's objective: "FILE.py:attr", "package.module:attr" or a name.
-        folder: The folder of `model.keras`, in which the lines are to be run.
+        folder: The folder of `model.keras`; the lines must be run there.
     """
     names = [name for name in needs if name != LAMBDA]
     given = [name for name in names if ">" not in name]  # the others are registered by their file

@@ -99,12 +99,12 @@ def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
 
 
 def duration(seconds: float) -> str:
-    """Return `1h 05m` and the like, without a line break in it."""
+    """Return text such as `1h 05m` with a non-breaking space."""
     return spaced_duration(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _held_s(attempts: Iterable[Attempt]) -> float:
-    """Return the time in these trials; after a clock was set back, one's is not below 0."""
+    """Return the total time in these trials; a clock set back counts as 0."""
     known = [(a.started_at, a.finished_at) for a in attempts]
     return sum(max(0.0, (end - start).total_seconds()) for start, end in known if start and end)
 

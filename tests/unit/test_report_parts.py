@@ -17,7 +17,7 @@ from objectives.data.dataset import Dataset, load_dataset
 from storage import attrs
 from study.cli.app import app
 from study.report.calibration import reliability
-from study.report.choice import render_candidates
+from study.report.candidates import render_candidates
 from study.report.confusion import confusion, render_confusion
 from study.report.gallery import MOST, SIGNATURE, encode_png, mistakes, render_gallery
 from study.report.page import plain

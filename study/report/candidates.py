@@ -1,7 +1,7 @@
-"""The candidates of a finalize with their intervals, and the reason for the choice.
+"""Report section on a finalize's candidates: a table, their intervals, the reason for the choice.
 
-`evidence.py` has the numbers; nothing is chosen here. The intervals are SVG, which prints and needs
-no script.
+`evidence.py` has the numbers; `finalize/choose.py` makes the choice. The intervals are SVG, which
+can be printed and needs no script.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from study.view.html import Html, number, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:
-    """Return 0..1 as a percentage without a line break in it."""
+    """Return 0..1 as a percentage with a non-breaking space."""
     return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
