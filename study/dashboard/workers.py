@@ -1,6 +1,6 @@
-"""The page of the workers: their state, the progress of the study, its failures and their logs.
+"""The page `/workers`: state of the workers, progress of the study, failures with their logs.
 
-Plain HTML that works without a script. The script refreshes it and keeps open what is unfolded.
+The page works without JavaScript. The script refreshes it and keeps unfolded details open.
 """
 
 import shlex
@@ -65,10 +65,10 @@ def workers_page(
     """Return the page of one study.
 
     Args:
-        look: At the study.
-        names: Of all studies, for the links to the others.
-        visitor: Gets the buttons that they may use.
-        message: What the last order has done.
+        look: The state of the study.
+        names: Names of all studies, for links.
+        visitor: Decides which buttons are shown.
+        message: Result of the last order.
     """
     status = look.status
     others = [name for name in names if name != status.study]
@@ -95,7 +95,7 @@ def workers_page(
 def empty_page(
     why: str, visitor: Visitor, status: int = 200, names: Iterable[str] = ()
 ) -> HTTPResponse:
-    """Return the page that says why there is no study to show, with links to those of `names`."""
+    """Return the page that says why no study is shown, with links to the studies in `names`."""
     header = _header("Workers", "/dashboard", names, visitor)
     return make_page("Workers", header, tag("p", f"{why}."), head=NO_SCRIPT, status=status)
 
