@@ -84,7 +84,7 @@ FAILURES = {
     ),
     "wrong credentials": (
         "401 Client Error: Unauthorized for url: https://api.kaggle.com/v1/x",
-        "does not take the credentials",
+        "does not accept the credentials",
         "a token from",
     ),
     "rules": (
@@ -150,7 +150,7 @@ def test_competition_of_other_files_is_refused(
     """By the file that is missing."""
     made = archive(tmp_path / "made.zip", {"train.csv": "x", "images.zip": "x"})
     client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
-    with pytest.raises(DataError, match=r"dogs: no test\.csv in what Kaggle has"):
+    with pytest.raises(DataError, match=r"dogs: no test\.csv among Kaggle"):
         fetch_command("dogs", data=tmp_path / "dogs")
     assert not (tmp_path / "dogs").exists()
 

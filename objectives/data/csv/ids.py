@@ -1,7 +1,7 @@
 """Assign an id to each test image, and set the row order of the submission.
 
-Ids of the test file and of the sample submission are matched by value, in any order. Where only one
-of them has ids, rows are taken in their order, and a note says so.
+Ids of the test file and of the sample submission are matched by value, in any order. If only one of
+them has ids, rows are matched by position, with a note.
 """
 
 import re
@@ -28,7 +28,7 @@ class Sample:
 
     Attributes:
         id_column: The name of the id column.
-        header: Both names as they are written: that of the id may be missing.
+        header: Both names as written; the name of the id may be empty.
     """
 
     file: CsvFile
@@ -43,11 +43,11 @@ class SubmissionIds:
     """The rows of the submission.
 
     Attributes:
-        ids: In the order of the submission.
-        order: int64: of each row of the submission the row of the test file; None: the same.
-        header: Names of the id and of the label column.
+        ids: Ids in the order of the submission.
+        order: int64: the test file's row for each row of the submission; None: the same order.
+        header: Names of the id and label columns.
         text: The source of the ids, for the user.
-        notes: What was assumed, one line each.
+        notes: Assumptions, one line each.
     """
 
     ids: tuple[str, ...]
@@ -85,7 +85,7 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
 
     Args:
         test: The rows of the test file.
-        sample: None where there is none.
+        sample: The sample submission, if any.
         label: Name of train's label column.
     """
     n_test, column, name = len(test.pixels), test.columns.identifier, test.file.name
@@ -116,9 +116,9 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
 
 
 def _matched(test: ImageTable, column: str, sample: Sample) -> list[int]:
-    """Return of each id of the sample the row of the test file that has it."""
+    """Return for each id of the sample the row of the test file with that id."""
     rows = {name: row for row, name in enumerate(test.ids)}
-    if not set(sample.ids) <= set(rows):  # `1`, `01` and `1.0` are one id where all are numbers
+    if not set(sample.ids) <= set(rows):  # `1`, `01` and `1.0` are equal if all are numbers
         by_value = {value: row for name, row in rows.items() if (value := _value(name))}
         values = [str(_value(name)) for name in sample.ids]
         if len(by_value) == len(test.ids) and set(values) <= set(by_value):
