@@ -173,15 +173,17 @@ def test_memory_is_asked_for_before_it_is_taken(
     monkeypatch.setattr(limits, "_left", lambda: iter([500 << 20, 90 << 20]))
     refuse_memory("x", 20 << 20)
     with pytest.raises(
-        DataError, match=r"^x: to go on takes 94 MiB of memory, and 90 MiB are left"
+        DataError, match=r"^x: the next step needs 94 MiB of memory; 90 MiB are left"
     ):
         refuse_memory("x", 30 << 20)
     monkeypatch.setattr(form, "_ROWS_A_LOOK", 5)
     monkeypatch.setattr(limits, "_left", lambda: iter([1 << 20]))
-    with pytest.raises(DataError, match=r"^train\.csv row 5: to go on takes 64 MiB of memory, and"):
+    with pytest.raises(
+        DataError, match=r"^train\.csv row 5: the next step needs 64 MiB of memory;"
+    ):
         load_dataset(folder)
     monkeypatch.undo()
-    with pytest.raises(DataError, match="to go on takes"):  # of this machine
+    with pytest.raises(DataError, match="the next step needs"):  # of this machine
         refuse_memory("x", 1 << 60)
 
 
