@@ -225,7 +225,7 @@ def test_failures_have_a_row_a_reason_and_an_example() -> None:
     rows.append(attempt(2, trial=3))
     words = Page(render_failures(snapshot_of(rows))).words
     assert "errorthe training raised an error22trial 1: ValueError: bad shapelost" in words
-    assert "any more10trial 2" in words
+    assert "grace period10trial 2" in words
     assert render_failures(snapshot_of([attempt(0)])) == "<p>None.</p>"
 
 
