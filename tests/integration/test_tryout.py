@@ -249,7 +249,11 @@ def test_param_that_a_callback_reads_is_read(tried: Callable[..., KerasObjective
             "    x = Own()(x)",
             "needs Own, which is not defined at the top",
         ),
-        ("", "x = layers.Dense(4, activation=lambda t: t * 2)(x)", "replace the lambda by a function"),
+        (
+            "",
+            "x = layers.Dense(4, activation=lambda t: t * 2)(x)",
+            "replace the lambda by a function",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a .lambda.:UserWarning")
