@@ -3,7 +3,7 @@
 cli/        the commands
 dashboard/  optuna-dashboard behind a login, and our pages
 demo        the data of `make demo`, and its score
-errors      failures that the user can mend
+errors      failures that the user can fix
 finalize/   retrain the best and write the submission
 machine/    what this machine has: GPUs, cores, memory, locks
 options     each option, defined once: name, variable, help, default

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "data":
-            done = "written" if write_data(options.dir) else "there already"
+            done = "written" if write_data(options.dir) else "unchanged"
             print(f"demo data: {options.dir}, {done}")
             return 0
         found = score(options.submission, options.answers)

@@ -49,7 +49,7 @@ def fetch_competition(
         _download(client, name, place)
         found = _find(name, place)
         written = put_files(found, overwrite=overwrite)
-    where = f"{'written to' if written else 'there already, in'} {data_dir}"
+    where = f"{'written to' if written else 'unchanged in'} {data_dir}"
     say(f"{name}: {', '.join(path.name for path in found)} {where}")
 
 

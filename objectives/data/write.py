@@ -140,10 +140,10 @@ def _writing(place: Path) -> Iterator[None]:
 def _refuse_other(place: Path, overwrite: bool) -> None:
     packed = place.with_name(f"{place.name}.gz")
     if packed.exists():  # a study refuses a folder with both
-        raise DataError(f"{packed} is there already", f"remove it, or {_elsewhere(place)}")
+        raise DataError(f"{packed} exists already", f"remove it, or {_elsewhere(place)}")
     if place.exists() and not (overwrite and place.is_file()):
         raise DataError(
-            f"{place} is there already, with other content",
+            f"{place} exists already, with other content",
             f"{_elsewhere(place)}, or --overwrite to replace it",
         )
 

@@ -80,7 +80,7 @@ def _check_report(row: Any) -> None:
     _refuse_missing(row.intermediate_value, row.intermediate_value_type)
 
 
-def _mend_attribute(row: Any) -> None:
+def _fix_attribute(row: Any) -> None:
     """Make Optuna read an attribute that is not JSON as text; otherwise it could read no study."""
     text = row.value_json
     value = attrs.decode(text)
@@ -97,10 +97,10 @@ for _model, _check in (
     (models.TrialParamModel, lambda row: param(row.distribution_json, row.param_value)),
     (models.TrialValueModel, lambda row: _refuse_missing(row.value, row.value_type)),
     (models.TrialIntermediateValueModel, _check_report),
-    (models.StudyUserAttributeModel, _mend_attribute),
-    (models.StudySystemAttributeModel, _mend_attribute),
-    (models.TrialUserAttributeModel, _mend_attribute),
-    (models.TrialSystemAttributeModel, _mend_attribute),
+    (models.StudyUserAttributeModel, _fix_attribute),
+    (models.StudySystemAttributeModel, _fix_attribute),
+    (models.TrialUserAttributeModel, _fix_attribute),
+    (models.TrialSystemAttributeModel, _fix_attribute),
 ):
-    for _moment in ("load", "refresh") if _check is _mend_attribute else ("load",):
+    for _moment in ("load", "refresh") if _check is _fix_attribute else ("load",):
         event.listen(_model, _moment, lambda row, *_, check=_check: check(row))

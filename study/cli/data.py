@@ -100,7 +100,7 @@ def _write(
     for note in (*pictures.notes, *pictures.class_notes()):
         say(f"warning: {note}")
     n_train, n_test, side = len(pictures.images), len(pictures.test_images), pictures.side
-    where = f"{'written to' if written else 'there already, in'} {folder}"
+    where = f"{'written to' if written else 'unchanged in'} {folder}"
     say(f"{name}: {n_train} labelled and {n_test} unlabelled images, {side}x{side}, {where}")
     if pictures.answers is not None:
         here = Path.cwd()

@@ -116,7 +116,7 @@ def worker_command(
 ) -> int:
     """Work on an existing study; run, compose and clusters start this command."""
     from study.run.run import run_workers
-    from study.worker.process import run_one
+    from study.worker.main import run_one
 
     opened, view = open_to_work(storage, study, data, options, told)
     if options.workers == "1":

@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 from objectives.files.ownfile import APPEND, open_file
 from storage import ends
-from study.machine.process import KEY, name_of, new_key
+from study.machine.identity import KEY, name_of, new_key
 from study.run.prewarm import Prewarm
 from study.spec.code import passed_on
 from study.spec.open import OpenStudy, Say

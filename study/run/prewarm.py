@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import StudyError
+from study.machine.identity import how_it_ended
 from study.machine.placing import Placing, allocate, this_machine
-from study.machine.process import how_it_ended
 from study.spec.spec import DEFAULT_N_TRIALS, Given, is_for_default_network
 from study.worker.told import AT_ONCE, LOG_ENCODING, PREWARM, PROGRAM, WITH_A_JOB
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from storage.registry import NO_STOP
 from study.errors import StudyError
+from study.machine.identity import process_age_s
 from study.machine.locks import GpuLocks
 from study.machine.pin import allocation_of, refuse_unseen, why_taken
 from study.machine.placing import Allocation
-from study.machine.process import process_age_s
 from study.run.launchers import Local
 from study.run.prewarm import Prewarm
 from study.run.supervisor import PATIENCE_S, Look, Stop, Supervisor
@@ -27,7 +27,7 @@ from study.view.status import StudyStatus, read_status
 from study.view.watch import Watch, show_params
 from study.worker.checkpoints import look_for_marker, resumable, tidy
 from study.worker.ending import INTERRUPTED
-from study.worker.process import exit_code, refuse_broken
+from study.worker.main import exit_code, refuse_broken
 from study.worker.signals import StopRequest
 from study.worker.told import WorkerOptions
 

@@ -16,7 +16,7 @@ from objectives.files.atomic import make_folder
 from storage import attrs
 from storage.errors import StorageError
 from storage.slots.slots import Slots
-from study.machine.process import how_it_ended
+from study.machine.identity import how_it_ended
 from study.run.launchers import Handle, Launcher, WorkerLog
 from study.spec.open import OpenStudy, Say
 from study.view.logs import last_lines

@@ -18,7 +18,7 @@ from storage import attrs
 from storage.database.tables import UNFINISHED
 from storage.reading import Attempt
 from study.errors import StudyError
-from study.machine.process import host_of
+from study.machine.identity import host_of
 from study.spec.open import OpenStudy
 from study.spec.trials import find_trial
 from study.spec.workdir import WorkDir

@@ -201,11 +201,11 @@ def _read(path: Path, *, is_answers: bool = False) -> _Table:
             labels = read_labels(path, names)
             return _Table(path, names, labels, {name: n for n, name in enumerate(labels, 1)})
     except DataError as error:
-        raise ScoreError(str(error), _mend(path, error) or error.hint or f"mend {path}") from None
+        raise ScoreError(str(error), _hint(path, error) or error.hint or f"fix {path}") from None
     raise _not_two_columns(path, header, is_answers=is_answers)
 
 
-def _mend(path: Path, error: DataError) -> str | None:
+def _hint(path: Path, error: DataError) -> str | None:
     """Return a hint that fits a submission better than the error's own, or None."""
     if not path.is_file():
         return "name another file"
@@ -271,7 +271,7 @@ def _other_columns(given: _Table, expected: _Table) -> ScoreError:
     return ScoreError(
         f"{given.path.name}: the columns are {','.join(given.header)}, not "
         f"{','.join(expected.header)} as in {expected.path.name}",
-        f"mend the first line of {given.path}",
+        f"fix the first line of {given.path}",
     )
 
 

@@ -16,7 +16,7 @@ from storage.database.transaction import patiently
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
 from study.errors import StudyError
-from study.machine.process import host_of, pid_of
+from study.machine.identity import host_of, pid_of
 from study.spec.open import OpenStudy
 from study.text import iso_utc, jsonable
 from study.view.cost import (

@@ -4,9 +4,9 @@ breaker       circuit breaker: repeated errors before any success stop a study
 checkpoints   removes checkpoints of finished slots
 ending        how the process ends, and when a new process replaces it
 log           the log file of an attempt
+main          main function of `study worker --workers 1`
 presence      registration and heartbeat of a worker
 prewarmed     the process that `run/prewarm` starts: loads the framework, waits for a command
-process       main function of `study worker --workers 1`
 replay        runs a stored trial again and compares
 signals       SIGINT and SIGTERM: the first drains, the second ends the process
 suggest       params from Optuna's samplers; pruning

@@ -26,7 +26,7 @@ def await_command() -> list[str]:
         with contextlib.suppress(ObjectiveError):  # a job will fail with the same error
             load_framework()
     # Imported before the first training, which freezes the garbage collector on what is loaded.
-    import study.worker.process  # noqa: F401
+    import study.worker.main  # noqa: F401
 
     for line in sys.stdin.buffer:
         order = json.loads(line)

@@ -12,7 +12,7 @@ from storage.errors import ClaimLostError, StorageError
 from storage.reading import count_unfinished
 from storage.slots.slots import Draw, Slot
 from study.machine.environment import read_environment
-from study.machine.process import own_name
+from study.machine.identity import own_name
 from study.spec.draw import draw_params, given_seed, training_seed
 from study.spec.open import Loaded, OpenStudy, Say
 from study.view.cost import Speed, images_of

@@ -107,7 +107,7 @@ def starting_with(*head: str) -> Any:
     ("build", "message", "hint"),
     [
         (with_policy("mixed_float16"), "policy to mixed_float16: float16 is not", "bfloat16"),
-        (with_policy("mixed_bfloat16"), "policy to mixed_bfloat16: the study sets the precision", "bfloat16"),
+        (with_policy("mixed_bfloat16"), "policy to mixed_bfloat16: the study", "bfloat16"),
         (half_layer, r"layer dense\S* has the dtype policy mixed_float16", "--precision bfloat16"),
         (scaled, "LossScaleOptimizer, which is for float16", "compile it with SGD itself"),
         (

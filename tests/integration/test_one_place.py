@@ -19,7 +19,7 @@ from study.spec.open import OpenStudy
 from study.spec.orders import retry_failed, retry_trial
 from study.view.status import read_status
 from study.worker.breaker import N_ERRORS, break_circuit
-from study.worker.process import SOME_FAILED, exit_code
+from study.worker.main import SOME_FAILED, exit_code
 from tests.integration.dashboards import OPEN, served
 from tests.integration.ourstudies import fail, make_study, url_in
 from tests.unit.reported import snapshot_of

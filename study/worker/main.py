@@ -11,10 +11,10 @@ from storage import ends
 from storage.reading import count_unfinished
 from study.errors import StudyError
 from study.machine.environment import minor_differences, read_environment
+from study.machine.identity import own_name, process_age_s
 from study.machine.locks import GpuLocks, device_name, kept_lock
 from study.machine.pin import allocation_of, refuse_unseen, take_gpu
 from study.machine.placing import this_machine
-from study.machine.process import own_name, process_age_s
 from study.spec.open import OpenStudy, keep_to_backend, load, stored_versions
 from study.view.console import View
 from study.view.status import StudyStatus, read_status
