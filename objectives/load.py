@@ -376,7 +376,7 @@ def _split(reference: str, option: str = "--objective") -> tuple[str, str]:
         file = reference.rstrip(":")
         raise ModelError(f"{reference!r} does not say which name in the file", f"{file}:NAME")
     if option == "--model":
-        raise ModelError(f"{reference!r} is no model", "--model FILE.py:build")
+        raise ModelError(f"{reference!r} is not a model", "--model FILE.py:build")
     raise ModelError(
         f"no objective {reference!r}; there are {', '.join(BUILT_IN)}, package.module:attr and "
         "FILE.py:attr",

@@ -8,7 +8,7 @@ Trial attributes:
 
 | key           | type | written by                  | read by                                |
 |---------------|------|-----------------------------|----------------------------------------|
-| `slot`        | int  | plan, add, requeue          | everybody                              |
+| `slot`        | int  | plan, add, requeue          | all commands                           |
 | `attempt`     | int  | plan, add, requeue (from 1) | claim, status                          |
 | `redraw`      | int  | plan, requeue (absent = 0)  | the sampler                            |
 | `losses`      | int  | requeue (absent = 0)        | requeue: losses in a row, no progress  |

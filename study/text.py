@@ -117,7 +117,7 @@ def plain(text: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Allow any character in file names and output, whatever the locale.
+    """Allow any character in file names and output, in any locale.
 
     In a locale other than UTF-8 the process restarts in Python's UTF-8 mode, and still prints in
     the encoding of the locale.

@@ -36,7 +36,7 @@ def fetch_competition(
     """
     if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
         raise DataError(
-            f"{name!r} is no data set and cannot be a competition's name",
+            f"{name!r} is not a data set and cannot be a competition's name",
             "demo, mnist, or the last part of a competition's address: digit-recognizer",
         )
     client = shutil.which(CLIENT)

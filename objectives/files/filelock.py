@@ -24,7 +24,7 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
         mode: Mode of a new file, independent of the umask.
 
     Raises:
-        OSError: The folder is a link, the file is no regular file with a single name, or another
+        OSError: The folder is a link, the file is not regular or has hard links, or another
             user owns it and the mode is not for all.
     """
     if folder.is_symlink():

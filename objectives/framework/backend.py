@@ -36,7 +36,7 @@ def backend_name() -> str:
     name = os.environ.get(VARIABLE) or TENSORFLOW
     if name not in FRAMEWORKS:
         raise ModelError(
-            f"{VARIABLE}={name}: networks are trained with {', '.join(FRAMEWORKS)} alone",
+            f"{VARIABLE}={name}: networks are trained only with {', '.join(FRAMEWORKS)}",
             f"unset {VARIABLE}",
         )
     return name

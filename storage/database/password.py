@@ -1,7 +1,7 @@
 """Mask passwords in storage URLs for display, and name characters that need percent-encoding.
 
-Decides which part of a text may be a password, even if the text is no valid URL. Any part that may
-be a password is hidden.
+Decides which part of a text may be a password, even if the text is not a valid URL. Any part that
+may be a password is hidden.
 """
 
 import re

@@ -225,7 +225,7 @@ def _as_cell(value: Any) -> Any:
 
 
 def _print_file(text: str) -> None:
-    """Print text for a file, in UTF-8 whatever the locale."""
+    """Print text for a file, in UTF-8 in any locale."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
 

@@ -118,14 +118,14 @@ def make_access(
     hosts = frozenset(name.lower() for name in host_names)
     if odd := sorted(name for name in hosts if not HOST.fullmatch(name)):
         raise DashboardError(
-            f"--host-name {odd[0]!r} is no name of a host: without scheme, port and path",
+            f"--host-name {odd[0]!r} is not a host name: without scheme, port and path",
             "--host-name study.example.org",
         )
     has_login = password is not None or trust_header is not None
     if not has_login and (hosts or not is_loopback(host)):
         where = f"as '{min(hosts)}'" if is_loopback(host) else f"on '{host}'"
         raise DashboardError(
-            f"a dashboard without a login is for this machine alone, so it does not listen {where}",
+            f"a dashboard without a login is for this machine only, so it does not listen {where}",
             HOW_TO_LOG_IN.format(host=host),
         )
     return Access(
@@ -150,7 +150,7 @@ def read_password(file: Path | None) -> str | None:
         # utf-8-sig: an editor may write a byte order mark.
         found = file.read_text("utf-8-sig").strip("\r\n") if file else os.environ.get(PASSWORD, "")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise DashboardError(f"{where} cannot be read: {reason}") from None
     if not found:
         if file is None:
@@ -159,7 +159,7 @@ def read_password(file: Path | None) -> str | None:
     if not any(one.isprintable() and not one.isspace() for one in found):
         raise DashboardError(f"{where} is blank: anybody would guess it", "a longer password")
     if file is not None and "\n" in found:
-        raise DashboardError(f"{where} has several lines", "the password alone")
+        raise DashboardError(f"{where} has several lines", "write only the password")
     return found
 
 
@@ -168,13 +168,13 @@ def _network(text: str) -> Any:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise DashboardError(
-            f"--trusted-proxy {text!r} is no address", "like 127.0.0.1 or 10.0.0.0/8"
+            f"--trusted-proxy {text!r} is not an address", "like 127.0.0.1 or 10.0.0.0/8"
         ) from None
     private = [net for net in map(ipaddress.ip_network, PRIVATE) if net.version == found.version]
     is_private = any(found.subnet_of(net) for net in private)  # type: ignore[arg-type]
     if found.prefixlen < LONGEST_PREFIX[found.version] and not is_private:
         raise DashboardError(
-            f"--trusted-proxy {text} is no proxy but a part of the internet: any host with an "
+            f"--trusted-proxy {text} is not a proxy but a part of the internet: any host with an "
             "address there could name any user",
             "the proxy's own address, like 10.0.0.2",
         )

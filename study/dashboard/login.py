@@ -145,7 +145,7 @@ class Visitor:
     """A person or program with access.
 
     Attributes:
-        name: The user; None where no login is needed.
+        name: The user; None if no login is needed.
         token: The token of this visitor's forms.
         can_write: Whether the visitor may change studies.
         session: The session that a log-out ends; None without one.

@@ -179,7 +179,7 @@ def _buttons(status: StudyStatus, visitor: Visitor) -> Html:
 def _workers(workers: list[WorkerStatus]) -> Html:
     if not workers:
         return tag("p", "None.", class_="note")
-    head = ("worker", "state", "trial", "epoch", "images/s", "heard of", "device", "host")
+    head = ("worker", "state", "trial", "epoch", "images/s", "last seen", "device", "host")
     rows = [
         (
             tag("code", _cut(worker.id.partition(":")[2] or worker.id)),

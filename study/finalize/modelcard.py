@@ -184,7 +184,7 @@ def _use(dataset: Any, facts: Mapping[str, Any]) -> list[str]:
         warnings.append("It needs the file that built it, which these lines run.")
     if LAMBDA in needs:
         warnings.append(
-            "It holds a Python lambda: `safe_mode=False` runs that, on this Python alone."
+            "It holds a Python lambda: `safe_mode=False` runs that, on this Python version only."
         )
     trust = f"\n{' '.join(warnings)} The lines are for this folder:" if warnings else ""
     return [

@@ -40,7 +40,7 @@ def host_of(name: str) -> str:
 
 
 def pid_of(name: str) -> int | None:
-    """Return the process id of a worker; None where another program chose the name."""
+    """Return the process id of a worker; None if another program chose the name."""
     text = name.rpartition(":")[2]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 

@@ -54,8 +54,8 @@ class Plot:
 def frame(values: Sequence[float], direction: str) -> tuple[float, float] | None:
     """Return the range of most values, so that a few bad ones do not flatten all others.
 
-    The range extends from the best value to three times the distance of the worse quartile from it,
-    measured from that quartile. None without two different values.
+    The range starts at the best value, and ends beyond the worse quartile by three times the
+    distance between the two. None without two different values.
     """
     finite = np.array([v for v in values if math.isfinite(v)])
     if not len(finite) or finite.min() == finite.max():

@@ -88,7 +88,7 @@ def epochs_of(attempt: Attempt) -> int:
 
 
 def read_snapshot(opened: OpenStudy) -> Snapshot:
-    """Read a study in a few statements, whatever its size."""
+    """Read a study of any size in a few statements."""
     rows = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return Snapshot(
         name=opened.name,

@@ -75,7 +75,7 @@ class OpenStudy:
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     def attr(self, key: str) -> Any:
-        """Return an attribute of the study; None where it is missing or malformed."""
+        """Return an attribute of the study; None if it is missing or malformed."""
         return attrs.known(key, self.storage.get_study_user_attrs(self.study_id).get(key))
 
     def count(self, key: str) -> int:

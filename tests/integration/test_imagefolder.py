@@ -173,7 +173,7 @@ def gif(n_pictures: int, is_transparent: bool) -> bytes:
     return head + (control + picture) * n_pictures + b";"
 
 
-HUGE = "20000x20000 pixels, where 200 million are the most"
+HUGE = "20000x20000 pixels, but at most 200 million are read"
 
 
 def huge(kind: str) -> bytes:

@@ -139,7 +139,7 @@ def test_name_that_is_none_does_not_reach_the_client(
 ) -> None:
     """Neither an option nor a path."""
     asked = client(tmp_path, monkeypatch, "exit 0")
-    with pytest.raises(DataError, match="no data set"):
+    with pytest.raises(DataError, match="not a data set"):
         fetch_command(name, data=tmp_path / "digits")
     assert not asked.exists()
 

@@ -99,7 +99,7 @@ SAMPLE_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sample with fewer rows": (
         line("sample_submission.csv", 3, None),
-        "sample_submission.csv: 2 rows, where test.csv has 3",
+        "sample_submission.csv: 2 rows, but test.csv has 3",
     ),
     "sample id twice": (
         line("sample_submission.csv", 3, "1,0"),
@@ -115,6 +115,6 @@ SAMPLE_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sample id not the test's": (
         columns("test.csv", lambda c: [{"100": "1", "101": "9", "102": "3"}.get(c[0], "id"), *c]),
-        "sample_submission.csv row 2, column ImageId: '2' is no id of test.csv, column id",
+        "sample_submission.csv row 2, column ImageId: '2' is not an id of test.csv, column id",
     ),
 }

@@ -52,7 +52,7 @@ def test_other_folders_of_test_are_only_folders(tmp_path: Path, name: str) -> No
         (["test/cat/1.png", "test/7.png"], r"cat are classes of train, and 7\.png is in no folder"),
         (["test/Cat/1.png"], "test/Cat: train has the class 'cat', spelled otherwise"),
         (["test/notes.txt", "test/1.webp"], r"test: no images in it; found: 1 \.webp"),
-        (["valid/cat/1.png", "valid/emu/1.png"], "valid/emu: 'emu' is no class of train"),
+        (["valid/cat/1.png", "valid/emu/1.png"], "valid/emu: 'emu' is not a class of train"),
         (["training/cat/1.png"], "train, training could each be train"),
         (["test/1.png", "Testing/1.png"], "Testing, test could each be test"),
         (["train/1/1.png", "train/01/1.png"], "'01' and '1' are both class 1 in a CSV file"),

@@ -43,7 +43,7 @@ _CELL_HINTS = (
     (",.*not a number", "export with decimal points, not commas"),
     ("UTF-8", "save it as UTF-8"),
     ("printable", "name the class by letters, digits and signs that can be seen"),
-    ("at most", "shorten it; a delimiter or a line end may be missing behind it"),
+    ("at most", "shorten it; a delimiter or a line end may be missing after it"),
     ("too large|whole number", "write whole numbers up to 2**53, or text"),
     ("", "fill or fix the cell, or leave the row out"),
 )

@@ -241,8 +241,8 @@ def _name_test(part: _Part, train: _Part) -> None:
             labels = set(part.values(label))
         if label is None or len(labels) < 2 or not labels <= set(train.values(str(train.label))):
             raise DataError(
-                f"{part.file.name}: {len(names)} columns without names, where {n_pixels} pixels "
-                "are expected; what the others are is not clear",
+                f"{part.file.name}: {len(names)} columns without names, but {n_pixels} pixels "
+                "are expected; the role of the others is unclear",
                 "write a first line with the names, such as id,pixel0,pixel1,...",
             )
         part.take_by_place(label, names)
@@ -395,12 +395,12 @@ def _check_same_pixels(train: _Part, test: _Part) -> None:
     if n_train != n_test:
         side, test_side = math.isqrt(n_train), math.isqrt(n_test)
         raise DataError(
-            f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
+            f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), but "
             f"{train.file.name} has {n_train} ({side}x{side})",
             "bring images of one size into both files",
         )
     if n_train == 1:
-        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image"
+        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is not an image"
         raise DataError(text, SQUARE_HINT)
     first, test_first = train.pixels[0], test.pixels[0]
     if not (train.has_names and test.has_names) or train.packed or test.packed:

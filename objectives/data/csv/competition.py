@@ -129,7 +129,7 @@ def read_competition(files: Files) -> Competition:
 
 
 def read_answers(files: Files) -> Answers | None:
-    """Return the labels of the test file; None where it has none."""
+    """Return the labels of the test file; None if it has none."""
     sample, resolved = _resolved(files)
     if resolved.answers is None:
         return None
@@ -194,7 +194,7 @@ def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
         return [f"{where}: `study score` cannot use it: {error}"]
     strange = labels - set(train.labels)
     if strange:
-        return [f"{where}: {min(map(str, strange))} is no label of {files.train.name}"]
+        return [f"{where}: {min(map(str, strange))} is not a label of {files.train.name}"]
     return [f"{where}: every row has one label, so it holds no answers"] if len(labels) == 1 else []
 
 

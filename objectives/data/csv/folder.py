@@ -83,7 +83,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
-    """Yield a file if its name is that of a CSV, or the CSVs inside an archive.
+    """Yield a file whose name ends as a CSV's, or the CSVs inside an archive.
 
     A broken archive is only an error if a file is missing without it.
     """

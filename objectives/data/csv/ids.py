@@ -65,7 +65,7 @@ def read_sample(file: CsvFile) -> Sample:
         why = "it looks like the index of a table"
         notes.append(f"{file.name} column {columns.pop(0)}: dropped; {why}")
     elif len(columns) == 3 and columns[2] == "Usage":
-        notes.append(f"{file.name} column {columns.pop()}: dropped; it is no label")
+        notes.append(f"{file.name} column {columns.pop()}: dropped; it is not a label")
     if len(columns) != 2:
         names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
         raise DataError(
@@ -97,7 +97,7 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
     where = f"column {sample.id_column} of {sample.file.name}"
     if len(sample.ids) != n_test:
         raise DataError(
-            f"{sample.file.name}: {len(sample.ids)} rows, where {name} has {n_test}",
+            f"{sample.file.name}: {len(sample.ids)} rows, but {name} has {n_test}",
             "are both files of one competition? each test image needs one row of the sample",
         )
     ids = tuple(sample.ids)
@@ -125,14 +125,14 @@ def _matched(test: ImageTable, column: str, sample: Sample) -> list[int]:
             return [by_value[value] for value in values]
     for row, name in enumerate(sample.ids, 1):
         if name not in rows:
-            text = f"{shown(name)} is no id of {test.file.name}, column {column}"
+            text = f"{shown(name)} is not an id of {test.file.name}, column {column}"
             hint = "are both files of one competition? the ids are matched by value"
             raise cell_error(sample.file, row, sample.id_column, text, hint)
     return [rows[name] for name in sample.ids]
 
 
 def _value(name: str) -> str | None:
-    """Return a number in one spelling; None where the id is no number."""
+    """Return a number in one spelling; None if the id is not a number."""
     if len(name) > _LONGEST_NUMBER or not NUMBER.fullmatch(name.encode()):
         return None
     return str(int(name)) if name.isdecimal() else repr(float(name)).removesuffix(".0")

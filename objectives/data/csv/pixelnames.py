@@ -153,5 +153,5 @@ def _check_grid(file: Named, group: Mapping[Numbers, str]) -> None:
             WHOLE_HINT,
         )
     if len(rows) != len(columns):
-        text = f"images of {len(rows)} rows and {len(columns)} columns are no squares"
+        text = f"images of {len(rows)} rows and {len(columns)} columns are not square"
         raise DataError(f"{file.name}: {text}", SQUARE_HINT)

@@ -76,7 +76,7 @@ def scale_pixels(train: ImageTable, test: ImageTable) -> Scaled:
         )
     if top > 1 and any(pixels.dtype != np.uint8 for pixels in found):
         text += ", fractions rounded"
-        notes.append("pixels that are no whole numbers are rounded")
+        notes.append("pixels that are not whole numbers are rounded")
     return Scaled(_as_bytes(found[0], top), _as_bytes(found[1], top), text, tuple(notes))
 
 
@@ -133,14 +133,14 @@ def _refuse_mixed(table: ImageTable, pixels: Pixels) -> None:
         return
     above = pixels > 1
     if above.sum() <= _MOST_ABOVE_ONE * np.count_nonzero(pixels):
-        text = "{:g} is above 1, where nearly all pixels are 0 to 1"
+        text = "{:g} is above 1, but nearly all pixels are 0 to 1"
         raise _odd_pixel(table, pixels, above, text, ONE_RANGE)
     if brightest > _LOW:
         rows = np.flatnonzero((pixels.max(axis=1) <= 1) & _fractions(pixels).any(axis=1))
         if len(rows) >= _FEWEST_DIVIDED:
             raise DataError(
                 f"{table.file.name} row {rows[0] + 1}: its pixels are 0 to 1, as in {len(rows)} "
-                f"rows in all, where others go up to {brightest:g}",
+                f"rows in all, but others go up to {brightest:g}",
                 ONE_RANGE,
             )
 

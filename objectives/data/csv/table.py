@@ -138,7 +138,7 @@ def _unpacked(file: CsvFile, row: int, column: str, packed: bytes, n_pixels: int
     cells = unpack_cell(packed)
     if len(cells) != n_pixels:
         why = "; NumPy has shortened it" if b"..." in packed else ""
-        text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
+        text = f"{len(cells)} numbers in the cell, but row 1 has {n_pixels}{why}"
         raise cell_error(file, row, column, text, "leave the row out, or write all its pixels")
     return cells
 

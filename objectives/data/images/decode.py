@@ -99,7 +99,7 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
 def _refuse_large(width: int, height: int) -> None:
     if width * height > MOST_IMAGE_PIXELS:
         most = MOST_IMAGE_PIXELS // 1_000_000
-        raise ValueError(f"{width}x{height} pixels, where {most} million are the most")
+        raise ValueError(f"{width}x{height} pixels, but at most {most} million are read")
     refuse_memory(f"{width}x{height} pixels", _PIXEL_BYTES * width * height)
 
 

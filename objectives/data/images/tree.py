@@ -274,7 +274,7 @@ def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) ->
             n_images += len(files)
         else:
             raise DataError(
-                f"{one.path}: {shown(one.name)} is no class of {TRAIN}, whose classes are "
+                f"{one.path}: {shown(one.name)} is not a class of {TRAIN}, whose classes are "
                 f"{named(classes)}",
                 f"rename the folder, or move {folder.path} away",
             )

@@ -42,8 +42,8 @@ def traced_step(
             floats = augmented(floats, seed, number, augmentation)
         targets = labels if sparse else tf.one_hot(labels, n_classes)
         # In a replica context, also the default one, Keras sums gradients over all replicas by a
-        # custom gradient, which TensorFlow never frees with its graph (8 MB for each trial). A
-        # merge call leaves the context; there is only one replica to sum over.
+        # custom gradient. TensorFlow never frees this gradient and its graph (8 MB for each
+        # trial). A merge call leaves the context; there is only one replica to sum over.
         replica = tf.distribute.get_replica_context()
         return _refuse_no_logs(
             replica.merge_call(lambda _, data: network.train_step(data), ((floats, targets),))
