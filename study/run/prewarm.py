@@ -131,7 +131,7 @@ class Prewarm(AbstractContextManager["Prewarm"]):
         self.keep(0)
 
     def keep(self, n: int) -> None:
-        """Kill all but `n` of the processes that may become workers."""
+        """Kill all but `n` of those that may become workers."""
         n_kept = n if self._become_workers else 0
         while len(self.ready) > n_kept:
             self.ready.pop().end()
