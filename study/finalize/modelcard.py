@@ -25,8 +25,8 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         _facts(facts, dataset),
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         "## Params\n\n" + _table("| name | value |", facts["params"].items()),
-        f"## The same again\n\n```sh\n{facts['command']}\n```",
-        f"## To Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
+        f"## Repeat it\n\n```sh\n{facts['command']}\n```",
+        f"## Submit it to Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
         *_use(dataset, facts),
     ]
     return "\n\n".join(parts) + "\n"
@@ -47,7 +47,7 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
     if expected.luck is not None:
         shown = f"{expected.luck:.4f}"  # rounds to 0 for the tiny luck of a perfect score
         luck = f"; {shown} of that is luck" if float(shown) > 0 else ""
-        lines.append(f"the best trial said {value:.4f}{luck}")
+        lines.append(f"the best trial's own value is {value:.4f}{luck}")
     return lines
 
 
@@ -64,7 +64,7 @@ def cost_lines(facts: Mapping[str, Any]) -> list[str]:
     known = {k: share for k, share in (facts.get("recall") or {}).items() if share is not None}
     if known:
         worst = min(known, key=lambda name: known[name])
-        lines.append(f"the lowest recall is that of class {worst}: {known[worst]:.4f}")
+        lines.append(f"class {worst} has the lowest recall: {known[worst]:.4f}")
     return lines
 
 
@@ -75,18 +75,21 @@ def _sentence(text: str) -> str:
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     n = len(facts["members"])
     networks = "one network" if n == 1 else f"the average of {n} networks"
-    what = f"The submission is that of {networks}, trained on all labelled rows"
-    shifts = ", each asked about five small shifts of an image" if facts["shifted"] else ""
+    what = f"The submission comes from {networks}, trained on all labelled rows"
+    shifts = (
+        ", with predictions averaged over five small shifts of each image"
+        if facts["shifted"]
+        else ""
+    )
     lines = [f"{what}{shifts}."]
     lines += [_sentence(line) for line in score_lines(facts["best_value"], evidence)]
     if evidence is not None:
         share = 1 - 1 / facts["effort"]["folds"]
-        averaged = " What averaging several adds is not in it." if n > 1 else ""
+        averaged = " The gain from averaging several networks is not included." if n > 1 else ""
         lines.append(
-            f"It was measured on networks that had learned from {share:.0%} of the rows, and "
-            f"raised to what one of all rows should reach: errors fall as rows^-{ROWS_EXPONENT:g}, "
-            f"and the interval leaves room for rows^-{LEAST_EXPONENT:g} to "
-            f"rows^-{MOST_EXPONENT:g}.{averaged}"
+            f"It was measured on networks trained on {share:.0%} of the rows, and extrapolated to "
+            f"training on all rows: errors fall as rows^-{ROWS_EXPONENT:g}, and the interval "
+            f"allows for rows^-{LEAST_EXPONENT:g} to rows^-{MOST_EXPONENT:g}.{averaged}"
         )
         lines.append(_sentence(evidence.why))
     return "\n".join([*lines, *_epochs(facts, evidence)])
@@ -98,17 +101,19 @@ def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     if facts["stopped_after"]:
         shown = shown_epochs(facts["stopped_after"], facts["epochs"])
         kept = (
-            "the median of those whose weights its trainings on folds kept"
+            "the median epoch of the weights kept in its trainings on folds"
             if evidence
-            else "those whose weights the trial kept"
+            else "the epoch of the weights that the trial kept"
         )
         lines.append(
             f"On all rows it trained {shown} epochs, {kept}: without validation rows its callbacks "
-            "have nothing to stop it by."
+            "cannot stop it."
         )
     if n_pruned := facts["n_pruned"]:
         one = n_pruned == 1
-        who = "trial was no candidate: it was" if one else "trials were no candidates: they were"
+        who = (
+            "trial was not a candidate: it was" if one else "trials were not candidates: they were"
+        )
         lines.append(f"{n_pruned} pruned {who} not trained to the end.")
     return lines
 

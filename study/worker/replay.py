@@ -50,11 +50,11 @@ class Replayed:
     def to_line(self) -> str:
         """Return the result as a sentence."""
         if not self.same:
-            return f"trial {self.trial} is not the same again: {self.first_difference}"
+            return f"trial {self.trial} is not reproduced: {self.first_difference}"
         curve = f"{counted(self.n_compared, 'intermediate value')}, bit for bit"
         if self.value_there is not None and self.state == TrialState.COMPLETE.name:
-            return f"trial {self.trial} is the same again: value {self.value_there:.5f} and {curve}"
-        return f"trial {self.trial} ({self.state}) is the same again as far as it went: {curve}"
+            return f"trial {self.trial} is reproduced: value {self.value_there:.5f} and {curve}"
+        return f"trial {self.trial} ({self.state}) is reproduced as far as it went: {curve}"
 
 
 @dataclass
