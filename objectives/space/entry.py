@@ -66,7 +66,7 @@ def _refuse_points(path: Path | str, text: str) -> None:
     """Refuse a dotted name of very many parts, as parsing it takes quadratic time."""
     for row, line in enumerate(text.split("\n"), 1):
         if any(part.count(".") > MOST_POINTS for part in line.split("=")):
-            text = f"{path}: more than {MOST_POINTS} points in one entry (at line {row})"
+            text = f"{path}: more than {MOST_POINTS} dots in one entry (at line {row})"
             raise SpaceError(text, "name = value, and a list of values in several lines")
 
 
@@ -166,7 +166,7 @@ def accept_exact(what: str, distributions: Sequence[Distribution], value: Any) -
         SpaceError: One is a float range, whose values a condition cannot name exactly.
     """
     if any(isinstance(distribution, FloatDistribution) for distribution in distributions):
-        raise SpaceError(f"{what}: a float range has no exact values to wait for")
+        raise SpaceError(f"{what}: a float range has no exact values for a condition")
     for distribution in distributions[:-1]:
         with suppress(OutsideError):
             return accept(what, distribution, value)

@@ -141,7 +141,7 @@ def _what_to_write(name: str, value: Any, among: list[Any]) -> str:
         return frozen
     if inspect.isclass(value) or inspect.isroutine(value):
         called = getattr(value, "__name__", "name")
-        return f'"{name}": ["{called}", ...]   its name as text; build finds what has that name'
+        return f'"{name}": ["{called}", ...]   its name as text, which build looks up'
     return f'"{name}": {_FORMS}'
 
 

@@ -34,7 +34,7 @@ NOT_A_BUTTON = "only a button of these pages does that"
 # Headers by which a client could change host or method of a request. The site needs none of them.
 IGNORED = ("HTTP_X_FORWARDED_HOST", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE")
 DONE = {
-    "stop": "Asked the workers to save, release and leave. Start new ones to go on.",
+    "stop": "Asked the workers to save, release and exit. Start new workers to go on.",
     "pause": "Asked the workers to claim no new trials.",
     "resume": "Workers claim trials again.",
     "retry": "Failed slots are open again.",

@@ -233,7 +233,7 @@ def _failure(attempt: Attempt, study: str, visitor: Visitor) -> Html:
         tag("summary", title),
         tag("p", f"on {worker}", class_="note") if worker else None,
         tag("pre", "\n".join(lines), tabindex=0) if lines else None,
-        None if lines else tag("p", "No log was kept.", class_="note"),
+        None if lines else tag("p", "No log was stored.", class_="note"),
         again,
         id=f"trial-{attempt.trial}",
     )

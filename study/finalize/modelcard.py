@@ -150,9 +150,7 @@ def _facts(facts: Mapping[str, Any], dataset: Any) -> str:
 
 
 def _candidates(evidence: Evidence) -> str:
-    header = (
-        "| trial | epochs | its own value | on rows it had not learned from (95 %) | log loss | |"
-    )
+    header = "| trial | epochs | its own value | on held-out rows (95 %) | log loss | |"
     rows = (
         (
             c.trial,

@@ -176,7 +176,7 @@ def _search(snapshot: Snapshot, figures: Figures) -> Html:
     parts = [figures.place(plot) for plot in plots if not plot.narrow]
     if slices := [plot for plot in plots if plot.narrow]:
         # Their notes are equal, so one note stands above all.
-        note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
+        note = f"Each dot is a finished trial; one plot for each param.{slices[0].note}"
         bare = [figures.place(replace(plot, note="")) for plot in slices]
         parts += [tag("h3", "Value by param"), tag("p", note, class_="note")]
         parts.append(tag("div", *bare, class_="small"))

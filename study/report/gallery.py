@@ -38,8 +38,8 @@ def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
     shown = wrong[: max(1, min(MOST, MOST_PIXELS // dataset.side**2))]
     which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} most confident"
     text = (
-        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that had "
-        f"not learned from them. Shown: {which}, the most confident predictions first. Where the "
+        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that was "
+        f"not trained on them. Shown: {which}, the most confident predictions first. Where the "
         "prediction looks right, the label in train.csv may be wrong."
     )
     pictures = [_picture(evidence, dataset, int(index)) for index in shown]

@@ -97,7 +97,7 @@ def _drawn(make: Callable[[], Any]) -> dict[str, Any]:
 def _capped(n_shown: int, n_all: int) -> str:
     if n_shown == n_all:
         return ""
-    return f" Drawn: {n_shown:,} of {n_all:,} finished trials, evenly, every record among them."
+    return f" Drawn: {n_shown:,} of {n_all:,} finished trials, evenly, all records included."
 
 
 def _outside(view: tuple[float, float] | None, values: Sequence[float | None]) -> str:
@@ -117,7 +117,7 @@ def _history(snapshot: Snapshot, rows: list[Attempt], view: tuple[float, float] 
         {**trace, "y": values, "name": "Trial", "mode": "markers", "marker": dot},
         {**trace, "y": best, "name": "Best Value", "mode": "lines", "line": step},
     ]
-    note = "The value of each finished trial by slot, and the best of those up to it."
+    note = "The value of each finished trial by slot, and the best value so far."
     note += _capped(len(shown), len(rows)) + _outside(view, [a.value for a in rows])
     return Plot("History", note, {"data": traces, "layout": axes("Slot", "Value", view)})
 
@@ -180,7 +180,7 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
     if any(name not in attempt.params for attempt in shown for name in wanted):
         text += " None: the param was not drawn, which depends on other params."
     if n_names > len(names):
-        text += f" Of {n_names} params those {len(names)} that seem to matter most."
+        text += f" Shown: {len(names)} of {n_names} params, the most important ones."
     text += _capped(len(shown), len(rows))
     return Plot("Parallel coordinates", text, figure, 440, min_width=76 * len(wanted))
 

@@ -90,5 +90,5 @@ def caveats(snapshot: Snapshot) -> list[str]:
     if not spec.deterministic:
         found.append("Trainings are not bit for bit the same: determinism was off.")
     if spec.timeout_s is not None:
-        found.append("The time limit ends another run elsewhere in the budget.")
+        found.append("The time limit may end another run after another number of slots.")
     return found

@@ -255,7 +255,7 @@ def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
         f"{a}/3.gif: has transparent parts, which become black; convert it to .png for white, as 1 "
         "of 7 images",
         f"{a}/4.png: 16 bits a pixel, but no value above 4095, so nearly black, as 1 of 7 images",
-        f"{a}/5.jpg: damaged in part, of which its decoder made what it could, as 1 of 7 images",
+        f"{a}/5.jpg: partly damaged, decoded as far as possible, as 1 of 7 images",
     )
     assert capfd.readouterr().err == ""
 

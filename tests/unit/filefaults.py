@@ -165,7 +165,7 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "a hole in the grid": (
         line("train.csv", 0, "label,1x1,1x2,2x1,3x2"),
-        "train.csv: the pixel columns go from 1x1 to 3x2, but that of row 2, column 2 is missing",
+        "train.csv: the pixel columns go from 1x1 to 3x2, but row 2, column 2 is missing",
     ),
     "a grid that is no square": (
         whole("train.csv", ["label,1x1,1x2,1x3,2x1,2x2,2x3", "1,1,2,3,4,5,6"]),
@@ -178,7 +178,7 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "three columns a pixel": (
         whole("train.csv", ["label," + ",".join(f"{c}{n}" for c in "rgb" for n in range(4))]),
-        "train.csv: 3 columns a pixel (r0, g0, b0, ...), as of colour images",
+        "train.csv: 3 columns for each pixel (r0, g0, b0, ...), as in colour images",
     ),
     "an image of one pixel": (
         both(whole("train.csv", ["label,pixel0", "1,2"]), whole("test.csv", ["pixel0", "1"])),
@@ -186,7 +186,7 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "a cell of colours": (
         whole("train.csv", ["label,pixels", '1,"[[[1, 2, 3, 4], [1, 2, 3, 4]]]"']),
-        "train.csv column pixels: several values a pixel",
+        "train.csv column pixels: several values for each pixel",
     ),
     "a cell of numbers that are no square": (
         whole("train.csv", ["label,pixels", *["1,1 2 3 4 5"] * 9]),

@@ -130,7 +130,7 @@ def test_plots_of_a_large_study_say_what_is_not_drawn() -> None:
     assert {"Value by rate", "Value by kind", "Value by depth"} == set(list(plots)[3:])
     lines = plots["Parallel coordinates"]
     assert MOST_LINES <= len(lines.figure["data"]) <= MOST_LINES + 20
-    assert " of 700 finished trials, evenly, every record among them." in lines.note
+    assert " of 700 finished trials, evenly, all records included." in lines.note
     assert "None: the param was not drawn" in lines.note
     assert "Drawn" not in plots["History"].note
     curves = curves_plot(snapshot)

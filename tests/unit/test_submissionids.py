@@ -78,7 +78,7 @@ def test_ids_of_the_sample_alone_are_taken_in_its_order(
     dataset = load_dataset(tmp_path)
     assert dataset.test_ids == tuple(ids)
     assert dataset.test_images.reshape(N_TEST, -1).tolist() == TEST_IMAGES.tolist()
-    said = [line for line in dataset.warnings if "in no rising order" in line]
+    said = [line for line in dataset.warnings if "not in rising order" in line]
     assert len(said) == is_assumed
     assert all(f"its first row is taken for '{ids[0]}'" in line for line in said)
 

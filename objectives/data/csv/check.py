@@ -39,10 +39,10 @@ _FLAGS = {b"true": 1.0, b"false": 0.0}
 _LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 _CELL_HINTS = (
     ("negative", "pixels are 0 to 255 or 0 to 1: bring the values from before standardization"),
-    ("more than 255", "bring the pixels into 0 to 255; those of 16 bits are divided by 257"),
+    ("more than 255", "bring the pixels into 0 to 255; divide 16-bit pixels by 257"),
     (",.*not a number", "export with decimal points, not commas"),
     ("UTF-8", "save it as UTF-8"),
-    ("printable", "name the class by letters, digits and signs that can be seen"),
+    ("printable", "use visible letters, digits and signs in the class name"),
     ("at most", "shorten it; a delimiter or a line end may be missing after it"),
     ("too large|whole number", "write whole numbers up to 2**53, or text"),
     ("", "fill or fix the cell, or leave the row out"),

@@ -173,7 +173,7 @@ def _part(
             said = ", ".join(f"{value}: {n}" for value, n in counts.items())
             if len(counts) > 1 and not is_test:
                 text = f"the rows are of several kinds ({said})"
-                hint = "write those to learn from into train.csv and those to predict into test.csv"
+                hint = "write labelled rows into train.csv and the others into test.csv"
                 raise column_error(file, name, text, hint)
             part.drop(name, f"the rows say {said}")
     return part
@@ -192,7 +192,7 @@ def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
             "it looks like the index of a table, and holds the ids of the sample submission in "
             "another order"
         )
-        hint = "call it as the sample calls the id if it is the id; else leave it out"
+        hint = "give it the id name of the sample if it is the id; else leave it out"
         raise column_error(part.file, name, text, hint)
     why = "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out"
     part.drop(name, why)
@@ -280,7 +280,7 @@ def _take_packed(part: _Part) -> bool:
         return False
     n_pixels = sizes[packed]
     if part.cell(packed).replace(b" ", b"").startswith(b"[[["):
-        raise column_error(part.file, packed, "several values a pixel", COLOUR_HINT)
+        raise column_error(part.file, packed, "several values for each pixel", COLOUR_HINT)
     if not is_square(n_pixels):
         text = f"{n_pixels} numbers in a cell make no square image"
         raise column_error(part.file, packed, text, SQUARE_HINT)

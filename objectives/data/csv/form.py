@@ -157,7 +157,7 @@ def read_form(named: Named) -> Form:
         behind_sign = comments[-1].lstrip(b"#% ")
         if not head.strip() or _is_header_of(behind_sign, head):
             head, row, n_before = behind_sign, head, len(comments)
-            notes.append(f"{file.name}: the header stands behind a comment sign")
+            notes.append(f"{file.name}: the header stands after a comment sign")
         if n_more := len(comments) - (n_before == len(comments)):
             lines = "comment line is" if n_more == 1 else "comment lines are"
             notes.append(f"{file.name}: {n_more} {lines} skipped")
@@ -268,7 +268,7 @@ def _name(file: CsvFile, number: int, cell: bytes) -> str:
     except UnicodeDecodeError:
         raise DataError(f"{where} {shown(cell)} is not UTF-8", "save it as UTF-8") from None
     if not name.isprintable():
-        hint = "name the column by letters, digits and signs that can be seen"
+        hint = "use visible letters, digits and signs in the name"
         raise DataError(f"{where} {shown(cell)} is not printable", hint)
     most = limits.LONGEST_TEXT
     if len(cell) > most and not _is_list(name):  # a list of pixels may be longer

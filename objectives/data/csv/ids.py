@@ -103,7 +103,7 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
     ids = tuple(sample.ids)
     if column is None:
         note = (
-            f"{sample.file.name} column {sample.id_column}: the ids are in no rising order and "
+            f"{sample.file.name} column {sample.id_column}: the ids are not in rising order and "
             f"{name} has none; its first row is taken for {shown(ids[0])}, and so on in the order "
             "of the rows"
         )

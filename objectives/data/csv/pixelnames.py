@@ -95,7 +95,9 @@ def _groups(names: Sequence[str]) -> dict[str, list[str]]:
 def _several(file: Named, groups: Sequence[Sequence[str]]) -> DataError:
     firsts = [group[0] for group in groups]
     if len(groups) in (3, 4) and is_square(len(groups[0])):
-        text = f"{len(groups)} columns a pixel ({', '.join(firsts)}, ...), as of colour images"
+        text = (
+            f"{len(groups)} columns for each pixel ({', '.join(firsts)}, ...), as in colour images"
+        )
         return DataError(f"{file.name}: {text}", COLOUR_HINT)
     text = f"the columns like {firsts[0]} or those like {firsts[1]} could be the pixels"
     return DataError(f"{file.name}: {text}", "keep one kind of them")
@@ -149,7 +151,7 @@ def _check_grid(file: Named, group: Mapping[Numbers, str]) -> None:
         row, column = next(place for place in product(*spans) if place not in group)
         raise DataError(
             f"{file.name}: the pixel columns go from {group[min(group)]} to {group[max(group)]}, "
-            f"but that of row {row}, column {column} is missing",
+            f"but row {row}, column {column} is missing",
             WHOLE_HINT,
         )
     if len(rows) != len(columns):

@@ -129,7 +129,7 @@ class _Pixels:
 
 
 def _one_class_more(file: CsvFile, row: int, column: str, cell: bytes) -> DataError:
-    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
+    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} allowed"
     return cell_error(file, row, column, text, "leave rare classes out, or join some")
 
 
@@ -227,8 +227,8 @@ def read_classes(
         raise column_error(file, column, text, "is this the column of the labels?")
     rarest = min(ordered, key=counts.__getitem__)
     if counts[rarest] < MIN_ROWS_PER_CLASS:
-        row, n_rows = labels.index(rarest) + 1, f"{counts[rarest]}; {MIN_ROWS_PER_CLASS} are"
-        text = f"class {_named(rarest)} has rows: {n_rows} the fewest"
+        row, n_rows = labels.index(rarest) + 1, f"{counts[rarest]}; at least {MIN_ROWS_PER_CLASS}"
+        text = f"class {_named(rarest)} has rows: {n_rows} are needed"
         hint = "bring more rows of it, or leave the class out"
         raise cell_error(file, row, column, text, hint)
     index = {label: n for n, label in enumerate(ordered)}

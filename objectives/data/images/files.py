@@ -66,8 +66,8 @@ class Leftovers:
         kinds = [
             (self.loose, "in no class folder, so not used", "image"),
             *((paths, f"{end} {unreadable}", f"{end} file") for end, paths in self.formats.items()),
-            (self.empty, "no image in it that can be read, so not used", "folder"),
-            (self.others, "no image, so not used", "file"),
+            (self.empty, "without a readable image, so not used", "folder"),
+            (self.others, "not an image, so not used", "file"),
             (self.tables, "not read, as labels are the names of folders", "CSV file"),
         ]
         for paths, text, what in kinds:
@@ -149,17 +149,17 @@ def scan_folder(path: Path) -> Folder:
                     inside = (*roots, real)
                 elif not any(_is_in(real, one) for one in roots):
                     text = f"{place}: a link out of {path}, to {real}"
-                    raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
+                    raise DataError(text, "copy the targets of links: cp -rL FOLDER OTHER_FOLDER")
             if is_folder:
                 ways[real] += 1
                 if ways[real] > MOST_WAYS:
                     text = f"{place}: links lead to {real} in more than {MOST_WAYS} ways"
                     raise DataError(text, "remove the links")
                 if is_link and any(_is_in(one, real) for one in above):
-                    text = f"{place}: a link to a folder that it lies in"
+                    text = f"{place}: a link to a folder that contains it"
                     raise DataError(text, "remove the link")
                 if len(above) > DEEPEST_FOLDERS:
-                    text = f"{place}: more than {DEEPEST_FOLDERS} folders in one another"
+                    text = f"{place}: more than {DEEPEST_FOLDERS} nested folders"
                     raise DataError(text, "move the images up: FOLDER/<class>/1.png")
                 inner = Folder(place)
                 waiting.append((inner, (*above, real), inside))
@@ -171,7 +171,7 @@ def scan_folder(path: Path) -> Folder:
                 folder.others.append(place)
         if n_entries > MOST_ENTRIES:
             text = f"{path}: more than {MOST_ENTRIES:,} files and folders in it"
-            raise DataError(text, "take a part of them")
+            raise DataError(text, "use a part of them")
     return root
 
 

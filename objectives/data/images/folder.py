@@ -29,7 +29,7 @@ SEED, HELD_SHARE = 0, 0.2
 NO_ID = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and bytes of a file's name that are not UTF-8."""
 STRETCHED = "not square, so stretched"
-DAMAGED = "damaged in part, of which its decoder made what it could"
+DAMAGED = "partly damaged, decoded as far as possible"
 
 
 def read_image_folder(folder: Path, side: int) -> Pictures:

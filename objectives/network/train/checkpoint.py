@@ -80,7 +80,7 @@ class Progress:
         counted = type(self.n_steady) is int and 0 <= self.n_steady < HUGE
         typed = type(self.stopped) is bool and type(self.loss) is float
         if not (are_right and counted and typed and 0 < len(self.values) <= n_epochs):
-            raise UnusableError("it is not as ours are")
+            raise UnusableError("its content is not valid")
 
     def add_step(self, step_s: float) -> None:
         """Count one training step of `step_s` seconds."""
@@ -138,7 +138,7 @@ class Checkpoints:
             except FileNotFoundError:
                 continue  # the older attempt still runs, and removed the file
             except Exception as error:  # another user may have written the file
-                reason: Any = "it is not as ours are"
+                reason: Any = "its content is not valid"
                 if isinstance(error, OSError | UnusableError):
                     reason = error.strerror if isinstance(error, OSError) else error
                 _log.warning("checkpoint %s is set aside: %s", path, reason)

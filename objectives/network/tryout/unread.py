@@ -122,7 +122,7 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
         elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
             continue
         elif meant in space.names:
-            known.append((name, f"training reads {meant}, which is there too"))
+            known.append((name, f"training reads {meant}, which is also in the space"))
         else:
             known.append((name, f"training reads it as {meant}"))
     if not known:
@@ -130,7 +130,7 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
     listed = ", ".join(f"'{name}' ({why})" for name, why in known)
     first = known[0][0]
     raise ModelError(
-        f"the search space has params that nothing reads: {listed}",
+        f"the search space has params that no code reads: {listed}",
         f'rename or drop them in SPACE, or read them in build, as params["{first}"]',
     )
 
