@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from storage import attrs
 from storage.database.base import LOGIN
 from storage.database.engine import DATABASES
-from storage.database.failures import first_line, how_to_fix, is_passing
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.database.password import redact, to_encode
 from storage.database.rdbstorage import RETRY_S, SlotBackend
 from storage.database.sqlite import sqlite_url
@@ -205,7 +205,7 @@ def _is_of_driver(error: Exception) -> bool:
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:
     is_drivers = isinstance(error, DBAPIError)
     reason = first_line(error) if is_drivers else str(error).strip().partition("\n")[0]
-    encoded, fix = to_encode(url), how_to_fix(error)
+    encoded, fix = to_encode(url), how_to_mend(error)
     if fix is None and is_passing(error):
         hint = "start the database, or name another --storage"
         return StorageUnavailableError(

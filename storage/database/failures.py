@@ -26,7 +26,7 @@ def is_passing(error: BaseException) -> bool:
     return database is not None and database.is_passing(error.orig)
 
 
-def how_to_fix(error: BaseException | None) -> str | None:
+def how_to_mend(error: BaseException | None) -> str | None:
     """Return the command, GRANT or name that fixes a permanent error; None if there is none."""
     database = _raised_by(error.orig) if isinstance(error, DBAPIError) else None
     return None if database is None else database.remedy(error.orig)  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from storage.database.engine import connect_deadline, connecting_until, database_of
-from storage.database.failures import first_line, how_to_fix, is_passing
+from storage.database.failures import first_line, how_to_mend, is_passing
 from storage.errors import StorageBrokenError, StorageUnavailableError
 
 T = TypeVar("T")
@@ -100,6 +100,6 @@ def patiently(call: Callable[[], T], *, wait_s: float) -> T:
 def _refuse_broken(error: Exception) -> None:
     """Raise a defect of the database itself as an error that no trial is blamed for."""
     cause = error if isinstance(error, DBAPIError) else error.__cause__
-    hint = how_to_fix(cause)
+    hint = how_to_mend(cause)
     if hint is not None:
         raise StorageBrokenError(f"the database failed: {first_line(cause)}", hint) from cause

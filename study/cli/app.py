@@ -175,10 +175,10 @@ def as_storage_error(error: Exception) -> Exception | None:
     cause = error.__cause__ if type(error).__name__ == "StorageInternalError" else error
     if type(cause).__module__ != "sqlalchemy.exc" or getattr(cause, "orig", None) is None:
         return None
-    from storage.database.failures import first_line, how_to_fix
+    from storage.database.failures import first_line, how_to_mend
     from storage.errors import StorageBrokenError, StorageUnavailableError
 
-    said, hint = f"the database failed: {first_line(cause)}", how_to_fix(cause)
+    said, hint = f"the database failed: {first_line(cause)}", how_to_mend(cause)
     if hint is not None:
         return StorageBrokenError(said, hint)
     return StorageUnavailableError(said, "the same command, once the database is up")

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from storage.database.base import LOGIN
-from storage.database.failures import how_to_fix
+from storage.database.failures import how_to_mend
 from storage.database.mysql import MISSING_NAME, UTF8MB4
 from storage.database.postgresql import UTF8
 
@@ -36,23 +36,23 @@ MYSQL = {
 def test_mysql_errors_have_the_statement_that_mends_them(code: int) -> None:
     """With the names that stand in the message."""
     said, remedy = MYSQL[code]
-    assert how_to_fix(wrapped(pymysql.OperationalError(code, said))) == remedy
+    assert how_to_mend(wrapped(pymysql.OperationalError(code, said))) == remedy
 
 
 def test_mysql_table_without_its_database_is_granted_by_a_wildcard() -> None:
     """Older servers name the table alone."""
     said = "SELECT command denied to user 'ana'@'host' for table 'trials'"
-    found = how_to_fix(wrapped(pymysql.OperationalError(1142, said)))
+    found = how_to_mend(wrapped(pymysql.OperationalError(1142, said)))
     assert found == "GRANT ALL ON `*`.* TO 'ana'@'host'"
 
 
 def test_text_that_an_encoding_does_not_have() -> None:
     """A database of UTF8 holds it."""
-    assert how_to_fix(wrapped(psycopg.errors.UntranslatableCharacter("no equivalent"))) == UTF8
+    assert how_to_mend(wrapped(psycopg.errors.UntranslatableCharacter("no equivalent"))) == UTF8
 
 
 def test_error_that_no_remedy_is_known_of() -> None:
     """And what is no error of a database."""
-    assert how_to_fix(wrapped(pymysql.OperationalError(1064, "syntax"))) is None
-    assert how_to_fix(wrapped(psycopg.errors.UniqueViolation("twice"))) is None
-    assert how_to_fix(ValueError("database or disk is full")) is None
+    assert how_to_mend(wrapped(pymysql.OperationalError(1064, "syntax"))) is None
+    assert how_to_mend(wrapped(psycopg.errors.UniqueViolation("twice"))) is None
+    assert how_to_mend(ValueError("database or disk is full")) is None
