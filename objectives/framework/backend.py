@@ -86,7 +86,7 @@ def framework() -> str:
     return f"{FRAMEWORKS[name]} {_version(name) or '(not installed)'}"
 
 
-def how_to_fix() -> str:
+def how_to_mend() -> str:
     """Return the command that probably makes the GPUs visible to the framework."""
     name = backend_name()
     if name == "torch":

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from objectives.framework.backend import count_gpus, framework, how_to_fix
+from objectives.framework.backend import count_gpus, framework, how_to_mend
 from objectives.framework.runtime import GPU_MEMORY
 from study.errors import StudyError
 from study.machine.gpus import VISIBLE, Gpu, gpus_of
@@ -85,7 +85,7 @@ def refuse_unseen(spec: StudySpec, allocation: Allocation) -> None:
         cards = counted(len(gpus), "GPU")
         raise StudyError(
             f"the driver sees {cards} ({gpus[0].name}), and {framework()} sees none",
-            f"{how_to_fix()}; or --cpu",
+            f"{how_to_mend()}; or --cpu",
         )
 
 
