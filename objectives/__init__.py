@@ -1,14 +1,14 @@
-"""What is tuned: data, search space, training, prediction.
+"""Objectives, which a study tunes: data, search space, training, prediction.
 
 base        the contract of an objective
 data/       labelled images as arrays
-errors      failures that the user can mend, and ends of a trial
+errors      failures that the user can fix; exceptions that end a trial
 files/      files written and read safely
-framework/  Keras, loaded late and quietly
-load        from a name to an objective
+framework/  Keras and its backend, loaded late
+load        loads an objective by its name
 network/    the default network and its training
-refit       a configuration trained anew, for finalize
-source      Python files of the user
+refit       retrains a configuration, for finalize
+source      imports the user's Python files
 space/      the search space
 synthetic   an objective that trains nothing
 """

@@ -1,7 +1,7 @@
-"""The interface of an objective: what a search and a finalize call, and what they get back.
+"""The interface of an objective, as a search and a finalize call it.
 
-An objective sees params, data, a seed, and a `report` to call after each epoch. It knows nothing of
-Optuna's studies or of SQL.
+An objective gets params, data, a seed, and a `report` to call after each epoch. It does not depend
+on Optuna's studies or on SQL.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from objectives.errors import DivergedError, Pruned
 from objectives.space.space import SearchSpace
 
 PRUNED = (Pruned, TrialPruned)
-"""Exceptions that end a trial as pruned: ours from `report`, Optuna's from a user's `fit`."""
+"""Exceptions that end a trial as pruned: from `report`, and Optuna's from a user's `fit`."""
 
 Params = Mapping[str, Any]
 
 METRICS = ("accuracy", "log_loss")
-"""Values of a trial on its validation rows: the share predicted correctly, or nats."""
+"""Values of a trial on its validation rows: share predicted correctly, or log loss in nats."""
 
 
 class Report(Protocol):
@@ -42,10 +42,10 @@ class FitOptions:
     Attributes:
         epochs: Passes over the training rows, >= 1.
         precision: "float32" or "bfloat16" (mixed: weights stay float32).
-        threads: Threads of one trial, >= 1. Another number gives other weights.
+        threads: Threads of one trial, >= 1. The weights depend on the number.
         deterministic: Whether TensorFlow's op determinism is on.
         checkpoint_every: Epochs between checkpoints, >= 1; the last epoch always has one. It
-            changes no value, only what an interruption costs.
+            changes no value, only how much an interruption costs.
         metric: One of `METRICS`, reported after each epoch and the final value of a trial.
         stop_after: Epochs after which a training ends while its schedules still span `epochs`;
             None: all epochs, unless a callback stops earlier.
@@ -78,19 +78,19 @@ class Fitted:
 
 
 class Objective(Protocol):
-    """What a study tunes.
+    """The protocol of an objective.
 
     Optional members:
         export(fitted, path): Write a model of raw uint8 images; return the names of custom classes
             that loading needs.
-        check_export(fitted, path, images): Refuse such a file if it does not load as it was saved.
+        check_export(fitted, path, images): Raise if the exported file does not load as saved.
         combine(fitted, shifts): Return one `Fitted` that predicts the mean of several, over the
-            image moved by each (down, right) of `shifts` in pixels. `predict` and `export` take it.
+            image moved by each (down, right) of `shifts` in pixels, for `predict` and `export`.
         trial_run(dataset): Train a few batches before slots are planned; may return images trained
             per second.
-        default_epochs(dataset), detect_precision(): Defaults for options that the user left open.
+        default_epochs(dataset), detect_precision(): Defaults of options that were not given.
         metrics: The supported `METRICS`.
-        note(slot, attempt, trial): Is told which slot the next `fit` belongs to.
+        note(slot, attempt, trial): Called before `fit` with the slot that it belongs to.
     """
 
     direction: str
@@ -113,10 +113,10 @@ class Objective(Protocol):
             seed: >= 0; the same arguments give the same value.
             report: Called after each epoch, with the value None if `dataset.valid` is empty.
             resume_dir: The folder for this attempt's checkpoints, `trial-<number>`, which need not
-                exist yet; None: no checkpoints. Sibling folders of that name pattern belong to
-                earlier attempts at the slot: read, but never write, there. A resumed training
-                reports the finished epochs again, in order, and ends as if it had never been
-                interrupted. An objective may ignore this.
+                exist yet; None: no checkpoints. Sibling folders with such names belong to earlier
+                attempts at the slot: read them, but never write there. A resumed training reports
+                the finished epochs again, in order, and ends as if it had never been interrupted.
+                An objective may ignore this.
         """
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 
 class ObjectiveError(Exception):
-    """A failure that the user can mend; `hint` is the command or change that mends it."""
+    """A failure that the user can fix; `hint` is the command or change that fixes it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class FileError(ObjectiveError):
 
 
 class SpaceError(ObjectiveError):
-    """A search space is wrong, or params lie outside of it."""
+    """A search space is invalid, or params are outside of it."""
 
 
 class ModelError(ObjectiveError):
@@ -34,7 +34,7 @@ class CheckpointError(ObjectiveError):
     """A checkpoint cannot be written, for example because the disk is full.
 
     Attributes:
-        last: The newest one, kept because a user's `fit` may swallow the exception.
+        last: The newest instance, kept because a user's `fit` may swallow the exception.
     """
 
     last: ClassVar["CheckpointError | None"] = None
@@ -53,4 +53,4 @@ class Pruned(Exception):  # noqa: N818 - a decision, not an error
 
 
 class LeaseLost(Exception):  # noqa: N818 - a fact, not an error
-    """Raised by `report`: the trial belongs to another worker now; write nothing more."""
+    """Raised by `report`: the trial belongs to another worker now, so nothing may be written."""

@@ -1,8 +1,8 @@
-"""Load an objective by its name: built in, dotted, or in a file of the user's.
+"""Load an objective by its name: built in, dotted, or in a user's file.
 
-The objective gets its options, its contract is checked, and its space is narrowed. A mistake in a
-user's file becomes one line with file and line number. Nothing here trains, and Keras is not loaded
-before an objective needs it.
+The objective gets its options, its contract is checked, and its space is narrowed. An error in a
+user's file becomes one line with file and line number. Keras is loaded only if the objective needs
+it.
 """
 
 import copy
@@ -28,8 +28,8 @@ class BuiltIn:
     """A built-in objective, before it is loaded.
 
     Attributes:
-        version: Is raised whenever the same study would get other results.
-        file_options: Those of its options that name files.
+        version: Must be raised whenever the same study would get other results.
+        file_options: Options that name files.
     """
 
     version: int
@@ -54,13 +54,13 @@ def load_objective(
 
     Args:
         reference: "digits-cnn", "synthetic", "package.module:attr" or "FILE.py:attr". The attr is
-            an objective, or a class or function that makes one. It is called with `options`, and
-            with `fit_options` and those fields of it that it names as parameters.
+            an objective, or a class or function that returns one. It is called with `options`, and
+            with `fit_options` and its fields where they are parameters.
         fit_options: Shared by all trainings of the study.
-        options: Of the objective, as text.
+        options: Options of the objective, as text.
         model: "FILE.py:build": the user's network replaces `reference`.
         space_overrides: A parsed TOML table; see `SearchSpace.override`.
-        source: The required `source_fingerprint` of a file when it is run; None: any.
+        source: The required `source_fingerprint` of the file that runs; None allows any.
 
     Raises:
         ModelError: No such file, module or name; an error inside it; a missing or wrong member of
@@ -71,7 +71,7 @@ def load_objective(
 
     def check(content: bytes) -> None:
         if source is not None and source_fingerprint(reference, model, content) != source:
-            raise ModelError(f"{target}: it was changed at this moment", "the same command again")
+            raise ModelError(f"{target}: changed while it was read", "the same command again")
 
     if is_built_in(reference, model):
         target = reference
@@ -97,15 +97,15 @@ def load_objective(
 def source_fingerprint(reference: str, model: str | None, content: bytes | None = None) -> str:
     """Return the sha256, in hex, of the source that defines the objective.
 
-    That is the content of the file that `model` or `reference` names, wherever the file is, and the
-    name in it; for a dotted reference also the dotted name; for a built-in its name and version.
-    A model also depends on the version of the built-in objective that trains it.
+    It covers the content of the file that `model` or `reference` names, not the file's path, and
+    the attribute's name; for a dotted reference also the dotted name; for a built-in its name and
+    version; for a model also the version of the built-in objective that trains it.
 
     Args:
-        content: Of the file, if it has been read already.
+        content: Content of the file, if it has been read already.
 
     Raises:
-        ModelError: There is no such file or module, or it cannot be read.
+        ModelError: The file or module does not exist or cannot be read.
     """
     if is_built_in(reference, model):
         return hashlib.sha256(_versioned(reference)).hexdigest()
@@ -120,7 +120,7 @@ def source_fingerprint(reference: str, model: str | None, content: bytes | None 
 
 
 def is_built_in(reference: str, model: str | None) -> bool:
-    """Return whether the objective uses no code of the user's."""
+    """Return whether the objective runs no user code."""
     return model is None and reference in BUILT_IN
 
 
@@ -141,7 +141,7 @@ def try_fit(objective: Objective, dataset: Any, shown: str) -> None:
     """Run `fit` up to its first report, for objectives without a `trial_run` of their own.
 
     Raises:
-        ModelError: An error of the user's code, on one line; or it returned no `Fitted`.
+        ModelError: The user's code raised (on one line), or did not return a `Fitted`.
     """
 
     here, enough = FitProcess(), Pruned()
@@ -174,10 +174,10 @@ def _built_in(name: str) -> Callable[..., Any]:
 
 
 def as_fitted(found: Any, shown: str = "fit") -> Fitted:
-    """Return the result of a user's `fit`, called `shown`, with plain floats for any database.
+    """Return the result of a user's `fit` with plain floats, which any database can store.
 
     Raises:
-        ModelError: It is no `Fitted`, or its value or a number of its info is no number.
+        ModelError: It is not a `Fitted`, or its value or an entry of its info is not a number.
     """
     if not isinstance(found, Fitted):
         raise ModelError(f"{shown} returned {_kind(found)}, not objectives.base.Fitted")
@@ -187,7 +187,7 @@ def as_fitted(found: Any, shown: str = "fit") -> Fitted:
             return float(given)
         except (TypeError, ValueError):
             what = f"{shown} returned the {what} {_kind(given)}"
-            raise ModelError(f"{what}, which is no number") from None
+            raise ModelError(f"{what}, which is not a number") from None
 
     value = None if found.value is None else number(found.value, "value")
     info = {str(name): number(one, f"info {name} =") for name, one in dict(found.info).items()}
@@ -223,10 +223,10 @@ def _around_model(model: str, module: ModuleType, build: Any, fit_options: FitOp
 
 
 def _refuse_computing() -> Callable[[str], None]:
-    """Return a check, after each statement of a file, that TensorFlow does not begin to compute.
+    """Return a check, called after each statement of a file, that TensorFlow is not started by it.
 
-    The threads of a trial must be set before that. Tensors made then would also be shared by all
-    trainings of a process.
+    The number of threads must be set before TensorFlow starts. Tensors made during the import would
+    also be shared by all trainings of a process.
     """
     computed = tensorflow_computes()
 
@@ -261,12 +261,14 @@ def _check_build(model: str, build: Any) -> None:
 def _make(
     shown: str, found: Any, target: str, fit_options: FitOptions, options: Mapping[str, str]
 ) -> Objective:
-    """Return `found` if it is an objective, else the objective that it makes of the options."""
+    """Return `found` if it is an objective, else the result of calling it with the options."""
     if not inspect.isclass(found) and hasattr(found, "fit") and hasattr(found, "load"):
         _check_options(shown, options, ())
         return cast(Objective, found)
     if not callable(found):
-        raise ModelError(f"{shown} is {_kind(found)}: neither an objective nor what makes one")
+        raise ModelError(
+            f"{shown} is {_kind(found)}: neither an objective nor a function that returns one"
+        )
     with user_errors(target):
         parameters = inspect.signature(found).parameters
     offered = {**asdict(fit_options), "fit_options": fit_options}
@@ -307,7 +309,7 @@ def _check_options(
 
 
 def _check(shown: str, objective: Any, target: str) -> SearchSpace:
-    """Return the objective's space, if every member of the contract is there and right."""
+    """Check every member of the contract; return the objective's space."""
     with user_errors(target):
         missing = [name for name in _MEMBERS if not hasattr(objective, name)]
         if missing:
@@ -346,7 +348,7 @@ def _check_call(
 
 
 def with_space(objective: Objective, space: SearchSpace) -> Objective:
-    """Return a copy of the objective whose `space` is another, also in its own methods.
+    """Return a copy of the objective with another `space`, also in its own methods.
 
     A property of a subclass works for attributes, properties, slots and frozen classes alike.
     """
@@ -361,9 +363,9 @@ def with_space(objective: Objective, space: SearchSpace) -> Objective:
 
 
 def _refuse_missing(target: str, attr: str, option: str) -> None:
-    """Refuse a missing file; the hint is the option that gives its new place."""
+    """Refuse a missing file; the hint is the option that names its new path."""
     if target.endswith(".py") and not Path(target).exists():
-        raise ModelError(f"no such file: {target}", f"{option} FILE.py:{attr}, where it lies now")
+        raise ModelError(f"no such file: {target}", f"{option} FILE.py:{attr}, with its new path")
 
 
 def _split(reference: str, option: str = "--objective") -> tuple[str, str]:
@@ -374,7 +376,7 @@ def _split(reference: str, option: str = "--objective") -> tuple[str, str]:
         file = reference.rstrip(":")
         raise ModelError(f"{reference!r} does not say which name in the file", f"{file}:NAME")
     if option == "--model":
-        raise ModelError(f"{reference!r} is no model", "--model FILE.py:build")
+        raise ModelError(f"{reference!r} is not a model", "--model FILE.py:build")
     raise ModelError(
         f"no objective {reference!r}; there are {', '.join(BUILT_IN)}, package.module:attr and "
         "FILE.py:attr",

@@ -1,7 +1,7 @@
-"""Train configurations of a search again, on the rows outside a fold or on all rows.
+"""Objective that retrains configurations of a search, on the rows outside a fold or on all rows.
 
-It is the objective of the study that a finalize makes. Its params name configuration, rows and
-seed. Of each training on folds the predictions for the held-out rows are kept.
+It is the objective of a companion, the study of a finalize. Its params name configuration, rows and
+seed. Each training on folds stores its predictions for the held-out rows.
 """
 
 import io
@@ -21,7 +21,7 @@ ALL_ROWS = 0
 """The `fold` of a training on every labelled row; folds to hold out count from 1."""
 
 SHIFTS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
-"""Shifts, in pixels, over which predictions may be averaged; the first is none."""
+"""Shifts in pixels (down, right) over which predictions may be averaged; the first is zero."""
 
 REFIT_SPACE: SearchSpace = parse_space(
     {
@@ -30,22 +30,22 @@ REFIT_SPACE: SearchSpace = parse_space(
         "n_folds": {"low": 2, "high": 1000},
         "split": {"low": 0, "high": 1_000_000},  # which partition into folds
         "fold": {"low": ALL_ROWS, "high": 1000},
-        "member": {"low": 0, "high": 1_000_000},  # of those on all rows: another seed each
-        # Epochs after which one on all rows ends, as no valid rows stop it; 0: it runs them all.
+        "member": {"low": 0, "high": 1_000_000},  # on all rows: each member has another seed
+        # Epochs after which a training on all rows ends, without valid rows to stop it; 0: never.
         "stop": {"low": 0, "high": 1_000_000, "when": {"fold": [ALL_ROWS]}},
     }
 )
 
-_MOST_CHECKED = 1000  # rows that a training on all rows is checked on: its own, no score
+_MOST_CHECKED = 1000  # training rows on which a network of all rows is checked
 
 
 class Refit:
     """See `objectives.base`; `dataset` must have `for_fold` and `for_retraining`.
 
     Args:
-        make: Returns the search's objective for a number of epochs, and of epochs to stop after.
+        make: Returns the search's objective for numbers of epochs, and of epochs to stop after.
         params_of: Returns the params of a slot of the search.
-        direction: Of the search.
+        direction: Direction of the search.
     """
 
     needs_data = True
@@ -67,11 +67,11 @@ class Refit:
     def fit(
         self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
     ) -> Fitted:
-        """Train one configuration anew.
+        """Retrain one configuration.
 
         Returns:
             With a fold held out: the value on the fold, and its predictions in `kept`. On all rows:
-            accuracy on a few training rows, which shows only that it learned.
+            accuracy on a few training rows, which only shows that the network learned.
 
         Raises:
             DivergedError: The network is not finite, or predicts NaN for one of these rows.
@@ -90,7 +90,7 @@ class Refit:
         return replace(fitted, kept=pack(plain, _shifted(objective, fitted, images)))
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """As the search's objective does."""
+        """Predict as the search's objective does."""
         return self._make(1, None).predict(fitted, images)
 
 

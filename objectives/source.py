@@ -1,7 +1,6 @@
 """Find, import and read Python source named as "FILE.py" or "package.module".
 
-An error in it becomes one line with its place. The names that must be in it are checked in
-`load.py`.
+An error in the source becomes one line with file and line number. `load.py` checks the contents.
 """
 
 import __future__
@@ -35,7 +34,7 @@ from objectives.framework.sentence import one_line
 After = Callable[[str], None]
 """Called with the place "FILE.py:LINE" of each statement of a file after it has run."""
 
-_files: dict[str, str] = {}  # module name to path, of the files that were imported
+_files: dict[str, str] = {}  # module name to path of imported files
 
 
 def import_target(
@@ -49,7 +48,7 @@ def import_target(
         check: Called with the content of a file before any of it runs.
 
     Raises:
-        ModelError: There is no such file or module.
+        ModelError: The file or module does not exist.
     """
     if not target.endswith(".py"):
         module = _import_dotted(target)
@@ -75,16 +74,16 @@ def source_bytes(target: str) -> bytes:
     """Return the source of a target without running it.
 
     Raises:
-        ModelError: It is not found here, or cannot be read.
+        ModelError: The target is not found, or cannot be read.
     """
     if target.endswith(".py"):
         return _read(target)
-    # The finders of installed packages may raise anything.
+    # Finders of installed packages may raise any exception.
     spec = None
     with suppress(Exception), _folder_on_path(Path.cwd()):
         first, *others = target.split(".")
         spec = importlib.util.find_spec(first)
-        for end, _ in enumerate(others, 2):  # runs none of the packages
+        for end, _ in enumerate(others, 2):  # step by step, so that no package is imported
             within = None if spec is None else spec.submodule_search_locations
             name = ".".join([first, *others][:end])
             spec = PathFinder.find_spec(name, within) if within is not None else None
@@ -105,7 +104,7 @@ def attribute(module: ModuleType, target: str, attr: str) -> Any:
 
 @contextmanager
 def user_errors(target: str) -> Iterator[None]:
-    """Turn an exception of the user's code into a ModelError of one line with its place."""
+    """Turn an exception of the user's code into a one-line ModelError with file and line."""
     try:
         yield
     except ObjectiveError:
@@ -127,7 +126,7 @@ def user_errors(target: str) -> Iterator[None]:
 
 
 def _place(error: BaseException, target: str, path: str) -> str:
-    """Return file and line of an error: last in the user's file, else last in code not ours."""
+    """Return file and line of an error: last in the user's file, else last in foreign code."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == path]
     if own:
@@ -148,9 +147,9 @@ def guess(name: str, names: Iterable[str]) -> str | None:
 
 
 def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
-    """Run a file of the user's as a module of its own, named after its path.
+    """Run a user's file as a module that is named after its path.
 
-    The import system would leave a `__pycache__` beside it, and miss an edit in the same second.
+    The import system would write `__pycache__` beside it, and miss an edit in the same second.
     """
     path = Path(target).resolve()
     stem = re.sub(r"\W", "_", path.stem)
@@ -159,14 +158,14 @@ def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
     if spec is None:
         raise ModelError(f"{target}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle and Keras find classes by it
+    sys.modules[name] = module  # pickle and Keras find classes here
     try:
         with _folder_on_path(path.parent), quiet_import(), _alike_everywhere(str(path)):
             _run(source, str(path), module, target, after)
     except BaseException:
         del sys.modules[name]
         raise
-    # Processes that are started later can import the file, too.
+    # Lets processes that are started later import the file, too.
     _files[name] = str(path)
     sys.path[sys.path.index(str(path.parent))] = _Folder(path.parent)
     return module
@@ -174,7 +173,7 @@ def _import_file(target: str, source: bytes, after: After | None) -> ModuleType:
 
 @contextmanager
 def _alike_everywhere(name: str) -> Iterator[None]:
-    """Seed Python's and NumPy's generators for an import, and hide our arguments.
+    """Seed Python's and NumPy's generators for an import, and hide this program's arguments.
 
     Keras draws the seed of an initializer from `random`: every process must draw the same.
     """
@@ -200,7 +199,7 @@ def _run(source: bytes, path: str, module: ModuleType, target: str, after: After
     module.__doc__ = ast.get_docstring(tree, clean=False)
     for node in tree.body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # alone it would become the module's docstring
+            continue  # compiled alone, it would become the module's docstring
         alone = ast.Module([node], type_ignores=[])
         # A `from __future__` import holds for all statements.
         flags = whole.co_flags & __future__.annotations.compiler_flag
@@ -247,7 +246,7 @@ def _folder_on_path(folder: Path) -> Iterator[None]:
 
 
 class _Folder(str):
-    """An entry of `sys.path`; unpickling it gives a plain one and makes the files importable."""
+    """An entry of `sys.path`; unpickling it gives a plain str and makes the files importable."""
 
     __slots__ = ()
 

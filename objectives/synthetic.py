@@ -1,4 +1,4 @@
-"""An objective that trains nothing: for load tests, chaos tests and the first example.
+"""An objective without training, for load tests, chaos tests and the first example.
 
 Its value is a pure function of params and seed. Options make a trial slow or fail, or append to a
 ledger outside the database, which proves which trials ran and how often.
@@ -36,7 +36,7 @@ _GAIN = 0.6  # the largest share of the final value that is missing in the first
 
 @dataclass(frozen=True)
 class SyntheticData:
-    """Takes the place of a dataset."""
+    """Stands in for a dataset."""
 
     fingerprint: str = "synthetic"
 
@@ -77,10 +77,10 @@ class SyntheticObjective:
         return SyntheticData()
 
     def trial_run(self, dataset: SyntheticData) -> None:
-        """Do nothing: there is no code of the user's to check."""
+        """Do nothing, as there is no user code to check."""
 
     def note(self, slot: int, attempt: int, trial: int) -> None:
-        """Keep the identity of the next `fit` for its lines in the ledger."""
+        """Store the identity of the next `fit` for its lines in the ledger."""
         self._noted = {"slot": slot, "attempt": attempt, "trial": trial}
 
     def fit(
@@ -92,7 +92,7 @@ class SyntheticObjective:
         `dataset` nor `resume_dir` is read.
 
         Raises:
-            RuntimeError: The seed is one of the `fail_rate` that fail; before the first report.
+            RuntimeError: The seed belongs to the `fail_rate`; raised before the first report.
         """
         noted, self._noted = self._noted, dict.fromkeys(self._noted)
         outcome = "complete"
@@ -126,7 +126,7 @@ class SyntheticObjective:
         if self._ledger is None:
             return
         text = json.dumps({**line, "pid": os.getpid(), "time": time.time()}) + "\n"
-        # A single write to a file opened for appending: lines of many processes never mix.
+        # A single write in append mode, so that lines of several processes never mix.
         handle = os.open(self._ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(handle, text.encode())

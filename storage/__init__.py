@@ -1,12 +1,12 @@
-"""Where trials live: SQL on Optuna's own schema, and the guarantees over it.
+"""Storage of studies and trials: SQL on Optuna's own schema, and the guarantees on top of it.
 
-attrs      every attribute key
-copying    a study copied to another database
-database/  what is one database and what another
-ends       why trials fail
-errors     known failures of a database
+attrs      keys and types of all attributes
+copying    copies a study to another database
+database/  one kind of database and another: connections, schema, errors
+ends       the reasons why trials fail
+errors     exceptions that this package raises
 rdb        `open_storage(url)`
-reading    a study read in few statements
+reading    reads a study in few statements
 registry   workers, stop orders, time used
-slots/     the budget as rows
+slots/     the budget as rows of trials
 """

@@ -1,14 +1,14 @@
 """The keys of all attributes of studies and trials, and the types of their values.
 
-Facts are Optuna user attributes in JSON, so that optuna-dashboard shows them and plain scripts read
-them. A value of another type, which somebody else wrote, is read as if it were absent; it is an
-error only where absent would give a wrong answer.
+Facts are Optuna user attributes in JSON, so optuna-dashboard and plain scripts can read them. A
+value of another type, written by another program, counts as missing. It is an error only if a
+missing value would give a wrong answer.
 
 Trial attributes:
 
 | key           | type | written by                  | read by                                |
 |---------------|------|-----------------------------|----------------------------------------|
-| `slot`        | int  | plan, add, requeue          | everybody                              |
+| `slot`        | int  | plan, add, requeue          | all commands                           |
 | `attempt`     | int  | plan, add, requeue (from 1) | claim, status                          |
 | `redraw`      | int  | plan, requeue (absent = 0)  | the sampler                            |
 | `losses`      | int  | requeue (absent = 0)        | requeue: losses in a row, no progress  |
@@ -17,11 +17,11 @@ Trial attributes:
 | `worker`      | str  | claim: `host:key:pid`       | status, the supervisor                 |
 | `claim`       | str  | claim: a random token       | the fence of every write of an attempt |
 | `environment` | dict | claim                       | replay: machine and versions           |
-| `ended`       | str  | finish, release: the token  | whether it was ended by us             |
+| `ended`       | str  | finish, release: the token  | whether this program ended the trial   |
 | `seed`        | int  | claim                       | training, trials                       |
 | `reason`      | str  | finish, release, requeue    | status, trials                         |
 | `error`       | dict | finish, requeue             | trials: type, message, traceback       |
-| `log`         | str  | finish, requeue             | logs: the last lines of a failed one   |
+| `log`         | str  | finish, requeue             | logs: the last lines of a failed trial |
 | `info`        | dict | finish                      | status: numbers named with their unit  |
 """
 
@@ -51,7 +51,7 @@ LOG = "log"
 INFO = "info"
 
 CARRIED = (SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, ALONE)
-"""What a new row for a slot takes over from the row before it."""
+"""Attributes that a new row for a slot copies from the previous row."""
 
 # Attributes of a study.
 SPEC = "spec"  # what defines it, as JSON; see `study/spec/spec.py`
@@ -61,21 +61,21 @@ CREATED_BY = "created_by"  # `user@host` of the first `create`
 CREATED_AT = "created_at"  # by the database's clock, as ISO 8601 in UTC
 DATA_DIR = "data_dir"  # the creator's data folder; a worker may bring another one
 TRIAL_S = "expected_trial_s"  # how long a trial was expected to take at creation, in s
-TOKEN = "token"  # random, made with the study: SQLite gives a deleted study's id to another
-COPIED_FROM = "copied_from"  # tokens of the studies that it is a copy of, the newest first
+TOKEN = "token"  # random: SQLite gives the id of a deleted study to a new one
+COPIED_FROM = "copied_from"  # tokens of the studies from which it was copied, the newest first
 VERSIONS = "versions"  # the creator's Python and packages; a worker with others warns
 STOP = "stop"  # the newest request to stop; see `storage/registry.py`
-PAUSED = "paused"  # whether workers are to claim nothing until it is false
-USED = "used"  # for how long workers were at work: used_s, and when that was written
-WORKERS = "worker:"  # begins the key of each worker: its facts, and when it was last seen
-MARKER = "work_dir"  # the text of the marker file in the work dir that the study began with
-EFFORT = "effort"  # of a finalize's study: how much work it was asked for
+PAUSED = "paused"  # whether workers must not claim trials
+USED = "used"  # time with workers: used_s, and when it was written
+WORKERS = "worker:"  # prefix of the key of each worker: its facts, and when it was last seen
+MARKER = "work_dir"  # text of the marker file in the work dir in which the study began
+EFFORT = "effort"  # of a companion: the size of the finalize
 
 # *System* attributes of a trial.
 FIXED_PARAMS = "fixed_params"  # Optuna's own: params that are given, not drawn
-KEPT = "kept:"  # begins the key of each piece of the bytes that are kept of a trial, in base 85
+KEPT = "kept:"  # prefix of the key of each piece of a trial's stored bytes, in base 85
 
-LONGEST_NAME = 1_000  # characters; of text that is shown in a line
+LONGEST_NAME = 1_000  # characters of text that is shown on one line
 DEEPEST = 50
 _DECODE = json.JSONDecoder().raw_decode
 
@@ -93,7 +93,7 @@ def _name(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
-    """Return a number that arithmetic can take: no NaN, no infinity, no integer without end."""
+    """Return a number that is safe for arithmetic: not NaN, infinite or a huge integer; or None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e300 else None
 
@@ -127,15 +127,15 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def known(key: str, value: Any) -> Any:
-    """Return a value of a key of ours, None where it is of another type; of other keys any."""
+    """Return a value; None if its type is wrong for a key of this module. Other keys take any."""
     read = _READ.get(key)
     return value if read is None else read(value)
 
 
 def decode(text: Any) -> Any:
-    """Return the value of an attribute's JSON; where nobody could pass that on, the text itself.
+    """Return the value of an attribute's JSON, or the text itself if the value is unusable.
 
-    That is no JSON, too deep, or has halves of pairs, which no page and no file can hold.
+    Unusable are invalid JSON, deep nesting, and lone surrogates, which no page or file can hold.
     """
     if not isinstance(text, str):  # NULL, or bytes in a column of SQLite's
         return None
@@ -154,35 +154,35 @@ def decode(text: Any) -> Any:
 
 
 def read(key: str, text: str) -> Any:
-    """Return the value of an attribute of ours from its JSON; None where it is odd."""
+    """Return the value of an attribute of this module from its JSON; None if its type is wrong."""
     return known(key, decode(text))
 
 
 def count(key: str, found: Mapping[str, Any]) -> int:
-    """Return a count of a study, 0 where there is none.
+    """Return a count of a study; 0 if it is missing.
 
     Raises:
-        StorageError: It is no count: nothing can be planned on it.
+        StorageError: The value is not a count, so no slots can be planned.
     """
     value = found.get(key, 0)
     if _count(value) is None:
         raise StorageError(
-            f"the study's attribute '{key}' is no count of slots but {_shown(value)}",
+            f"the study's attribute '{key}' is not a count of slots but {_shown(value)}",
             f"set '{key}' back with Optuna's set_user_attr, or give another --study",
         )
     return int(value)
 
 
 def odd(trial: int, key: str, value: Any) -> StorageError:
-    """Return the error of a trial that cannot be run because of what somebody wrote there."""
+    """Return the error of a trial that cannot run because another program changed an attribute."""
     return StorageError(
-        f"trial {trial} waits, and nobody can run it: its attribute '{key}' is {_shown(value)}",
+        f"trial {trial} waits, and no worker can run it: its attribute '{key}' is {_shown(value)}",
         f"set '{key}' of trial {trial} back, or delete the study",
     )
 
 
 def moment(value: Any) -> datetime | None:
-    """Return a time in UTC, without a zone, from ISO 8601; None where it is no time."""
+    """Return a time in UTC, without a zone, from ISO 8601; None if it is not a time."""
     try:
         found = datetime.fromisoformat(value)
         return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)

@@ -1,8 +1,8 @@
 """Copy a study with its slots to another database, in one transaction there.
 
-A RUNNING attempt is not copied, as its worker cannot follow: its slot is WAITING in the copy. The
-copy gets a token of its own, which names its folder in a work dir. The source is read as it stood
-at one moment, so workers may go on there. Rows go from table to table in batches.
+A RUNNING attempt becomes WAITING in the copy, because its worker cannot follow. The copy gets its
+own token, which names its folder in a work dir. The source is read in a snapshot, so workers may go
+on there. Rows are copied table by table, in batches.
 """
 
 import json
@@ -46,14 +46,14 @@ DIRECTIONS = models.StudyDirectionModel.__table__
 STUDY_SYSTEM_ATTRS = models.StudySystemAttributeModel.__table__
 OF_A_TRIAL = (PARAMS, VALUES, REPORTS, USER_ATTRS, SYSTEM_ATTRS, HEARTBEATS)
 
-# What a RUNNING trial keeps; of the other tables nothing.
+# Attributes that are copied of a RUNNING trial; rows of other tables are not.
 KEPT_OF_RUNNING: Mapping[sa.Table, Sequence[str]] = {
     USER_ATTRS: attrs.CARRIED,
     SYSTEM_ATTRS: (attrs.FIXED_PARAMS,),
 }
 
-# Study system attributes that name trials by their id, which the copy does not keep: notes,
-# artifacts and skipped trials of optuna-dashboard in the key, a generation's parents in the value.
+# Study system attributes that name trials by id, which changes in the copy: notes, artifacts and
+# skipped trials of optuna-dashboard in the key, a generation's parents in the value.
 TRIAL_ID_IN_KEY = re.compile(
     r"(?P<before>dashboard:(?:artifacts:)?|preference:skip_trial:)(?P<id>\d+)(?P<after>:.*)?",
     re.DOTALL,
@@ -64,23 +64,24 @@ TRIAL_IDS_IN_VALUE = re.compile(r"\w+:parent:\d+")
 def copy_study(
     source: SlotStorage, target: SlotStorage, name: str, new_name: str | None = None
 ) -> int:
-    """Copy a study with its trials to another storage, or under another name to the same one.
+    """Copy a study with its trials to another storage, or to the same one under another name.
 
     Trials keep their numbers, states, times, params, values, reports, attributes and heartbeats. A
-    RUNNING trial becomes a WAITING one of the same slot and attempt. The copy is there as a whole,
-    and survives power loss, or not at all. Times are kept to the microsecond; only MySQL tables
-    that plain Optuna has made keep them to the second.
+    RUNNING trial becomes a WAITING trial of the same slot and attempt. The copy is complete and
+    durable, or does not exist. Times are exact to the microsecond, except in MySQL tables that
+    plain Optuna created, which store seconds.
 
     Args:
         name: The study's name in `source`, which is only read.
-        new_name: The copy's name; `name` where None.
+        new_name: The copy's name; None: `name`.
 
     Returns:
-        How many trials were copied.
+        The number of copied trials.
 
     Raises:
-        StorageError: `source` has no such study, `target` has one of that name, or cannot hold it.
-        StorageUnavailableError: One of the databases was away for too long.
+        StorageError: `source` has no such study, or `target` has that name already or cannot store
+            it.
+        StorageUnavailableError: One of the databases was unreachable for too long.
     """
     copied_as = new_name or name
     made: set[int] = set()  # ids that earlier tries gave to the copy
@@ -88,7 +89,7 @@ def copy_study(
     def body(writing: Connection) -> int:
         with _snapshot(source.engine) as reading:
             study_id = _find_study(reading, source.url, name)
-            # The commit may have got through and only its answer been lost.
+            # An earlier commit may have succeeded although its answer was lost.
             if _id_of(writing, copied_as) in made:
                 return len(_trial_ids(reading, study_id))
             new_study_id = _insert_study(writing, target.url, copied_as)
@@ -108,7 +109,7 @@ def copy_study(
 
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[Connection]:
-    """Every statement in here sees the database as it is at the first one."""
+    """Open a connection on which all statements see the database as of the first statement."""
     with engine.connect() as connection:
         database_of(engine).begin_snapshot(connection)
         yield connection
@@ -135,13 +136,13 @@ def _id_of(writing: Connection, name: str) -> int | None:
 
 
 def _insert_study(writing: Connection, url: str, name: str) -> int:
-    """Insert the study's row; the unique name decides between several who copy at once."""
+    """Insert the study's row; its unique name decides between concurrent copies."""
     try:
         writing.execute(STUDIES.insert().values(study_name=name))
     except IntegrityError:
         raise StorageError(
             f"there is a study '{name}' in {redact(url)} already",
-            "--to-study NAME, another name over there",
+            "--to-study NAME, another name in that database",
         ) from None
     new_study_id = _id_of(writing, name)
     if new_study_id is None:
@@ -157,7 +158,7 @@ def _trial_ids(reading: Connection, study_id: int) -> Sequence[int]:
 def _copy_trials(
     reading: Connection, writing: Connection, study_id: int, new_study_id: int
 ) -> dict[int, int]:
-    """Copy the trials with all that hangs on them; return old id to new id."""
+    """Copy the trials with the rows of all other tables; return new ids by old id."""
     ids = _trial_ids(reading, study_id)
     new_ids: dict[int, int] = {}
     for start in range(0, len(ids), MOST_IDS_A_QUERY):
@@ -178,7 +179,7 @@ def _copy_trials(
 def _copy_rows_of_trials(
     reading: Connection, writing: Connection, chunk: Sequence[int], new_study_id: int
 ) -> set[int]:
-    """Insert the rows of `trials` in the order of their numbers; return the old ids of RUNNING."""
+    """Insert the rows of `trials` by number; return the old ids of RUNNING trials."""
     query = sa.select(TRIALS).where(TRIALS.c.trial_id.in_(chunk))
     rows = reading.execute(query.order_by(TRIALS.c.number, TRIALS.c.trial_id)).mappings().all()
     reset = {"state": TrialState.WAITING, "datetime_start": None, "datetime_complete": None}
@@ -200,7 +201,7 @@ def _copy_details(
     new_ids: Mapping[int, int],
     running: set[int],
 ) -> None:
-    """Copy the rows of `table` that belong to the trials of `new_ids`, in the order they have."""
+    """Copy the rows of `table` that belong to the trials of `new_ids`, in the same order."""
     trial_id = table.c.trial_id
     wanted: sa.ColumnElement[bool] = trial_id.in_([old for old in new_ids if old not in running])
     if running and table in KEPT_OF_RUNNING:
@@ -234,19 +235,19 @@ def _copy_study_rows(
 
 
 def _all_but_key(table: sa.Table) -> sa.Select[Any]:
-    """Return a query of the columns but the primary key, in its order."""
+    """Return a query of all columns except the primary key, in the order of that key."""
     key = table.primary_key.columns.values()[0]
     return sa.select(*(column for column in table.c if column is not key)).order_by(key)
 
 
 def _with_own_token(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the attributes of a study that shares no work dir with the one it is copied from.
+    """Return the study attributes with a new token, so that the copy shares no work dir.
 
-    Else each of them would delete what it does not know of the other's checkpoints.
+    Otherwise each study would delete unknown checkpoints of the other.
     """
     found = {row["key"]: attrs.read(row["key"], row["value_json"]) for row in rows}
     token = found.get(attrs.TOKEN)
-    if token is None:  # plain Optuna's
+    if token is None:  # a study of plain Optuna
         return rows
     changed = {
         attrs.TOKEN: secrets.token_hex(16),
@@ -258,7 +259,7 @@ def _with_own_token(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _renamed(row: dict[str, Any], new_ids: Mapping[int, int]) -> dict[str, Any]:
-    """Return a study system attribute that names the copy's trials where it named the source's."""
+    """Return a study system attribute with the copy's trial ids in place of the source's."""
     found = TRIAL_ID_IN_KEY.fullmatch(row["key"])
     if found is not None:
         trial_id = new_ids.get(int(found["id"]), int(found["id"]))

@@ -1,11 +1,12 @@
-"""Known failures of the database, each with one line for the user and a hint.
+"""Exceptions that this package raises for known failures, each with one line and a hint.
 
-The messages hold no password. `study/cli/app.py` turns them into text and exit codes.
+Messages hold no password. `study/cli/app.py` turns them into text and exit codes. The exceptions of
+database drivers are classified in `database/failures.py`.
 """
 
 
 class StorageError(Exception):
-    """A known failure of the database; `hint` is the command or change that mends it."""
+    """A known failure of the database; `hint` is the command or change that fixes it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -13,23 +14,23 @@ class StorageError(Exception):
 
 
 class StorageUnavailableError(StorageError):
-    """The database cannot be reached, or not within the time that we wait."""
+    """The database cannot be reached within the time limit."""
 
 
 class StorageBrokenError(StorageError):
-    """The disk is full, or the file cannot be written or is damaged: waiting does not help.
+    """The disk is full, or the file is read-only or damaged: a retry does not help.
 
-    No trial is to blame: the worker that meets it keeps the slot open and ends.
+    The trial did not cause it: the worker keeps the slot open and exits.
     """
 
 
 class StorageMissingError(StorageError):
-    """A command that only reads was given a database that does not exist or has no tables."""
+    """A read-only command got a database that does not exist or has no tables."""
 
 
 class UnsupportedDatabaseError(StorageError):
-    """The guarantees cannot be kept on this server, version or schema."""
+    """This server, version or schema cannot keep the guarantees."""
 
 
 class ClaimLostError(StorageError):
-    """The row of the trial is finished or has another claim token: claim another trial."""
+    """The trial's row is finished or has another claim token; the caller must claim another."""

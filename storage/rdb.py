@@ -1,8 +1,8 @@
 """`open_storage(url)`: an Optuna storage on SQLite, PostgreSQL or MySQL/MariaDB.
 
-The object goes wherever Optuna takes a storage (`optuna.load_study(storage=...)`, samplers,
-pruners, optuna-dashboard); `storage.slots.slots` adds the budget as rows. It is Optuna's own cache
-over our backend, so that `optuna.storages.get_storage` need not wrap it a second time.
+The object works wherever Optuna takes a storage (`optuna.load_study(storage=...)`, samplers,
+pruners, optuna-dashboard). `storage.slots.slots` adds the budget as rows. It is Optuna's own cache
+over `SlotBackend`, so `optuna.storages.get_storage` does not wrap it a second time.
 """
 
 import logging
@@ -41,21 +41,21 @@ WITH_VALUE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class SlotStorage(_CachedStorage):
-    """Optuna's cached storage, which also knows trials that `Slots` claimed without it."""
+    """Optuna's cached storage, which also accepts trials that `Slots` claimed without it."""
 
     _backend: SlotBackend
 
     claimed: ClassVar[dict[tuple[str, int], str]] = {}
-    """The tokens under which this process holds trials, by URL and trial id."""
+    """The claim tokens of trials that this process holds, by URL and trial id."""
 
     @property
     def engine(self) -> Engine:
-        """The SQLAlchemy engine; one pooled connection."""
+        """The SQLAlchemy engine, with one pooled connection."""
         return self._backend.engine
 
     @property
     def url(self) -> str:
-        """The full URL, password included: for child processes, never for printing."""
+        """The full URL with its password, for child processes; must not be printed."""
         return self._backend.url
 
     def set_trial_param(
@@ -74,7 +74,7 @@ class SlotStorage(_CachedStorage):
     ) -> bool:
         token = self.claimed.pop((self.url, trial_id), None) if state in WITH_VALUE else None
         if token is not None:
-            # This process claimed it and tells it through Optuna: as final as `Slots.finish`.
+            # This process claimed the trial and ends it through Optuna, as final as `Slots.finish`.
             self.set_trial_user_attr(trial_id, attrs.ENDED, token)
         return super().set_trial_state_values(trial_id, state, values)
 
@@ -83,7 +83,7 @@ class SlotStorage(_CachedStorage):
         with self.engine.connect() as connection:
             query = sa.select(TRIALS.c.study_id).where(TRIALS.c.trial_id == trial_id)
             study_id = connection.execute(query).scalar_one()
-        self.get_study_directions(study_id)  # makes the cache's entry for the study
+        self.get_study_directions(study_id)  # creates the cache's entry for the study
         with self._lock:
             self._add_trials_to_cache(study_id, [trial])
 
@@ -98,13 +98,13 @@ class SlotStorage(_CachedStorage):
         return True
 
     def refuse_unheld(self, *names: str) -> None:
-        """Refuse names that the database's encoding does not have, before one is written.
+        """Refuse names that the database's encoding cannot store, before anything is written.
 
-        Attributes are JSON in ASCII, so names are the only text that may not fit. A server of MySQL
-        finds it out only when it writes.
+        Attributes are JSON in ASCII, so only names may be a problem. MySQL would notice it only at
+        a write.
 
         Raises:
-            StorageError: Which name it is.
+            StorageError: Names the first such name.
         """
         for name in names:
             try:
@@ -112,7 +112,7 @@ class SlotStorage(_CachedStorage):
                     self._echo(name, RETRY_S)
             except StorageBrokenError as error:
                 raise StorageError(
-                    f"this database cannot hold the name '{name}': {first_line(error.__cause__)}",
+                    f"this database cannot store the name '{name}': {first_line(error.__cause__)}",
                     f"{error.hint}; or another name",
                 ) from error
 
@@ -124,40 +124,40 @@ class SlotStorage(_CachedStorage):
         retry(ask, wait_s=wait_s)
 
     def close(self) -> None:
-        """Give the connection back to the server."""
+        """Close the connection."""
         self._backend.close()
 
     def __getattr__(self, name: str) -> Any:
-        """`upgrade`, `get_current_version` and the like are the backend's."""
+        """Forward `upgrade`, `get_current_version` and the like to the backend."""
         if name.startswith("__") or "_backend" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._backend, name)
 
 
 def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> SlotStorage:
-    """Open, and where it is missing create, the database of a URL.
+    """Open the database of a URL; create it if it is missing.
 
     Any number of processes may open a fresh database at once.
 
     Args:
-        url: `sqlite:///file`, `postgresql://...`, `mysql://...`; drivers are filled in.
-        create: False for commands that only read: nothing is created.
-        wait_s: For how long a server that is away, starting or full is waited for.
+        url: `sqlite:///file`, `postgresql://...`, `mysql://...`; the driver is added.
+        create: False for read-only commands: nothing is created.
+        wait_s: Time to wait for a server that is unreachable, starting or full.
 
     Returns:
         An Optuna storage.
 
     Raises:
-        StorageMissingError: There is no such database and `create` is False.
+        StorageMissingError: The database does not exist and `create` is False.
         StorageUnavailableError: The server did not answer within `wait_s`.
         UnsupportedDatabaseError: The server or the schema is too old or too new.
-        StorageError: The URL is wrong, or the file is no database.
+        StorageError: The URL is invalid, or the file is not a database.
     """
     path = sqlite_path(parse_url(url))
     try:
         if path is not None:
             _check_path(path, create=create)
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
+    except OSError as error:  # a name that is too long, a folder without permission
         raise StorageError(f"cannot use storage {redact(url)}: {error.strerror}") from None
     try:
         return SlotStorage(SlotBackend(url, create=create, wait_s=wait_s))
@@ -166,7 +166,7 @@ def open_storage(url: str, *, create: bool = True, wait_s: float = 30.0) -> Slot
             raise
         raise StorageError(
             f"cannot use storage {redact(url)}: its driver refuses an option of the URL: {error}",
-            "check the options behind the ? of the URL",
+            "check the options after the ? of the URL",
         ) from error
     except StorageBrokenError as error:
         raise _explain(url, error.__cause__, wait_s) from error
@@ -190,7 +190,7 @@ def _check_path(path: Path, *, create: bool) -> None:
 
 
 def _is_of_driver(error: Exception) -> bool:
-    """Whether a driver raised it while it read its options, and none of our own code."""
+    """Whether the driver raised the error, as it does for bad options, and not this program."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -205,14 +205,14 @@ def _is_of_driver(error: Exception) -> bool:
 def _explain(url: str, error: Any, wait_s: float) -> StorageError:
     is_drivers = isinstance(error, DBAPIError)
     reason = first_line(error) if is_drivers else str(error).strip().partition("\n")[0]
-    encoded, mended = to_encode(url), how_to_mend(error)
-    if mended is None and is_passing(error):
+    encoded, fix = to_encode(url), how_to_mend(error)
+    if fix is None and is_passing(error):
         hint = "start the database, or name another --storage"
         return StorageUnavailableError(
             f"cannot reach storage {redact(url)} within {wait_s:g} s: {reason}",
             hint if encoded is None else f"{hint}; {encoded}",
         )
     said = f"cannot use storage {redact(url)}: {reason}"
-    if mended == LOGIN and encoded is not None:
-        mended = f"check user and password of the URL, and {encoded}"
-    return StorageError(said) if mended is None else StorageBrokenError(said, mended)
+    if fix == LOGIN and encoded is not None:
+        fix = f"check user and password of the URL, and {encoded}"
+    return StorageError(said) if fix is None else StorageBrokenError(said, fix)

@@ -1,6 +1,6 @@
 """Read a study's slots and attempts from the database, without Optuna's cache.
 
-Each function takes a few statements, whatever the study's size, and writes nothing.
+Each function takes a few statements for a study of any size, and writes nothing.
 """
 
 import json
@@ -39,9 +39,9 @@ class Attempt:
 
     Attributes:
         seen_s: Age of the heartbeat in s by the database's clock; None unless RUNNING.
-        user_attrs: Those in `STATE_KEYS`, or all of them where details were asked for; a value of
-            another type than `attrs.py` says is left out.
-        params, reports: Empty unless details were asked for.
+        user_attrs: Attributes in `STATE_KEYS`, or with details all of them; values of a wrong type
+            (see `attrs.py`) are left out.
+        params, reports: Empty without details.
     """
 
     trial: int
@@ -57,12 +57,12 @@ class Attempt:
 
     @property
     def slot(self) -> int | None:
-        """The slot, or None for a trial that is not ours."""
+        """The slot; None for a trial of another program."""
         return self.user_attrs.get(attrs.SLOT)
 
     @property
     def is_final(self) -> bool:
-        """Whether it was ended by us: under its claim, or requeued for a reason."""
+        """Whether this program ended it: under its claim, or by a requeue with a reason."""
         if self.state in UNFINISHED:
             return False
         return attrs.ENDED in self.user_attrs or attrs.REASON in self.user_attrs
@@ -79,9 +79,9 @@ def read_attempts(
     """Return the trials of a study by number, WAITING included.
 
     Args:
-        details: Whether to read params, reports and every user attribute too.
-        trials: Numbers of the trials wanted; all where None.
-        wait_s: For how long a database that is away is waited for.
+        details: Whether to read params, reports and all user attributes, too.
+        trials: Numbers of the wanted trials; None: all.
+        wait_s: Time to wait for an unreachable database.
     """
     mine = TRIALS.c.study_id == study_id
     if trials is not None:
@@ -145,7 +145,7 @@ def _read_details(
                 yield found[row.trial_id], row
 
     for attempt, row in rows_of(PARAMS, PARAMS.c.param_id):
-        # Somebody else wrote a param that cannot be read: it is none of ours.
+        # Another program wrote a param that cannot be read: skip it.
         with suppress(StorageBrokenError):
             attempt.params[row.param_name] = param(row.distribution_json, row.param_value)
     for attempt, row in rows_of(REPORTS, REPORTS.c.step):
@@ -154,7 +154,7 @@ def _read_details(
 
 
 def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.0) -> list[int]:
-    """Return the numbers of the newest trials that failed, at most `n`; released ones did not."""
+    """Return the numbers of at most `n` newest failed trials, without released ones."""
     reason = USER_ATTRS.alias()
     excused = [json.dumps(end.reason) for end in ends.ENDS.values() if not end.is_failure]
     mine = sa.and_(reason.c.trial_id == TRIALS.c.trial_id, reason.c.key == attrs.REASON)
@@ -172,13 +172,13 @@ def failed_numbers(engine: Engine, study_id: int, n: int, *, wait_s: float = 60.
 def newest_by_slot(attempts: Iterable[Attempt]) -> dict[int, Attempt]:
     """Return the newest attempt of each slot, by slot."""
     ours = sorted((a for a in attempts if a.slot is not None), key=lambda a: (a.slot, a.trial))
-    return {a.slot: a for a in ours if a.slot is not None}  # of equal slots the last one stays
+    return {a.slot: a for a in ours if a.slot is not None}  # the last of equal slots stays
 
 
 def count_unfinished(engine: Engine, study_id: int, *, wait_s: float = 60.0) -> int:
-    """Return how many trials of ours are WAITING or RUNNING, whatever the study's size.
+    """Return how many trials with a slot are WAITING or RUNNING, by one fast query.
 
-    Those of a plain Optuna script have no slot: nobody here waits for them.
+    Trials of a plain Optuna script have no slot, and workers do not wait for them.
     """
     query = sa.select(sa.func.count()).where(
         TRIALS.c.study_id == study_id, TRIALS.c.state.in_(UNFINISHED), has_attr(attrs.SLOT)

@@ -1,7 +1,7 @@
-"""The workers of a study, the time that they used, and requests to stop.
+"""Register of a study's workers: their heartbeats, the time used, stop and pause orders.
 
-Each worker is a study attribute. Each beat of a worker also counts the study's time: the wall time
-during which any worker was there.
+Each worker is a study attribute. Each heartbeat of a worker also updates the study's time: the wall
+time with at least one worker.
 """
 
 import secrets
@@ -24,22 +24,22 @@ from storage.rdb import SlotStorage
 T = TypeVar("T")
 
 FORGOTTEN_AFTER_GRACES = 60
-"""A worker that was not heard of for so many grace periods is no longer listed."""
+"""Number of grace periods without a heartbeat after which a worker is no longer listed."""
 
 NO_STOP = "none"
-"""In place of the id of a stop order where there is none."""
+"""Stands for the id of a stop order if there is none."""
 
 
 @dataclass(frozen=True)
 class StopOrder:
-    """A request to stop, for every process that had started when it was made.
+    """A request to stop, for all processes that had started before it.
 
     Attributes:
-        id: Random; another one is another request.
-        now: Whether trials are to end at once instead of with their epoch.
-        why: None where a person asked, else a word such as "errors".
-        detail: What a person should read.
-        at: When it was made, by the database's clock, as ISO 8601 in UTC.
+        id: Random; identifies the request.
+        now: Whether trials must end at once instead of after their epoch.
+        why: None if a user asked, else a word such as "errors".
+        detail: Text for the user.
+        at: Time of the request by the database's clock, as ISO 8601 in UTC.
     """
 
     id: str
@@ -50,12 +50,12 @@ class StopOrder:
 
     @classmethod
     def new(cls, **what: Any) -> "StopOrder":
-        """Make one with an id of its own."""
+        """Return a new order with a random id."""
         return cls(secrets.token_hex(8), **what)
 
     @classmethod
     def of(cls, stored: Any) -> "StopOrder | None":
-        """Return the order of a study attribute; None where it is none."""
+        """Return the order in a study attribute; None if the value is not an order."""
         if not isinstance(stored, dict) or not isinstance(stored.get("id"), str):
             return None
         texts = {name: stored.get(name) for name in ("why", "detail", "at")}
@@ -63,19 +63,19 @@ class StopOrder:
         return cls(stored["id"], stored.get("now") is True, **said)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what stands in the study attribute."""
+        """Return the value of the study attribute."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at what a study tells its workers.
+    """The orders and the used time of a study, as read by a worker.
 
     Attributes:
-        token: The study's; None where the study is gone.
-        stop: The newest request, of any age.
-        used_s: Wall time of the study while anybody worked on it, until now, in s.
-        paused: Whether workers are to claim no trial.
+        token: The study's token; None if the study was deleted.
+        stop: The newest request to stop, of any age.
+        used_s: Wall time of the study with workers until now, in s.
+        paused: Whether workers must not claim trials.
     """
 
     token: str | None
@@ -86,7 +86,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Registered:
-    """A worker as it describes itself, and how long ago it was heard of, in s."""
+    """A worker with its own description, and the age of its last heartbeat in s."""
 
     id: str
     facts: dict[str, Any]
@@ -94,11 +94,11 @@ class Registered:
 
 
 class Registry:
-    """A study's workers and its time.
+    """The workers and orders of a study.
 
     Args:
-        grace_s: A worker that was not heard of for longer is gone.
-        wait_s: For how long a database that is away is waited for, per call.
+        grace_s: Age of a heartbeat after which a worker is gone.
+        wait_s: Time for which a call waits for an unreachable database.
     """
 
     def __init__(
@@ -109,9 +109,9 @@ class Registry:
         self._grace_s, self._wait_s = grace_s, wait_s
 
     def join(self, worker: str, facts: Mapping[str, Any]) -> str:
-        """Register a worker; the time in which no worker was there does not count.
+        """Register a worker; time without workers does not count as used.
 
-        A process that replaces itself joins again under its own name: it was there all the time.
+        A process that replaces itself joins again under its name, so its time counts throughout.
 
         Returns:
             The current time, as ISO 8601 in UTC: when the worker joined.
@@ -129,7 +129,7 @@ class Registry:
         return self._write(body)
 
     def beat(self, worker: str, facts: Mapping[str, Any]) -> None:
-        """Say that the worker is still there; the time since any worker's last beat counts."""
+        """Record a heartbeat; count the time since the last heartbeat of any worker."""
 
         def body(connection: Connection, now: datetime) -> None:
             self._count(connection, now, counts=True)
@@ -138,22 +138,22 @@ class Registry:
         self._write(body)
 
     def leave(self, worker: str, *, was_there: bool = True) -> None:
-        """Take a worker off the list.
+        """Remove a worker from the list.
 
         Args:
-            was_there: Whether it was at work until now; False for one that was found dead.
+            was_there: Whether the worker ran until now; False for a dead worker.
         """
 
         def body(connection: Connection, now: datetime) -> None:
             self._drop(connection, [worker])
             goes_on = self._is_any(_read_workers(connection, self._study_id, now))
-            # The workers that are left were there all the time.
+            # The remaining workers ran all the time.
             self._count(connection, now, counts=was_there or goes_on, goes_on=goes_on)
 
         self._write(body)
 
     def look(self) -> Seen:
-        """Read what the study tells its workers."""
+        """Read the study's orders and its used time."""
         keys = (attrs.TOKEN, attrs.STOP, attrs.USED, attrs.PAUSED)
 
         def read(connection: Connection) -> Seen:
@@ -165,7 +165,7 @@ class Registry:
         return self._read(read)
 
     def workers(self) -> list[Registered]:
-        """Return the registered workers by id, also those that are gone by the grace period."""
+        """Return the registered workers by id, also those without a recent heartbeat."""
         return self._read(lambda c: _read_workers(c, self._study_id, _now(c)))
 
     def now(self) -> str:
@@ -173,10 +173,10 @@ class Registry:
         return self._read(lambda c: _now(c).isoformat())
 
     def stop_seen(self, age_s: Callable[[], float]) -> str:
-        """Return the id of the latest stop order from before this process started, or "none".
+        """Return the id of the latest stop order issued before this process started, or "none".
 
-        The process ignores that order. To start takes seconds: an order that was made since then
-        is for this process, too.
+        The process ignores that order. A start takes seconds, and orders issued since then apply to
+        this process, too.
 
         Args:
             age_s: Returns the age of the process, in s.
@@ -195,7 +195,7 @@ class Registry:
         return self._read(read)
 
     def order_stop(self, order: StopOrder) -> None:
-        """Ask every worker that is there to stop; a later one ignores it."""
+        """Ask all running workers to stop; workers that start later ignore the order."""
 
         def body(connection: Connection, now: datetime) -> None:
             made = replace(order, at=now.isoformat())
@@ -204,12 +204,12 @@ class Registry:
         self._write(body, durable=True)
 
     def pause(self, paused: bool) -> None:
-        """Let workers claim no trial, or let them again; a trial in progress goes on."""
+        """Stop or allow claims of trials; trials in progress go on."""
         value = {attrs.PAUSED: paused}
         self._write(lambda c, _: tables.write_study_attrs(c, self._study_id, value), durable=True)
 
     def claim_marker(self) -> tuple[str, bool]:
-        """Return the text of the study's marker file, and whether this call made it up."""
+        """Return the text of the study's marker file, and whether this call created it."""
 
         def body(connection: Connection, _: datetime) -> tuple[str, bool]:
             stored = tables.read_study_attr(connection, self._study_id, attrs.MARKER)
@@ -252,7 +252,7 @@ class Registry:
         at = attrs.moment(used.get("at"))
         if not counts or at is None:
             return used_s
-        # While a machine sleeps nobody works: at most a grace period counts.
+        # A sleeping machine does no work, so at most a grace period counts.
         return used_s + min(max(0.0, (now - at).total_seconds()), self._grace_s)
 
     def _put(
@@ -286,7 +286,7 @@ def _read_workers(connection: Connection, study_id: int, now: datetime) -> list[
     found = []
     for key, facts in sorted(_read_attrs(connection, study_id, listed).items()):
         seen_at = attrs.moment(facts.pop("seen_at", None)) if isinstance(facts, dict) else None
-        if seen_at is not None:  # else it is no worker of ours
+        if seen_at is not None:  # else another program wrote the attribute
             seen_s = max(0.0, (now - seen_at).total_seconds())
             found.append(Registered(key.removeprefix(attrs.WORKERS), facts, seen_s))
     return found

@@ -1,7 +1,6 @@
-"""The entry point of `study` and `python -m study`; imports nothing before it has to.
+"""The entry point of `study` and `python -m study`; imports as little as possible.
 
-A worker that is asked to stop while Python still imports holds no trial yet: it leaves at once,
-with success.
+A worker that gets SIGTERM while it still imports holds no trial yet: it exits at once with code 0.
 """
 
 import gc
@@ -22,7 +21,7 @@ def main() -> NoReturn:
     if command == "worker":
         # Not SystemExit, which an import could catch.
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-    # A process that replaced itself has blocked its signals.
+    # A worker that replaced itself through `exec` has blocked these signals.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         if command == "worker":

@@ -18,7 +18,7 @@ MIN_ACCURACY = 0.98
 
 
 def write_data(data_dir: Path) -> bool:
-    """Write the data of `study fetch demo`, and answers.csv beside `data_dir`.
+    """Write the data of `study fetch demo` into `data_dir`, and answers.csv beside that folder.
 
     Returns False if all files exist already.
     """
@@ -28,7 +28,7 @@ def write_data(data_dir: Path) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m study.demo data DIR` or `... score SUBMISSION ANSWERS`; return the status."""
+    """Run `python -m study.demo data DIR` or `... score SUBMISSION ANSWERS`; return 0 or 1."""
     parser = argparse.ArgumentParser(prog="python -m study.demo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     data = commands.add_parser("data", help="write the digits as Kaggle CSVs")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.command == "data":
-            done = "written" if write_data(options.dir) else "there already"
+            done = "written" if write_data(options.dir) else "unchanged"
             print(f"demo data: {options.dir}, {done}")
             return 0
         found = score(options.submission, options.answers)

@@ -2,7 +2,7 @@
 
 
 class StudyError(Exception):
-    """A failure that the user can mend; `hint` is the command or change that mends it."""
+    """A failure that the user can fix; `hint` is the command or change that fixes it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -10,4 +10,4 @@ class StudyError(Exception):
 
 
 class DashboardError(StudyError):
-    """The dashboard cannot listen where it was told to, or would be open to everybody there."""
+    """The dashboard cannot listen on its address, or its settings would give access to anybody."""

@@ -1,8 +1,8 @@
 """The command line's options: one definition each, with its environment variable and help.
 
-Options that define a study are declared in `spec.spec.StudySpec`, and those that say where it is
-worked on in `machine.placing.Placing`; this file holds the others. `expand` spreads a dataclass of
-options over the signature of a command.
+Two groups are declared elsewhere: options that define a study in `spec.spec.StudySpec`, and options
+that place workers on this machine in `machine.placing.Placing`. `expand` turns a dataclass of
+options into parameters of a command.
 """
 
 import functools
@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 DEFAULT_STORAGE = "sqlite:///study.db"
-AS_VARIABLE = "with a password, by the variable: all users of a machine see its command lines"
+AS_VARIABLE = "with a password, by the variable: all users of a machine see command lines"
 DEFAULT_RECYCLE_AFTER = 1000
 DEFAULT_DRAIN_S, DEFAULT_WAIT_S = 8.0, 30.0
 ADVANCED = "Advanced"
@@ -26,17 +26,17 @@ _UNITS_S = {"": 1.0, "s": 1.0, "m": MINUTE_S, "h": HOUR_S, "d": DAY_S}
 
 
 def seconds(text: str | float) -> float:
-    """Return `30`, `30s`, `30m`, `1h30m`, `2d` in seconds; raise `BadParameter` for other text."""
+    """Return a duration such as `30`, `30s` or `1h30m` in s; raise `BadParameter` otherwise."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(text))
     if not parts or "".join(n + u for n, u in parts) != str(text):
-        raise typer.BadParameter(f"{text!r} is no duration; write 90s, 30m or 1h30m")
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m or 1h30m")
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
 
 
 def by_lines(
     context: typer.Context, param: typer.CallbackParam, value: list[str] | None
 ) -> list[str] | None:
-    """Split an environment variable at newlines; Typer would split it at the spaces of paths."""
+    """Split an environment variable at newlines; Typer would split it at spaces, also in paths."""
     source = context.get_parameter_source(str(param.name))
     if source is not None and source.name == "ENVIRONMENT":
         return os.environ[str(param.envvar)].splitlines()
@@ -53,8 +53,8 @@ def _variable(flag: str) -> str:
 
 
 def duration(flag: str, help_text: str, panel: str | None = None, **more: Any) -> Any:
-    """Return an option that takes `30m`; its value is in seconds."""
-    # As a parser, so that a wrong one is refused with the option's name.
+    """Return an option that takes a duration such as `30m`; its value is in seconds."""
+    # A parser, so that the error for a bad duration names the option.
     return option(flag, help_text, panel, parser=seconds, metavar="<duration>", **more)
 
 
@@ -67,13 +67,13 @@ class DefiningOption:
     """An option that defines a study: the metadata of a field of `spec.spec.StudySpec`.
 
     Attributes:
-        help: Without the default, which is added.
-        is_advanced: Whether `--help` shows it apart.
-        least: The lowest value that is taken.
-        default: Of a new study, where neither the field has one nor the data decide it.
-        typed: Type of what the user types, where it is not the field's.
-        read: Makes the field's value of what was typed; None stands for nothing said.
-        may_rise: Whether a later command may raise it. Any other difference is refused.
+        help: Text of `--help`, without the default, which is added.
+        is_advanced: Whether `--help` shows the option under "Advanced".
+        least: The lowest allowed value.
+        default: For a new study, if the field has no default and the data do not decide it.
+        typed: Type of the value on the command line, if it is not the field's type.
+        read: Converts the value on the command line to the field's; None means not given.
+        may_rise: Whether a later command may raise the value. Any other change is refused.
     """
 
     flag: str
@@ -108,9 +108,7 @@ Storage = Annotated[
         f"Database URL: sqlite:///FILE, postgresql://..., mysql://...; {AS_VARIABLE}",
     ),
 ]
-Study = Annotated[
-    str | None, option("--study", "Name of the study; may be left out where there is one only")
-]
+Study = Annotated[str | None, option("--study", "Name of the study; optional if there is only one")]
 Data = Annotated[Path | None, option("--data", "Folder with train.csv and test.csv, plain or .gz")]
 Out = Annotated[Path, option("--out", "Output folder: submission.csv, model.keras, report.html")]
 NTrials = Annotated[
@@ -120,10 +118,12 @@ NTrials = Annotated[
 Competition = Annotated[
     str, option("--competition", "Kaggle's name of the competition, for the command that submits")
 ]
-Quick = Annotated[bool, option("--quick", "Finalize: the best trial on all rows, no more")]
+Quick = Annotated[bool, option("--quick", "Finalize: only train the best trial on all rows")]
 Budget = Annotated[
     float | None,
-    duration("--budget", "Finalize: time to improve in, like 30m; default: what the search took"),
+    duration(
+        "--budget", "Finalize: time for improvements, such as 30m; default: as long as the search"
+    ),
 ]
 TopK = Annotated[int | None, option("--top-k", "Configurations compared on folds", ADVANCED, min=1)]
 Folds = Annotated[
@@ -137,16 +137,16 @@ Longer = Annotated[
     option("--longer", "Try the best with this many times the epochs, too", ADVANCED, min=1),
 ]
 Seeds = Annotated[
-    int | None, option("--seeds", "Networks that are averaged for a configuration", ADVANCED, min=1)
+    int | None, option("--seeds", "Networks averaged for each configuration", ADVANCED, min=1)
 ]
 Ensemble = Annotated[
-    int | None, option("--ensemble", "Configurations that are averaged (1)", ADVANCED, min=1)
+    int | None, option("--ensemble", "Configurations averaged (1)", ADVANCED, min=1)
 ]
 RecycleAfter = Annotated[
     int,
     option(
         "--recycle-after",
-        "Trials after which a worker process replaces itself; it also does when it grew by 1 GiB",
+        "Trials after which a worker process replaces itself; growth by 1 GiB has the same effect",
         ADVANCED,
         min=1,
     ),
@@ -155,7 +155,7 @@ DrainTimeout = Annotated[
     float,
     duration(
         "--drain-timeout",
-        "How long a stopped worker may take to end its epoch",
+        "Time for a stopped worker to finish its epoch",
         ADVANCED,
         show_default=f"{DEFAULT_DRAIN_S:g}s",
     ),
@@ -164,7 +164,7 @@ Wait = Annotated[
     float,
     duration(
         "--wait",
-        "How long to wait for a database that does not answer",
+        "Time to wait for an unreachable database",
         ADVANCED,
         show_default=f"{DEFAULT_WAIT_S:g}s",
     ),
@@ -177,9 +177,9 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", envvar="STUDY_YES", help="Do n
 
 
 def expand(command: Callable[..., int]) -> Callable[..., int]:
-    """Return `command` with each parameter that is a dataclass spread into options of its own.
+    """Return `command` with each dataclass parameter replaced by one option for each field.
 
-    Where the metadata of a field have `read`, that makes the field of what was typed.
+    A field whose metadata have `read` gets `read(value)` of the value on the command line.
     """
     parameters: list[inspect.Parameter] = []
     bundles: dict[str, type[Any]] = {}
@@ -220,7 +220,7 @@ def _options_of(bundle: type[Any]) -> list[inspect.Parameter]:
 
 
 def key_values(pairs: list[str] | None) -> dict[str, str] | None:
-    """Return `KEY=VALUE` pairs, or lines of them, as a dict; raise `BadParameter` without `=`."""
+    """Return `KEY=VALUE` pairs, one or more lines each; raise `BadParameter` without `=`."""
     if not pairs:
         return None
     found = {}

@@ -1,6 +1,6 @@
 """Escape control characters in untrusted text before it is printed; format counts and durations.
 
-Anyone who can write to the database or a log decides study names, hosts, errors and logs. Escape
+Anybody who can write to the database or a log chooses study names, hosts, errors and logs. Escape
 sequences in them could clear a screen, forge a line, set a title or paste a command, and a
 spreadsheet would run a formula in a CSV file.
 """
@@ -26,7 +26,7 @@ ESCAPES = re.compile(
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 OVERWRITTEN = re.compile(r"\r+\n?")
 
-# Controls, characters that turn the direction of a line or break it, and lone surrogates.
+# Controls, characters that change the direction of a line or break it, and lone surrogates.
 _UNSEEN = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _OBEYED = re.compile(rf"[\x00-\x1f{_UNSEEN}]")
 _OBEYED_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
@@ -62,7 +62,7 @@ def harmless_cell(text: str) -> str:
 
 def harmless_csv(text: str) -> str:
     """Return a CSV file with `harmless_cell` applied to each cell."""
-    csv.field_size_limit(LONGEST_CELL)  # Python's own is 128 KB: an attribute may be longer
+    csv.field_size_limit(LONGEST_CELL)  # an attribute may exceed Python's default of 128 KB
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for row in csv.reader(io.StringIO(text, newline="")):
@@ -117,7 +117,7 @@ def plain(text: str) -> str:
 
 
 def prepare_streams() -> None:
-    """Allow any character in file names and output, whatever the locale.
+    """Allow any character in file names and output, in any locale.
 
     In a locale other than UTF-8 the process restarts in Python's UTF-8 mode, and still prints in
     the encoding of the locale.
@@ -125,9 +125,8 @@ def prepare_streams() -> None:
     for number in (0, 1, 2):
         try:
             os.fstat(number)
-        except (
-            OSError
-        ):  # closed, and the next opened file, such as a database, would get its number
+        except OSError:
+            # Closed: the next file to be opened, such as a database, would get this number.
             os.open(os.devnull, os.O_RDWR)
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"  # for children
@@ -136,7 +135,7 @@ def prepare_streams() -> None:
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - open until the process ends
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not so in notebooks and tests
+        if isinstance(stream, io.TextIOWrapper):  # another type in notebooks and tests
             # A worker prints the output of its trials, whose logs are UTF-8.
             is_log = stream is sys.stdout and sys.argv[1:2] == ["worker"]
             encoding = "utf-8" if is_log else stream.encoding

@@ -1,13 +1,13 @@
-"""Read labelled images as arrays, from CSV files or folders of images.
+"""Data sets of labelled images: read from CSV files or image folders, check, split, cache.
 
-A fault of the data is a `DataError`: one line, and a hint that mends it.
+An error in the data is a `DataError`: one line and a hint.
 
-cache      checked data as memory-mapped arrays
-csv/       reading CSV files
+cache      stores checked data as memory-mapped arrays
+csv/       reads CSV files
 dataset    the data of a study
 digits     bundled digits and MNIST
-images/    reading image folders
-kaggle     Kaggle's client
-splits     equal images, and the rows that are held back
-write      images in memory, and CSV files of them
+images/    reads folders of image files
+kaggle     downloads data with Kaggle's client
+splits     chooses held-out rows; finds equal images
+write      writes images in memory as CSV files
 """

@@ -1,7 +1,8 @@
-"""Store checked competitions as uint8 arrays on disk, memory-mapped by every process.
+"""Cache of checked data sets on disk: uint8 arrays that every process memory-maps.
 
-Each is one folder, whose name is a hash of the data files. It is written beside its place, synced
-and renamed, so that any number of processes may do so at once. A damaged folder counts as none.
+Each data set is one folder, named after a hash of its files. The folder is written under another
+name, synced and renamed, so any number of processes may write it at once. A damaged folder is
+treated as missing.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ from objectives.files.atomic import cache_root
 from objectives.files.openfile import open_file
 from objectives.files.ownfile import open_regular
 
-FORMAT = 3  # raise it when the files of a folder, or what the checks let pass, change
+FORMAT = 3  # raise it when the files of a folder change, or the checks accept other data
 _ARRAYS = ("images", "labels", "copies", "test_images")
 _TEXTS = ("classes", "test_ids", "facts", "warnings")
 _NAMES = ("id_column", "label_column", "fingerprint")
@@ -36,7 +37,7 @@ _BLOCK_BYTES = 1 << 20
 def cache_key(files: Iterable[CsvFile]) -> str:
     """Return the sha256 (hex) of the files' names and bytes and of the cache's format.
 
-    Of a member of an archive it is that of the archive.
+    For a member of an archive, the bytes of the archive count.
     """
     digest = hashlib.sha256(f"format {FORMAT}".encode())
     contents: dict[Path, str] = {}
@@ -52,7 +53,7 @@ def cache_key(files: Iterable[CsvFile]) -> str:
 
 
 def fetch(key: str) -> Competition | None:
-    """Return the competition under `key`, its images memory-mapped; None where none is sound.
+    """Return the competition under `key`, its images memory-mapped; None if missing or damaged.
 
     Every byte is compared with the checksums first, through the page cache: 55 MB take 0.03 s.
     """
@@ -73,12 +74,12 @@ def fetch(key: str) -> Competition | None:
         facts |= {name: tuple(facts[name]) for name in _TEXTS}
         found = Competition(**arrays, **facts)
         return found if _is_sound(found, arrays) else None
-    except Exception:  # others may write there: no content of the folder is a reason to fail
+    except Exception:  # others may write there: no content of the folder may be fatal
         return None
 
 
 def _is_sound(found: Competition, arrays: dict[str, Any]) -> bool:
-    """Whether types, shapes and ranges are those that `Competition` promises."""
+    """Whether types, shapes and ranges are as `Competition` promises."""
     texts = [*found.classes, *found.test_ids, *found.facts, *found.warnings]
     texts += [found.id_column, found.label_column, found.fingerprint]
     n, k, side = len(found.labels), len(found.test_ids), found.images.shape[-1]
@@ -94,7 +95,7 @@ def _is_sound(found: Competition, arrays: dict[str, Any]) -> bool:
 
 
 def store(key: str, competition: Competition) -> None:
-    """Put `competition` under `key`; an unsound folder in its place is replaced."""
+    """Store `competition` under `key`; replace a damaged folder."""
     root = cache_root()
     fresh = root / f".new-{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -132,11 +133,11 @@ def _write(folder: Path, competition: Competition) -> None:
 
 
 def _move(fresh: Path, place: Path) -> None:
-    """Rename `fresh` to `place`; where another process was first, its folder stays."""
+    """Rename `fresh` to `place`; if another process was first, its folder stays."""
     if os.path.lexists(place) and fetch(place.name) is None:
         aside = fresh.with_name(f"{fresh.name}-old")
         with contextlib.suppress(FileNotFoundError):
-            place.rename(aside)  # maps of the old files live on until they are closed
+            place.rename(aside)  # existing memory maps of the old files stay valid
             _remove(aside)
     try:
         fresh.rename(place)
@@ -149,12 +150,12 @@ def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-        else:  # `rmtree` would wait at a pipe
+        else:  # `rmtree` would block on a pipe
             path.unlink()
 
 
 def _crc32(path: Path) -> int:
-    """Return the checksum, read block by block so that it costs no memory of our own."""
+    """Return the checksum, computed block by block to save memory."""
     checksum = 0
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         while block := file.read(_BLOCK_BYTES):

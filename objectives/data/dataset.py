@@ -1,7 +1,7 @@
-"""Load a folder of Kaggle CSV files as a `Dataset`; each machine parses them only once.
+"""Load a folder of Kaggle CSV files as a `Dataset`; each machine parses the files only once.
 
-Decides which process parses and which wait for it. Needs NumPy alone: a worker that finds the cache
-is ready in a fraction of a second.
+One process parses while others wait for it. Only NumPy is needed: a worker that finds the cache is
+ready in a fraction of a second.
 """
 
 import contextlib
@@ -36,8 +36,8 @@ class Split:
 
     Attributes:
         images: uint8 of shape (m, side, side), memory-mapped: all images of the dataset.
-        labels: int64 of shape (m,), class indexes, of all images too.
-        rows: int64 of shape (n,), rising: the rows of both that belong to the split.
+        labels: int64 of shape (m,), class indexes of all images.
+        rows: int64 of shape (n,), rising: the rows that belong to the split.
     """
 
     images: NDArray[np.uint8]
@@ -53,8 +53,8 @@ class Dataset(Competition):
     """A checked competition, memory-mapped and split.
 
     Attributes:
-        train: The rows to learn from.
-        valid: The rows that trials are scored on: 10 % of each class; see `splits.valid_rows`.
+        train: Rows for training.
+        valid: Rows on which trials are scored: 10 % of each class; see `splits.valid_rows`.
     """
 
     train: Split
@@ -79,8 +79,8 @@ class Dataset(Competition):
 
         Args:
             fold: 0 <= fold < n_folds; the folds of a split hold each labelled row once.
-            n_folds: From 2 to the rows of the smallest class.
-            split: >= 0; each deals the rows anew. See `splits.fold_rows`.
+            n_folds: From 2 to the number of rows of the smallest class.
+            split: >= 0; each split shuffles the rows again. See `splits.fold_rows`.
         """
         check_folds(self.labels, self.classes, n_folds, self.copies)
         rows = fold_rows(self.labels, self.fingerprint, fold, n_folds, split, self.copies)
@@ -101,10 +101,10 @@ class DataReport:
     """The output of `study check`.
 
     Attributes:
-        files: Names of train, test and, where there is one, the sample.
-        n_train, n_test: Rows of train and of test.
+        files: Names of train, test and, if present, the sample.
+        n_train, n_test: Number of rows of train and test.
         side: Height and width of an image in pixels.
-        class_counts: Rows of train by class, in the order of the classes.
+        class_counts: Number of rows of train by class, in the order of the classes.
         columns: The submission's two columns.
         fingerprint, facts, warnings: As in `Competition`.
     """
@@ -123,17 +123,17 @@ class DataReport:
 def load_dataset(data_dir: Path) -> Dataset:
     """Check the files of `data_dir`, parse them unless this machine has done so, and map them.
 
-    Safe in many processes at once: the first parses, the others wait and map what it wrote.
+    Safe in many processes at once: the first parses, the others wait and map its result.
 
     Raises:
-        DataError: The first fault of the files, with nothing written; or no cache can be written.
+        DataError: The first error of the files, with nothing written; or the cache is unwritable.
     """
     found = _load(find_files(data_dir))
     return _split(found, valid_rows(found.labels, found.fingerprint, found.copies))
 
 
 def check_data(data_dir: Path) -> DataReport:
-    """Check the files of `data_dir` as `load_dataset` does, and say what they hold."""
+    """Check the files of `data_dir` as `load_dataset` does, and describe their contents."""
     files = find_files(data_dir)
     found = _load(files)
     counts = np.bincount(found.labels, minlength=len(found.classes)).tolist()
@@ -151,9 +151,9 @@ def check_data(data_dir: Path) -> DataReport:
 
 
 def load_answers(data_dir: Path) -> Answers | None:
-    """Return the labels that the test file itself has; None where it has none.
+    """Return the labels in the test file; None if it has none.
 
-    They are read from the file each time, and kept nowhere that a training could see them.
+    They are read from the file each time, and never stored where a training could read them.
     """
     return read_answers(find_files(data_dir))
 
@@ -177,11 +177,11 @@ def _load(files: Files) -> Competition:
 
 @contextlib.contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock on the data file itself, so that a fault in it leaves no lock file behind.
+    """Hold a lock on the data file itself, so that no lock file remains.
 
-    It saves the work of parsing twice and no more: without locks (some network file systems) every
-    process parses, and the cache takes the first. Anybody who can read the file can lock it: the
-    lock of another user is not waited for, and none is without end.
+    The lock only saves work: without locks (on some network file systems) every process parses, and
+    the cache keeps the first result. Anybody who can read the file can lock it, so a lock of
+    another user is ignored, and the wait for any lock is limited.
     """
     try:
         file = open_file(path)

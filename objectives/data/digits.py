@@ -1,7 +1,7 @@
-"""Load free handwritten digits: those bundled with scikit-learn, and MNIST through Keras.
+"""Load free handwritten digits: scikit-learn's bundled digits, and MNIST through Keras.
 
-Decides which of them are labelled and which are to be predicted: the same ones each time. MNIST
-needs a network once, until Keras has the file.
+The choice of labelled and test images is always the same. MNIST needs a network once, until Keras
+has the file.
 """
 
 import contextlib
@@ -39,13 +39,13 @@ def bundled_digits() -> Pictures:
 
 
 def mnist() -> Pictures:
-    """Return MNIST's 70,000 digits of 28x28, dealt anew: 60 % are labelled, as Kaggle has them."""
+    """Return MNIST's 70,000 digits of 28x28, shuffled: 60 % are labelled, as on Kaggle."""
     with quiet_import():
         from keras.datasets import mnist as found
     try:
         with contextlib.redirect_stdout(sys.stderr):  # its progress
             (first, first_labels), (second, second_labels) = found.load_data()
-    except Exception as error:  # Keras raises a bare one, for whatever went wrong on the way
+    except Exception as error:  # Keras raises a bare Exception for any failure
         reason = str(error).strip().splitlines() or [type(error).__name__]
         place = os.path.join(os.environ["KERAS_HOME"], "datasets")
         raise DataError(
@@ -57,7 +57,7 @@ def mnist() -> Pictures:
 
 
 def deal(images: NDArray[np.uint8], labels: NDArray[np.integer]) -> Pictures:
-    """Return the images in an order that depends on their number alone, the first 60 % labelled."""
+    """Shuffle the images, depending only on their number; the first 60 % are labelled."""
     order = np.random.Generator(np.random.Philox(SEED)).permutation(len(images))
     n_labelled = round(len(images) * MNIST_LABELLED_SHARE)
     train, test = order[:n_labelled], order[n_labelled:]
@@ -70,7 +70,7 @@ def _pictures(
     test_images: NDArray[np.uint8],
     test_labels: NDArray[np.integer],
 ) -> Pictures:
-    """Return them with ids that count from 1, as Kaggle does."""
+    """Return the data set with ids that count from 1, as on Kaggle."""
     known, answers = ([str(int(label)) for label in some] for some in (labels, test_labels))
     ids = [str(n) for n in range(1, len(test_images) + 1)]
     return Pictures(images, known, test_images, ids, answers)

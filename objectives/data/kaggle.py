@@ -1,7 +1,7 @@
-"""Download a competition's files with Kaggle's own client, which knows the user's account.
+"""Download a competition's files with Kaggle's client, which has the user's credentials.
 
-Decides which failures of the client are known, and which files are kept. The client is no
-dependency: it is used where it is installed.
+Known failures of the client become one line with a hint. The client is not a dependency: it is used
+if it is installed.
 """
 
 import re
@@ -32,11 +32,11 @@ def fetch_competition(
     """Download the files of a competition and put them into `data_dir`.
 
     Raises:
-        DataError: There is no client, it failed, or a file is in the way; nothing was written.
+        DataError: The client is missing or failed, or another file exists; nothing was written.
     """
     if not name.replace("-", "").replace("_", "").isalnum() or name.startswith("-"):
         raise DataError(
-            f"{name!r} is no data set and cannot be a competition's name",
+            f"{name!r} is not a data set and cannot be a competition's name",
             "demo, mnist, or the last part of a competition's address: digit-recognizer",
         )
     client = shutil.which(CLIENT)
@@ -49,7 +49,7 @@ def fetch_competition(
         _download(client, name, place)
         found = _find(name, place)
         written = put_files(found, overwrite=overwrite)
-    where = f"{'written to' if written else 'there already, in'} {data_dir}"
+    where = f"{'written to' if written else 'unchanged in'} {data_dir}"
     say(f"{name}: {', '.join(path.name for path in found)} {where}")
 
 
@@ -68,7 +68,7 @@ def _place_in(data_dir: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
         if is_new:
-            with suppress(OSError):  # there is something in it
+            with suppress(OSError):  # it is not empty
                 data_dir.rmdir()
 
 
@@ -81,12 +81,12 @@ def _download(client: str, name: str, place: Path) -> None:
     except OSError as error:
         raise DataError(f"{client}: cannot be run: {error.strerror or error}") from error
     if done.returncode != 0 or not any(place.iterdir()):
-        # Some of its versions end a failure with 0.
+        # Some versions exit with 0 after a failure.
         raise _failure(name, f"{done.stdout}\n{done.stderr}")
 
 
 def _failure(name: str, said: str) -> DataError:
-    """Return the failure as one line, by words in the output of the client's versions."""
+    """Return the failure as one line, by words in the client's output."""
     page = f"https://{SITE}/competitions/{name}"
     token = f"a token from https://{SITE}/settings into ~/.kaggle/kaggle.json"
     by_hand = f"download in the browser: {page}/data"
@@ -101,7 +101,7 @@ def _failure(name: str, said: str) -> DataError:
             "Kaggle cannot be reached from here",
             f"once with a network, or {by_hand}; 'study fetch demo' needs none",
         ),
-        (r"\b401\b", "Kaggle does not take the credentials", f"new ones: {token}"),
+        (r"\b401\b", "Kaggle does not accept the credentials", f"new ones: {token}"),
         (
             r"\b403\b|accept this competition",
             "Kaggle refuses the files: the competition's rules were not accepted by this account",
@@ -118,7 +118,7 @@ def _failure(name: str, said: str) -> DataError:
 
 
 def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
-    """Return the writers of the downloaded CSV files, zipped or not, by their places."""
+    """Return a writer for each downloaded CSV file, zipped or not, by target path."""
     data_dir = place.parent
     found: dict[Path, Callable[[Path], None]] = {}
     for path in sorted(place.iterdir()):
@@ -132,7 +132,7 @@ def _find(name: str, place: Path) -> dict[Path, Callable[[Path], None]]:
     missing = [needed for needed in NEEDED if data_dir / needed not in found]
     if missing:
         raise DataError(
-            f"{name}: no {missing[0]} in what Kaggle has of it",
+            f"{name}: no {missing[0]} among Kaggle's files of it",
             "a competition of images in CSV files, such as digit-recognizer; or images: study "
             "from-images FOLDER",
         )

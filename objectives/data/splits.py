@@ -1,8 +1,8 @@
-"""Choose which labelled rows are held back: the valid split of a search, and folds.
+"""Choose the held-out rows: the valid split of a search, and the folds of a finalize.
 
 Each choice is stratified by class and a pure function of labels, copies and fingerprint: the same
-on every machine, in every release. Equal images are never on two sides. Raw Philox words are
-sorted, as NumPy promises those for good, but the streams of its generators only within a version.
+on every machine and in every release. Equal images are never on both sides of a split. Rows are
+sorted by raw Philox words, which NumPy keeps stable; it may change the streams of its generators.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from objectives.errors import DataError
 VALID_SHARE = 0.1
 _DIGEST_BYTES = 16
 _KEY_DIGITS = 32  # of the fingerprint: Philox's key has 128 bits
-_FIRST_FOLDS = 1 << 128  # counters below it are the valid split's
+_FIRST_FOLDS = 1 << 128  # lower counters belong to the valid split
 
 
 def image_digests(images: NDArray[np.uint8]) -> list[bytes]:
-    """Return a digest of each image, equal where the images are."""
+    """Return a digest of each image; equal images have equal digests."""
     return [
         hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=_DIGEST_BYTES).digest()
         for image in images
@@ -28,13 +28,13 @@ def image_digests(images: NDArray[np.uint8]) -> list[bytes]:
 
 
 def first_copies(digests: list[bytes]) -> NDArray[np.int64]:
-    """Return of each image, by its digest, the first that is equal: perhaps its own number."""
+    """Return for each digest the index of the first equal one, which may be its own."""
     first: dict[bytes, int] = {}
     return np.array([first.setdefault(one, row) for row, one in enumerate(digests)], np.int64)
 
 
 def n_different(copies: NDArray[np.int64]) -> int:
-    """Return how many images are left where each counts once."""
+    """Return the number of different images."""
     return len(np.unique(copies))
 
 
@@ -43,14 +43,14 @@ def valid_rows(
 ) -> NDArray[np.int64]:
     """Return the rows of the valid split, rising: 10 % of each class, at least one row.
 
-    Equal images stay together: either all of them are in the split or none. A class of which all
-    images are equal has none in it.
+    Equal images stay together: either all of them are in the split or none. A class whose images
+    are all equal has no row in the split.
 
     Args:
         labels: Class indexes of shape (m,).
-        fingerprint: Hex, 32 digits at least; the first 32 are the key.
-        copies: Of each row the first with the same image, from `first_copies`; None: no two are the
-            same.
+        fingerprint: Hex, at least 32 digits; the first 32 are the key.
+        copies: For each row the first row with the same image, from `first_copies`; None: all
+            images differ.
     """
     copies = np.arange(len(labels)) if copies is None else copies
     n_copies = np.bincount(copies, minlength=len(labels))
@@ -61,14 +61,14 @@ def valid_rows(
 
 
 def _share_of(first: NDArray[np.intp], n_copies: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return those images of a class, each the first of its copies, that are held back."""
+    """Return the held-out images of a class; each stands for all its copies."""
     wanted = max(1, round(VALID_SHARE * int(n_copies.sum())))
     taken, n_rows = [], 0
     for row, n in zip(first, n_copies, strict=True):
         if n_rows + n <= wanted:
             taken.append(row)
             n_rows += n
-    if not taken and len(first) > 1:  # each image has more copies than are wanted
+    if not taken and len(first) > 1:  # each image has more copies than wanted
         taken = [first[n_copies.argmin()]]
     return np.array(taken, np.intp)
 
@@ -83,15 +83,15 @@ def fold_rows(
 ) -> NDArray[np.int64]:
     """Return the rows of one fold, rising; the folds of a split hold each row once.
 
-    Each class is shuffled and dealt to the folds in turn, from where the class before it ended: two
-    folds differ by at most one image in each class, and by at most one image in all. Equal images
-    stay together.
+    Each class is shuffled and dealt to the folds in turn, from where the previous class ended. So
+    two folds differ by at most one image in each class, and by at most one image in all. Equal
+    images stay together.
 
     Args:
         labels, fingerprint, copies: See `valid_rows`.
         fold: 0 <= fold < n_folds.
-        n_folds: From 2 to the rows of the smallest class; see `check_folds`.
-        split: >= 0; each is another permutation of the rows, and none is that of `valid_rows`.
+        n_folds: From 2 to the number of rows of the smallest class; see `check_folds`.
+        split: >= 0; each is another permutation of the rows, and differs from `valid_rows`.
     """
     if not (0 <= fold < n_folds and split >= 0):
         raise ValueError(f"no fold {fold} of {n_folds} in split {split}")
@@ -109,11 +109,11 @@ def check_folds(
     n_folds: int,
     copies: NDArray[np.int64] | None = None,
 ) -> None:
-    """Refuse fewer than 2 folds, or more than rows of the smallest class or different images.
+    """Refuse fewer than 2 folds, more than rows of the smallest class, or than different images.
 
     Args:
         labels, copies: See `valid_rows`.
-        classes: Names, for the message.
+        classes: Names of the classes, for the message.
     """
     counts = np.bincount(labels, minlength=len(classes))
     smallest = int(counts.argmin())
@@ -138,9 +138,9 @@ def check_folds(
 def _shuffled_classes(
     labels: NDArray[np.int64], fingerprint: str, copies: NDArray[np.int64], *, counter: int
 ) -> list[NDArray[np.intp]]:
-    """Return the rows of each class, in the order of the classes, each in an order of its own.
+    """Return the shuffled rows of each class, in the order of the classes.
 
-    Of equal images only the first is there.
+    Only the first of equal images is included.
     """
     key = int(fingerprint[:_KEY_DIGITS], 16)
     words = np.random.Philox(key=key, counter=counter).random_raw(len(labels))

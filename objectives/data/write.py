@@ -1,7 +1,7 @@
-"""Write a data set in memory as CSV files in Kaggle's form: all of them, or none.
+"""Write a data set in memory as Kaggle's CSV files: all files, or none.
 
-Decides the names of the files, and that no file with other content is replaced unasked. The images
-come from `digits.py`, `kaggle.py` and `images/`.
+A file with other content is replaced only with `--overwrite`. The images come from `digits.py`,
+`kaggle.py` and `images/`.
 """
 
 import csv
@@ -29,15 +29,15 @@ Writer = Callable[[Path], None]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """A data set in memory: images with labels, and images without.
+    """A data set in memory: labelled images and test images.
 
     Attributes:
         images: uint8 of shape (m, side, side), 0..255.
-        labels: m labels, as train.csv gets them.
+        labels: m labels, as written into train.csv.
         test_images: uint8 of shape (k, side, side).
-        test_ids: k ids, as sample_submission.csv gets them.
-        answers: The true labels of the test images; None where nobody knows them.
-        notes: What is odd, one line each.
+        test_ids: k ids, as written into sample_submission.csv.
+        answers: The true labels of the test images; None if unknown.
+        notes: Peculiarities, one line each.
     """
 
     images: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Pictures:
         return int(self.images.shape[1])
 
     def class_notes(self) -> tuple[str, ...]:
-        """Return the faults of the classes for which a study refuses the data, one line each."""
+        """Return the reasons by which a study would refuse the classes, one line each."""
         counts = Counter(self.labels)
         few = [name for name, n in counts.items() if n < MIN_ROWS_PER_CLASS]
         notes = []
@@ -71,17 +71,17 @@ class Pictures:
 def write_pictures(
     pictures: Pictures, data_dir: Path, answers: Path | None, *, overwrite: bool
 ) -> list[Path]:
-    """Write the three files of `pictures`, and the answers where they are known.
+    """Write the three files of `pictures`, and the answers if they are known.
 
     Args:
         data_dir: Must exist.
-        answers: A file outside `data_dir`, where no search looks; None where there are none.
+        answers: A file outside `data_dir`, which no search reads; None if there are no answers.
 
     Returns:
-        The files that were written; files that had the same content stay untouched.
+        The written files; files with the same content stay untouched.
 
     Raises:
-        DataError: A file is there with other content, or cannot be written; nothing was.
+        DataError: A file exists with other content or cannot be written; nothing was written.
     """
     pixels = [f"pixel{n}" for n in range(pictures.side**2)]
     ids, filler = pictures.test_ids, min(pictures.labels)
@@ -98,14 +98,14 @@ def write_pictures(
 
 
 def put_files(writers: Mapping[Path, Writer], *, overwrite: bool) -> list[Path]:
-    """Write files beside their places, and move them once all are complete and none is in the way.
+    """Write temporary files, and rename them once all are complete and no other file exists.
 
     Args:
-        writers: Place of a file to a function that writes it to the path that it gets.
+        writers: Maps a target path to a function that writes the file to a given path.
         overwrite: Whether a file with other content is replaced.
 
     Returns:
-        The places that were written; a file that has the same content stays untouched.
+        The written paths; a file with the same content stays untouched.
     """
     fresh = {place: beside(place) for place in writers}
     try:
@@ -140,10 +140,10 @@ def _writing(place: Path) -> Iterator[None]:
 def _refuse_other(place: Path, overwrite: bool) -> None:
     packed = place.with_name(f"{place.name}.gz")
     if packed.exists():  # a study refuses a folder with both
-        raise DataError(f"{packed} is there already", f"remove it, or {_elsewhere(place)}")
+        raise DataError(f"{packed} exists already", f"remove it, or {_elsewhere(place)}")
     if place.exists() and not (overwrite and place.is_file()):
         raise DataError(
-            f"{place} is there already, with other content",
+            f"{place} exists already, with other content",
             f"{_elsewhere(place)}, or --overwrite to replace it",
         )
 

@@ -1,9 +1,9 @@
-"""Write files completely or not at all, open them safely, limit their size.
+"""Write files atomically, open them safely, limit their size.
 
-atomic       complete files; folders
+atomic       atomic writes; folders
 filelock     lock files
 limits       sizes of files, free memory
-openfile     files of a user, for reading
-ownfile      files that other users may have replaced
-userfolder   folders of this user alone
+openfile     opens files of a user for reading
+ownfile      opens files that other users may have replaced
+userfolder   private folders of this user
 """

@@ -1,7 +1,7 @@
-"""Write files that are complete or absent, whatever happens while they are written.
+"""Write files atomically: after a crash a file is either complete or unchanged.
 
-A file is written beside its place under a hidden name, synced and moved over it; then the folder is
-synced, so that the move survives power loss too.
+A file is written under a hidden name in the same folder, synced, and renamed. Then the folder is
+synced, so that the rename survives power loss.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 def beside(path: Path) -> Path:
     """Return a new hidden path in the same folder."""
-    # Before the name, not after it: writers choose the format by the suffix.
+    # A prefix, not a suffix: writers choose the format by the suffix.
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
 def sweep(folder: Path, names: Iterable[str]) -> None:
-    """Remove the unfinished files of dead writers of these names; no living writer may be there."""
+    """Remove unfinished files with these names; only safe if no writer is at work there."""
     begun = re.compile(rf"(\.\d+-)?\.[0-9a-f]{{8}}-({'|'.join(map(re.escape, names))})")
     for path in folder.iterdir():
         if begun.fullmatch(path.name) and not path.is_dir():
-            with suppress(OSError):  # another user's, say
+            with suppress(OSError):  # such as another user's file
                 path.unlink()
 
 
@@ -62,7 +62,7 @@ def write_text(path: Path, text: str) -> str:
 
 
 def make_folder(path: Path, flag: str) -> None:
-    """Make the folder that the option `flag` names, and those above it; else a `FileError`."""
+    """Create the folder that the option `flag` names, with parents; or raise `FileError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

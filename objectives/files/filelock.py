@@ -11,25 +11,28 @@ from objectives.files.ownfile import open_folder, open_regular
 
 
 class Locker(NamedTuple):
-    """A process that holds a lock: a text for people, and its user where that is known."""
+    """A process that holds a lock: a description, and its user id if known."""
 
     shown: str
     uid: int | None = None
 
 
 def open_lock(folder: Path, name: str, mode: int) -> int:
-    """Open a lock file in a folder, or make it with a mode whatever the umask; return the handle.
+    """Open or create a lock file in a folder; return the handle.
+
+    Args:
+        mode: Mode of a new file, independent of the umask.
 
     Raises:
-        OSError: The folder is a link, or the file is anything but a file of one name, or another
-            user's where the mode is not for all.
+        OSError: The folder is a link, the file is not regular or has hard links, or another
+            user owns it and the mode is not for all.
     """
     if folder.is_symlink():
         raise OSError("it is a link")
     within = open_folder(folder, 1)
     try:
         try:
-            # Without O_CREAT for a file of another user, which Linux refuses in folders like /tmp.
+            # O_CREAT for a new file only: in /tmp, Linux refuses it for another user's file.
             new = os.O_RDWR | os.O_CREAT | os.O_EXCL
             handle = open_regular(name, new, mode=mode, within=within, is_sole=True)
             os.fchmod(handle, mode)
@@ -46,7 +49,7 @@ def open_lock(folder: Path, name: str, mode: int) -> int:
 
 
 def try_lock(handle: int, how: int) -> bool:
-    """Take a `flock` lock if it is free; True as well where the file system has none.
+    """Take a `flock` lock if it is free; return whether it did, or the file system has no locks.
 
     Args:
         how: `fcntl.LOCK_SH` or `fcntl.LOCK_EX`.
@@ -74,9 +77,9 @@ def holders(handle: int) -> list[Locker]:
 
 
 def shown_holders(handle: int) -> str:
-    """Return the same on one line."""
+    """Return `holders` on one line."""
     found = [holder.shown for holder in holders(handle)]
-    return "; ".join(found) or "a process that is not seen from here"
+    return "; ".join(found) or "a process that is not visible from here"
 
 
 def _described(pid: int) -> Locker:
@@ -84,7 +87,7 @@ def _described(pid: int) -> Locker:
     try:
         uid = process.stat().st_uid
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # it has ended
+    except OSError:  # the process has ended
         return Locker(f"pid {pid}")
     named = [value for flag, value in itertools.pairwise(words) if flag == "--study"]
     study = f"study {named[0][:200]!r}, " if named else ""  # another user's text

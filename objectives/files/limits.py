@@ -1,7 +1,7 @@
-"""Limit the size of files of a user or a data set, and check the free memory.
+"""Size limits for files of a user or a data set, and a check of free memory.
 
-Data of an honest size are far below each limit; larger ones are refused in one line before they
-fill the memory.
+Real data are far below each limit. Larger files are refused with one line before they fill the
+memory.
 """
 
 import resource
@@ -15,47 +15,47 @@ MIB = 1 << 20
 
 # A CSV file.
 MOST_CELLS = 1_100_000  # of a row: an image of 1024x1024, the largest of `study from-images`
-LONGEST_LINE = 32 * MIB  # bytes: so many cells of 30 characters
+LONGEST_LINE = 32 * MIB  # bytes: MOST_CELLS cells of 30 characters
 LONGEST_NUMBER = 128  # bytes: a double has 17 digits, and written out exactly about 60
-LONGEST_TEXT = 255  # bytes of a label or a column's name: a class may be a folder, as long as that
+LONGEST_TEXT = 255  # bytes of a label or a column's name, as of a folder's name
 LONGEST_ID = 4096  # bytes: an id may be the path of a file
-MOST_BLANK_LINES = 1 << 21  # below a table: an Excel sheet has half as many rows
-MOST_ZIP_LIST = 32 * MIB  # bytes of an archive's list of members: about 300,000 of them
-LARGE_FILE = 1 << 30  # bytes: its first lines are looked at before all of it is hashed
+MOST_BLANK_LINES = 1 << 21  # below a table: twice the rows of an Excel sheet
+MOST_ZIP_LIST = 32 * MIB  # bytes of an archive's list of members: about 300,000 members
+LARGE_FILE = 1 << 30  # bytes: the first lines are checked before the whole file is hashed
 
 # A folder of images.
 MOST_IMAGE_PIXELS = 200_000_000  # the largest photos that phones take
-MOST_IMAGE_BYTES = 4 * MOST_IMAGE_PIXELS  # as many pixels with transparency, not packed
-DEEPEST_FOLDERS = 64  # below the one that is named: a path may have 4096 bytes
-MOST_WAYS = 1000  # by links to one folder: links to folders of links double with each level
-MOST_ENTRIES = 5_000_000  # files and folders: ImageNet has 1.4 million; a name takes 0.5 kB here
+MOST_IMAGE_BYTES = 4 * MOST_IMAGE_PIXELS  # uncompressed, with transparency
+DEEPEST_FOLDERS = 64  # below the given folder: a path may have 4096 bytes
+MOST_WAYS = 1000  # links to one folder: links to folders of links double with each level
+MOST_ENTRIES = 5_000_000  # files and folders: ImageNet has 1.4 million; each takes 0.5 kB of memory
 
 # Text that a person writes.
 MOST_SETTINGS = 256 << 10  # bytes of --space and --params: a thousand entries take 50 kB
-MOST_POINTS = 1000  # of one entry of a TOML file: dotted names take the square of it in time
+MOST_POINTS = 1000  # of one entry of a TOML file: dotted names take quadratic time
 MOST_SOURCE = 16 * MIB  # bytes of a Python file
 
-ROW_BYTES = 250  # of memory, beside a row's pixels: label, id, digest of the image
-SPARE_BYTES = 64 * MIB  # that the process itself needs to end well
+ROW_BYTES = 250  # memory of a row beside its pixels: label, id, digest of the image
+SPARE_BYTES = 64 * MIB  # memory that the process needs to end normally
 
 _MEMORY = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")  # of a container: its own limit
 
 
 def refuse_memory(what: str, n_bytes: int) -> None:
-    """Raise a `DataError` where less than `n_bytes` and a spare are free, which `what` needs."""
+    """Raise a `DataError` unless `n_bytes` and a reserve are free for the step named `what`."""
     left = min(_left(), default=None)
     if left is not None and left < n_bytes + SPARE_BYTES:
         needed = f"{(n_bytes + SPARE_BYTES) / MIB:,.0f} MiB"
         raise DataError(
-            f"{what}: to go on takes {needed} of memory, and {max(left, 0) / MIB:,.0f} MiB are "
+            f"{what}: the next step needs {needed} of memory; {max(left, 0) / MIB:,.0f} MiB are "
             "left",
             "a machine or a container with more memory, or less data",
         )
 
 
 def _left() -> Iterator[int]:
-    """Yield the bytes that may still be taken: of the machine, the container and the process."""
+    """Yield the free bytes of the machine, of the container and of the process's limit."""
     with suppress(OSError, ValueError, KeyError):
         found = _numbers(_MEMORY)
         yield (found["MemAvailable:"] + found["SwapFree:"]) * 1024

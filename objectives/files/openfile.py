@@ -1,6 +1,6 @@
-"""Open regular files of a user or a data set for reading; links are followed, pipes are refused.
+"""Open regular files of a user or a data set for reading; follow links, refuse pipes and devices.
 
-A pipe without a writer would be waited for without end, a device like /dev/zero read without end.
+A pipe without a writer would block for ever, and a device such as /dev/zero never ends.
 """
 
 import io
@@ -26,7 +26,7 @@ class RefusedFileError(OSError):
 
 
 def open_file(path: Path | str) -> io.BufferedReader:
-    """Open a regular file for reading, without waiting; `strerror` of the OSError says why not."""
+    """Open a regular file for reading, without blocking; an OSError has a `strerror`."""
     _check_kind(os.stat(path))
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = open(handle, "rb")  # noqa: SIM115 - the caller closes it
@@ -39,7 +39,7 @@ def open_file(path: Path | str) -> io.BufferedReader:
 
 
 def read_file(path: Path | str, most: int) -> bytes:
-    """Return the content of a regular file of at most `most` bytes; else an OSError."""
+    """Return the content of a regular file of at most `most` bytes; raise OSError otherwise."""
     with open_file(path) as file:
         content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
     if content is None or len(content) > most:
@@ -50,7 +50,7 @@ def read_file(path: Path | str, most: int) -> bytes:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive; `BadZipFile` where it is none, damaged, or lists too many members."""
+    """Open a zip archive; raise `BadZipFile` if it is none, damaged, or has too many members."""
     with open_file(path) as file, _Archive(file.raw) as readable:
         try:
             archive = zipfile.ZipFile(readable)
@@ -63,19 +63,19 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 def open_member(
     archive: zipfile.ZipFile, member: str, name: str, hint: str = "unzip it"
 ) -> IO[bytes]:
-    """Open a member of an archive; a `DataError` names it where its packing cannot be read."""
+    """Open a member of an archive; raise a `DataError` if its compression is not supported."""
     try:
         if archive.getinfo(member).compress_type != zipfile.ZIP_LZMA:  # may ask for 4 GB of memory
             return archive.open(member)
     except NotImplementedError:
         pass
-    except RuntimeError:  # as `zipfile` says that it wants a password
+    except RuntimeError:  # `zipfile` needs a password
         raise DataError(f"{name}: encrypted with a password", hint) from None
     raise DataError(f"{name}: packed in a way that Python cannot read", hint)
 
 
 class _Archive(io.BufferedReader):
-    """A zip archive; `zipfile` reads the list of members at once."""
+    """A zip archive that refuses a huge list of members, which `zipfile` reads in one call."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MOST_ZIP_LIST:

@@ -1,7 +1,7 @@
-"""Open files in folders where other users can write; never follow a link or block on a pipe.
+"""Open this program's files where other users can write; never follow a link or block on a pipe.
 
-A link or a pipe in the place of a file of ours would make a process write elsewhere, show another
-file, or wait without end.
+With a link or a pipe in the place of such a file, a process would write elsewhere, show another
+file, or block for ever.
 """
 
 import errno
@@ -16,11 +16,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_folder(path: Path, depth: int, *, make: bool = False) -> int:
-    """Open a folder, or make it with `make`, and return the handle.
+    """Open a folder, or create it with `make`, and return the handle.
 
     Args:
-        depth: >= 1; so many names at the end of the path may be no links (an OSError). The user
-            chose those above.
+        depth: >= 1; number of names at the end of the path that must not be links (an OSError).
+            Links above are allowed, as the user chose them.
     """
     parts = path.absolute().parts
     depth = min(depth, len(parts) - 1)
@@ -43,13 +43,13 @@ def open_folder(path: Path, depth: int, *, make: bool = False) -> int:
 
 
 def open_file(path: Path, depth: int, how: int) -> int:
-    """Open a regular file of one name, with the flags `how`, and return the handle.
+    """Open a regular file without hard links, with the flags `how`, and return the handle.
 
     Args:
-        depth: Of its folder: see `open_folder`. With O_CREAT the folder is made.
+        depth: Depth of its folder, see `open_folder`. With O_CREAT the folder is created.
 
     Raises:
-        OSError: It is a link, a pipe, a device or a file of several names, or cannot be opened.
+        OSError: It is a link, a pipe, a device or a file with hard links, or cannot be opened.
     """
     within = open_folder(path.parent, depth, make=bool(how & os.O_CREAT))
     try:
@@ -68,12 +68,12 @@ def open_regular(
     within: int | None = None,
     is_sole: bool = False,
 ) -> int:
-    """Open a regular file, which is no link, without waiting; return the handle.
+    """Open a regular file that is not a link, without blocking; return the handle.
 
     Args:
-        mode: Of a new file.
-        within: Handle of the folder that `name` is in.
-        is_sole: Whether a file of several names is refused.
+        mode: Mode of a new file.
+        within: Handle of the folder of `name`.
+        is_sole: Whether a file with hard links is refused.
     """
     handle = os.open(name, how | _SAFE, mode, dir_fd=within)
     found = os.fstat(handle)

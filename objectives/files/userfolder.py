@@ -1,4 +1,4 @@
-"""Make folders of this user alone, in which no other local user can read, write or lock files."""
+"""Create private folders, in which no other local user can read, write or lock files."""
 
 import os
 import stat
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from objectives.errors import FileError
 
-COMMON = Path("/tmp")  # of all users: another one may have taken our name there
+COMMON = Path("/tmp")  # shared: another user may have taken the name there
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder with mode 0700, or take one of this user's that is no link; else FileError."""
+    """Create a folder with mode 0700, or reuse this user's folder; raise `FileError` otherwise."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(path):
@@ -29,15 +29,15 @@ def private_folder(path: Path) -> Path:
 
 
 def lock_folder(shared: Path | None = None) -> Path:
-    """Return the folder of this user's locks, the same for all of the user's processes here.
+    """Return the folder of this user's locks, the same for all of the user's processes.
 
-    It is not in XDG_RUNTIME_DIR: processes of cron or a batch system have none.
+    It is not in XDG_RUNTIME_DIR, which processes of cron or a batch system do not have.
 
     Args:
-        shared: A folder that containers share, where there is one.
+        shared: A folder that containers share, if any.
 
     Raises:
-        FileError: Other users have taken every possible place, or nothing can be written.
+        FileError: Other users own all possible folders, or none can be written.
     """
     for base in (shared, Path(os.environ.get("TMPDIR") or COMMON), COMMON):
         if base is not None and base.is_dir():
@@ -47,7 +47,7 @@ def lock_folder(shared: Path | None = None) -> Path:
 
 
 def state_folder() -> Path:
-    """Return the folder for this user's choices, $XDG_STATE_HOME/slot-study; else a FileError."""
+    """Return the folder for this user's state, $XDG_STATE_HOME/slot-study; or raise FileError."""
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     try:
         return private_folder(Path(base).expanduser() / "slot-study")

@@ -1,7 +1,7 @@
-"""Keras and its backend, loaded late and quietly.
+"""Keras and its backend: which one, how it is loaded and set up.
 
 backend      which framework Keras uses, and the GPUs that it can use
-fitprocess   the process that called `fit`, told from its forks
-runtime      imports, threads, determinism and GPU memory of this process
-sentence     errors of libraries as one line
+fitprocess   tells the process that called `fit` from its forks
+runtime      import, threads, determinism, GPU memory
+sentence     shortens errors of libraries to one line
 """

@@ -1,8 +1,8 @@
 """The Keras backend in use, and the number of GPUs available to it.
 
-TensorFlow, unless KERAS_BACKEND says otherwise. Only TensorFlow is promised the same bits; JAX and
-PyTorch train by `portable_step` of `step.py`. Nothing here loads a framework into this process: a
-supervisor that loaded one would keep memory of a GPU for itself.
+The backend is TensorFlow, unless KERAS_BACKEND names another. Only with TensorFlow are results
+promised to the bit; JAX and PyTorch train by `portable_step` of `step.py`. No function here loads a
+framework into this process, because a supervisor would then keep memory of a GPU.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ _COUNTS = {
     "jax": "sum(one.platform == 'gpu' for one in __import__('jax').devices())",
     "torch": "__import__('torch').cuda.device_count()",
 }
-_COUNT_TIMEOUT_S = 180.0  # the first import on a cold disk
+_COUNT_TIMEOUT_S = 180.0  # a first import from a cold disk
 
 
 def backend_name() -> str:
@@ -36,7 +36,7 @@ def backend_name() -> str:
     name = os.environ.get(VARIABLE) or TENSORFLOW
     if name not in FRAMEWORKS:
         raise ModelError(
-            f"{VARIABLE}={name}: networks are trained with {', '.join(FRAMEWORKS)} alone",
+            f"{VARIABLE}={name}: networks are trained only with {', '.join(FRAMEWORKS)}",
             f"unset {VARIABLE}",
         )
     return name
@@ -50,13 +50,13 @@ def on_tensorflow() -> bool:
 def compiles() -> bool:
     """Return whether XLA compiles networks: only for JAX, which is slow without it.
 
-    On TensorFlow it would change the last bits; PyTorch has its own compiler, which was not tried.
+    On TensorFlow it would change the last bits; PyTorch's own compiler was not tried.
     """
     return backend_name() == "jax"
 
 
 def use_backend(name: str) -> None:
-    """Set the backend of this process, before it loads Keras, and of those that it starts."""
+    """Set the backend of this process, before it loads Keras, and of its child processes."""
     os.environ[VARIABLE] = name
 
 
@@ -66,7 +66,7 @@ def count_gpus() -> int:
 
     Starts a short process that imports the framework, which takes seconds.
     """
-    # -P: a file in the current folder must not be taken for the framework.
+    # -P: do not import a file of the current folder instead of the framework.
     command = [sys.executable, "-P", "-c", f"print('\\nGPUs', {_COUNTS[backend_name()]})"]
     # By default JAX reserves most of a GPU's memory, even to count devices.
     env = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -87,7 +87,7 @@ def framework() -> str:
 
 
 def how_to_mend() -> str:
-    """Return what lets the framework see the GPUs, as a command where one is known."""
+    """Return the command that probably makes the GPUs visible to the framework."""
     name = backend_name()
     if name == "torch":
         return "pip install --force-reinstall torch"

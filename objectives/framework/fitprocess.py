@@ -1,7 +1,7 @@
 """Tell the process that called `fit` apart from the processes that `fit` forks.
 
-A forked process may compute, but it must neither leave `fit` and go on as a second worker, nor
-report values.
+A forked process may compute. It must not leave `fit`, where it would go on as a second worker, and
+must not report values.
 """
 
 import os
@@ -14,7 +14,7 @@ from objectives.errors import ModelError
 
 
 class FitProcess(AbstractContextManager["FitProcess"]):
-    """The block that calls `fit`: a process that was forked inside it ends at the end of it."""
+    """The block that calls `fit`; a process forked inside the block exits at its end."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -24,7 +24,7 @@ class FitProcess(AbstractContextManager["FitProcess"]):
             _end(raised[1])
 
     def refuse_child(self) -> None:
-        """Refuse a report from another process, which the caller of `fit` would not see.
+        """Refuse a report from another process, as the caller of `fit` would not see it.
 
         Raises:
             ModelError: This is another process.

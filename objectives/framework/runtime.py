@@ -1,6 +1,6 @@
-"""Import of the framework in this process, with its threads, determinism and GPU memory.
+"""Imports the framework into this process, and sets its threads, determinism and GPU memory.
 
-These settings hold for the whole process; those of one training are in `training.py`.
+These settings apply to the whole process; `training.py` has the settings of one training.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ GPU_MEMORY = "STUDY_GPU_MEMORY"
 _ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "GLOG_minloglevel": "3",
-    # Several workers share a device: none may take all of its memory at the start.
+    # Several workers may share a device, so none may take all of its memory at the start.
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
 }
 # By default TensorFlow uses oneDNN's kernels on the newest CPUs only. With AVX2 they train about
@@ -53,8 +53,8 @@ _ops_at_once = 1
 def detect_precision() -> str:
     """Return "bfloat16" if this machine computes it in hardware, else "float32".
 
-    That needs a CPU with AVX512_BF16 or AMX, or an NVIDIA device of capability 8 that TensorFlow
-    can use. Loads no TensorFlow.
+    This takes a CPU with AVX512_BF16 or AMX, or an NVIDIA device of capability 8 that TensorFlow
+    can use. Does not load TensorFlow.
     """
     with contextlib.suppress(OSError):
         flags = CPU_INFO.read_text(encoding="utf-8").split()
@@ -79,7 +79,7 @@ def _gpu_capability() -> float:
 
 
 def start_framework(options: FitOptions) -> None:
-    """Import Keras on its backend, set threads and determinism; takes seconds the first time.
+    """Import Keras on its backend, set threads and determinism; the first call takes seconds.
 
     Raises:
         ModelError: Keras already runs on another backend, or TensorFlow with other threads.
@@ -143,7 +143,7 @@ def _set_up_tensorflow(options: FitOptions) -> None:
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     _bound_memory(tf.config)
-    # A worker builds a graph per trial, about which TensorFlow would warn each time.
+    # A worker builds a graph for each trial, and TensorFlow would warn each time.
     tf.get_logger().setLevel("ERROR")
     tf.config.list_logical_devices()  # starts the devices, which also prints
 
@@ -153,7 +153,7 @@ def _set_threads(n_threads: int) -> None:
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(n_threads)
-        # One in a worker: the ops of a small network hardly overlap, and would compete for cores.
+        # 1 in a worker: ops of a small network hardly overlap, and would compete for cores.
         tf.config.threading.set_inter_op_parallelism_threads(_ops_at_once)
     except RuntimeError as error:
         raise ModelError(
@@ -174,23 +174,23 @@ def _bound_memory(config: Any) -> None:
 
 
 def overlap_ops(n_cores: int) -> None:
-    """Let TensorFlow compute up to `n_cores` independent ops at once in this process.
+    """Allow TensorFlow to compute up to `n_cores` independent ops at once in this process.
 
-    For a supervisor, before it starts the framework: it predicts with an average of members and
-    shifts while its workers are idle. No bit changes, as each op keeps the threads of a trial.
+    A supervisor calls this before it starts the framework: it predicts with an average of members
+    and shifts while its workers are idle. Results do not change, as each op keeps its threads.
     """
     global _ops_at_once
     _ops_at_once = n_cores
 
 
 def is_undeterministic(error: Exception) -> bool:
-    """Return whether an error says that an op of TensorFlow's has no deterministic kernel."""
+    """Return whether an error says that a TensorFlow op has no deterministic kernel."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return "UnimplementedError" in kinds and "determinis" in str(error).lower()
 
 
 def tensorflow_computes() -> bool:
-    """Return whether TensorFlow has begun to compute here: it takes no other threads after that.
+    """Return whether TensorFlow has started in this process, after which its threads are fixed.
 
     Imports nothing. If TensorFlow ever moves this attribute, the answer is False, and
     `_set_threads` raises instead.
@@ -201,14 +201,14 @@ def tensorflow_computes() -> bool:
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Set what TensorFlow and Keras read at import, and drop the lines that they print then.
+    """Set the variables that TensorFlow and Keras read at import, and drop the lines they print.
 
-    For our own import of them, and for a user's file, which may import them first.
+    Used for this program's import, and for a user's file, which may import them first.
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     os.environ.update(KERNELS)
-    # Importing Keras writes its settings: into our cache and not into the user's home.
+    # Importing Keras writes its settings: into this program's cache, not into the user's home.
     os.environ.setdefault("KERAS_HOME", str(cache_root() / "keras"))
     if _LATE_FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _LATE_FINDER)
@@ -238,10 +238,10 @@ _LATE_FINDER = _LateFinder()
 
 @contextlib.contextmanager
 def without_pandas() -> Iterator[None]:
-    """Hide pandas from the imports inside, unless it is loaded: half a second and 30 MiB.
+    """Hide pandas from imports in the block, unless it is loaded; saves 0.5 s and 30 MiB.
 
-    Keras reads pandas' attributes at once, so late loading would not help. Keras accepts no
-    DataFrames in this process from then on, so no user code may run in it.
+    Keras reads pandas' attributes at once, so lazy loading would not help. Afterwards Keras accepts
+    no DataFrames in this process, so no user code may run in it.
     """
     if "pandas" in sys.modules:
         yield
@@ -268,9 +268,9 @@ def _without_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_noise() -> Iterator[None]:
-    """Hold file descriptor 2 back, and pass on all but the greetings of TensorFlow's C++.
+    """Hold back file descriptor 2, and pass on all lines except start-up messages of TensorFlow.
 
-    TensorFlow writes them before it reads its log level. Lines of other threads and of a failing
+    TensorFlow writes those before it reads its log level. Lines of other threads and of a failing
     import must not be lost.
     """
     sys.stderr.flush()

@@ -22,9 +22,9 @@ _FRAME = re.compile(
 
 
 def one_line(text: str) -> str:
-    """Return the first paragraph of an error message that says something, on one line.
+    """Return the first paragraph with content of an error message, on one line.
 
-    It is cut at the end of a sentence, after about `LONGEST` characters; "" if there is none.
+    It is cut at the end of a sentence, after about `LONGEST` characters; "" without content.
     """
     plain = _COLOURS.sub("", text)
     # "Error when deserializing class 'A' using config={...}. Exception encountered: ..."

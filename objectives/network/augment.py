@@ -1,7 +1,7 @@
 """Random shifts, rotations and zooms of a batch of images, as one affine transform in the graph.
 
-The params give the ranges. The draw is a pure function of (seed, step): a trial that is run again
-sees the same images.
+Params give the ranges. The draw is a pure function of (seed, step), so a repeated trial gets the
+same images.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the moves, which each image draws uniformly and symmetrically.
+    """Ranges of the moves; each image draws its moves uniformly and symmetrically.
 
     Attributes:
         shift: Largest shift along each axis, as a fraction of the image side, >= 0.
@@ -31,10 +31,10 @@ class Augmentation:
 
 
 def augmented(images: Any, seed: Any, step: Any, augmentation: Augmentation) -> Any:
-    """Return the images, float (n, side, side, 1), moved at random and filled with zeros.
+    """Return float images (n, side, side, 1), moved at random; the border is filled with zeros.
 
-    One bilinear resampling for all three moves, because each one costs time and blurs. `seed` and
-    `step` are int64 scalar tensors.
+    One bilinear resampling does all three moves, because each resampling costs time and blurs.
+    `seed` and `step` are int64 scalar tensors.
     """
     import tensorflow as tf
 
@@ -67,7 +67,7 @@ def transforms(
         draws: Tensor or array of shape (5, n), uniform in -1..1; `cos` and `sin` take its rows.
 
     Returns:
-        xx, xy, x0, yx, yy, y0, each of shape (n,): x = xx * x + xy * y + x0, and y alike.
+        xx, xy, x0, yx, yy, y0, each of shape (n,): x' = xx * x + xy * y + x0, and likewise for y'.
     """
     angle = draws[0] * math.radians(augmentation.rotation)
     scale_x = 1.0 + draws[1] * augmentation.zoom

@@ -1,17 +1,17 @@
-"""Keras's batch normalization by TensorFlow's fused kernel, while a network trains.
+"""Speed up Keras's batch normalization in training, by TensorFlow's fused kernel.
 
-Keras 3 computes moments, scaling and their gradients one operation after another in float32: half
-of a training step of a small network on a CPU. The fused kernel does the same arithmetic at once.
+Keras 3 computes moments, scaling and their gradients in separate float32 operations: half of a
+training step of a small network on a CPU. The fused kernel does the same arithmetic in one.
 """
 
 from typing import Any
 
 
 def fuse_batch_norms(network: Any) -> None:
-    """Let the batch normalizations of a built network use the fused kernel when they train.
+    """Make the batch normalizations of a built network use the fused kernel in training.
 
     Only `call` of the layers changes; variables and predictions stay Keras's. Layers that the
-    kernel cannot compute are left alone: of other axes or ranks, synchronized, renormalizing,
+    kernel cannot compute are left unchanged: other axes or ranks, synchronized, renormalizing,
     masked, subclassed.
     """
     for layer in network._flatten_layers(include_self=False):

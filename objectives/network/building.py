@@ -15,7 +15,7 @@ Build = Callable[[Mapping[str, Any], tuple[int, int, int], int], Any]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 """Keras's dtype policy for each precision."""
 
-_DROP = "drop that from the file; --precision bfloat16 trains in less precision"
+_DROP = "remove that from the file; --precision bfloat16 trains with less precision"
 
 
 def build_network(
@@ -26,8 +26,8 @@ def build_network(
     Sets Keras's dtype policy for `precision`, "float32" or "bfloat16".
 
     Raises:
-        ModelError: Not a Keras model, one that takes other images, one whose output is not
-            (n, n_classes), or one that computes in another precision than the study.
+        ModelError: `build` did not return a Keras model, or its model takes other images, has an
+            output other than (n, n_classes), or computes in another precision than the study.
     """
     import keras
 
@@ -40,7 +40,7 @@ def build_network(
         refuse_policy(keras.config.dtype_policy().name, precision, "build")
         _refuse_float16(network)
         _refuse_other_input(network, shape, build)
-        output = only_output(network(keras.Input(shape)))  # also gives it its weights
+        output = only_output(network(keras.Input(shape)))  # also creates its weights
     # Keras would warn at each trace if the model's single input is in a dict.
     warnings.filterwarnings("ignore", "The structure of `inputs` doesn't match", UserWarning)
     found = getattr(output, "shape", None)
@@ -56,17 +56,17 @@ def build_network(
 
 
 def only_output(found: Any) -> Any:
-    """Return the tensor in a list, tuple or dict of one; anything else unchanged."""
+    """Return the only tensor of a list, tuple or dict; return other values unchanged."""
     while isinstance(found, list | tuple | dict) and len(found) == 1:
         found = next(iter(found.values() if isinstance(found, dict) else found))
     return found
 
 
 def refuse_policy(name: str, precision: str, where: str) -> None:
-    """Refuse a Keras dtype policy, set by `where`, unless it is float32 or of the precision."""
+    """Refuse a Keras dtype policy set by `where`, except float32 and the one of the precision."""
     if name not in ("float32", POLICIES[precision]):
         is_half = name in ("mixed_float16", "float16")
-        why = "float16 is not trained in here" if is_half else "that is the study's to set"
+        why = "float16 is not supported" if is_half else "the study sets the precision"
         raise ModelError(f"{where} sets Keras's dtype policy to {name}: {why}", hint=_DROP)
 
 
@@ -76,15 +76,15 @@ def _refuse_float16(network: Any) -> None:
     for layer in network._flatten_layers():
         if getattr(layer, "compute_dtype", None) == "float16":
             policy = layer.dtype_policy.name
-            why = "float16 is not trained in here"
+            why = "float16 is not supported"
             raise ModelError(f"layer {layer.name} has the dtype policy {policy}: {why}", hint=_DROP)
     optimizer = getattr(network, "optimizer", None)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         inner = type(optimizer.inner_optimizer).__name__
         raise ModelError(
             "the model is compiled with a LossScaleOptimizer, which is for float16, and float16 "
-            "is not trained in here",
-            hint=f"compile it with {inner} itself; --precision bfloat16 trains in less precision",
+            "is not supported",
+            hint=f"compile it with {inner} itself; --precision bfloat16 trains with less precision",
         )
 
 
@@ -95,13 +95,13 @@ def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build)
         return
     if len(inputs) > 1:
         raise ModelError(
-            f"the model takes {len(inputs)} inputs, and there is one image{_place(build)}",
+            f"the model takes {len(inputs)} inputs, but there is one image{_place(build)}",
             hint="build it with one keras.Input(image_shape)",
         )
     found = tuple(inputs[0].shape[1:])
     side = shape[0]
     fits = len(found) == 3 and all(a in (None, b) for a, b in zip(found, shape, strict=True))
-    # Keras itself adds or removes the channel.
+    # Keras adds or removes the channel axis by itself.
     if fits or found == (side, side):
         return
     if len(found) == 1:
@@ -112,7 +112,7 @@ def _refuse_other_input(network: Any, shape: tuple[int, int, int], build: Build)
     else:
         what, hint = f"inputs of shape {found}", ""
     raise ModelError(
-        f"the model takes {what}, and the images have shape {shape}{_place(build)}",
+        f"the model takes {what}, but the images have shape {shape}{_place(build)}",
         hint=f"start it with keras.Input(image_shape){hint}",
     )
 

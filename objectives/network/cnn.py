@@ -1,7 +1,7 @@
 """The default CNN with its search space, and the objective class for any `build` function.
 
-How a network is trained is in `training.py`; how data is read, in `objectives/data/`. Importing
-this file loads neither Keras nor TensorFlow.
+`training.py` trains a network; `objectives/data/` reads the data. Importing this file loads neither
+Keras nor TensorFlow.
 """
 
 import traceback
@@ -34,7 +34,7 @@ from objectives.network.tryout.tryout import Watched, look_at
 from objectives.source import function_of
 from objectives.space.space import SearchSpace, middle, parse_space
 
-# Ranges in which most draws do well and none is slow: see docs/decisions.md for what was measured.
+# Ranges in which most draws do well and none is slow; docs/decisions.md has the measurements.
 CNN_SPACE: SearchSpace = parse_space(
     {
         "n_blocks": [1, 2, 3],
@@ -52,7 +52,7 @@ CNN_SPACE: SearchSpace = parse_space(
             "log": True,
             "when": {"optimizer": ["adam", "adamw", "rmsprop"]},
         },
-        # A rate of its own: good ones of SGD are 20 to 50 times those of Adam.
+        # A separate param: good rates of SGD are 20 to 50 times those of Adam.
         "sgd_learning_rate": {
             "low": 2e-2,
             "high": 1e-1,
@@ -70,7 +70,7 @@ CNN_SPACE: SearchSpace = parse_space(
 )
 
 _POOLED_DOWN_TO = 4  # pixels a side: 28 -> 14 -> 7 -> 4, and 8 -> 4 -> 4 -> 4
-_TRIAL_BATCHES = 6  # enough to measure the speed without the first, in half a second
+_TRIAL_BATCHES = 6  # enough to measure the speed without the first batch, in half a second
 _TRIAL_PREDICTIONS = 8
 
 
@@ -82,7 +82,7 @@ def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int)
     digits, three poolings cost a percent of accuracy.
 
     Args:
-        params: Drawn from `CNN_SPACE`; more blocks than it knows repeat the last width.
+        params: Drawn from `CNN_SPACE`; blocks without own filters repeat the last width.
         image_shape: (side, side, 1).
         n_classes: Width of the output.
 
@@ -92,12 +92,12 @@ def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int)
     import keras
     from keras import layers
 
-    # One block always has it: without it such networks were the worst draws.
+    # A single block always has batch norm: without it such networks were the worst draws.
     batch_norm = params.get("batch_norm", True)
 
     def activated(x: Any) -> Any:
         if batch_norm:
-            # Keras's 0.99 needs more steps than a short training has.
+            # Keras's default of 0.99 needs more steps than a short training has.
             x = layers.BatchNormalization(momentum=0.9)(x)
         return layers.Activation("relu")(x)
 
@@ -113,7 +113,7 @@ def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int)
         filters = int(params.get(f"filters_{block}", filters))
         x = convolved(x, filters, kernel, pooled=x.shape[1] > _POOLED_DOWN_TO)
         x = convolved(x, filters, 3, pooled=False)
-        kernel = 3  # a larger kernel here costs more than it gains: docs/decisions.md
+        kernel = 3  # a larger kernel here costs more than it gains; see docs/decisions.md
     units = layers.Dense(
         params["dense_units"], use_bias=not batch_norm, kernel_initializer="he_normal"
     )
@@ -126,7 +126,7 @@ def build_cnn(params: Params, image_shape: tuple[int, int, int], n_classes: int)
 
 
 class KerasObjective:
-    """Tunes the network that `build` makes of params; members are those of `objectives.base`."""
+    """Tunes the network that `build` returns for params; members as in `objectives.base`."""
 
     metrics = METRICS
     needs_data = True
@@ -140,7 +140,7 @@ class KerasObjective:
         callbacks: Callbacks | None = None,
         pure: bool = False,
     ) -> None:
-        """Keep the parts; see `training.Recipe` for `build`, `callbacks` and `pure`.
+        """Store the parts; see `training.Recipe` for `build`, `callbacks` and `pure`.
 
         `optimizer.TRAINING_DEFAULTS` names the params of `space` that training itself reads.
         """
@@ -155,7 +155,7 @@ class KerasObjective:
     detect_precision = staticmethod(detect_precision)
 
     def default_epochs(self, dataset: Dataset) -> int:
-        """Return the epochs of a trial if the user names none; see `cost.default_epochs`."""
+        """Return the default epochs of a trial; see `cost.default_epochs`."""
         return default_epochs(len(dataset.labels))
 
     def load(self, data_dir: Path | None) -> Dataset:
@@ -182,11 +182,11 @@ class KerasObjective:
         return refuse_unfinite_predictions(predict_images(fitted.model, images))
 
     def export(self, fitted: Fitted, path: Path) -> tuple[str, ...]:
-        """Write a model of raw uint8 images; return the names that loading needs, mostly none."""
+        """Write a model of raw uint8 images; return the names that loading needs, usually none."""
         return write_model(fitted.model, path).names
 
     def check_export(self, fitted: Fitted, path: Path, images: NDArray[np.uint8]) -> None:
-        """Load a file of `export` again and compare its predictions for a few raw images."""
+        """Load an exported file and compare its predictions for a few raw images."""
         if self.build is not build_cnn:
             check_loading(path, fitted.model, self.build, images)
 
@@ -202,18 +202,18 @@ class KerasObjective:
         return Fitted(None, model, info)
 
     def trial_run(self, dataset: Dataset) -> float:
-        """Train a few batches with middling params, and predict a few images.
+        """Train a few batches with params from the middle of the space, and predict a few images.
 
         Sets `warnings`, one line each.
 
         Returns:
-            Images trained per second without the first batch: the speed to expect of a trial.
+            Images trained per second without the first batch: the expected speed of a trial.
 
         Raises:
             ModelError: Two networks share state, a param has a wrong name, or the user's code
-                raised something: one line with its file and line.
+                raised an exception; the message has its file and line.
         """
-        # The default network is known, and each new study waits for this.
+        # The default network needs no checks, and each new study waits for them.
         watched = None if self.build is build_cnn else Watched(self.build, self.callbacks)
         if watched is not None:
             refuse_impossible(self.space, compiled=True)  # params that training always reads
@@ -233,7 +233,7 @@ class KerasObjective:
         except ObjectiveError:
             raise
         except DivergedError as error:
-            # A forgotten softmax may show as a loss that is NaN.
+            # A forgotten softmax may show as a NaN loss.
             untrained = serving_model(build_network(build, params, dataset), dataset.side)
             predicted = predict_images(untrained, images)
             if np.isfinite(predicted).all():
@@ -242,7 +242,7 @@ class KerasObjective:
         except Exception as error:
             line, hint = _one_line(error, self.build), None
             if "bfloat16" in line and options.precision == "bfloat16":
-                hint = "--precision float32: this machine's own choice was bfloat16"
+                hint = "--precision float32; bfloat16 was chosen for this machine"
             raise ModelError(line, hint) from error
         _refuse_no_probabilities(probabilities)
         if watched is not None:
@@ -259,9 +259,9 @@ def _refuse_no_probabilities(probabilities: NDArray[np.float32]) -> None:
     sums = probabilities.sum(axis=1)
     if not (np.allclose(sums, 1, atol=1e-2) and probabilities.min() >= 0):
         raise ModelError(
-            f"the model's outputs are no probabilities: a row sums to {sums[0]:.3g}, not to 1",
-            hint="end build with keras.layers.Dense(n_classes, activation='softmax'), and give a "
-            "loss of your own no from_logits=True",
+            f"the model's outputs are not probabilities: a row sums to {sums[0]:.3g}, not to 1",
+            hint="end build with keras.layers.Dense(n_classes, activation='softmax'), and use a "
+            "loss without from_logits=True",
         )
 
 

@@ -1,8 +1,8 @@
-"""The cost of a training, counted and not timed: epochs, images, floating point operations.
+"""Count the cost of a training, without timing: epochs, images, floating point operations.
 
-Operations are those of convolutions and matrix products, nearly all of a network's, in TensorFlow's
+Convolutions and matrix products are counted, nearly all operations of a network, in TensorFlow's
 graph of one image. TensorFlow's own profiler counts the same, but ignores loops and einsums, and
-prints.
+prints its output.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from objectives.framework.backend import on_tensorflow
 
 _IMAGES_SEEN = 210_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 20
-_PASSES = 3  # backward costs two forward passes: gradients of the weights and of the inputs
+_PASSES = 3  # backward costs two forward passes: gradients of weights and of inputs
 
 
 def default_epochs(n_rows: int) -> int:
     """Return the default epochs of a trial on `n_rows` labelled rows, validation rows included.
 
-    A budget of about 210,000 images, because fewer rows need more passes: 5 epochs for 42,000 rows,
-    4 for 60,000, and always 3 to 20 (20 for the 1,437 rows of the 8x8 digits).
+    The budget is about 210,000 images, because fewer rows need more passes: 5 epochs for 42,000
+        rows, 4 for 60,000, and always 3 to 20 (20 for the 1,437 rows of the 8x8 digits).
     """
     return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, round(_IMAGES_SEEN / max(1, n_rows))))
 
@@ -38,23 +38,23 @@ def training_cost(model: Any, side: int, n_images: int) -> dict[str, float]:
 
 
 def forward_flop(model: Any, side: int) -> float | None:
-    """Return the floating point operations of one prediction, where a multiply-add counts as two.
+    """Return the floating point operations of one prediction; a multiply-add counts as two.
 
-    The same on every machine and in every precision; nothing is computed, printed or kept.
+    The number is the same on every machine and in every precision. No prediction is computed.
 
     Args:
         model: From `serving_model` or `averaged_model`.
         side: Image side in pixels.
 
     Returns:
-        None on other backends than TensorFlow, and if the graph does not show the operations: in
-        loops (recurrent layers), in functions (grouped convolutions), and with open shapes.
+        None on backends other than TensorFlow, and if the graph does not show the operations: in
+        loops (recurrent layers), in functions (grouped convolutions), and with unknown shapes.
     """
     if not on_tensorflow():
         return None
     import tensorflow as tf
 
-    # A model that cannot take a single image may still train: its cost is unknown.
+    # A model that cannot take a single image may still train; its cost is unknown.
     with contextlib.suppress(Exception):
         image = tf.TensorSpec((1, side, side), tf.uint8)
         traced = tf.function(
@@ -69,7 +69,7 @@ def forward_flop(model: Any, side: int) -> float | None:
 
 
 def _spread(op: Any, tensor: Any, n_last: int) -> int:
-    """Return the operations of a kernel, without its last `n_last` axes, at each number."""
+    """Return the operations if each number of `tensor` takes a kernel without `n_last` axes."""
     return _size(tensor) * math.prod(_shape(op.inputs[1])[:-n_last])
 
 
@@ -79,7 +79,7 @@ def _product(op: Any) -> int:
 
 
 def _einsum(op: Any) -> int:
-    """Each number of the output is a sum over the labels that are not in it."""
+    """Return the operations of an einsum: each output number sums over the missing labels."""
     terms, _, result = op.get_attr("equation").decode().partition("->")
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms.split(","), op.inputs, strict=True):
@@ -99,8 +99,8 @@ def _size(tensor: Any) -> int:
     return math.prod(_shape(tensor))
 
 
-# Multiplications of each kind of op, each with its addition. A transposed convolution spreads each
-# number of its input over the kernel; a depthwise one stays in one channel.
+# Number of multiply-adds of each kind of op. A transposed convolution spreads each number of its
+# input over the kernel; a depthwise one stays in one channel.
 _COUNTS: dict[str, Callable[[Any], int]] = {
     "Conv2D": lambda op: _spread(op, op.outputs[0], 1),
     "Conv3D": lambda op: _spread(op, op.outputs[0], 1),

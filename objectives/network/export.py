@@ -1,8 +1,8 @@
 """Export one network, or the mean of several, as one model file that takes raw uint8 images.
 
-`predict` and the saved `model.keras` are the same graph, and always float32: a network trained in
-bfloat16 predicts the same labels on a machine without it. A saved file is loaded again to see
-whether it gives the model that was saved, and which classes of the user's that needs.
+`predict` and the saved `model.keras` are the same graph, always in float32, so a network trained in
+bfloat16 predicts the same labels on a machine without bfloat16. A saved file is loaded again to
+check that it gives the same model, and which of the user's classes loading needs.
 """
 
 import contextlib
@@ -26,12 +26,12 @@ from objectives.source import function_of
 PREDICT_BATCH = 256
 
 LAMBDA = "Lambda"
-"""Among the needs of a file: a Python lambda, which loads with `safe_mode=False`."""
+"""Entry in the needs of a file: it holds a Python lambda, and loads with `safe_mode=False`."""
 
 _TOLERANCE = 1e-4
 
 Shift = tuple[int, int]
-"""Pixels that an image is moved (down, right); negative numbers move it up and left."""
+"""A move of an image in pixels (down, right); negative numbers move it up and left."""
 
 
 def serving_model(network: Any, side: int) -> Any:
@@ -45,7 +45,7 @@ def serving_model(network: Any, side: int) -> Any:
     scaled = keras.layers.Rescaling(1 / 255, name="scale")(raw)
     image = keras.layers.Reshape((side, side, 1), name="add_channel")(scaled)
     model = keras.Model(raw, network(image))
-    model.jit_compile = compiles()  # on TensorFlow: other kernels, other last bits
+    model.jit_compile = compiles()  # not on TensorFlow, where it would change the last bits
     return model
 
 
@@ -53,7 +53,7 @@ def averaged_model(models: Sequence[Any], side: int, shifts: Sequence[Shift]) ->
     """Return a serving model of the mean of all members' probabilities over all shifts.
 
     With one member and `((0, 0),)` it gives that member's probabilities, bit for bit. It consists
-    of Keras's own layers, and shares the members' weights.
+    of Keras layers only, and shares the members' weights.
 
     Args:
         models: Distinct members, from `serving_model`; their layers may have equal names.
@@ -63,10 +63,10 @@ def averaged_model(models: Sequence[Any], side: int, shifts: Sequence[Shift]) ->
     import keras
 
     if not models or len({id(model) for model in models}) < len(models):
-        raise ValueError(f"{len(models)} members: each must be there once, and one at least")
+        raise ValueError(f"{len(models)} members: there must be at least one, all distinct")
     if not shifts or any(abs(pixels) >= side for shift in shifts for pixels in shift):
         raise ValueError(f"an image of {side} pixels a side cannot be moved by {list(shifts)}")
-    # Networks of one build have layers of the same names: each member is a model of its own.
+    # Networks of one build have layers with equal names, so each member becomes a separate model.
     members = [
         keras.Model(model.input, model.output, name=f"member_{number}")
         for number, model in enumerate(models)
@@ -99,9 +99,9 @@ def _moved(raw: Any, side: int, shifts: Sequence[Shift]) -> list[Any]:
 
 
 def predict_images(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Predict raw images in batches of one size, the last one padded.
+    """Predict raw images in batches of equal size; the last batch is padded.
 
-    One size means one graph and one order of additions for any number of images.
+    Equal size means one graph and one order of additions for any number of images.
 
     Args:
         model: From `serving_model`.
@@ -118,12 +118,12 @@ def predict_images(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Needs:
-    """What loading a `.keras` file needs beyond Keras.
+    """The names that loading a `.keras` file needs in addition to Keras.
 
     Attributes:
-        custom: Names to give as `custom_objects`.
+        custom: Names to pass as `custom_objects`.
         registered: Names such as "package>Name", which the user's code registers.
-        has_lambda: Whether it holds a Python lambda.
+        has_lambda: Whether the file holds a Python lambda.
     """
 
     custom: tuple[str, ...]
@@ -132,15 +132,15 @@ class Needs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them as plain names; empty if Keras alone loads the file."""
+        """All needs as names; empty if Keras alone loads the file."""
         return (*self.custom, *self.registered, *((LAMBDA,) if self.has_lambda else ()))
 
 
 def write_model(model: Any, path: Path) -> Needs:
-    """Write a serving model as one `.keras` file, atomically, and return what loading it needs.
+    """Write a serving model as one `.keras` file, atomically; return what loading needs.
 
     Raises:
-        ModelError: The user's model holds something that Keras cannot write.
+        ModelError: Keras cannot write a part of the user's model.
     """
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
     try:
@@ -177,7 +177,7 @@ def _needs_of(path: Path) -> Needs:
             own = isinstance(module, str) and module.partition(".")[0] != "keras"
             if name == "__lambda__":
                 has_lambda = True
-            elif name == "function":  # Keras writes its own ones as text
+            elif name == "function":  # Keras writes its own functions as text
                 names.add(str(item.get("config")))
             elif name and own and module != "builtins":
                 names.add(str(item.get("registered_name") or name))
@@ -188,16 +188,16 @@ def _needs_of(path: Path) -> Needs:
 
 
 def check_loading(path: Path, model: Any, build: Any, images: NDArray[np.uint8]) -> None:
-    """Load a file as a user would, and compare its predictions with those of the saved model.
+    """Load a file as a user would, and compare its predictions with the saved model's.
 
     Args:
         path: The file.
-        model: The saved one, from `serving_model`.
+        model: The saved model, from `serving_model`.
         build: The user's function; `custom_objects` come from the top level of its file.
-        images: A few raw ones.
+        images: A few raw images.
 
     Raises:
-        ModelError: It cannot be loaded, or predicts something else.
+        ModelError: The file cannot be loaded, or its predictions differ.
     """
     import keras
 
@@ -205,7 +205,7 @@ def check_loading(path: Path, model: Any, build: Any, images: NDArray[np.uint8])
     missing = [name for name in needs.custom if name not in namespace]
     if missing:
         raise ModelError(
-            f"it needs {', '.join(missing)}, which is no name at the top of the model's file",
+            f"it needs {', '.join(missing)}, which is not defined at the top of the model's file",
             "define or import what layers use at the top of the file, not inside build",
         )
     custom = {name: namespace[name] for name in needs.custom}
@@ -222,23 +222,23 @@ def check_loading(path: Path, model: Any, build: Any, images: NDArray[np.uint8])
             f"it cannot be loaded again: {type(error).__name__}: {why}", _hint_of(needs, error)
         ) from error
     before = _predicted(model, images)
-    # A model with random predictions never repeats itself, and is not compared.
+    # A model with random predictions never repeats them, and is not compared.
     if _agree(before, _predicted(model, images)) and not _agree(before, again):
         raise ModelError(
             "it predicts something else when it is loaded again",
-            "keep numbers of a layer of your own as weights, or return them from its get_config()",
+            "store numbers of your own layers as weights, or return them from get_config()",
         )
 
 
 def _hint_of(needs: Needs, error: Exception) -> str:
     if needs.has_lambda:
         return (
-            "once it is loaded, a lambda knows its argument alone: put a function with a name, at "
-            "the top of the file, in its place"
+            "a loaded lambda has its argument only: replace it by a function with a name, at the "
+            "top of the file"
         )
     if "function identifier" in str(error):  # a lambda outside of a layer is not in the config
-        return "put a function with a name, at the top of the file, in the place of a lambda"
-    return "let get_config() of each layer of your own return all arguments of its __init__"
+        return "replace the lambda by a function with a name, at the top of the file"
+    return "return all arguments of __init__ from get_config() of each of your own layers"
 
 
 def _predicted(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Training params of a space, and the optimizer, schedule and loss that they select.
+"""The params that training reads, and the optimizer, schedule and loss that they select.
 
 A model that the user's `build` has compiled keeps its own optimizer and loss.
 """
@@ -22,8 +22,8 @@ SCHEDULES = ("constant", "cosine", "one_cycle")
 TRAINING_DEFAULTS: dict[str, Any] = {
     "batch_size": 128,
     "optimizer": "adam",
-    "learning_rate": 1e-3,  # peak; `sgd_learning_rate`, where a space has it, is used with sgd
-    "weight_decay": 0.0,  # decoupled: each step takes rate * weight_decay of each kernel
+    "learning_rate": 1e-3,  # peak; sgd uses `sgd_learning_rate` if the space has it
+    "weight_decay": 0.0,  # decoupled: each step subtracts rate * weight_decay of each kernel
     "schedule": "constant",
     "label_smoothing": 0.0,
     "shift": 0.0,  # see `objectives.network.augment.Augmentation`
@@ -31,19 +31,19 @@ TRAINING_DEFAULTS: dict[str, Any] = {
     "zoom": 0.0,
 }
 
-_WARMUP = 0.3  # of all steps, in one_cycle
+_WARMUP = 0.3  # share of all steps, in one_cycle
 _MOMENTUM = 0.9
 
 
 def refuse_impossible(space: SearchSpace, *, compiled: bool) -> None:
-    """Refuse values of training's own params that no training accepts.
+    """Refuse impossible values of the params that training reads.
 
     Args:
-        space: Of the study.
-        compiled: Whether `build` compiles: training then ignores the params of the optimizer.
+        space: The search space of the study.
+        compiled: Whether `build` compiles the model; training then ignores optimizer params.
 
     Raises:
-        ModelError: Names the first param, and one such value.
+        ModelError: Names the first such param and value.
     """
     for entry in space.entries:
         if entry.name not in _POSSIBLE or (compiled and entry.name not in _ALWAYS_READ):
@@ -93,13 +93,13 @@ def compile_network(
 
     Args:
         network: Built Keras model.
-        settings: Params over `TRAINING_DEFAULTS`.
+        settings: `TRAINING_DEFAULTS`, overridden by params.
         shape: (side, side, 1).
         n_classes: Width of the network's output.
-        n_steps: Batches of the whole training, the span of the schedules.
+        n_steps: Number of batches of the whole training, which the schedules span.
 
     Raises:
-        ModelError: An unknown optimizer or schedule, or a loss or metric that labels do not fit.
+        ModelError: The optimizer or schedule is unknown, or a loss or metric does not fit labels.
     """
     import keras
 
@@ -107,12 +107,13 @@ def compile_network(
         loss = keras.losses.CategoricalCrossentropy(
             label_smoothing=float(settings["label_smoothing"])
         )
-        # The metric is for users' callbacks: with it Keras knows which way val_accuracy is better.
+        # The metric is for users' callbacks: it tells Keras in which direction val_accuracy
+        # improves.
         network.compile(
             make_optimizer(settings, n_steps), loss, metrics=["accuracy"], jit_compile=compiles()
         )
-    # All variables before the graph is traced: TensorFlow traces twice if one is born inside it,
-    # and never frees those graphs (measured: 16 MB a trial).
+    # Create all variables before the graph is traced: otherwise TensorFlow traces twice, and never
+    # frees those graphs (measured: 16 MB for each trial).
     network.optimizer.build(network.trainable_variables)
     images, outputs = np.zeros((1, *shape), np.float32), np.eye(1, n_classes, dtype=np.float32)
     sparse = wants_indexes(network, n_classes)
@@ -152,8 +153,8 @@ def make_optimizer(settings: Mapping[str, Any], n_steps: int) -> Any:
 def make_schedule(name: str, rate: float, n_steps: int) -> Any:
     """Return a learning rate, or a Keras schedule that peaks at `rate`.
 
-    constant: `rate`. cosine: from `rate` to 0. one_cycle: in 30 % of the steps from a tenth of
-    `rate` up to it, then along a cosine to 0.
+    constant: `rate`. cosine: from `rate` to 0. one_cycle: from a tenth of `rate` up to `rate` in 30
+        % of the steps, then along a cosine to 0.
     """
     from keras.optimizers.schedules import CosineDecay
 

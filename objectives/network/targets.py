@@ -1,7 +1,7 @@
-"""The label format that a network's loss expects: class indexes or one-hot rows.
+"""Find the label format that a network's loss expects: class indexes or one-hot rows.
 
-The names of Keras's losses tell; a loss of the user's is called with a few labels in both forms.
-Metrics that need the other form are refused, as their values would be meaningless.
+For Keras's losses the name decides; a user's loss is called with a few labels in both formats.
+Metrics that need the other format are refused, as their values would be meaningless.
 """
 
 import logging
@@ -17,16 +17,16 @@ from objectives.network.building import only_output
 
 _log = logging.getLogger(__name__)
 
-_SURE = 0.9  # the probability of one class in the tried predictions
+_SURE = 0.9  # probability of one class in the test predictions
 _ONE_HOT = ("categoricalaccuracy", "topkcategoricalaccuracy", "categoricalcrossentropy")
-_N_TRIED = 7  # rows; not the number of classes, so that no wrong form fits by chance
+_N_TRIED = 7  # rows; not the number of classes, so that no wrong format fits by chance
 
 
 def wants_indexes(network: Any, n_classes: int) -> bool:
     """Return whether the loss of a compiled network takes indexes (n,), not rows (n, n_classes).
 
     Raises:
-        ModelError: A loss of the user's takes neither.
+        ModelError: A user's loss takes neither format.
     """
     loss = only_output(network.loss)
     if loss is None:
@@ -39,7 +39,7 @@ def wants_indexes(network: Any, n_classes: int) -> bool:
 
 
 def refuse_other_metrics(network: Any, *, sparse: bool) -> None:
-    """Refuse metrics that need another form of labels than the loss; `sparse` is class indexes."""
+    """Refuse metrics that need another label format than the loss; `sparse` means indexes."""
     compiled = network._compile_metrics
     given = [getattr(compiled, name, None) for name in ("_user_metrics", "_user_weighted_metrics")]
     for metric in _flat(given):
@@ -49,7 +49,7 @@ def refuse_other_metrics(network: Any, *, sparse: bool) -> None:
             loss = _name(only_output(network.loss))
             labels = "class indexes" if sparse else "one-hot rows"
             raise ModelError(
-                f"the loss {loss} takes {labels}, and the metric {_name(metric)} does not",
+                f"the loss {loss} takes {labels}, but the metric {_name(metric)} does not",
                 hint="metrics=['accuracy'] fits every loss",
             )
 
@@ -67,17 +67,17 @@ def _name(thing: Any) -> str:
 
 
 def _tried(loss: Any, n_classes: int) -> bool:
-    """Return the form in which a loss of the user's is lower for right predictions."""
+    """Return whether a user's loss takes indexes: in its format, right predictions cost less."""
     n_rows = _N_TRIED + (n_classes == _N_TRIED)
     labels = np.arange(n_rows, dtype=np.int64) % n_classes
     forms = {False: np.eye(n_classes, dtype=np.float32)[labels], True: labels}
-    runs, tells, errors = [], [], []  # runs: no error; tells: also right from wrong
+    runs, tells, errors = [], [], []  # runs: raises no error; tells: also tells right from wrong
     for sparse, targets in forms.items():
         try:
             right, wrong = (
                 _loss(loss, targets, _predictions(labels + off, n_classes)) for off in (0, 1)
             )
-        except Exception as error:  # of the user's code, or of Keras about shapes
+        except Exception as error:  # raised by the user's code, or by Keras about shapes
             errors.append(error)
             continue
         runs.append(sparse)
@@ -93,7 +93,7 @@ def _tried(loss: Any, n_classes: int) -> bool:
     found = tells or runs
     if len(found) > 1:
         _log.warning(
-            "the loss %s takes class indexes and one-hot rows alike: it gets one-hot rows",
+            "the loss %s takes class indexes as well as one-hot rows: it gets one-hot rows",
             _name(loss),
         )
     return found[0]
@@ -116,9 +116,9 @@ def _loss(loss: Any, targets: Any, predicted: Any) -> float:
 
 
 def _step_wants_indexes(network: Any, n_classes: int) -> bool:
-    """Return the form that the network's own `train_step` or `compute_loss` takes, without a loss.
+    """Return whether the network's own `train_step` or `compute_loss` takes class indexes.
 
-    One-hot rows, unless TensorFlow can only build a step with class indexes.
+    The default is one-hot rows, unless TensorFlow can build a step only with class indexes.
     """
     import keras
 
@@ -137,7 +137,7 @@ def _step_wants_indexes(network: Any, n_classes: int) -> bool:
         form = ((_N_TRIED,), tf.int64) if sparse else ((_N_TRIED, n_classes), tf.float32)
         try:
             _trace(network, tf.TensorSpec(shape, tf.float32), tf.TensorSpec(*form))
-        except Exception:  # of the user's code; the real step will raise it again
+        except Exception:  # raised by the user's code; the real step will raise it again
             continue
         return sparse
     return False

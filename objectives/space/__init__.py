@@ -1,6 +1,6 @@
-"""The search space: written, checked, drawn, printed.
+"""The search space: parse, check, draw, print.
 
-entry    one entry of TOML or JSON, and its distribution
-python   Python values that stand for an entry
+entry    converts one entry to a distribution
+python   converts Python values to the form of an entry
 space    all entries, and the conditions between them
 """

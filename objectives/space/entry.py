@@ -63,15 +63,15 @@ def read_toml(path: Path | str) -> dict[str, Any]:
 
 
 def _refuse_points(path: Path | str, text: str) -> None:
-    """Refuse a dotted name of very many parts: parsing it takes time by the square of them."""
+    """Refuse a dotted name of very many parts, as parsing it takes quadratic time."""
     for row, line in enumerate(text.split("\n"), 1):
         if any(part.count(".") > MOST_POINTS for part in line.split("=")):
-            text = f"{path}: more than {MOST_POINTS} points in one entry (at line {row})"
+            text = f"{path}: more than {MOST_POINTS} dots in one entry (at line {row})"
             raise SpaceError(text, "name = value, and a list of values in several lines")
 
 
 def parse_distribution(name: str, form: Any) -> Distribution:
-    """Return the distribution that a scalar, a list, a table or a Python value stands for.
+    """Return the distribution of an entry: a scalar, a list, a table or a Python value.
 
     Raises:
         SpaceError: Empty or impossible range, empty or repeated choices, unknown keys, wrong types.
@@ -90,8 +90,8 @@ def parse_distribution(name: str, form: Any) -> Distribution:
 def override_distribution(name: str, base: Distribution, form: Any) -> Distribution:
     """Return `base` narrowed, fixed or replaced by `form`.
 
-    A scalar fixes; a list or a table with `choices` replaces; any other table replaces the keys
-    that it names and keeps the others (log, step, type).
+    A scalar fixes the entry; a list or a table with `choices` replaces it; any other table replaces
+    only the keys that it names.
 
     Raises:
         SpaceError: As `parse_distribution`.
@@ -159,14 +159,14 @@ def accept(what: str, distribution: Distribution, value: Any) -> Any:
 
 
 def accept_exact(what: str, distributions: Sequence[Distribution], value: Any) -> Any:
-    """Return `value` as the first of `distributions` that can draw it does.
+    """Return `value` as drawn by the first of `distributions` that can draw it.
 
     Raises:
         OutsideError: None of them can draw it.
         SpaceError: One is a float range, whose values a condition cannot name exactly.
     """
     if any(isinstance(distribution, FloatDistribution) for distribution in distributions):
-        raise SpaceError(f"{what}: a float range has no exact values to wait for")
+        raise SpaceError(f"{what}: a float range has no exact values for a condition")
     for distribution in distributions[:-1]:
         with suppress(OutsideError):
             return accept(what, distribution, value)
@@ -174,7 +174,7 @@ def accept_exact(what: str, distributions: Sequence[Distribution], value: Any) -
 
 
 def grid_point(distribution: FloatDistribution | IntDistribution, index: int) -> Any:
-    """Return low + index * step in decimal arithmetic, which gives 0.3 and not 0.30000000000004."""
+    """Return low + index * step in decimal arithmetic: 0.3 instead of 0.30000000000004."""
     if isinstance(distribution, IntDistribution):
         return distribution.low + index * distribution.step
     return float(Decimal(str(distribution.low)) + index * Decimal(str(distribution.step)))

@@ -1,7 +1,7 @@
-"""Convert Python values in a search space to the form in which a user writes them.
+"""Convert Python values of a SPACE dict to the form of TOML entries.
 
-A SPACE dict may hold `None`, `range`, NumPy's numbers and arrays, and Optuna's distributions. An
-error says what to write instead of any other value. TOML has no null: `{ none = true }` is `None`.
+A SPACE dict may hold `None`, `range`, NumPy's numbers and arrays, and Optuna's distributions. For
+any other value, the error says what to write. TOML has no null: `{ none = true }` is `None`.
 """
 
 import inspect
@@ -21,7 +21,7 @@ _FORMS = '[16, 32] (choices), {"low": 1e-4, "high": 1e-2, "log": True} (a range)
 
 
 def distribution_table(distribution: Distribution) -> dict[str, Any]:
-    """Return the table that `entry.parse_distribution` reads back to an equal distribution."""
+    """Return the table that `entry.parse_distribution` converts back to an equal distribution."""
     if isinstance(distribution, CategoricalDistribution):
         return {"choices": list(distribution.choices)}
     kind = "float" if isinstance(distribution, FloatDistribution) else "int"
@@ -34,14 +34,14 @@ def distribution_table(distribution: Distribution) -> dict[str, Any]:
 
 
 def written_form(name: str, form: Any) -> Any:
-    """Return the scalar, list or table that an entry of a SPACE dict stands for.
+    """Return an entry of a SPACE dict as a scalar, list or table.
 
     Args:
-        name: Of the entry, for messages.
+        name: Name of the entry, for messages.
         form: Any value; a written form is returned unchanged.
 
     Raises:
-        SpaceError: There is no such form; the hint says what to write.
+        SpaceError: The value has no such form; the hint says what to write.
     """
     if isinstance(form, CategoricalDistribution):
         return written_list(name, form.choices)
@@ -68,15 +68,15 @@ def written_list(name: str, values: Iterable[Any]) -> list[Any]:
 
 
 def written_value(name: str, value: Any, among: Iterable[Any] = ()) -> Any:
-    """Return the str, bool, finite number or None that one value stands for.
+    """Return one value as a str, bool, finite number or None.
 
     Args:
-        name: Of the entry, for messages.
-        value: Of any type.
+        name: Name of the entry, for messages.
+        value: A value of any type.
         among: All choices of the entry, for the hint.
 
     Raises:
-        SpaceError: There is no such value; the hint says what to write.
+        SpaceError: The value has no such form; the hint says what to write.
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.item()
@@ -114,7 +114,7 @@ def _shown(value: Any) -> str:
         kind = "class" if inspect.isclass(value) else "function"
         return f"the {kind} {getattr(value, '__name__', '?')}"
     text = " ".join(repr(value).split())
-    # The repr of most other things is an address, or as long as a screen.
+    # The repr of most other objects is an address, or as long as a screen.
     plain = isinstance(value, list | tuple | AnySet | Mapping | range | float | complex)
     return text if plain and len(text) <= 80 else f"a {type(value).__name__}"
 
@@ -134,14 +134,14 @@ def _what_to_write(name: str, value: Any, among: list[Any]) -> str:
     if isinstance(value, range):
         return f'"{name}": {value!r}   on its own, or its numbers one by one'
     if isinstance(value, float):
-        return "finite numbers alone"
+        return "finite numbers only"
     if isinstance(value, Iterable) and not (inspect.isclass(value) or isinstance(value, bytes)):
         return f'"{name}": list(...)   around it'
     if frozen := _instead_of_scipy(name, value):
         return frozen
     if inspect.isclass(value) or inspect.isroutine(value):
         called = getattr(value, "__name__", "name")
-        return f'"{name}": ["{called}", ...]   its name as text; build finds what has that name'
+        return f'"{name}": ["{called}", ...]   its name as text, which build looks up'
     return f'"{name}": {_FORMS}'
 
 
@@ -160,7 +160,7 @@ def _instead_of_lists(name: str, among: list[Any]) -> str:
 
 
 def _instead_of_scipy(name: str, value: Any) -> str | None:
-    """Return the hint for a distribution of SciPy's, recognized by name without importing SciPy."""
+    """Return the hint for a SciPy distribution, which is recognized by name, without the import."""
     kind = getattr(getattr(value, "dist", None), "name", None)
     args = [*getattr(value, "args", ()), *getattr(value, "kwds", {}).values()]
     if not isinstance(kind, str) or not all(isinstance(one, int | float) for one in args):

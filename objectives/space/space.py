@@ -1,7 +1,7 @@
 """The search space: all entries, the conditions between them, and how params are drawn and checked.
 
-Search, replay and finalize all use `SearchSpace.draw`; the sampler decides each value. The written
-form of one entry is in `entry.py`.
+Search, replay and finalize all use `SearchSpace.draw`; the sampler decides each value. `entry.py`
+has the written form of one entry.
 """
 
 import difflib
@@ -45,7 +45,7 @@ class Entry:
     """One param of a space.
 
     Attributes:
-        name: Of the param, as in Optuna.
+        name: Name of the param, as in Optuna.
         distribution: A fixed entry has a single choice.
         when: Drawn only if each named earlier param was drawn and has one of the values.
     """
@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Entries in the order they are drawn: a parent stands before its children."""
+    """Entries in the order of drawing: a parent comes before its children."""
 
     entries: tuple[Entry, ...]
 
@@ -148,12 +148,12 @@ class SearchSpace:
         return SearchSpace(tuple(kept.values()))
 
     def to_toml(self) -> str:
-        """Return the space as TOML that can be edited, read by `parse_space` or given back."""
+        """Return the space as TOML, which a user can edit and `parse_space` reads."""
         lines = [toml_line(e.name, e.distribution, dict(e.when)) for e in self.entries]
         return _TOML_HEADER + "\n".join(lines) + "\n"
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return the space as plain JSON values, one object an entry, in order."""
+        """Return the space as plain JSON values, one object per entry, in order."""
         items = []
         for entry in self.entries:
             item = {"name": entry.name, **distribution_table(entry.distribution)}
@@ -183,7 +183,7 @@ def parse_space(table: Mapping[str, Any]) -> SearchSpace:
 
     Raises:
         SpaceError: An empty range, empty or repeated choices, an unknown key, a wrong type, or a
-            `when` that names an unknown param or value, or a param that stands later.
+            `when` that names an unknown param or value, or a later param.
     """
     if not isinstance(table, Mapping):
         raise SpaceError(f"a search space is a table of entries, not {table!r}")
@@ -213,7 +213,7 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
                 f"search space: a name has 1 to {_NAME_MAX} characters, not {cut(repr(name))}"
             )
         if name in known:
-            raise SpaceError(f"search space, {name}: stands there twice")
+            raise SpaceError(f"search space, {name}: occurs twice")
         other = alike.setdefault(_as_mysql_compares(name), name)
         if other != name:
             raise SpaceError(
@@ -232,7 +232,7 @@ def _build(forms: Iterable[tuple[Any, Any]]) -> SearchSpace:
 
 
 def _as_mysql_compares(name: str) -> str:
-    """Return the name without what MySQL's usual collations ignore: case, accents, last spaces.
+    """Return the name without case, accents and last spaces, which MySQL's collations ignore.
 
     Checked on every database, because a study may move between databases.
     """
@@ -254,7 +254,7 @@ def _condition(
         if not found:
             if parent in names:
                 raise SpaceError(
-                    f"search space, {name}: `when` needs {parent}, which must stand before {name}"
+                    f"search space, {name}: `when` needs {parent}, which must come before {name}"
                 )
             raise _unknown(parent, names, f"search space, {name}: `when` names ")
         given = list(given) if isinstance(given, range) else given
@@ -268,7 +268,7 @@ def _condition(
 
 
 def _possible(name: str, parent: Entry | None, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the values of a `when` that the parent, as it is now, can take."""
+    """Return the values of a `when` that the parent's current distribution can take."""
     found: list[Any] = []
     if parent is not None:
         what = f"search space, {name}: `when` {parent.name}"

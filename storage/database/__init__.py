@@ -1,17 +1,17 @@
-"""Databases: their URLs, connections, schema and peculiarities.
+"""SQLite, PostgreSQL and MySQL: URLs, connections, schema, differences.
 
-base          what differs between databases
-cells         cells that somebody else has changed
-engine        connections, and the table of databases
-failures      errors that pass, and what mends the others
+base          base class of a database: all that differs between them
+cells         validates values that other programs may have changed
+engine        engines and connections; the list of databases
+failures      classifies drivers' exceptions: temporary or permanent
 mysql         MySQL and MariaDB
-password      URLs without their password
+password      masks passwords in URLs
 postgresql    PostgreSQL
-rdbstorage    Optuna's storage on our engine
-schema        Optuna's tables, made once
+rdbstorage    Optuna's RDBStorage with retries and fewer reads
+schema        creates and checks Optuna's tables
 sqlite        SQLite, and the file of its URL
-statement     execute the statements of every epoch
-tables        Optuna's tables as SQLAlchemy's
-transaction   transactions, and waiting for a database
-url           which database is meant
+statement     executes the statements of an attempt, compiled once
+tables        reads and writes Optuna's tables
+transaction   transactions with retries
+url           parses URLs
 """

@@ -1,7 +1,7 @@
-"""Validate values read from the database; an invalid value is an error of one line.
+"""Validate values read from the database; an invalid value is a one-line error.
 
-Optuna's tables allow NULL where Optuna never writes one, and attributes that are no JSON. What an
-attribute of ours may hold is in `storage/attrs.py`; what SQLite's columns may hold in `sqlite.py`.
+Optuna's tables allow NULL where Optuna never writes NULL, and attributes that are not JSON.
+`storage/attrs.py` validates this program's attributes, `sqlite.py` the columns of SQLite.
 """
 
 import json
@@ -20,7 +20,7 @@ LONGEST_SHOWN = 60
 
 
 def odd_cell(value: Any, wanted: str) -> StorageBrokenError:
-    """Return the error of a cell that somebody has changed."""
+    """Return the error for a cell that another program changed."""
     return StorageBrokenError(
         f"somebody has changed the database: it has {repr(value)[:LONGEST_SHOWN]} in place of "
         f"{wanted}",
@@ -32,7 +32,7 @@ def whole(value: Any) -> int:
     """Return the number of a trial or a step.
 
     Raises:
-        StorageBrokenError: It is not a whole number.
+        StorageBrokenError: The value is not a whole number.
     """
     if type(value) is not int:
         raise odd_cell(value, "the number of a trial or a step")
@@ -48,7 +48,7 @@ def param(text: Any, value: Any) -> Any:
     try:
         return _distribution(text).to_external_repr(float(value))
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-        raise odd_cell(text, "the distribution of a param, or the value is none of it") from None
+        raise odd_cell(text, "the distribution of a param, or the value is not in it") from None
 
 
 _distribution = lru_cache(maxsize=256)(json_to_distribution)
@@ -58,7 +58,7 @@ def trial_value(value: float | None, kind: Any) -> float:
     """Return the value of a trial from its two columns.
 
     Raises:
-        StorageBrokenError: It is finite and missing.
+        StorageBrokenError: The value is marked as finite but missing.
     """
     _refuse_missing(value, kind)
     return models.TrialValueModel.stored_repr_to_value(value, kind)
@@ -80,27 +80,27 @@ def _check_report(row: Any) -> None:
     _refuse_missing(row.intermediate_value, row.intermediate_value_type)
 
 
-def _mend_attribute(row: Any) -> None:
-    """Let Optuna read an attribute that is no JSON as its text: else it reads no study at all."""
+def _fix_attribute(row: Any) -> None:
+    """Make Optuna read an attribute that is not JSON as text; otherwise it could read no study."""
     text = row.value_json
     value = attrs.decode(text)
     if row.key == attrs.FIXED_PARAMS and not isinstance(value, dict):
-        set_committed_value(row, "value_json", "{}")  # Optuna takes them for a dict
+        set_committed_value(row, "value_json", "{}")  # Optuna expects a dict
     elif value is text:
         set_committed_value(row, "value_json", json.dumps(text))
 
 
-# What Optuna itself reads passes the same checks. Attributes are checked again as a row is
-# refreshed, the others not: a trial that is being made has no number for a moment.
+# Optuna's own reads pass the same checks. Only attributes are checked again when a row is
+# refreshed, because a trial that is being created has no number for a moment.
 for _model, _check in (
     (models.TrialModel, lambda row: whole(row.number)),
     (models.TrialParamModel, lambda row: param(row.distribution_json, row.param_value)),
     (models.TrialValueModel, lambda row: _refuse_missing(row.value, row.value_type)),
     (models.TrialIntermediateValueModel, _check_report),
-    (models.StudyUserAttributeModel, _mend_attribute),
-    (models.StudySystemAttributeModel, _mend_attribute),
-    (models.TrialUserAttributeModel, _mend_attribute),
-    (models.TrialSystemAttributeModel, _mend_attribute),
+    (models.StudyUserAttributeModel, _fix_attribute),
+    (models.StudySystemAttributeModel, _fix_attribute),
+    (models.TrialUserAttributeModel, _fix_attribute),
+    (models.TrialSystemAttributeModel, _fix_attribute),
 ):
-    for _moment in ("load", "refresh") if _check is _mend_attribute else ("load",):
+    for _moment in ("load", "refresh") if _check is _fix_attribute else ("load",):
         event.listen(_model, _moment, lambda row, *_, check=_check: check(row))

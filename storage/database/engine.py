@@ -1,8 +1,8 @@
 """Database engines and connections, and the list of supported databases.
 
-An engine keeps one connection, and opens a second only while it is needed (the heartbeat during a
-read, nested sessions of Optuna's). A connection to a server is made within a time limit, notices
-within half a minute that the other end is gone, and is never used by a forked child.
+An engine keeps one connection, and opens a second one only while needed (a heartbeat during a read,
+nested sessions of Optuna). A connection to a server has a time limit, notices a dead server within
+half a minute, and is never used by a forked child.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from storage.database.postgresql import PostgreSQL
 from storage.database.sqlite import SQLite
 
 DATABASES: dict[str, Database] = {one.name: one for one in (SQLite(), PostgreSQL(), MySQL())}
-"""SQLAlchemy's name of a dialect to what is special about that database."""
+"""The supported databases, by SQLAlchemy's name of the dialect."""
 
 CONNECT_TIMEOUT_S = 10
 SHORTEST_CONNECT_TIMEOUT_S = 2
@@ -38,18 +38,18 @@ KEEP_ALIVE_S = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 30_000,
 }
-"""Socket options that find out within half a minute that the other end is gone: a machine without
-power, a network that was unplugged. The kernel's own limits are hours."""
+"""Socket options that detect a dead server within half a minute, such as a machine without power or
+an unplugged network. The kernel's own limits are hours."""
 
 _connect_until: ContextVar[float] = ContextVar("connect_until", default=math.inf)
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 _entries: "weakref.WeakSet[ConnectionPoolEntry]" = weakref.WeakSet()
 _of_parent: list[Any] = []
-"""In a forked child: objects that would close the parent's connections if they were collected."""
+"""In a forked child: objects that would close the parent's connections if collected."""
 
 
 def database_of(of: URL | Engine | Connection) -> Database:
-    """Return what is special about the database of a URL, an engine or a connection."""
+    """Return the `Database` of a URL, an engine or a connection."""
     return DATABASES[of.get_backend_name() if isinstance(of, URL) else of.dialect.name]
 
 
@@ -68,7 +68,7 @@ def make_engine(url: URL) -> Engine:
 
 @contextlib.contextmanager
 def connecting_until(deadline: float) -> Iterator[None]:
-    """Let no new connection inside the block take much longer than to a `time.monotonic()`."""
+    """Limit new connections inside the block to a deadline in `time.monotonic()`."""
     token = _connect_until.set(deadline)
     try:
         yield
@@ -84,7 +84,7 @@ def connect_deadline() -> float:
 def _connect_in_time(
     database: Database, dialect: Any, _record: Any, args: Any, params: dict[str, Any]
 ) -> Any:
-    """Connect; a server that accepts and then says nothing is given up like one that is away."""
+    """Connect; give up a server that accepts and then stays silent, like an unreachable one."""
     left_s = min(connect_deadline() - time.monotonic(), CONNECT_TIMEOUT_S)
     timeout_s = max(SHORTEST_CONNECT_TIMEOUT_S, math.ceil(left_s))
     connection = database.connect(dialect, args, params, timeout_s)
@@ -92,16 +92,16 @@ def _connect_in_time(
         if connected.family in (socket.AF_INET, socket.AF_INET6):
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for name, value in KEEP_ALIVE_S.items():
-                if hasattr(socket, name):  # else another system, with the kernel's own limits
+                if hasattr(socket, name):  # else the system's own limits apply
                     connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return connection
 
 
 def _abandon_connections() -> None:
-    """In a forked child: cut the parent's connections, and give each engine a new pool.
+    """Cut the parent's connections in a forked child, and give each engine a new pool.
 
-    The child must send nothing on them, not even a goodbye, and must not keep them open once the
-    parent is gone. The old pools are not emptied: a thread of the parent may hold their lock.
+    The child must send nothing on them, not even a goodbye, and must not keep them open after the
+    parent's end. The old pools are not emptied, as a thread of the parent may hold their lock.
     """
     for entry in list(_entries):
         if entry.dbapi_connection is not None:
@@ -114,8 +114,8 @@ def _abandon_connections() -> None:
 
 
 def _cut(connection: Any) -> None:
-    """Replace a connection's socket by /dev/null: its number must not become another file's."""
-    with contextlib.suppress(Exception):  # closed already, or SQLite's, which has no socket
+    """Replace a connection's socket by /dev/null, so that its number is not used again."""
+    with contextlib.suppress(Exception):  # already closed, or SQLite without a socket
         number = (connection if hasattr(connection, "fileno") else connection._sock).fileno()
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         os.dup2(nothing, number, inheritable=False)

@@ -1,6 +1,6 @@
-"""Classify driver errors: temporary (retry the call), or permanent (tell the user the fix).
+"""Classify exceptions of database drivers: temporary (retry), or permanent (tell the user a fix).
 
-What the codes and texts of one database mean is in its own file.
+Each database's file knows its error codes. `storage/errors.py` has this package's own exceptions.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from storage.database.engine import DATABASES
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same call may succeed in a moment: deadlock, lock wait, server away or full."""
+    """Whether a retry may succeed: deadlock, lock wait, server unreachable or full."""
     if not isinstance(error, DBAPIError):
         cause = error.__cause__
-        # Of a pool, or of Optuna, which went on with a session whose connection had broken.
+        # From a pool, or from Optuna, which used a session with a broken connection.
         if any(isinstance(e, PoolTimeoutError | PendingRollbackError) for e in (error, cause)):
             return True
         return isinstance(cause, DBAPIError) and is_passing(cause)
@@ -27,19 +27,19 @@ def is_passing(error: BaseException) -> bool:
 
 
 def how_to_mend(error: BaseException | None) -> str | None:
-    """Return the command, GRANT or name that mends a database that refuses; None if none does."""
+    """Return the command, GRANT or name that fixes a permanent error; None if there is none."""
     database = _raised_by(error.orig) if isinstance(error, DBAPIError) else None
     return None if database is None else database.remedy(error.orig)  # type: ignore[union-attr]
 
 
 def is_missing(what: str, error: DBAPIError) -> bool:
-    """Whether an error says that there is no such "table" or "column"."""
+    """Whether an error says that a "table" or "column" does not exist."""
     database = _raised_by(error.orig)
     return database is not None and database.is_missing(what, error.orig)
 
 
 def first_line(error: Any) -> str:
-    """Return what the driver said in an error of SQLAlchemy's or Optuna's, on one line."""
+    """Return the first line of the driver's message in an error of SQLAlchemy or Optuna."""
     found = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
     said = str(found).strip()
     return said.splitlines()[0] if said else repr(found)

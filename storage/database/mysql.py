@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, through PyMySQL: connections, locks and what the numbers of errors mean."""
+"""MySQL and MariaDB, through PyMySQL: connections, locks and the meaning of error numbers."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ LONGEST_HELD_S = 60
 BOOTSTRAP_LOCK = "study-bootstrap"
 OWN_SETTINGS = (
     "SET time_zone = '+00:00'"
-    # MySQL, which has no such limit, reads this as a comment.
+    # MySQL has no such limit and reads this as a comment.
     f" /*M! , idle_transaction_timeout = {LONGEST_HELD_S} */"
 )
 NOT_IN_URL = frozenset(
@@ -33,11 +33,11 @@ PASSING = (
     *(0, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055, 4031),  # connection broken
     *(1040, 1041, 1135, 1203, 1226),  # connections, memory, threads; limits of the user
     *(1205, 1206, 1213, 1020),  # lock wait timeout, locks, deadlock, changed since last read
-    *(1028, 1317, 1969, 3024),  # cancelled by somebody, or for the time it took
+    *(1028, 1317, 1969, 3024),  # cancelled by a user or a time limit
     *(1053, 1077, 1079),  # shutting down
-    *(1290, 1792, 1836),  # read-only, as a replica is until it takes over
-    1467,  # no next number, where the statement that asked for it was cancelled
-    *(1243, 1412, 1615),  # while `ALTER TABLE` runs; a prepared statement that is unknown
+    *(1290, 1792, 1836),  # read-only, such as a replica before it takes over
+    1467,  # no next number, because the statement that needed it was cancelled
+    *(1243, 1412, 1615),  # during `ALTER TABLE`; an unknown prepared statement
 )
 UTF8MB4 = "CREATE DATABASE studies CHARACTER SET utf8mb4, and its name in the URL"
 MISSING_NAME = "end the URL with the name of a database: mysql://user:password@host/name"
@@ -51,7 +51,7 @@ REMEDIES = {
     1969: "SET GLOBAL max_statement_time = 0",
     3024: "SET GLOBAL max_execution_time = 0",
 }
-# The message names what is missing.
+# The message names the missing object.
 REMEDIES_WITH_NAMES = {
     1044: (r"user '(.*)'@'(.*)' to database '(.*)'", "GRANT ALL ON `{2}`.* TO '{0}'@'{1}'"),
     1049: (r"database '(.*)'", "CREATE DATABASE `{0}` CHARACTER SET utf8mb4"),
@@ -92,14 +92,14 @@ class MySQL(Database):
         return known | {"ssl_capath", "ssl_cipher", "ssl_check_hostname"}
 
     def engine_options(self, url: URL) -> dict[str, Any]:
-        # The isolation level also turns autocommit off, whatever the URL says.
+        # The isolation level also turns off autocommit, even if the URL turns it on.
         return {"isolation_level": "READ COMMITTED", "connect_args": {"charset": "utf8mb4"}}
 
     def connect(self, dialect: Any, args: Any, params: dict[str, Any], timeout_s: int) -> Any:
         """Connect within `timeout_s`, the handshake included.
 
-        PyMySQL's `connect_timeout` covers only the first packet. The handshake needs a timeout of
-        reads, which is taken off again: a query may take long.
+        PyMySQL's `connect_timeout` covers only the first packet. The handshake needs a read
+        timeout, which is removed afterwards because a query may take long.
         """
         limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), timeout_s)
         connection = dialect.connect(*args, **(limits | params))
@@ -117,7 +117,7 @@ class MySQL(Database):
 
     @contextlib.contextmanager
     def bootstrap_lock(self, connection: Connection) -> Iterator[None]:
-        """Hold a lock of the session: each DDL statement commits by itself."""
+        """Hold a lock of the session, because each DDL statement commits by itself."""
         if connection.execute(sa.select(sa.func.get_lock(BOOTSTRAP_LOCK, 60))).scalar() != 1:
             raise StorageError("another process has been creating the tables for over 60 s")
         try:

@@ -1,7 +1,7 @@
-"""Passwords in storage URLs: masked for display, and percent-encoded.
+"""Mask passwords in storage URLs for display, and name characters that need percent-encoding.
 
-Decides which part of a text may be a password, also where the text is no proper URL, and which
-characters of it are read as something else. What cannot be told from a password is not shown.
+Decides which part of a text may be a password, even if the text is not a valid URL. Any part that
+may be a password is hidden.
 """
 
 import re
@@ -11,7 +11,7 @@ from urllib.parse import unquote
 HIDDEN = "***"
 ENCODED = {"@": "%40", "/": "%2F", "#": "%23", "?": "%3F", ":": "%3A", "%": "%25"}
 
-# The parts as SQLAlchemy reads them: a password ends at the first @.
+# The parts as SQLAlchemy parses them: a password ends at the first @.
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][\w+]*)://(?:(?P<user>[^:/]*)(?::(?P<secret>[^@]*))?@)?(?P<tail>.*)",
     re.DOTALL,
@@ -33,7 +33,7 @@ _SHOWN_OPTION = re.compile(
     r"|unix_socket|auth_plugin|autocommit|init_command|local_infile|use_unicode|uri|cached_statements"
     r"|check_same_thread"
 )
-"""Options of a URL whose values are no secrets. Any other may be the rest of a password."""
+"""Options of a URL with harmless values. Any other option may be the rest of a password."""
 
 
 class _Parts(NamedTuple):
@@ -44,7 +44,7 @@ class _Parts(NamedTuple):
 
 
 def redact(text: str) -> str:
-    """Return a URL, or what should have been one, without its password."""
+    """Return a URL, even an invalid one, without its password."""
     text = text.strip()
     if _FILE.match(text):
         path, _, query = text.partition("?")
@@ -56,7 +56,7 @@ def redact(text: str) -> str:
 
 
 def is_misread(text: str) -> bool:
-    """Whether an @ stands where it would end up in a host, a database's name or an option."""
+    """Whether an @ would be parsed as part of a host, a database's name or an option."""
     parts = _split(text.strip())
     if parts is None or _FILE.match(text.strip()):
         return False
@@ -64,16 +64,16 @@ def is_misread(text: str) -> bool:
 
 
 def query_of(text: str) -> str:
-    """Return the options of a URL, as they are written behind its ?."""
+    """Return the options of a URL as written after its ?."""
     parts = _split(text)
     return "" if parts is None else parts.tail.partition("?")[2]
 
 
 def to_encode(text: str) -> str | None:
-    """Return which characters of user and password are to be written how.
+    """Return which characters of user and password need percent-encoding.
 
     Returns:
-        Such as `write @ as %40, / as %2F in its user and password`; None where there is none.
+        Text such as `write @ as %40, / as %2F in its user and password`; None if there are none.
     """
     parts = _split(text.strip())
     if parts is None or _FILE.match(text.strip()):
@@ -98,7 +98,7 @@ def _split(text: str) -> _Parts | None:
 
 
 def _is_port(parts: _Parts) -> bool:
-    """Whether `host:5432/name?user=ana@corp` was read as a user and a password."""
+    """Whether `host:5432/name?user=ana@corp` was parsed as user and password."""
     found = re.fullmatch(r"\d{1,5}/[^?]*\?(.*)", parts.secret or "", re.DOTALL)
     return found is not None and not _has_stray_option(f"?{found[1]}@")
 
@@ -113,7 +113,7 @@ def _is_known(name: str) -> bool:
 
 
 def _shown_rest(parts: _Parts) -> str:
-    if _is_port(parts):  # what stands before the @ is no password then, and nothing is lost
+    if _is_port(parts):  # the text before the @ is no password, but hiding it does no harm
         return f"{parts.user}:{HIDDEN}"
     before, _, query = parts.tail.partition("?")
     if "@" in before or _has_stray_option(parts.tail):
@@ -132,14 +132,14 @@ def _shown_rest(parts: _Parts) -> str:
 
 
 def _shown_user(user: str, *, is_hidden: bool) -> str:
-    """Return a user's name; what may be a password behind it is hidden."""
+    """Return a user's name; hide a possible password after it."""
     found = _ENDS_USER.search(user)
     name = user[: found.start()] if found else user
     return f"{name}:{HIDDEN}" if is_hidden or found else name
 
 
 def _shown_tail(tail: str, *, is_host: bool) -> str:
-    """Return host, port and name; without a host before it, `user:password` looks the same."""
+    """Return host, port and name, but hide the second part of a possible `user:password`."""
     address, _, _ = tail.partition("/")
     host, colon, port = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:?)(.*)", address, re.DOTALL).groups()  # type: ignore[union-attr]
     is_number = port.isdecimal() and 0 < int(port) <= _HIGHEST_PORT
@@ -157,7 +157,7 @@ def _shown_query(query: str) -> str:
 
 
 def _shown_option(piece: str, *, is_rest: bool) -> str:
-    """Return one option; `is_rest` where it may be the end of a password that has an &."""
+    """Return one option; `is_rest`: it may be the end of a password that contains an &."""
     name, equals, value = piece.partition("=")
     value = unquote(value)
     if _SHOWN_OPTION.fullmatch(name) and not _ASKS.search(value) and not re.search(r":.*@", value):
@@ -167,7 +167,7 @@ def _shown_option(piece: str, *, is_rest: bool) -> str:
 
 
 def _shown_text(text: str) -> str:
-    """Return a text that is no URL: a path as it is, else what cannot be a password."""
+    """Return a text that is not a URL: a path unchanged, else without a possible password."""
     head, at, tail = text.rpartition("@")
     before, _, query = tail.partition("?")
     if _ASKS.search(before) or _ASKS.search(head):

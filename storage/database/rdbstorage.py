@@ -1,7 +1,7 @@
-"""Optuna's RDBStorage on our engine and tables, with retries and fewer reads.
+"""Optuna's RDBStorage on this package's engine, with retries and fewer reads.
 
-Everything public behaves as Optuna documents it. Passing errors of the database are retried,
-heartbeats are in UTC, and `_get_trials` does not read a WAITING row a second time.
+All public methods behave as Optuna documents them. Temporary errors of the database are retried,
+heartbeats are in UTC, and `_get_trials` does not read a WAITING row twice.
 """
 
 import functools
@@ -30,8 +30,8 @@ T = TypeVar("T")
 MOST_IDS_A_QUERY = 500
 HIGHEST_ID = 2**31 - 1  # of Optuna's integer columns
 RETRY_S = 60.0
-READ_RETRY_S = 3.0  # a page that reads does not wait for a database that is away
-# Each of Optuna's writes is one transaction, so that it may run again.
+READ_RETRY_S = 3.0  # a web page that reads must not wait long for an unreachable database
+# Each of Optuna's writes is one transaction, so it can be retried.
 WRITES = (
     *("create_new_study", "set_study_user_attr", "set_study_system_attr"),
     *("_create_new_trial", "set_trial_state_values"),
@@ -55,7 +55,7 @@ def _close(session: orm.scoped_session[orm.Session], engine: sa.Engine) -> None:
 
 
 class SlotBackend(RDBStorage):
-    """An RDBStorage on our engine; see the module's docstring for what differs."""
+    """An RDBStorage on this package's engine; see the module's docstring for differences."""
 
     def __init__(self, url: str, *, create: bool, wait_s: float) -> None:
         """Open the database; arguments as in `storage.rdb.open_storage`."""
@@ -77,11 +77,11 @@ class SlotBackend(RDBStorage):
         except BaseException:
             self.engine.dispose()
             raise
-        # Also at the end of the process: what SQLite has in its log goes into the file by that.
+        # Also at the end of the process, which writes SQLite's log into the file.
         weakref.finalize(self, _close, self.scoped_session, self.engine)
 
     def close(self) -> None:
-        """Give the connections back that nobody uses now."""
+        """Close the connections that are not in use."""
         _close(self.scoped_session, self.engine)
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -96,11 +96,11 @@ class SlotBackend(RDBStorage):
 
     @functools.cached_property
     def _version_manager(self) -> _VersionManager:  # type: ignore[override]
-        """Made when somebody asks for versions: it loads Alembic."""
+        """Created on demand, because it loads Alembic."""
         return _VersionManager(self.url, self.engine, self.scoped_session)
 
     def delete_study(self, study_id: int) -> None:
-        """Delete with a statement a table: through the ORM 10,000 trials take minutes."""
+        """Delete with one statement per table: the ORM takes minutes for 10,000 trials."""
         self.get_study_name_from_id(study_id)
 
         def body(connection: Connection) -> None:
@@ -125,12 +125,12 @@ class SlotBackend(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """As Optuna's, but of the trials a cache holds as unfinished only those that moved.
+        """Do as Optuna, but reread only those unfinished trials of the cache that have moved.
 
-        `included_trial_ids` are the rows that Optuna's cache has seen unfinished. Ids and numbers
-        rise together, and a row never goes back to WAITING: so a row that is WAITING now and not
-        above the highest of those ids has been seen. Attributes that another process gives to a
-        WAITING trial are seen once it moves, those of this process at once.
+        `included_trial_ids` are the unfinished rows in Optuna's cache. Ids and numbers rise
+        together, and a row never goes back to WAITING. So the cache has every WAITING row that is
+        not above the highest of those ids. Attributes that another process writes to a WAITING
+        trial become visible once the trial moves, those of this process at once.
         """
         if states is not None or not included_trial_ids:
             return super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
@@ -138,7 +138,7 @@ class SlotBackend(RDBStorage):
         trials: list[FrozenTrial] = []
         for start in range(0, len(moved), MOST_IDS_A_QUERY):
             chunk = set(moved[start : start + MOST_IDS_A_QUERY])
-            # Optuna reads the rows above the last argument too: none are.
+            # Optuna also reads rows above the last argument: there are none.
             trials += super()._get_trials(study_id, None, chunk, HIGHEST_ID)
         return trials
 
@@ -158,7 +158,7 @@ class SlotBackend(RDBStorage):
                 still = waiting.where(TRIALS.c.trial_id <= above)
                 ids |= below - set(connection.execute(still).scalars())
         if not ids:
-            self.get_study_name_from_id(study_id)  # raises where the study was deleted
+            self.get_study_name_from_id(study_id)  # raises if the study was deleted
         return sorted(ids | (self._touched & known))
 
 

@@ -1,8 +1,8 @@
-"""Optuna's tables: created once, however many processes open a fresh database at the same time.
+"""Create and check Optuna's tables, also if many processes open a fresh database at once.
 
-The schema is Optuna's own (revision v3.2.0.a, of Optuna 3.2 to 5.x) and one index, by which the
-lowest WAITING trial is found without reading the others. Alembic is not loaded: a database of
-another revision is refused and left to `optuna storage upgrade`.
+The schema is Optuna's own (revision v3.2.0.a, of Optuna 3.2 to 5.x) plus one index, which finds the
+lowest WAITING trial without a scan. Alembic is not loaded: a database of another revision is
+refused, and `optuna storage upgrade` is suggested.
 """
 
 import re
@@ -33,13 +33,13 @@ def ensure_schema(engine: Engine, *, create: bool, wait_s: float) -> None:
     """Create the missing tables; refuse a server or a schema that is not supported.
 
     Args:
-        create: False for commands that only read: they never create a table.
-        wait_s: For how long a server that is away or full is waited for.
+        create: False for read-only commands, which never create a table.
+        wait_s: Time to wait for a server that is unreachable or full.
 
     Raises:
-        StorageMissingError: There are no tables and `create` is False.
-        UnsupportedDatabaseError: The server is too old, the schema is another revision, or the
-            database is another program's.
+        StorageMissingError: The tables are missing and `create` is False.
+        UnsupportedDatabaseError: The server is too old, the schema has another revision, or the
+            database belongs to another program.
     """
     revision = retry(lambda: _read_revision(engine), wait_s=wait_s)
     _refuse_old_server(engine)
@@ -77,7 +77,7 @@ def _read_revision(engine: Engine) -> str | None:
 
 
 def _refuse_foreign_tables(engine: Engine) -> None:
-    """Refuse a database that has a table of ours by name alone."""
+    """Refuse a database with a table of the same name but other columns."""
     with engine.connect() as connection:
         inspector = sa.inspect(connection)
         names = {*inspector.get_table_names(), *inspector.get_view_names()}
@@ -92,7 +92,7 @@ def _refuse_foreign_tables(engine: Engine) -> None:
 
 
 def _foreign(engine: Engine, what: str) -> UnsupportedDatabaseError:
-    """Return the error of a database that another program uses, with one of our own to make."""
+    """Return the error for another program's database; the hint creates a new database."""
     url = engine.url
     name = "studies" if url.database != "studies" else "studies2"
     return UnsupportedDatabaseError(
@@ -102,7 +102,7 @@ def _foreign(engine: Engine, what: str) -> UnsupportedDatabaseError:
 
 
 def _refuse_old_server(engine: Engine) -> None:
-    """Refuse a server without `SKIP LOCKED` or upserts: workers would queue or collide."""
+    """Refuse a server without `SKIP LOCKED` or upserts, where workers would queue or collide."""
     name, version, oldest = database_of(engine).version(engine.dialect)
     if version < oldest:
         raise UnsupportedDatabaseError(
@@ -127,7 +127,7 @@ def _bootstrap(engine: Engine, wait_s: float) -> None:
 
 
 def _create_tables(connection: Connection) -> None:
-    """Create what is missing. The revision is last: a creator that dies half way is continued."""
+    """Create missing tables, the revision last, so that an interrupted creation is continued."""
     database = database_of(connection)
     with database.bootstrap_lock(connection):
         database.tables.create_all(connection)
@@ -141,7 +141,7 @@ def _create_claim_index(connection: Connection) -> None:
     indexes = sa.inspect(connection).get_indexes("trials")
     if all(index["name"] != CLAIM_INDEX for index in indexes):
         trials = models.TrialModel.__table__
-        # Executed as text: an Index object would join the metadata of Optuna's own table.
+        # As text, because an Index object would join the metadata of Optuna's own table.
         columns = ", ".join(c.name for c in (trials.c.study_id, trials.c.state, trials.c.number))
         connection.exec_driver_sql(f"CREATE INDEX {CLAIM_INDEX} ON trials ({columns})")
 

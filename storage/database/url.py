@@ -1,7 +1,7 @@
 """Parse storage URLs; refuse an unsupported URL and suggest the correct one.
 
-A URL that names another known driver means the same database, and gets the installed driver. How a
-URL is shown without its password is decided in `password.py`.
+A URL with another known driver means the same database, and gets the installed driver.
+`password.py` shows URLs without passwords.
 """
 
 import re
@@ -20,11 +20,11 @@ _SCHEME = re.compile(r"(?P<base>[A-Za-z]\w*)(?:\+(?P<driver>\w+))?://(?P<rest>.*
 
 
 def parse_url(text: str) -> URL:
-    """Return the URL with the installed driver filled in.
+    """Return the URL with the installed driver.
 
     Raises:
-        StorageError: `text` is no database URL, of a database or a driver that is not supported,
-            or cannot be read without doubt.
+        StorageError: `text` is not a database URL, names an unsupported database or driver, or is
+            ambiguous.
     """
     given = text.strip()
     found = _SCHEME.fullmatch(given)
@@ -47,12 +47,12 @@ def parse_url(text: str) -> URL:
         _refuse_misread(given)
     try:
         url = make_url(f"{database.driver}://{found['rest']}")
-    except (ArgumentError, ValueError):  # ValueError: of a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise StorageError(
-            f"storage '{redact(given)}' is not a database URL: its port is no number",
+            f"storage '{redact(given)}' is not a database URL: its port is not a number",
             f"{base}://user:password@host:port/name",
         ) from None
-    # SQLAlchemy leaves out an option without a value and says nothing.
+    # SQLAlchemy silently ignores an option without a value.
     if not all("=" in piece for piece in query_of(given).split("&") if piece):
         raise StorageError(
             f"storage '{redact(given)}' has an option without a value", database.hint_valueless
@@ -61,7 +61,7 @@ def parse_url(text: str) -> URL:
 
 
 def _meant(text: str) -> str:
-    """Return the URL that was probably meant by a text that is none."""
+    """Return the URL that was probably meant by an invalid text."""
     if text[:1] in ("'", '"') and text[-1:] == text[:1]:
         return "the same without quotes"
     if text.startswith("jdbc:"):
@@ -82,17 +82,17 @@ def _refuse_misread(text: str) -> None:
     if is_misread(text):
         raise StorageError(
             f"storage '{redact(text)}' cannot be read: "
-            "characters in it have a meaning of their own in a URL",
-            to_encode(text) or "write @ as %40 but for the one before the host",
+            "some characters in it have a special meaning in a URL",
+            to_encode(text) or "write @ as %40, except the one before the host",
         )
 
 
 def shown(url: URL) -> str:
-    """Return a URL as a person writes it, without its password and our driver."""
+    """Return a URL as a user writes it, without password and driver."""
     plain = url.set(drivername=url.get_backend_name())
     return redact(plain.render_as_string(hide_password=True))
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """Return the file of an SQLite URL, else None; `sqlite:///x` is relative."""
+    """Return the file of an SQLite URL, or None; `sqlite:///x` is relative."""
     return database_of(url).file(url)

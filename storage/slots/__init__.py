@@ -1,8 +1,8 @@
-"""The budget as rows: exactly N slots, each tried until it is final.
+"""Slots: the budget as rows of trials, exactly N slots, each tried until it is final.
 
-attempt    the statements of an attempt
-claim      a slot, what is drawn for it, and the claim
-lease      the heartbeat of a claimed trial
-rows       the statements of a slot
+attempt    SQL statements of one attempt: claim, report, heartbeat, end
+claim      data classes of a slot and its claim
+lease      heartbeat thread of a claimed trial
+rows       SQL statements on the trial rows of slots
 slots      plan, add, claim, report, finish, release, requeue
 """

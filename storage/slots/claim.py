@@ -12,12 +12,12 @@ from storage.database.cells import whole
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot as its claimer sees it, before the claim is committed.
+    """A slot as a claiming worker gets it, before the claim is committed.
 
     Attributes:
         trial: Number of the trial, as optuna-dashboard shows it.
-        alone: Whether nothing else may train on its device: memory ran out before.
-        fixed_params: Params that were given with `study add`; empty where they are to be drawn.
+        alone: Whether nothing else may train on the device, because memory ran out before.
+        fixed_params: Params from `study add`; empty if they are drawn.
     """
 
     slot: int
@@ -30,10 +30,10 @@ class Slot:
 
     @classmethod
     def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
-        """Make it of a row and its attributes, as `attempt.read_attrs` returns them.
+        """Return the slot of a row and its attributes, as `attempt.read_attrs` returns them.
 
         Raises:
-            StorageError: The slot is no number, or the given params are no dict.
+            StorageError: The slot is not a number, or the given params are not a dict.
         """
         slot: Any = found.get(attrs.SLOT)
         given = found.get(attrs.FIXED_PARAMS, {})
@@ -54,7 +54,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a claimer writes together with its claim."""
+    """Params and attributes that a worker writes together with its claim."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Claim:
-    """A trial that is ours for as long as its row is RUNNING under this token."""
+    """A trial that this worker holds as long as its row is RUNNING under this token."""
 
     slot: Slot
     token: str

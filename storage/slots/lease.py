@@ -1,7 +1,7 @@
-"""The heartbeat of a claimed trial, in a thread beside its training.
+"""The lease of a claimed trial: a thread that sends its heartbeat during training.
 
-A thread beats until the training ends. It survives every error of the database, and stops once the
-trial is another worker's.
+The thread runs until the training ends. It survives all errors of the database, and stops once the
+trial belongs to another worker.
 """
 
 import logging
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 class Lease:
-    """Beats for a claim from `__enter__` to `__exit__`.
+    """Sends heartbeats for a claim from `__enter__` to `__exit__`.
 
     Attributes:
-        lost: Set when the trial is no longer this claim's; nothing more may be written of it.
+        lost: Set when the claim is lost; then nothing more may be written for the trial.
     """
 
     def __init__(self, slots: Slots, claim: Claim, *, interval_s: float) -> None:
@@ -45,6 +45,6 @@ class Lease:
                     self.lost.set()
                 return
             except Exception as error:
-                # The trial goes on: where the database is away for longer than the grace period,
-                # another worker takes the slot and the next beat says so.
+                # The trial goes on. After an outage longer than the grace period another worker
+                # takes the slot, and the next heartbeat raises ClaimLostError.
                 logger.warning("heartbeat of trial %d failed: %s", self._claim.slot.trial, error)

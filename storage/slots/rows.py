@@ -1,7 +1,7 @@
-"""SQL statements on the trial rows of slots: insert, find stale or externally ended ones.
+"""SQL statements on the trial rows of slots: insert, find stale rows or rows ended elsewhere.
 
-Each function runs inside a transaction that its caller opened. Which of them form a transaction is
-decided in `slots.py`.
+Each function runs inside a transaction of its caller. `slots.py` decides which of them form a
+transaction.
 """
 
 import json
@@ -35,10 +35,10 @@ def insert_waiting(
     user_attrs: Sequence[Mapping[str, Any]],
     fixed_params: Sequence[Mapping[str, Any]] = (),
 ) -> list[int]:
-    """Insert one WAITING trial for each of `user_attrs`; the study must be locked.
+    """Insert one WAITING trial for each item of `user_attrs`; the study must be locked.
 
     Returns:
-        Their numbers, in order.
+        The numbers of the trials, in order.
     """
     if not user_attrs:
         return []
@@ -68,11 +68,11 @@ def insert_successor(
 ) -> int:
     """Insert a WAITING trial for the slot of `trial_id`; the study must be locked.
 
-    It carries the highest step that was reached, which is what tells progress from a loss; after
-    progress the count of losses begins anew, however the trial ended.
+    It carries the highest reached step, by which progress is detected. After progress the count of
+    losses restarts, independent of how the trial ended.
 
     Args:
-        changes: Attributes in which it differs from its predecessor; None drops one.
+        changes: Attributes that differ from its predecessor; the value None drops one.
 
     Returns:
         The number of the new trial.
@@ -91,9 +91,9 @@ def insert_successor(
 
 
 def read_carried(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """Return the attributes that a trial hands on to the next attempt at its slot.
+    """Return the attributes that the next attempt at the slot copies.
 
-    An odd slot is handed on, too: whoever claims it is told.
+    An invalid slot is copied, too, so that its claim raises an error.
     """
     carried = sa.select(USER_ATTRS.c.key, USER_ATTRS.c.value_json).where(
         USER_ATTRS.c.trial_id == trial_id, USER_ATTRS.c.key.in_(attrs.CARRIED)
@@ -107,7 +107,7 @@ def read_carried(connection: Connection, trial_id: int) -> dict[str, Any]:
 
 
 def highest_step(connection: Connection, trial_id: int) -> int:
-    """Return the highest step that a trial has reported, or -1."""
+    """Return the highest reported step of a trial, or -1."""
     query = sa.select(sa.func.max(REPORTS.c.step)).where(REPORTS.c.trial_id == trial_id)
     found = connection.execute(query).scalar()
     return -1 if found is None else int(found)
@@ -122,7 +122,7 @@ def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str,
 
 
 def _running(study_id: int, trial_id: int | None, *columns: Any) -> sa.Select[Any]:
-    """Return a query of the RUNNING trials of a study, or of one of them, by number."""
+    """Return a query of the RUNNING trials of a study, or of one trial, by number."""
     query = (
         sa.select(TRIALS.c.trial_id, TRIALS.c.number, *columns)
         .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.RUNNING)
@@ -134,9 +134,9 @@ def _running(study_id: int, trial_id: int | None, *columns: Any) -> sa.Select[An
 def find_stale(
     connection: Connection, study_id: int, grace_s: float, trial_id: int | None = None
 ) -> list[tuple[int, int]]:
-    """Return (trial id, number) of our RUNNING trials that have not been heard of for `grace_s`.
+    """Return (trial id, number) of RUNNING trials with a slot and no heartbeat for `grace_s`.
 
-    A RUNNING row without a heartbeat (a plain Optuna worker popped it) counts from its start.
+    The age of a RUNNING row without a heartbeat (of a plain Optuna worker) counts from its start.
     """
     seen = sa.func.coalesce(HEARTBEATS.c.heartbeat, TRIALS.c.datetime_start)
     seen.type = TRIALS.c.datetime_start.type
@@ -156,7 +156,7 @@ def find_stale(
 def find_running_of(
     connection: Connection, study_id: int, worker: str, trial_id: int | None = None
 ) -> list[tuple[int, int]]:
-    """Return (trial id, number) of the RUNNING trials of ours that a worker claimed."""
+    """Return (trial id, number) of the RUNNING trials that a worker claimed."""
     query = (
         _running(study_id, trial_id)
         .join(USER_ATTRS, USER_ATTRS.c.trial_id == TRIALS.c.trial_id)
@@ -166,7 +166,7 @@ def find_running_of(
 
 
 def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]) -> int:
-    """Return how many trials of ours these workers ended themselves, and did not give back."""
+    """Return how many trials these workers ended themselves, without those given back."""
     worker, reason = attr_of(attrs.WORKER), attr_of(attrs.REASON)
     given_back = [json.dumps(end.reason) for end in ends.ENDS.values() if end.is_given_back]
     query = (
@@ -183,7 +183,7 @@ def count_ended_by(connection: Connection, study_id: int, workers: Sequence[str]
 
 
 def find_newest_failed(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[int]:
-    """Return, by number, the ids of those trials that are FAIL and the newest of their slot."""
+    """Return the ids of those trials that are FAIL and the newest of their slot, by number."""
     failed = sa.and_(TRIALS.c.state == TrialState.FAIL, TRIALS.c.number.in_(list(numbers)))
     return _newest_where(connection, study_id, failed)
 
@@ -199,21 +199,21 @@ def fail(connection: Connection, trial_id: int) -> bool:
 
 
 def lowest_unfinished(connection: Connection, study_id: int) -> int:
-    """Return the lowest number of an unfinished trial, or the number that the next trial gets."""
+    """Return the lowest number of an unfinished trial, or the number of the next trial."""
     mine = TRIALS.c.study_id == study_id
     highest = connection.execute(sa.select(sa.func.max(TRIALS.c.number)).where(mine)).scalar()
     found = [0 if highest is None else highest + 1]
-    for state in UNFINISHED:  # a state each: the index has the lowest number of each state
+    for state in UNFINISHED:  # one query per state, which the index answers
         lowest = sa.select(sa.func.min(TRIALS.c.number)).where(mine, TRIALS.c.state == state)
         found += [n for n in connection.execute(lowest).scalars() if n is not None]
     return min(found)
 
 
 def find_ended_from_outside(connection: Connection, study_id: int, from_number: int) -> list[int]:
-    """Return the newest trial id of each slot whose newest row was not ended by us.
+    """Return the newest trial id of each slot whose newest row another program ended.
 
-    What we end carries the token that ended it, or the reason why it was requeued. Looks at trials
-    from `from_number` on.
+    A row that this program ended has a claim token or a reason. Only trials from `from_number` on
+    are checked.
     """
     theirs = sa.and_(
         TRIALS.c.number >= from_number,
@@ -227,7 +227,7 @@ def find_ended_from_outside(connection: Connection, study_id: int, from_number: 
 def _newest_where(
     connection: Connection, study_id: int, condition: sa.ColumnElement[bool]
 ) -> list[int]:
-    """Return, by number, the ids of the trials of a condition that are the newest of their slot."""
+    """Return the ids of trials that fulfil a condition and are the newest of their slot."""
     slot = attr_of(attrs.SLOT)
     mine = slot.c.trial_id == TRIALS.c.trial_id
     query = sa.select(slot.c.value_json, TRIALS.c.trial_id).join(slot, mine)
@@ -248,7 +248,7 @@ def _newest_where(
 def is_added(
     connection: Connection, study_id: int, number: int, slot: int, params: Mapping[str, Any]
 ) -> bool:
-    """Whether the trial of this number is of the slot and was given these params."""
+    """Whether the trial with this number belongs to the slot and has these fixed params."""
     user, system = attr_of(attrs.SLOT), sa.alias(SYSTEM_ATTRS)
     query = (
         sa.select(user.c.value_json, system.c.value_json)

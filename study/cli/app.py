@@ -1,6 +1,6 @@
 """The command line: the table of commands, and the only place that prints errors and exits.
 
-A known failure is one line and a hint. Nothing heavy is imported before a command runs.
+A known failure is printed as one line and a hint. Heavy imports wait until a command runs.
 """
 
 import functools
@@ -25,7 +25,7 @@ _URL = re.compile(r"[^\s'\"()]*(?:://|@)[^\s'\"()]*")
 
 
 class _Commands(TyperGroup):
-    """The commands; errors of usage show URLs without their passwords."""
+    """The commands; usage errors show URLs without passwords."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -61,7 +61,7 @@ def _print_version(wanted: bool) -> None:
     from study.machine.environment import read_versions
 
     found = read_versions().get("slot-study")
-    print(f"study {found}" if found else "study, not installed")  # as where sources are run
+    print(f"study {found}" if found else "study, not installed")  # run from its sources
     raise typer.Exit
 
 
@@ -72,7 +72,7 @@ def _whole(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Options before the command; their callbacks do everything."""
+    """Accept the options before the command; their callbacks do everything."""
 
 
 def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
@@ -80,12 +80,12 @@ def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
 
     @functools.wraps(command)
     def run(**values: Any) -> NoReturn:
-        # Optuna's lines would mix with ours.
+        # Optuna's log lines would mix with the command's output.
         logging.getLogger("optuna").setLevel(logging.WARNING)
         try:
             code = command(**values)
-        except MemoryError:  # in a trial it ends the trial alone
-            hint = "a machine or a container with more of it, or a higher limit: ulimit -v"
+        except MemoryError:  # in a trial, only the trial ends
+            hint = "a machine or a container with more memory, or a higher limit: ulimit -v"
             print_error(StudyError("the system gives this process no more memory", hint))
             code = KNOWN_FAILURE
         except Exception as error:
@@ -148,14 +148,14 @@ def main() -> NoReturn:
         if _can_write():
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end
-        if not isinstance(error, BrokenPipeError):  # a reader that left, as `| head`, is fine
+        if not isinstance(error, BrokenPipeError):  # a closed pipe, as with `| head`, is no error
             print_error(StudyError(f"cannot write to stdout: {error.strerror}"))
         raise SystemExit(KNOWN_FAILURE) from None
     raise SystemExit(0)
 
 
 def _can_write() -> bool:
-    """Whether stdout takes a byte."""
+    """Whether stdout accepts a byte."""
     try:
         return os.write(1, b"\n") == 1
     except OSError:
@@ -163,12 +163,12 @@ def _can_write() -> bool:
 
 
 def is_known(error: Exception) -> bool:
-    """Whether the error is one of ours, with a line for the user and perhaps a hint."""
+    """Whether this program raised the error for the user, perhaps with a hint."""
     return type(error).__module__.partition(".")[0] in ROOMS and hasattr(error, "hint")
 
 
 def as_storage_error(error: Exception) -> Exception | None:
-    """Return an error of the database's driver as one of ours; None for any other error.
+    """Return a database driver's error as an error of `storage`; None for any other error.
 
     Optuna wraps such errors in a `StorageInternalError` where it commits.
     """
@@ -181,11 +181,11 @@ def as_storage_error(error: Exception) -> Exception | None:
     said, hint = f"the database failed: {first_line(cause)}", how_to_mend(cause)
     if hint is not None:
         return StorageBrokenError(said, hint)
-    return StorageUnavailableError(said, "the same command, once it is up")
+    return StorageUnavailableError(said, "the same command, once the database is up")
 
 
 def print_error(error: Any) -> None:
-    """Print `study: error: ...` and, where there is one, `  try: ...`."""
+    """Print `study: error: ...` and, if the error has a hint, `  try: ...`."""
     print(f"study: error: {harmless_lines(str(error))}", file=sys.stderr)
     if error.hint:
         print(f"  try: {harmless_lines(error.hint)}", file=sys.stderr)

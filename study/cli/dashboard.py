@@ -10,25 +10,25 @@ from typing import Annotated
 
 from study.options import DEFAULT_STORAGE, Storage, by_lines, expand, option
 
-_option = partial(option, panel="Who may come in")
+_option = partial(option, panel="Access")
 
 
 @dataclass(frozen=True)
 class AccessOptions:
-    """The options that say who may use the dashboard, and what for."""
+    """The options that control access to the dashboard."""
 
     dashboard_user: Annotated[
         str | None,
         _option(
             "--dashboard-user",
-            "Who may log in (study); the password is in STUDY_DASHBOARD_PASSWORD or a file",
+            "User who may log in (study); the password is in STUDY_DASHBOARD_PASSWORD or a file",
         ),
     ] = None
     password_file: Annotated[Path | None, _option("--password-file", "File with the password")] = (
         None
     )
     trust_header: Annotated[
-        str | None, _option("--trust-header", "Header in which a proxy says who it is")
+        str | None, _option("--trust-header", "Header in which a proxy names the user")
     ] = None
     trusted_proxy: Annotated[
         list[str] | None,
@@ -38,12 +38,12 @@ class AccessOptions:
         list[str] | None,
         _option(
             "--host-name",
-            "Name in the browser's address, others are refused; repeatable",
+            "Host name in the browser's address; others are refused; repeatable",
             callback=by_lines,
         ),
     ] = None
     allow_writes: Annotated[
-        bool, _option("--allow-writes", "Let who is in rename, delete, stop, retry")
+        bool, _option("--allow-writes", "Let users rename, delete, stop, retry")
     ] = False
 
 
@@ -55,9 +55,9 @@ def dashboard_command(
     *,
     wanted: AccessOptions,
 ) -> int:
-    """Serve optuna-dashboard and the page of the workers.
+    """Serve optuna-dashboard and a page of the workers.
 
-    On this machine alone it needs no login. On any other --host it wants one, and only shows.
+    On this machine's own address no login is needed. On any other --host users log in, read-only.
     """
     from study.dashboard.access import make_access
     from study.dashboard.serve import serve_dashboard
@@ -77,5 +77,5 @@ def dashboard_command(
 
 
 def _split(values: list[str] | None) -> list[str]:
-    """Return the values of a repeatable option; commas or spaces separate them in a variable."""
+    """Return a repeatable option's values; in a variable, commas or spaces separate them."""
     return [word for value in values or [] for word in value.replace(",", " ").split()]

@@ -1,4 +1,4 @@
-"""The commands that get data: each ends in the CSV files that a study starts from.
+"""The commands that get data: fetch and from-images write the CSV files that a study reads.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """
@@ -19,7 +19,7 @@ Answers = Annotated[
     Path | None,
     option(
         "--answers",
-        "File for the true labels of the test images, where they are known; default "
+        "File for the true labels of the test images, if they are known; default "
         "<data>-answers.csv",
     ),
 ]
@@ -31,14 +31,14 @@ Overwrite = Annotated[
 
 def fetch_command(
     name: Annotated[
-        str, typer.Argument(help="demo, mnist, or a competition of Kaggle: digit-recognizer")
+        str, typer.Argument(help="demo, mnist, or a Kaggle competition, such as digit-recognizer")
     ],
     data: Data = None,
     answers: Answers = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
-    """Get data: the demo's digits, MNIST, or those of a competition on Kaggle."""
+    """Get data: the demo's digits, MNIST, or a Kaggle competition."""
     from study.view.console import View
 
     say = View(quiet=quiet).say
@@ -64,12 +64,12 @@ def from_images_command(
     answers: Answers = None,
     side: Annotated[
         int,
-        option("--side", "Pixels of an image, each way", min=2, max=1024),
+        option("--side", "Width and height of an image, in pixels", min=2, max=1024),
     ] = 28,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> int:
-    """Make the CSV files from a folder of class folders with image files in them."""
+    """Make the CSV files from image files, in one folder for each class."""
     from objectives.data.images.folder import read_image_folder
     from study.view.console import View
 
@@ -100,9 +100,9 @@ def _write(
     for note in (*pictures.notes, *pictures.class_notes()):
         say(f"warning: {note}")
     n_train, n_test, side = len(pictures.images), len(pictures.test_images), pictures.side
-    where = f"{'written to' if written else 'there already, in'} {folder}"
+    where = f"{'written to' if written else 'unchanged in'} {folder}"
     say(f"{name}: {n_train} labelled and {n_test} unlabelled images, {side}x{side}, {where}")
     if pictures.answers is not None:
         here = Path.cwd()
         shown = answers.relative_to(here) if answers.is_relative_to(here) else answers
-        say(f"the true labels of the unlabelled are in {shown}")
+        say(f"the true labels of the unlabelled images are in {shown}")

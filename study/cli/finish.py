@@ -30,7 +30,7 @@ def finalize_command(
     options: WorkerOptions,
     told: Told,
 ) -> int:
-    """Write submission.csv and model.keras: of the best trial first, then better ones."""
+    """Write submission.csv and model.keras, first of the best trial, then of better networks."""
     from study.finalize.finalize import finalize
 
     use_all_cores()
@@ -47,7 +47,7 @@ def report_command(
     *,
     told: Told,
 ) -> int:
-    """Write report.html: what was found, and how far it is to be trusted."""
+    """Write report.html: the results, and how reliable they are."""
     from study.finalize.outfolder import sole_writer
     from study.finalize.outputs import Outputs
     from study.view.console import View
@@ -75,6 +75,6 @@ def _what_folds_say(opened: "OpenStudy", told: "Told") -> "tuple[Any, Evidence |
     try:
         loaded = load(opened)
     except (ObjectiveError, StudyError) as error:
-        print(harmless(f"without pictures and candidates: {error}"), file=sys.stderr)
+        print(harmless(f"report without pictures and candidates: {error}"), file=sys.stderr)
         return None, None
     return loaded.dataset, read_evidence(opened, loaded)

@@ -32,7 +32,7 @@ UNBROKEN = 10_000  # columns
 def status_command(
     storage: Storage = DEFAULT_STORAGE, study: Study = None, as_json: Json = False
 ) -> int:
-    """One look at a study."""
+    """Print the state of a study."""
     from study.view.status import read_status
 
     status = read_status(open_by_url(storage, study))
@@ -63,7 +63,7 @@ def trials_command(
     as_json: Json = False,
     as_csv: Annotated[bool, option("--csv", "Print CSV on stdout")] = False,
 ) -> int:
-    """List every attempt, with its params and how it ended."""
+    """List all attempts with params and outcome."""
     from study.view.status import costs_of, read_trials, trials_json, why_failed
 
     attempts = read_trials(open_by_url(storage, study))
@@ -89,10 +89,11 @@ def logs_command(
     study: Study = None,
     work_dir: WorkDir = None,
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", envvar="STUDY_FOLLOW", help="Go on until it ends")
+        bool,
+        typer.Option("-f", "--follow", envvar="STUDY_FOLLOW", help="Follow until the trial ends"),
     ] = False,
 ) -> int:
-    """Print what a trial printed, also after it failed and from another machine."""
+    """Print the output of a trial, also of a failed one and from another machine."""
     from study.spec.trials import find_trial
     from study.view.logs import show_logs
 
@@ -144,7 +145,7 @@ def list_command(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> i
 def check_command(
     data: Annotated[Path, option("--data", "Folder with train.csv, test.csv")],
 ) -> int:
-    """Check the data alone."""
+    """Check the data only; create no study."""
     from objectives.data.dataset import check_data
 
     report = check_data(data)
@@ -168,7 +169,7 @@ def score_command(
     ] = None,
     data: Annotated[
         Path | None,
-        option("--data", "Instead: data folder whose test file has labels"),
+        option("--data", "Instead of --answers: a data folder whose test file has labels"),
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -197,11 +198,11 @@ def score_command(
 def space_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    n_trials: NTrials = None,  # of no effect; the options are those of `study create`
+    n_trials: NTrials = None,  # ignored; accepted because `study create` takes it
     *,
     given: Given,
 ) -> int:
-    """Print the search space in force, as TOML to edit and give back with --space."""
+    """Print the current search space as TOML, to edit and pass to --space."""
     from study.run.create import space_in_force
 
     space = space_in_force(storage, study, given)
@@ -214,7 +215,7 @@ def _print_table(table: Any, *, unbroken: bool = False) -> int:
 
     console = Console(highlight=False)
     if unbroken and not console.is_terminal:
-        console.width = UNBROKEN  # for grep and the like
+        console.width = UNBROKEN  # so that grep finds whole rows
     console.print(table)
     return 0
 
@@ -224,7 +225,7 @@ def _as_cell(value: Any) -> Any:
 
 
 def _print_file(text: str) -> None:
-    """Print text for a file, in UTF-8 whatever the locale."""
+    """Print text for a file, in UTF-8 in any locale."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
 

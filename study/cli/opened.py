@@ -1,4 +1,4 @@
-"""The first steps of several commands: open the study, and name it in a hint."""
+"""Opens the study that a command's options name; shared by several commands."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def use_all_cores() -> None:
-    """Let this process, a supervisor, predict on all cores of the machine."""
+    """Let this process, a supervisor, predict on all cores that it may use."""
     from objectives.framework.runtime import overlap_ops
     from study.machine.placing import n_cores
 
@@ -22,11 +22,11 @@ def use_all_cores() -> None:
 
 
 def where(opened: "OpenStudy") -> str:
-    """Return the options that name a study, for a command that a user may copy."""
+    """Return the options that name a study, for a command in a hint."""
     from storage.database.password import redact
 
     shown = redact(opened.storage.url)
-    # A URL with a password is not printed, and would not work without it.
+    # A URL with a password is left out: it must not be printed, and is useless without it.
     words = ["--study", opened.name, *([] if "***" in shown else ["--storage", shown])]
     return shlex.join(words)
 
@@ -43,11 +43,11 @@ def open_by_url(
 def open_to_work(
     storage: str, study: str | None, data: Path | None, options: WorkerOptions, told: Told
 ) -> "tuple[OpenStudy, View]":
-    """Open a study that this command is to work on, with the user's code; return the view, too."""
+    """Open a study to work on, with the user's code; return the command's view, too."""
     from study.spec.open import with_code
     from study.view.console import View
 
-    if options.cpu:  # before anything is detected or loaded
+    if options.cpu:  # before devices are detected or a framework is loaded
         hide_gpus()
     opened = with_code(open_by_url(storage, study, data, options.wait_s), told)
     return opened, View(quiet=options.quiet, verbose=options.verbose)

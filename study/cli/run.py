@@ -44,7 +44,7 @@ def run_command(
     options: WorkerOptions,
     given: Given,
 ) -> int:
-    """Check the data, create or resume the study, work on it here, show progress."""
+    """Check the data, create or resume the study, run workers here, show progress."""
     from study.run.prewarm import Prewarm
 
     if options.cpu:
@@ -60,7 +60,7 @@ def run_command(
         wait_s = options.wait_s
         request = Request(storage, study, data, given, n_trials, wait_s, finalize, options)
         opened = create_or_resume(request, view.say, prewarm)
-        if finalize:  # reported before the search, not after it
+        if finalize:  # fails before the search, not after it
             refuse_foreign(wanted.out, opened.name)
         ended = run_workers(opened, options, view, finalizes=finalize, prewarm=prewarm)
     if finalize and not ended.was_asked:
@@ -74,7 +74,7 @@ def run_command(
 
 
 def _time_left_s(opened: "OpenStudy") -> float | None:
-    """Return what is left of the study's timeout; None where it has none."""
+    """Return the rest of the study's timeout in s; None if it has no timeout."""
     if opened.spec.timeout_s is None:
         return None
     return max(0.0, opened.spec.timeout_s - opened.registry().look().used_s)
@@ -91,7 +91,7 @@ def create_command(
     *,
     given: Given,
 ) -> int:
-    """Create the study with its slots, and start no worker."""
+    """Create the study with its slots; start no worker."""
     from study.run.prewarm import Prewarm
 
     with Prewarm(study, given, n_trials) as prewarm:
@@ -114,9 +114,9 @@ def worker_command(
     options: WorkerOptions,
     told: Told,
 ) -> int:
-    """Work on a study that is there; what run, compose and clusters start."""
+    """Work on an existing study; run, compose and clusters start this command."""
     from study.run.run import run_workers
-    from study.worker.process import run_one
+    from study.worker.main import run_one
 
     opened, view = open_to_work(storage, study, data, options, told)
     if options.workers == "1":
@@ -133,12 +133,12 @@ def copy_command(
     study: Study = None,
     to_study: Annotated[
         str | None,
-        option("--to-study", "Another name over there"),
+        option("--to-study", "Another name in the other database"),
     ] = None,
 ) -> int:
-    """Copy a study to another database, slots and all, also while workers go on with it.
+    """Copy a study with all slots to another database, also while workers run.
 
-    So is an SQLite file copied (--to sqlite:///copy.db): cp would miss what lies in its -wal file.
+    Use it for SQLite files, too (--to sqlite:///copy.db): cp would miss the data in the -wal file.
     """
     from storage.copying import copy_study
     from storage.rdb import open_storage
@@ -159,7 +159,7 @@ def add_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
 ) -> int:
-    """Put params of your own into the study, as one more slot."""
+    """Add params of your own to the study, as one more slot."""
     from objectives.space.space import SearchSpace, read_toml
     from study.spec.open import refuse_companion
 

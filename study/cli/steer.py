@@ -1,4 +1,4 @@
-"""The commands that change a study: stop its workers, open failed slots again, delete it.
+"""The commands that change a study: stop, pause, resume, retry, delete.
 
 Imports stand inside the commands, so that `study --help` stays quick.
 """
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def stop_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    now: Annotated[bool, option("--now", "Do not let the epochs end first")] = False,
+    now: Annotated[bool, option("--now", "Do not wait for the end of epochs")] = False,
 ) -> int:
-    """Ask all workers, wherever they are, to save, release and leave; run or worker goes on."""
+    """Ask all workers, on any machine, to save, release and exit; run or worker goes on."""
     from study.spec.orders import stop
 
     opened = open_by_url(storage, study)
@@ -32,7 +32,7 @@ def stop_command(
 
 
 def pause_command(storage: Storage = DEFAULT_STORAGE, study: Study = None) -> int:
-    """Let workers end the trials they have and claim no others; they stay, until resume."""
+    """Let workers finish their trials and then wait for study resume."""
     from study.spec.orders import pause
 
     opened = open_by_url(storage, study)
@@ -55,9 +55,9 @@ def retry_command(
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
-    failed: Annotated[bool, option("--failed", "All but the infeasible ones")] = False,
+    failed: Annotated[bool, option("--failed", "All failed trials except infeasible ones")] = False,
 ) -> int:
-    """Open the slot of a failed trial again, or those of all."""
+    """Open the slot of a failed trial again, or of all failed trials."""
     from study.spec.orders import retry_failed, retry_trial
 
     if (trial is None) == (not failed):
@@ -72,7 +72,7 @@ def delete_command(
     storage: Storage = DEFAULT_STORAGE,
     study: Study = None,
     yes: Yes = False,
-    force: Annotated[bool, option("--force", "Also while workers are at it")] = False,
+    force: Annotated[bool, option("--force", "Also while workers run")] = False,
 ) -> int:
     """Delete a study and its trials; data, outputs and logs stay."""
     from storage import attrs
@@ -86,12 +86,12 @@ def delete_command(
     if name + COMPANION in study_names(opened):
         companion_id = opened.get_study_id_from_name(name + COMPANION)
         spec = opened.get_study_user_attrs(companion_id).get(attrs.SPEC)
-        if isinstance(spec, dict) and spec.get("refits") == name:  # of no use without its search
+        if isinstance(spec, dict) and spec.get("refits") == name:  # useless without its search
             doomed.append(companion_id)
     n_workers = sum(_n_at_work(opened, one) for one in doomed)
     if n_workers and not force:
         raise StudyError(
-            f"study '{name}' has {n_workers} workers at work",
+            f"study '{name}' has {counted(n_workers, 'worker')} at work",
             f"study stop --study {shlex.quote(name)}",
         )
     n_trials = sum(opened.get_n_trials(one) for one in doomed)

@@ -1,16 +1,16 @@
 """`study dashboard`: optuna-dashboard and a page of the workers on a web server, with a login.
 
-access       who may use the dashboard: settings, addresses
-app          which request gets which answer
-database     waited for at the start, asked whether it answers
-guard        requests of other sites; headers of every answer
-login        passwords, sessions, failed logins
+access       settings: who may use the dashboard
+app          the WSGI application: routes each request after checks
+database     waits for the database at startup; health checks
+guard        refuses requests of other sites; security headers
+login        login page, sessions, waits after failed logins
 metrics      `/metrics` for Prometheus
-optuna_app   optuna-dashboard inside our site
-overview     the studies, read at most once a second
-page         the HTML frame of our pages
-request      a request and its answers, by bottle
-serve        from start to end: listen, wait, serve, stop
+optuna_app   embeds optuna-dashboard
+overview     status of all studies, read at most once a second
+page         the HTML frame of a page
+request      HTTP requests and responses, by bottle
+serve        runs the dashboard: listen, wait, serve, stop
 server       the web server and its connections
 workers      the page of the workers
 """

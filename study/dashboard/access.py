@@ -1,7 +1,7 @@
-"""Access settings of the dashboard, made from its options and checked.
+"""Access settings of the dashboard: made from its options, and checked.
 
-On loopback without a login, a visitor may do everything, as with a file of their own. On any
-other address, and with a login, visitors log in, and may only look unless writes are allowed.
+On loopback without a login, a visitor may do everything, as with a local file. With a login, and on
+any other address, visitors log in, and access is read-only unless writes are allowed.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from study.errors import DashboardError
 PASSWORD = "STUDY_DASHBOARD_PASSWORD"
 SHORT = 8  # characters
 LONGEST_PREFIX = {4: 24, 6: 64}
-"""By IP version: a trusted network with public addresses may be this large, and no larger."""
+"""By IP version: shortest prefix of a trusted network with public addresses."""
 PRIVATE = [
     *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8"),
     *("169.254.0.0/16", "fc00::/7", "fe80::/10"),
@@ -38,7 +38,7 @@ class Access:
     """The settings.
 
     Attributes:
-        user, password: For the login page; None where there is none.
+        user, password: For the login page; None without a login page.
         trust_header: Name of the header in which a proxy names the user.
         proxies: Networks of the proxies whose `trust_header` and `X-Forwarded-For` are believed.
         hosts: Host names under which the dashboard is reached; empty for any.
@@ -55,22 +55,22 @@ class Access:
     allow_writes: bool = False
 
     def accepts(self, user: str, password: str) -> bool:
-        """Whether user and password are the right ones, in constant time."""
+        """Whether user and password are correct, in constant time."""
         if self.user is None or self.password is None:
             return False
         is_user = hmac.compare_digest(digest(user), digest(self.user))
         return hmac.compare_digest(digest(password), digest(self.password)) and is_user
 
     def named_by_proxy(self, request: Request) -> str | None:
-        """Return the user that a trusted proxy names; None where no trusted proxy does."""
+        """Return the user that a trusted proxy names; None without such a proxy or user."""
         if self.trust_header is None or not self.is_proxy(request.peer):
             return None
         return request.header(self.trust_header).strip() or None
 
     def address_of(self, request: Request) -> str:
-        """Return the client's address: behind a trusted proxy, the last one that it forwards.
+        """Return the client's address; behind a trusted proxy, the last address that it forwards.
 
-        Without the port that some proxies add, which differs from connection to connection.
+        The port that some proxies add is cut off, as it differs between connections.
         """
         said = request.header("X-Forwarded-For").rpartition(",")[2].strip()
         if not said or not self.is_proxy(request.peer):
@@ -85,7 +85,7 @@ class Access:
 
 
 def digest(text: str) -> str:
-    """Return the sha256 of a text of any characters."""
+    """Return the sha256 of a text, which may hold lone surrogates."""
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
@@ -99,7 +99,7 @@ def make_access(
     host_names: Iterable[str],
     allow_writes: bool,
 ) -> Access:
-    """Return the settings that the options and the environment make.
+    """Return the settings from the options and the environment.
 
     Raises:
         DashboardError: A setting is invalid, or would give access to strangers.
@@ -108,7 +108,7 @@ def make_access(
     proxies = tuple(_network(text) for text in trusted_proxies)
     if trust_header is not None and not proxies:
         raise DashboardError(
-            f"--trust-header {trust_header} needs to know from whom: anybody can send a header",
+            f"--trust-header {trust_header} needs a trusted proxy: anybody can send a header",
             "--trusted-proxy ADDRESS",
         )
     if user is not None and password is None:
@@ -118,14 +118,14 @@ def make_access(
     hosts = frozenset(name.lower() for name in host_names)
     if odd := sorted(name for name in hosts if not HOST.fullmatch(name)):
         raise DashboardError(
-            f"--host-name {odd[0]!r} is no name of a host: without scheme, port and path",
+            f"--host-name {odd[0]!r} is not a host name: without scheme, port and path",
             "--host-name study.example.org",
         )
     has_login = password is not None or trust_header is not None
     if not has_login and (hosts or not is_loopback(host)):
         where = f"as '{min(hosts)}'" if is_loopback(host) else f"on '{host}'"
         raise DashboardError(
-            f"a dashboard without a login is for this machine alone, so it does not listen {where}",
+            f"a dashboard without a login is for this machine only, so it does not listen {where}",
             HOW_TO_LOG_IN.format(host=host),
         )
     return Access(
@@ -140,17 +140,17 @@ def make_access(
 
 
 def read_password(file: Path | None) -> str | None:
-    """Return the password of a file, or of the environment; None where neither has one.
+    """Return the password of a file or of the environment; None if neither has one.
 
     Raises:
         DashboardError: The file cannot be read, or the password is empty, blank or several lines.
     """
     where = PASSWORD if file is None else f"--password-file {file}"
     try:
-        # An editor may put a mark before the text.
+        # utf-8-sig: an editor may write a byte order mark.
         found = file.read_text("utf-8-sig").strip("\r\n") if file else os.environ.get(PASSWORD, "")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise DashboardError(f"{where} cannot be read: {reason}") from None
     if not found:
         if file is None:
@@ -159,7 +159,7 @@ def read_password(file: Path | None) -> str | None:
     if not any(one.isprintable() and not one.isspace() for one in found):
         raise DashboardError(f"{where} is blank: anybody would guess it", "a longer password")
     if file is not None and "\n" in found:
-        raise DashboardError(f"{where} has several lines", "the password alone")
+        raise DashboardError(f"{where} has several lines", "write only the password")
     return found
 
 
@@ -168,21 +168,21 @@ def _network(text: str) -> Any:
         found = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise DashboardError(
-            f"--trusted-proxy {text!r} is no address", "like 127.0.0.1 or 10.0.0.0/8"
+            f"--trusted-proxy {text!r} is not an address", "like 127.0.0.1 or 10.0.0.0/8"
         ) from None
     private = [net for net in map(ipaddress.ip_network, PRIVATE) if net.version == found.version]
     is_private = any(found.subnet_of(net) for net in private)  # type: ignore[arg-type]
     if found.prefixlen < LONGEST_PREFIX[found.version] and not is_private:
         raise DashboardError(
-            f"--trusted-proxy {text} is no proxy but a part of the internet: whoever has an "
-            "address there could name anybody",
+            f"--trusted-proxy {text} is not a proxy but a part of the internet: any host with an "
+            "address there could name any user",
             "the proxy's own address, like 10.0.0.2",
         )
     return found
 
 
 def _parsed(address: str) -> Any:
-    """Return an IP address, None for another text; IPv4 where IPv6 only carries it."""
+    """Return an IP address, None for other text; IPv4 for an IPv4-mapped IPv6 address."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -191,13 +191,13 @@ def _parsed(address: str) -> Any:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or an address is reached from this machine alone."""
+    """Whether a host name or an address can be reached only from this machine."""
     found = _parsed(host)
     return host == "localhost" or (found is not None and bool(found.is_loopback))
 
 
 def network_of(address: str) -> str:
-    """Return the network that counts as one client: of IPv6 a client's whole /64."""
+    """Return the network that counts as one client; for IPv6 a whole /64."""
     found = _parsed(address)
     if found is None or found.version == 4:
         return str(found or address)

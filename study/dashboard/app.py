@@ -1,8 +1,7 @@
-"""The whole site as one WSGI application: it decides which request gets which answer.
+"""The dashboard's site as one WSGI application: checks each request and routes it to a page.
 
-In this order: the health check, requests of other sites, the login, read-only mode, the database,
-and then the page. No module behind this one checks a visitor's rights again, except that each
-button's form must carry its token.
+The order is: health check, refusal of other sites, login, read-only mode, database, page. No other
+module checks a visitor's rights again, except that each button's form must carry its token.
 """
 
 import logging
@@ -30,31 +29,31 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READ_ONLY = "this dashboard only shows; to change something, start it with --allow-writes"
+READ_ONLY = "this dashboard is read-only; to change something, start it with --allow-writes"
 NOT_A_BUTTON = "only a button of these pages does that"
-# Headers by which a client could choose what a request is. No part of the site needs them.
+# Headers by which a client could change host or method of a request. The site needs none of them.
 IGNORED = ("HTTP_X_FORWARDED_HOST", "HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_X_METHOD_OVERRIDE")
 DONE = {
-    "stop": "Asked the workers to save, release and leave. Start new ones to go on.",
+    "stop": "Asked the workers to save, release and exit. Start new workers to go on.",
     "pause": "Asked the workers to claim no new trials.",
     "resume": "Workers claim trials again.",
     "retry": "Failed slots are open again.",
 }
-"""The orders of the workers' page, and its message after each.
+"""The orders of the workers' page, and the message after each.
 
-A link names the order, so that it cannot put a text of its own on the page.
+A link names the order only, so that it cannot put other text on the page.
 """
 
 
 class Application:
-    """The site. Until `prepare`, it answers that it waits for the database."""
+    """The site. Until `prepare`, all pages answer that the dashboard waits for the database."""
 
     def __init__(self, access: Access, database: Database) -> None:
         self._access, self._database, self._login = access, database, Login(access)
         self._pages: tuple[OptunaPages, Overview] | None = None
 
     def prepare(self) -> None:
-        """Make the pages that read the database, which must be open."""
+        """Create the pages that read the database, which must be open."""
         self._pages = OptunaPages(self._database), Overview(self._database)
 
     def __call__(

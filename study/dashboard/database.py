@@ -1,7 +1,7 @@
 """Database checks of the dashboard: wait for it at startup, then health checks.
 
-The dashboard waits for a server that is away or has no tables yet. Any other mistake, such as a
-missing file, is an error at once.
+The dashboard waits for an unreachable server, and for one without tables. Any other failure, such
+as a missing file, is an error at once.
 """
 
 import logging
@@ -18,14 +18,14 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT_S = 2.0
 TRY_EVERY_S = 1.0
 ANSWER_KEPT_S = 2.0
-"""How long `answers` repeats an answer: frequent health checks cost the database nothing."""
+"""How long `answers` repeats an answer, so that health checks put no load on the database."""
 
 
 class Database:
     """A storage that may not exist yet. Nothing is created in it.
 
     Attributes:
-        storage: None until it is open.
+        storage: The open storage; None before.
         failure: The error that ended the waiting.
         waits_for: The reason to wait; None once the storage is open.
 
@@ -64,7 +64,7 @@ class Database:
         threading.Thread(target=run, name="database", daemon=True).start()
 
     def warm(self) -> None:
-        """Read the newest study's trials, so that its first visitor does not wait for them."""
+        """Read the newest study's trials ahead of its first visitor."""
         if self.storage is None:
             return
         try:
@@ -81,7 +81,7 @@ class Database:
             self.storage.close()
 
     def answers(self, *, wait_s: float = 0.0) -> bool:
-        """Whether the storage is open and answers, within `wait_s` where it is away."""
+        """Whether the storage is open and answers within `wait_s`."""
         if self.storage is None:
             return False
         with self._lock:
@@ -92,12 +92,12 @@ class Database:
             return self._answered
 
     def forget_answer(self) -> None:
-        """Ask anew the next time: a request has just failed."""
+        """Ask the database at the next `answers`, because a request has just failed."""
         with self._lock:
             self._asked_at = float("-inf")
 
     def _try(self) -> str | None:
-        """Open the storage; return the reason to wait, None where it is open."""
+        """Open the storage; return the reason to wait, or None if it is open."""
         try:
             self.storage = open_storage(self._url, create=False, wait_s=FIRST_WAIT_S)
         except StorageUnavailableError as error:

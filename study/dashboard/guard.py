@@ -1,9 +1,8 @@
 """Protection against cross-site requests, and the security headers of every response.
 
-Another site's page may have its name moved to our address (it sends another `Host`), and may make a
-browser send us requests (with another `Origin`), though it cannot read the answers.
-optuna-dashboard's pages bring a content security policy, which is kept; an answer without one may
-load nothing.
+Another site may point its own name at this address (then `Host` differs), or make a browser send
+requests here (then `Origin` differs), though it cannot read the answers. The content security
+policy of optuna-dashboard's pages is kept; a response without a policy may load nothing.
 """
 
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ NEVER = "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not `no-referrer`, under which browsers send `Origin: null` with our own forms.
+    # Not `no-referrer`, under which browsers send `Origin: null` even with this site's forms.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -35,7 +34,7 @@ def refuse_foreign(access: Access, request: Request) -> None:
         names = "http://localhost" if access.is_open else "the names given with --host-name"
         raise _foreign(f"only to {names} and to its own pages")
     origin = request.environ.get("HTTP_ORIGIN")
-    # With either scheme: a proxy may add TLS between the browser and us.
+    # Either scheme, as a proxy may add TLS.
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         raise _foreign("only to its own pages")
     # Browsers send this header with every request, `Origin` only with some.
@@ -54,12 +53,12 @@ def _is_ours(access: Access, host: str) -> bool:
     except ValueError:  # an unpaired bracket
         name = ""
     if is_loopback(name):
-        return True  # with any port: through a tunnel the browser uses another one
+        return True  # with any port, as a tunnel may use another one
     return not access.is_open and (not access.hosts or name in access.hosts)
 
 
 def add_headers(answer: HTTPResponse, *, is_static: bool) -> None:
-    """Add the headers that every answer carries."""
+    """Add the headers of every response."""
     policy = answer.get_header(POLICY, NOTHING)
     for name, value in {**ALWAYS, POLICY: f"{policy}; {NEVER}"}.items():
         answer.set_header(name, value)
@@ -68,7 +67,7 @@ def add_headers(answer: HTTPResponse, *, is_static: bool) -> None:
 
 
 def policy_of(style: str, script: str) -> str:
-    """Return the policy under which a page may use only this style and this script."""
+    """Return the policy that allows a page only this style and this script."""
     parts = [NOTHING, f"style-src {policy_hash(style)}", "img-src data:"]
     if script:
         parts += [f"script-src {policy_hash(script)}", "connect-src 'self'"]

@@ -1,6 +1,6 @@
-"""The login: its page, sessions, users named by a trusted proxy, and waits after failed logins.
+"""Login of visitors: page, sessions, users named by a trusted proxy, waits after failed logins.
 
-It decides who a request comes from; `app.py` decides what that visitor may do.
+This module identifies the visitor of a request; `app.py` decides what that visitor may do.
 """
 
 import base64
@@ -39,7 +39,7 @@ LONGEST_SAID = 60  # characters of a name or an address
 
 
 class Throttle:
-    """Makes an address wait after failed logins, longer after each, and logs them.
+    """Makes an address wait after failed logins, longer after each failure, and logs failures.
 
     Args:
         clock: Monotonic time in s.
@@ -52,10 +52,10 @@ class Throttle:
         self._n_unlogged, self._logged_at = 0, float("-inf")
 
     def begin_try(self, address: str) -> float:
-        """Count a try, as failed until `succeeded` is called.
+        """Count a try, which counts as failed until `succeeded` is called.
 
         Returns:
-            0, or how long the address has to wait in s; then the password is not to be checked.
+            0, or how long the address must wait in s; then the password must not be checked.
         """
         now, key = self._clock(), network_of(address)
         with self._lock:
@@ -80,7 +80,7 @@ class Throttle:
                 self._log("then '%s' logged in from %s", user, address)
 
     def failed(self, address: str, user: str) -> None:
-        """Log a wrong password or a try too early, with at most one line in `SAID_EVERY_S`."""
+        """Log a wrong password or an early try, at most one line in `SAID_EVERY_S`."""
         with self._lock:
             self._n_unlogged += 1
             if self._clock() - self._logged_at >= SAID_EVERY_S:
@@ -102,7 +102,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions, in the memory of this process: they end with it.
+    """The sessions, in memory: they end with this process.
 
     Args:
         clock: Wall time in s.
@@ -115,7 +115,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def begin(self, user: str) -> str:
-        """Return the cookie's value of a new session."""
+        """Begin a session; return its cookie's value."""
         value, now = secrets.token_urlsafe(32), self._clock()
         session = Session(digest(value), user, now + LASTS_S)
         with self._lock:
@@ -126,17 +126,17 @@ class Sessions:
         return value
 
     def read(self, value: str) -> Session | None:
-        """Return the session of a cookie; None where there is none, or it has ended."""
+        """Return the session of a cookie; None if it does not exist or has ended."""
         found = self._open.get(digest(value))
         return found if found is not None and self._clock() < found.ends_at else None
 
     def end(self, session: Session) -> None:
-        """End a session: no copy of its cookie is valid any more."""
+        """End a session, so that no copy of its cookie is valid."""
         with self._lock:
             self._open.pop(session.id, None)
 
     def form_token(self, visitor_id: str) -> str:
-        """Return the token of a visitor's forms, which no other site knows."""
+        """Return the token of a visitor's forms; other sites do not know it."""
         return hmac.new(self._key, visitor_id.encode(), hashlib.sha256).hexdigest()
 
 
@@ -145,10 +145,10 @@ class Visitor:
     """A person or program with access.
 
     Attributes:
-        name: None where no login is needed.
+        name: The user; None if no login is needed.
         token: The token of this visitor's forms.
         can_write: Whether the visitor may change studies.
-        session: None where there is none to end.
+        session: The session that a log-out ends; None without one.
     """
 
     name: str | None
@@ -162,13 +162,13 @@ class Visitor:
 
 
 class Login:
-    """Logs visitors in and out, and knows them by their requests."""
+    """Logs visitors in and out, and identifies the visitor of a request."""
 
     def __init__(self, access: Access) -> None:
         self._access, self._sessions, self._throttle = access, Sessions(), Throttle()
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Return the visitor that a request comes from; None where a login is needed first."""
+        """Return the visitor of a request; None if a login is needed first."""
         if self._access.is_open:
             return self._visitor(None)
         named = self._access.named_by_proxy(request)
@@ -178,12 +178,12 @@ class Login:
         return self._visitor(session.user, session.id, session) if session else None
 
     def by_basic(self, request: Request) -> Visitor:
-        """Return the visitor by user and password in the request, for programs without cookies.
+        """Return the visitor by basic authentication, for programs without cookies.
 
-        Only for requests that change nothing: browsers send both along with any site's requests.
+        Only for requests that change nothing, because browsers send it with any site's requests.
 
         Raises:
-            HTTPResponse: They are missing, wrong, or come too early.
+            HTTPResponse: User or password is missing or wrong, or the try comes too early.
         """
         kind, _, text = request.header("Authorization").partition(" ")
         ask = {"WWW_Authenticate": 'Basic realm="study", charset="UTF-8"'}
@@ -202,7 +202,7 @@ class Login:
         raise refused(401, "wrong user or password", **ask)
 
     def turned_away(self, request: Request) -> HTTPResponse:
-        """Return the answer to a stranger: the login page for a person, 401 for a program."""
+        """Return the answer without a login: the login page for a browser, 401 for a program."""
         if not request.is_navigation or self._access.password is None:
             return refused(401, "log in first")
         return redirect(f"/login?next={quote(request.target, safe='/')}")
@@ -282,12 +282,12 @@ def cookie_name(port: str) -> str:
     """Return the cookie's name, which differs by port: browsers share cookies between ports.
 
     Args:
-        port: Of the browser's address.
+        port: The port in the browser's address.
     """
     return f"{COOKIE}_{port}" if port else COOKIE
 
 
 def make_cookie(name: str, value: str, lasts_s: float, *, is_secure: bool = False) -> str:
-    """Return the `Set-Cookie` header that sets a session's cookie, or with 0 s deletes it."""
+    """Return the `Set-Cookie` header that sets a session's cookie; 0 s deletes the cookie."""
     flags = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={int(lasts_s)}"
     return f"{name}={value}; {flags}{'; Secure' if is_secure else ''}"

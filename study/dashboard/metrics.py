@@ -9,7 +9,7 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HELP = {
     "slots": "Slots of a study by state.",
     "workers": "Registered workers by state; gone: no heartbeat for the grace period.",
-    "images_per_second": "Images that the workers in training learn from, together.",
+    "images_per_second": "Training speed of all workers together.",
     "worker_heartbeat_age_seconds": "Age of a worker's newest heartbeat.",
     "attempts": "Started attempts by how they ended.",
     "best_value": "The best value so far.",
@@ -20,7 +20,7 @@ ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def metrics_text(looks: Iterable[Look]) -> str:
-    """Return the metrics of the studies. An unknown number is left out."""
+    """Return the metrics of the studies; unknown numbers are left out."""
     lines: dict[str, list[str]] = {
         name: [f"# HELP study_{name} {text}", f"# TYPE study_{name} gauge"]
         for name, text in HELP.items()

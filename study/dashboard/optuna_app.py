@@ -1,7 +1,7 @@
 """Embed the unmodified optuna-dashboard, and rewrite some of its HTTP responses.
 
-Its pages get a link to the workers' page, its CSV files no cell that a spreadsheet runs as a
-formula. A request during a restart of the database is repeated. `app.py` decides who may send it.
+Its pages get a link to the workers' page. Its CSV files are escaped so that spreadsheets run no
+formulas. A request is repeated after a restart of the database. `app.py` checks access before.
 """
 
 import logging
@@ -19,7 +19,7 @@ from study.text import harmless_csv
 from study.view.html import tag
 
 PATIENCE_S = 5.0
-# Headers by which a page could be answered as "not modified", or in part.
+# Headers that allow answers such as "not modified" or a part of a page.
 CONDITIONAL = ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "HTTP_IF_RANGE")
 LINK_STYLE = (
     "position:fixed;right:12px;bottom:12px;z-index:1200;padding:6px 12px;border-radius:16px;"
@@ -30,7 +30,7 @@ LINK = tag("a", "Workers", href="/workers", id="study-workers", style=LINK_STYLE
 
 
 class OptunaPages:
-    """optuna-dashboard on a database that is open."""
+    """optuna-dashboard on an open database."""
 
     def __init__(self, database: Database) -> None:
         # Not at the top: it loads SciPy and more, which takes seconds.
@@ -42,9 +42,9 @@ class OptunaPages:
             logging.getLogger(name).addFilter(_without_outages)
 
     def answer(self, request: Request) -> HTTPResponse:
-        """Answer a request for one of its paths."""
+        """Answer a request for a path of optuna-dashboard."""
         environ = request.environ
-        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # it fails to send its files without
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # optuna-dashboard needs it for files
         is_page = request.path == "/dashboard" or request.path.startswith("/dashboard/")
         for name in CONDITIONAL if is_page else ():
             environ.pop(name, None)
@@ -60,7 +60,7 @@ class OptunaPages:
             with closing(answer):
                 text = b"".join(answer.body).decode()
             answer.body = harmless_csv(text) if is_csv else _with_link(text)
-            for name in ("Etag", "Last-Modified", "Accept-Ranges"):  # of the text before
+            for name in ("Etag", "Last-Modified", "Accept-Ranges"):  # of the original text
                 answer.headers.pop(name, None)
         return answer
 
@@ -71,17 +71,17 @@ class OptunaPages:
             started[:] = [status, headers]
             return started.append
 
-        # A copy, without our request's own: it changes the mapping, and may be asked again.
+        # A copy without bottle's keys: the app changes the mapping, and may be called again.
         environ = {k: v for k, v in request.environ.items() if not k.startswith("bottle.")}
         body = self._app(environ, start)
         status, headers = started
-        # WSGI's texts are latin-1, and bottle encodes them again.
+        # WSGI strings are latin-1, and bottle encodes them again.
         texts = [(name, value.encode("latin-1").decode()) for name, value in headers]
         return HTTPResponse(body, status, texts)
 
 
 def away() -> HTTPResponse:
-    """Return the answer while the database is away."""
+    """Return the answer while the database is unreachable."""
     return refused(503, "the database does not answer", Retry_After="5")
 
 
@@ -91,8 +91,8 @@ def _with_link(page: str) -> str:
 
 
 def _without_outages(record: logging.LogRecord) -> bool:
-    """Whether to log one of its errors: not while the database is away."""
+    """Whether to log an error of optuna-dashboard: not while the database is unreachable."""
     error = sys.exception()
-    if isinstance(error, StorageError):  # another program has changed the rows: a line is enough
+    if isinstance(error, StorageError):  # another program has changed rows: one line is enough
         record.msg, record.args, record.exc_info = "%s", (error,), None
     return error is None or not is_passing(error)

@@ -1,6 +1,6 @@
-"""Summary of all studies for pages and metrics, read from the database at most once a second.
+"""Status of all studies for pages and metrics, read from the database at most once a second.
 
-One reading serves all visitors within that second, so that many browsers cost no more than one.
+All visitors within that second share one read.
 """
 
 import threading
@@ -24,7 +24,7 @@ MOST_FAILURES = 20
 
 @dataclass(frozen=True)
 class Look:
-    """A study at one moment. `failures` are its newest failed attempts, the newest first."""
+    """A study at one moment; `failures` holds its newest failed attempts, the newest first."""
 
     opened: OpenStudy
     status: StudyStatus
@@ -32,7 +32,7 @@ class Look:
 
 
 class Overview:
-    """The studies of a database that is open."""
+    """The studies of an open database."""
 
     def __init__(self, database: Database) -> None:
         assert database.storage is not None  # for the type checker
@@ -41,16 +41,16 @@ class Overview:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Return the names of our studies, in order of creation."""
+        """Return the names of the studies that this program created, in order of creation."""
         found = patiently(self._storage.get_all_studies, wait_s=LOOK_WAIT_S)
         return [one.study_name for one in found if attrs.SPEC in one.user_attrs]
 
     def open(self, name: str | None) -> OpenStudy:
-        """Open a study; None is the newest.
+        """Open a study; None opens the newest.
 
         Raises:
-            StudyError: There is no such study.
-            StorageUnavailableError: The database is away.
+            StudyError: The study does not exist.
+            StorageUnavailableError: The database is unreachable.
         """
         names = self.names()
         if name is None and names:
@@ -60,8 +60,8 @@ class Overview:
         return patiently(lambda: open_study(self._storage, name), wait_s=LOOK_WAIT_S)
 
     def look(self, name: str | None = None) -> Look:
-        """Look at a study. Raises as `open` does."""
-        with self._lock:  # requests that come meanwhile wait for the same look
+        """Return the state of a study; raises as `open` does."""
+        with self._lock:  # concurrent requests wait for the same read
             now = time.monotonic()
             age = {key: now - at for key, (at, _) in self._looks.items()}
             if age.get(name, KEPT_S) < KEPT_S:
@@ -72,12 +72,12 @@ class Overview:
             return found
 
     def forget(self) -> None:
-        """Look anew the next time: a study was changed."""
+        """Read again at the next `look`, because a study was changed."""
         with self._lock:
             self._looks.clear()
 
     def all(self) -> list[Look]:
-        """Look at every study that can be read; another may have been deleted meanwhile."""
+        """Return the state of all readable studies; some may have been deleted meanwhile."""
         found = []
         for name in self.names():
             try:

@@ -56,9 +56,9 @@ def make_page(
     """Return a page.
 
     Args:
-        title: Text; the site's name follows.
+        title: Text; the site's name is appended.
         body: Markup or text.
-        status: Of the answer.
+        status: HTTP status.
         head: Markup for the head.
         script: The only script that the browser may run.
     """
@@ -85,7 +85,7 @@ def make_page(
 def button(
     label: str, action: str, fields: dict[str, object], *, class_: str | None = None
 ) -> Html:
-    """Return a form of one button that sends the fields to an action of ours."""
+    """Return a form with one button that posts the fields to a path of this site."""
     inputs = [tag("input", type="hidden", name=name, value=v) for name, v in fields.items()]
     sender = tag("button", label, type="submit", class_=class_)
     return tag("form", *inputs, sender, method="post", action=action)

@@ -1,6 +1,6 @@
 """HTTP requests and responses of the dashboard's own pages, based on bottle.
 
-Who may ask for what is not decided here. bottle refuses a header value with a line end in it.
+Access is not checked here. bottle refuses a header value that holds a line end.
 """
 
 import json
@@ -32,7 +32,7 @@ class Request(BaseRequest):  # type: ignore[misc] # bottle has no types
 
     @property
     def is_safe(self) -> bool:
-        """Whether its method changes nothing."""
+        """Whether the method changes nothing."""
         return self.method in SAFE
 
     @property
@@ -43,13 +43,13 @@ class Request(BaseRequest):  # type: ignore[misc] # bottle has no types
 
     @property
     def port(self) -> str:
-        """The port in the browser's address, as digits; empty where it names none."""
+        """The port in the browser's address, as digits; empty if the address has none."""
         digits = self.header("Host").rpartition(":")[2]
         return digits if digits.isascii() and digits.isdigit() else ""
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser uses TLS. Only the `Secure` flag of its own cookie depends on it."""
+        """Whether the browser uses TLS; only the `Secure` flag of its cookie depends on it."""
         forwarded = self.header("X-Forwarded-Proto").partition(",")[0].strip()
         return (forwarded or self.environ.get("wsgi.url_scheme")) == "https"
 
@@ -59,18 +59,18 @@ class Request(BaseRequest):  # type: ignore[misc] # bottle has no types
         return str(self.environ.get("REMOTE_ADDR", ""))
 
     def header(self, name: str) -> str:
-        """Return a header's value as latin-1, in which every value is valid; empty without one."""
+        """Return a header's value, decoded as latin-1; empty if the header is missing."""
         return str(self.environ.get("HTTP_" + name.upper().replace("-", "_"), ""))
 
     def form(self) -> FormsDict:
-        """Return the fields of an urlencoded form as attributes; a missing one is an empty text."""
+        """Return the fields of an urlencoded form; a missing field reads as an empty text."""
         kind = str(self.environ.get("CONTENT_TYPE", "")).partition(";")[0].strip()
         return self.forms if kind == FORM else FormsDict()
 
     def cookie(self, name: str) -> str:
-        """Return a cookie's value; empty without one.
+        """Return a cookie's value; empty if it is missing.
 
-        Read by hand: `http.cookies` reads no cookie at all where a program on another port of this
+        Parsed by hand: `http.cookies` reads no cookie at all if a program on another port of this
         host has set an invalid one, such as JSON.
         """
         pairs = (part.partition("=") for part in self.header("Cookie").split(";"))
@@ -84,11 +84,11 @@ def refused(status: int, reason: str, **headers: str) -> HTTPResponse:
 
 
 def redirect(path: str) -> HTTPResponse:
-    """Return an answer that leads to another page of this site; see `own_path`."""
+    """Return a redirect to another page of this site; see `own_path`."""
     return HTTPResponse("", 303, Content_Type=TEXT, Location=path)
 
 
 def own_path(text: str) -> str:
-    """Return a path of this site unchanged, and `/` for a text that could lead to another site."""
+    """Return a path of this site unchanged, and `/` for any text that may lead elsewhere."""
     is_own = text.startswith("/") and not text.startswith("//") and "\\" not in text
     return text if is_own and text.isascii() and text.isprintable() else "/"

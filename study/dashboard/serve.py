@@ -1,6 +1,6 @@
-"""`study dashboard` from start to end: listen, wait for the database, serve until a signal.
+"""Runs `study dashboard`: listen, wait for the database, serve until a signal.
 
-It listens before the database is open, so that `/healthz` can say what the dashboard waits for.
+It listens before the database is open, so that `/healthz` can report the wait.
 """
 
 import signal
@@ -15,12 +15,13 @@ from study.dashboard.server import Server, listen, url_of
 def serve_dashboard(
     storage_url: str, *, host: str, port: int, access: Access, say: Callable[[str], None]
 ) -> None:
-    """Serve optuna-dashboard and our pages until Ctrl-C or SIGTERM.
+    """Serve optuna-dashboard and the workers' page until Ctrl-C or SIGTERM.
 
     Args:
-        storage_url: Nothing is created there; a server that is away is waited for.
+        storage_url: URL of the database. Nothing is created there; an unreachable server is
+            waited for.
         host: Address to listen on.
-        port: 0 for any free one.
+        port: Port to listen on; 0 for any free port.
         access: Who may use the dashboard.
         say: Is given lines for the terminal: the URL, and warnings.
 
@@ -28,7 +29,7 @@ def serve_dashboard(
         DashboardError: The address is not available.
         StorageError: Waiting for the storage would not help.
     """
-    # Not at the top: they load Optuna, which the message about a wrong option need not wait for.
+    # Not at the top: they load Optuna, and errors about options should come sooner.
     from study.dashboard.app import Application
     from study.dashboard.database import Database
 
@@ -54,7 +55,7 @@ def serve_dashboard(
                 if access.password is not None and len(access.password) < SHORT:
                     say(f"warning: the password has fewer than {SHORT} characters")
                 if not is_loopback(host):
-                    say("passwords travel in clear unless TLS stands before it: docs/dashboard.md")
+                    say("passwords are sent in clear unless a proxy adds TLS: docs/dashboard.md")
             server.serve()
         if database.failure is not None:
             raise database.failure

@@ -1,6 +1,6 @@
 """The web server: waitress on one socket, stopped from a signal handler or another thread.
 
-Also which connections are closed, so that many slow ones of one client keep no other client out.
+It also limits connections, so that many slow ones of one client do not block other clients.
 """
 
 import errno
@@ -23,9 +23,9 @@ from study.errors import DashboardError
 
 MOST = 256
 FILES_EACH = 3
-"""Files that a connection may hold: its socket, a body and an answer too long for memory."""
+"""Files that a connection may use: its socket, a long body and a long answer."""
 FILES_LEFT = 100
-"""Files left to the rest of the process."""
+"""Files reserved for the rest of the process."""
 REQUEST_S = 20.0
 IDLE_S = 60.0
 MAX_PORT = 65535
@@ -43,9 +43,9 @@ class Server:
 
     Args:
         app: The application.
-        listening: A socket that listens; `serve` closes it.
-        is_proxy: Whether an address is a trusted proxy's, which forwards many clients' requests.
-        limits: Arguments of `Connections` other than its defaults.
+        listening: A listening socket; `serve` closes it.
+        is_proxy: Whether an address is a trusted proxy, which forwards requests of many clients.
+        limits: Arguments of `Connections`, if they differ from its defaults.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Server:
         self.port: int = listening.getsockname()[1]
         self._stopped = threading.Event()
         self._is_closed = False
-        # Reentrant: a signal handler may take it in the thread that it interrupts.
+        # Reentrant: a signal handler may acquire it in the thread that it interrupts.
         self._closing = threading.RLock()
         self._sockets: dict[int, Any] = {}
-        # Its warnings of a long queue do not help whoever runs a dashboard.
+        # Its warnings of a long queue do not help a user of the dashboard.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = waitress.create_server(
             app,
@@ -79,14 +79,14 @@ class Server:
             clear_untrusted_proxy_headers=False,
         )
         self._connections = Connections(self._server.active_channels, is_proxy, **limits)
-        # Waitress itself wakes the loop from other threads, even for a request that outlives it.
+        # Waitress wakes the loop from other threads, even for a request that outlives the loop.
         self._pull, self._server.pull_trigger = self._server.pull_trigger, self._wake
 
     def serve(self) -> None:
-        """Answer until `stop`, then close everything."""
+        """Answer requests until `stop`, then close everything."""
         try:
             while not self._stopped.is_set():
-                # By `poll`: `select` cannot watch a file descriptor above 1,023.
+                # `poll`, because `select` cannot watch a file descriptor above 1,023.
                 wasyncore.loop(timeout=POLL_S, use_poll=True, map=self._sockets, count=1)
                 self._connections.tidy()
         finally:
@@ -97,12 +97,12 @@ class Server:
             wasyncore.close_all(self._sockets)
 
     def stop(self) -> None:
-        """Let `serve` return. May be called from a signal handler, and after `serve` has ended."""
+        """Make `serve` return. May be called from a signal handler, and after `serve` has ended."""
         self._stopped.set()
         self._wake()
 
     def _wake(self) -> None:
-        """Wake the loop, unless it has ended: another file may have its closed pipe's number."""
+        """Wake the loop, unless it has ended: its closed pipe's number may be used again."""
         with self._closing:
             if not self._is_closed:
                 self._pull()
@@ -113,7 +113,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Args:
         host: A name or an address of this machine; `0.0.0.0` for all.
-        port: 0 for any free one.
+        port: Port; 0 for any free port.
 
     Raises:
         DashboardError: The address is not available.
@@ -155,8 +155,8 @@ class _Open:
     """An open connection.
 
     Attributes:
-        client: The address or network that it counts for.
-        doing: The request that arrives, the unsent bytes, whether an answer is being made.
+        client: The address or network that counts as its client.
+        doing: The arriving request, the number of unsent bytes, whether an answer is being made.
         since: Time of the last change of `doing`.
     """
 
@@ -166,13 +166,13 @@ class _Open:
 
 
 class Connections:
-    """Closes connections of waitress. Call it in the thread of waitress' loop.
+    """Closes waitress' overdue and surplus connections; runs in the thread of waitress' loop.
 
     Args:
         channels: Waitress' connections, by file descriptor.
-        is_proxy: Whether an address is a trusted proxy's.
-        most: Connections kept open; None for as many as this process has files for.
-        request_s: How long a request may take to arrive, or an answer go without progress, in s.
+        is_proxy: Whether an address is a trusted proxy.
+        most: Maximum number of connections; None: by the limit of open files.
+        request_s: Time for a request to arrive, or for an answer to make progress, in s.
         idle_s: How long a connection may be open between two requests, in s.
     """
 
@@ -191,11 +191,11 @@ class Connections:
         self._open: dict[Any, _Open] = {}
 
     def tidy(self) -> None:
-        """Close the connections that are overdue, and those beyond the limit."""
+        """Close overdue connections, and connections beyond the limit."""
         now = time.monotonic()
         known, self._open = self._open, {}
         for channel in list(self._channels.values()):
-            # Each byte of a request that arrives leaves these values as they are.
+            # Arriving bytes of an unfinished request do not change these values.
             doing = (channel.request, channel.total_outbufs_len, bool(channel.requests))
             one = known.get(channel) or _Open(self._client_of(channel), doing, now)
             if one.doing != doing:
@@ -204,12 +204,12 @@ class Connections:
         for channel, one in list(self._open.items()):
             request, n_unsent, is_answered = one.doing
             if is_answered and not n_unsent:
-                continue  # the application works on it
+                continue  # the application computes the answer
             limit_s = self._request_s if request is not None or n_unsent else self._idle_s
             if now - one.since > limit_s:
                 self._close(channel)
         while len(self._open) > self._most:
-            # Of the client with the most connections, the one that has changed least recently.
+            # The least recently changed connection of the client with the most connections.
             counts = Counter(one.client for one in self._open.values())
             rank = {c: (-counts[one.client], one.since) for c, one in self._open.items()}
             self._close(min(rank, key=rank.__getitem__))
@@ -229,14 +229,14 @@ class Connections:
 
 
 def _close(channel: Any) -> None:
-    # At once: waitress itself would first send the answer, which nobody may be reading.
+    # At once: waitress' own close would first send the answer, which may never be read.
     if channel.request is not None:
         channel.request.close()  # its body may be in a file
     channel.handle_close()
 
 
 def most_open() -> int:
-    """Return how many connections this process has files for."""
+    """Return how many connections the limit of open files allows."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return MOST

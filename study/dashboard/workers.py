@@ -1,6 +1,6 @@
-"""The page of the workers: their state, the progress of the study, its failures and their logs.
+"""The page `/workers`: state of the workers, progress of the study, failures with their logs.
 
-Plain HTML that works without a script. The script refreshes it and keeps open what is unfolded.
+The page works without JavaScript. The script refreshes it and keeps unfolded details open.
 """
 
 import shlex
@@ -65,10 +65,10 @@ def workers_page(
     """Return the page of one study.
 
     Args:
-        look: At the study.
-        names: Of all studies, for the links to the others.
-        visitor: Gets the buttons that they may use.
-        message: What the last order has done.
+        look: The state of the study.
+        names: Names of all studies, for links.
+        visitor: Decides which buttons are shown.
+        message: Result of the last order.
     """
     status = look.status
     others = [name for name in names if name != status.study]
@@ -95,7 +95,7 @@ def workers_page(
 def empty_page(
     why: str, visitor: Visitor, status: int = 200, names: Iterable[str] = ()
 ) -> HTTPResponse:
-    """Return the page that says why there is no study to show, with links to those of `names`."""
+    """Return the page that says why no study is shown, with links to the studies in `names`."""
     header = _header("Workers", "/dashboard", names, visitor)
     return make_page("Workers", header, tag("p", f"{why}."), head=NO_SCRIPT, status=status)
 
@@ -179,7 +179,7 @@ def _buttons(status: StudyStatus, visitor: Visitor) -> Html:
 def _workers(workers: list[WorkerStatus]) -> Html:
     if not workers:
         return tag("p", "None.", class_="note")
-    head = ("worker", "state", "trial", "epoch", "images/s", "heard of", "device", "host")
+    head = ("worker", "state", "trial", "epoch", "images/s", "last seen", "device", "host")
     rows = [
         (
             tag("code", _cut(worker.id.partition(":")[2] or worker.id)),
@@ -233,7 +233,7 @@ def _failure(attempt: Attempt, study: str, visitor: Visitor) -> Html:
         tag("summary", title),
         tag("p", f"on {worker}", class_="note") if worker else None,
         tag("pre", "\n".join(lines), tabindex=0) if lines else None,
-        None if lines else tag("p", "No log was kept.", class_="note"),
+        None if lines else tag("p", "No log was stored.", class_="note"),
         again,
         id=f"trial-{attempt.trial}",
     )

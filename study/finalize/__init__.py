@@ -1,14 +1,14 @@
-"""Retraining the best configurations, choosing one, and writing the submission.
+"""Retrain the best configurations, choose one, and write the submission.
 
-choose       the choice of a configuration, by statistics
-companion    the study that stores the retrainings
-decide       the next trainings, or the end
-effort       how many seeds, folds and epochs fit a budget
-finalize     the whole command, step by step
-folds        out-of-fold predictions, and the score that they predict
+choose       chooses a configuration by statistics; expected score
+companion    the study that stores the retrainings of a finalize
+stages       decides the next trainings, or the end
+effort       numbers of candidates, folds, epochs and seeds that fit a budget
+finalize     runs the whole command, step by step
+folds        out-of-fold predictions, and the expected score
 modelcard    the model card, and the lines of Python that load the model
-outfolder    one finalize at a time in a folder
+outfolder    lock and owner of the output folder
 outputs      the output files and their manifest
-submission   `submission.csv`, checked before it is in place
-wanted       the options
+submission   writes and checks `submission.csv`
+wanted       the options of the command
 """

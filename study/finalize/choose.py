@@ -1,4 +1,4 @@
-"""Choose the final configuration and estimate its score with statistics, without training.
+"""Statistics of the choice: choose a configuration and estimate its score, without training.
 
 All candidates are compared on the same out-of-fold rows. Candidates within one standard error of
 the best, by the paired difference, count as equal; the cheapest of them is chosen (the rule of
@@ -16,10 +16,10 @@ from study.view.score import wilson
 
 N_RESAMPLES = 200
 ONE = 1.0 + 1e-9
-"""Standard errors. A lead of one row is exactly one standard error, but for rounding."""
+"""In standard errors. A lead of one row is exactly one, except for rounding."""
 ROWS_EXPONENT, LEAST_EXPONENT, MOST_EXPONENT = 0.4, 0.0, 0.6
 """The error falls as n_rows ** -exponent (Hestness et al., 2017). `benchmarks/more_rows.py` finds
-0.4 on digits. Other data may differ: where labels are very noisy, more rows do not help."""
+0.4 on digits. Other data may differ: with very noisy labels, more rows do not help."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Measured:
 
     Attributes:
         key: (slot, epochs).
-        right: float of shape (m,), 0..1: the share of splits in which each image was right.
+        right: float of shape (m,), 0..1: share of splits in which each image was predicted right.
         loss: float of shape (m,): log loss of each image, in nats.
-        cost: Of one training, in a unit that all candidates share.
+        cost: Cost of one training, in a unit that all candidates share.
     """
 
     key: tuple[int, int]
@@ -77,7 +77,7 @@ def _standard_errors(difference: NDArray[np.float64]) -> float:
 
 
 def score_of_choosing(measured: Sequence[Measured], seed: int = 0) -> float:
-    """Return the accuracy to expect of the choice, without the bias of choosing the best.
+    """Return the expected accuracy of the choice, without the bias of choosing the best.
 
     Bootstrap over the rows: each resample chooses on the rows it drew and measures the accuracy on
     the rows it left out (Tsamardinos, Greasidou and Borboudakis, 2018).

@@ -1,7 +1,7 @@
 """The companion study of a finalize, which stores each training as one slot.
 
 A finalize thereby uses the same workers, leases, progress and dashboard as a search. Other machines
-can join, and an interrupted finalize resumes. `effort.py` and `decide.py` choose the trainings.
+can join, and an interrupted finalize resumes. `effort.py` and `stages.py` choose the trainings.
 """
 
 import shlex
@@ -34,8 +34,8 @@ class Training:
     Attributes:
         candidate: Slot of the search that has the params. Not the trial: the seed depends on this,
             and crashes decide which attempt at a slot is finished.
-        epochs: Passes over the rows, which the schedules span.
-        fold: The fold that is held out, from 1; `ALL_ROWS` holds out none.
+        epochs: Passes over the rows; the schedules span them.
+        fold: The held-out fold, from 1; `ALL_ROWS` holds out none.
         n_folds, split: How the rows are cut into folds; unused on all rows.
         member: Distinguishes the seeds of trainings on all rows.
         stop: Epochs after which a training on all rows ends early; 0 runs all `epochs`. On folds
@@ -58,7 +58,7 @@ class Training:
         return params
 
     def n_units(self, epochs: int) -> float:
-        """Return the work of this training, in trainings of a search with so many epochs."""
+        """Return the work of this training, in trainings of a search with `epochs` epochs."""
         rows = 1.0 if self.fold == ALL_ROWS else 1 - 1 / self.n_folds
         return rows * (self.stop or self.epochs) / epochs
 
@@ -71,7 +71,7 @@ def stop_of(attempts: Sequence[Attempt], epochs: int) -> int:
     """Return the `Training.stop` of a configuration's training on all rows.
 
     Without validation rows no callback can stop that training. So it stops at the median epoch of
-    the weights that earlier trainings, of at most `epochs` epochs, have kept.
+    the weights that earlier trainings of at most `epochs` epochs kept.
     """
     infos = [attempt.user_attrs.get(attrs.INFO) or {} for attempt in attempts]
     kept = [int(info.get("kept_epochs", info.get("n_epochs", epochs))) for info in infos]
@@ -98,7 +98,7 @@ class Companion:
         self.opened.slots.ensure([training.params() for training in wanted])
 
     def keep_effort(self, effort: Effort) -> None:
-        """Store the effort, for commands that read the finalize elsewhere."""
+        """Store the effort, for commands on other machines that read the finalize."""
         storage, study_id = self.opened.storage, self.opened.study_id
         storage.set_study_user_attr(study_id, attrs.EFFORT, asdict(effort))
 
@@ -140,11 +140,11 @@ class Companion:
         name = self.opened.name
         return StudyError(
             f"somebody has changed params or seed of trial {attempt.trial} of study '{name}'",
-            f"study delete --study {shlex.quote(name)}   (then finalize trains anew)",
+            f"study delete --study {shlex.quote(name)}   (then finalize trains again)",
         )
 
     def kept(self, attempts: Sequence[Attempt]) -> dict[int, bytes]:
-        """Return the bytes that trainings have stored, by trial id."""
+        """Return the stored predictions of trainings, by trial id."""
         return read_kept(self.opened.storage.engine, [a.trial_id for a in attempts])
 
     def collect(self, attempt: Attempt, loaded: Loaded, work: WorkDir) -> Fitted:

@@ -1,4 +1,4 @@
-"""The size of a finalize: the candidates, folds, epochs and networks that fit its budget.
+"""The size of a finalize: numbers of candidates, folds, epochs and networks that fit a budget.
 
 The unit of work is one training of the search. A budget in units gives the same plan, and so the
 same submission, on every machine.
@@ -33,7 +33,7 @@ class Effort:
     @property
     def n_units(self) -> float:
         """Its work, in trainings of the search."""
-        n_partly = self.repeats * (self.folds - 1)  # a fold less than all rows, each
+        n_partly = self.repeats * (self.folds - 1)  # each training has all rows except a fold
         screened = self.top_k * n_partly
         long_runs = self.longer * n_partly if self.longer > 1 and self.top_k else 0
         return screened + long_runs + self.ensemble * self.seeds * self.longer

@@ -1,7 +1,7 @@
 """Run a finalize: retrain the best trials of a study, and write better and better submissions.
 
 The first submission comes from the best trial, trained on all rows. Then the best few trials are
-compared on folds, and the submission of the chosen one replaces the first. `decide.py` makes the
+compared on folds, and the submission of the chosen one replaces the first. `stages.py` makes the
 decisions; each training is a slot of a companion study, so an interrupted finalize resumes.
 """
 
@@ -18,11 +18,11 @@ from storage.reading import Attempt
 from storage.registry import StopOrder
 from study.errors import StudyError
 from study.finalize.companion import Companion, Finished, Training, newest_attempts
-from study.finalize.decide import Decider, Ending, Stage, UntrainableError
 from study.finalize.effort import QUICK, Effort, effort_for
 from study.finalize.modelcard import cost_lines, score_lines
 from study.finalize.outfolder import sole_writer
 from study.finalize.outputs import Outputs
+from study.finalize.stages import Decider, Ending, Stage, UntrainableError
 from study.finalize.submission import kaggle_line
 from study.finalize.wanted import Sizes, Wanted
 from study.machine.gpus import seeing
@@ -51,7 +51,7 @@ def finalize(
 
     Args:
         sizes: Parts of the effort that the user has fixed.
-        left_s: Wall time that is left of the study's timeout; None is no limit.
+        left_s: Rest of the study's timeout in s; None for no limit.
 
     Returns:
         The exit code: 0, or 130 after Ctrl-C, which leaves the newest outputs.
@@ -230,14 +230,14 @@ class _Finalize:
         manifest = self.outputs.manifest()
         if not manifest:
             raise StudyError(
-                f"another program has written into {self.wanted.out} meanwhile",
+                f"another program wrote into {self.wanted.out} at the same time",
                 "the same command, once nothing else writes there",
             )
         for line in (
             *score_lines(float(self.top[0].value or 0.0), ending.evidence),
             *([ending.evidence.why] if ending.evidence else []),
             *cost_lines(manifest),
-            f"data, versions and the commands that do it again: {self.outputs.card}",
+            f"data, versions and the commands to repeat it: {self.outputs.card}",
             kaggle_line(self.outputs.submission, self.wanted.competition),
         ):
             self.say(line)
@@ -264,7 +264,7 @@ class _Finalize:
         }
 
     def _write(self, ending: Ending, finished: Finished) -> bool:
-        """Write the outputs, unless these or better ones exist; return whether it did.
+        """Write the outputs, unless these or better outputs exist; return whether it wrote.
 
         Raises:
             UnpredictableError: A network has weights or predictions that are not finite.
@@ -278,10 +278,10 @@ class _Finalize:
         }
         submission = self.outputs.submission
         if ending.evidence is None and self.outputs.are_better(identity):
-            self.say(f"{submission} is a better one already")
+            self.say(f"{submission} is already a better one")
             return False
         if self.outputs.are_of(identity):
-            self.say(f"{submission} is that of trial {identity['trial']} already")
+            self.say(f"{submission} is already from trial {identity['trial']}")
             return False
         with seeing(own_gpu(self.allocation, self.options)):
             refit = load(self.companion.opened)
@@ -292,7 +292,7 @@ class _Finalize:
             except DivergedError as error:
                 raise UnpredictableError(
                     f"no submission from trial {identity['trial']}: {error}",
-                    "mend the model for such images, and search again under another --study name",
+                    "fix the model for such images, and search again under another --study name",
                 ) from error
         self.say(f"{submission} ready: {len(self.loaded.dataset.test_ids)} rows")
         return True

@@ -1,7 +1,7 @@
-"""Out-of-fold predictions of a configuration, and the score that they predict.
+"""Out-of-fold predictions of a configuration, and the score to expect from them.
 
-Each split holds every labelled row out once. The database stores what the networks predicted for
-the rows that they had not learned from. `choose.py` compares configurations by these predictions.
+Each split holds every labelled row out once. The database stores each network's predictions for its
+held-out rows. `choose.py` compares configurations by these predictions.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Key = tuple[int, int]
 """A configuration of a finalize: slot of the search, epochs."""
 
 SAME = 1e-3  # stored predictions have three digits
-_FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
+_FLOOR = 1e-7  # clipped as in Keras: one image must not make the loss infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,13 @@ class OutOfFold:
 
     Attributes:
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
-        measured: Right and loss by image: rows with the same image count once.
-        row_accuracy: The share of rows that are right, averaged over the splits.
-        flop: Floating point operations of one training; None where unknown.
+        measured: Accuracy and loss by image; rows with the same image count once.
+        row_accuracy: The share of rows predicted right, averaged over the splits.
+        flop: Floating point operations of one training; None if unknown.
         stop: The `Training.stop` of a training on all rows.
-        is_accuracy: Whether the objective's own value is the share of rows that are right.
-        shifted: The same with predictions averaged over small shifts; None where the objective
-            does not support shifts.
+        is_accuracy: Whether the objective's own value is the share of rows predicted right.
+        shifted: The same with predictions averaged over small shifts; None if the objective does
+            not support shifts.
     """
 
     key: Key
@@ -57,12 +57,12 @@ class OutOfFold:
 
     @property
     def accuracy(self) -> float:
-        """The share of images that are right, averaged over the splits."""
+        """The share of images predicted right, averaged over the splits."""
         return float(self.measured.right.mean())
 
     @property
     def best(self) -> "OutOfFold":
-        """`shifted` where it has a lower log loss and no fewer images right, else this."""
+        """`shifted` if it has a lower log loss and no fewer images right, else this object."""
         if self.shifted is None:
             return self
         plain, shifted = self.measured, self.shifted.measured
@@ -71,7 +71,7 @@ class OutOfFold:
 
 
 def fold_trainings(key: Key, n_folds: int, n_splits: int) -> list[Training]:
-    """Return the trainings that hold out each fold once, for each split."""
+    """Return one training for each held-out fold of each split."""
     slot, epochs = key
     return [
         Training(slot, epochs, fold, n_folds, split)
@@ -88,7 +88,7 @@ def gather(
     n_folds: int,
     n_splits: int,
 ) -> OutOfFold | None:
-    """Return the predictions of a configuration, or None where a fold is missing."""
+    """Return the predictions of a configuration, or None if a fold is missing."""
     wanted = fold_trainings(key, n_folds, n_splits)
     attempts = [finished[training] for training in wanted if training in finished]
     kept = companion.kept(attempts) if len(attempts) == len(wanted) else {}
@@ -97,7 +97,7 @@ def gather(
     predictions = [unpack(kept[attempt.trial_id]) for attempt in attempts]
     flops = [flop for attempt in attempts if (flop := info_of(attempt, "flop")) is not None]
     flop = float(np.mean(flops)) if len(flops) == len(attempts) else None
-    # The cost is never the measured time, which differs from run to run: the choice must not.
+    # The cost is never the measured time: it differs between runs, and the choice must not.
     cost = float(key[1]) if flop is None else flop
     found = _assembled(key, loaded, wanted, [plain for plain, _ in predictions], cost)
     sizes = [len(plain) for plain, _ in predictions]
@@ -165,20 +165,20 @@ def expect(
 
     Args:
         loaded: The labelled rows and the test images.
-        n_folds: Folds, of which one was held out each time.
+        n_folds: Number of folds, of which one was held out each time.
         found: All candidates.
         chosen: The chosen candidate.
-        used: The same, over shifts where these are used.
+        used: The chosen candidate, with shifts if they are used.
         top: The best trial's own value, and the candidate with its configuration, if any.
     """
     labels = np.asarray(loaded.dataset.labels)
     chance = float(np.bincount(labels).max() / len(labels))
     share = 1 - 1 / n_folds
-    gain = used.accuracy - chosen.accuracy  # by the shifts
+    gain = used.accuracy - chosen.accuracy  # from shifts
     on_folds = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
     score = on_more_rows(on_folds, chance, share)
     n_test = len(loaded.dataset.test_images)
-    n_known = len(chosen.measured.right)  # images: copies are no further evidence
+    n_known = len(chosen.measured.right)  # images: copies add no evidence
     low, _ = predicted(on_more_rows(on_folds, chance, share, LEAST_EXPONENT), n_known, n_test)
     _, high = predicted(on_more_rows(on_folds, chance, share, MOST_EXPONENT), n_known, n_test)
     value, candidate = top

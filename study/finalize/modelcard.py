@@ -25,8 +25,8 @@ def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evid
         _facts(facts, dataset),
         *([_candidates(evidence), _recall(evidence, dataset)] if evidence else []),
         "## Params\n\n" + _table("| name | value |", facts["params"].items()),
-        f"## The same again\n\n```sh\n{facts['command']}\n```",
-        f"## To Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
+        f"## Repeat it\n\n```sh\n{facts['command']}\n```",
+        f"## Submit it to Kaggle\n\nFrom this folder:\n\n```sh\n{facts['submit']}\n```",
         *_use(dataset, facts),
     ]
     return "\n\n".join(parts) + "\n"
@@ -45,9 +45,9 @@ def score_lines(value: float, evidence: Evidence | None) -> list[str]:
         f"on {expected.n_test} test images)"
     ]
     if expected.luck is not None:
-        shown = f"{expected.luck:.4f}"  # of a perfect score rounding may leave less than this
+        shown = f"{expected.luck:.4f}"  # rounds to 0 for the tiny luck of a perfect score
         luck = f"; {shown} of that is luck" if float(shown) > 0 else ""
-        lines.append(f"the best trial said {value:.4f}{luck}")
+        lines.append(f"the best trial's own value is {value:.4f}{luck}")
     return lines
 
 
@@ -64,7 +64,7 @@ def cost_lines(facts: Mapping[str, Any]) -> list[str]:
     known = {k: share for k, share in (facts.get("recall") or {}).items() if share is not None}
     if known:
         worst = min(known, key=lambda name: known[name])
-        lines.append(f"the lowest recall is that of class {worst}: {known[worst]:.4f}")
+        lines.append(f"class {worst} has the lowest recall: {known[worst]:.4f}")
     return lines
 
 
@@ -75,18 +75,21 @@ def _sentence(text: str) -> str:
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     n = len(facts["members"])
     networks = "one network" if n == 1 else f"the average of {n} networks"
-    what = f"The submission is that of {networks}, trained on all labelled rows"
-    shifts = ", each asked about five small shifts of an image" if facts["shifted"] else ""
+    what = f"The submission comes from {networks}, trained on all labelled rows"
+    shifts = (
+        ", with predictions averaged over five small shifts of each image"
+        if facts["shifted"]
+        else ""
+    )
     lines = [f"{what}{shifts}."]
     lines += [_sentence(line) for line in score_lines(facts["best_value"], evidence)]
     if evidence is not None:
         share = 1 - 1 / facts["effort"]["folds"]
-        averaged = " What averaging several adds is not in it." if n > 1 else ""
+        averaged = " The gain from averaging several networks is not included." if n > 1 else ""
         lines.append(
-            f"It was measured on networks that had learned from {share:.0%} of the rows, and "
-            f"raised to what one of all rows should reach: errors fall as rows^-{ROWS_EXPONENT:g}, "
-            f"and the interval leaves room for rows^-{LEAST_EXPONENT:g} to "
-            f"rows^-{MOST_EXPONENT:g}.{averaged}"
+            f"It was measured on networks trained on {share:.0%} of the rows, and extrapolated to "
+            f"training on all rows: errors fall as rows^-{ROWS_EXPONENT:g}, and the interval "
+            f"allows for rows^-{LEAST_EXPONENT:g} to rows^-{MOST_EXPONENT:g}.{averaged}"
         )
         lines.append(_sentence(evidence.why))
     return "\n".join([*lines, *_epochs(facts, evidence)])
@@ -98,17 +101,19 @@ def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     if facts["stopped_after"]:
         shown = shown_epochs(facts["stopped_after"], facts["epochs"])
         kept = (
-            "the median of those whose weights its trainings on folds kept"
+            "the median epoch of the weights kept in its trainings on folds"
             if evidence
-            else "those whose weights the trial kept"
+            else "the epoch of the weights that the trial kept"
         )
         lines.append(
             f"On all rows it trained {shown} epochs, {kept}: without validation rows its callbacks "
-            "have nothing to stop it by."
+            "cannot stop it."
         )
     if n_pruned := facts["n_pruned"]:
         one = n_pruned == 1
-        who = "trial was no candidate: it was" if one else "trials were no candidates: they were"
+        who = (
+            "trial was not a candidate: it was" if one else "trials were not candidates: they were"
+        )
         lines.append(f"{n_pruned} pruned {who} not trained to the end.")
     return lines
 
@@ -145,9 +150,7 @@ def _facts(facts: Mapping[str, Any], dataset: Any) -> str:
 
 
 def _candidates(evidence: Evidence) -> str:
-    header = (
-        "| trial | epochs | its own value | on rows it had not learned from (95 %) | log loss | |"
-    )
+    header = "| trial | epochs | its own value | on held-out rows (95 %) | log loss | |"
     rows = (
         (
             c.trial,
@@ -184,7 +187,7 @@ def _use(dataset: Any, facts: Mapping[str, Any]) -> list[str]:
         warnings.append("It needs the file that built it, which these lines run.")
     if LAMBDA in needs:
         warnings.append(
-            "It holds a Python lambda: `safe_mode=False` runs that, on this Python alone."
+            "It holds a Python lambda: `safe_mode=False` runs that, on this Python version only."
         )
     trust = f"\n{' '.join(warnings)} The lines are for this folder:" if warnings else ""
     return [
@@ -201,13 +204,13 @@ probabilities of shape (n, {n_classes}); the columns are the classes
 def loading_lines(needs: Sequence[str], reference: str, folder: Path) -> list[str]:
     """Return the lines of Python that load `model.keras`; the last one binds `model`.
 
-    Such a model may need classes and functions of the file that built it, which the lines run, and
-    `safe_mode=False`.
+    Such a model may need `safe_mode=False`, and classes and functions of the file that built it,
+    which the lines run.
 
     Args:
         needs: As `objectives.network.export.Needs.names`.
         reference: The study's objective: "FILE.py:attr", "package.module:attr" or a name.
-        folder: The folder of `model.keras`, in which the lines are to be run.
+        folder: The folder of `model.keras`; the lines must be run there.
     """
     names = [name for name in needs if name != LAMBDA]
     given = [name for name in names if ">" not in name]  # the others are registered by their file

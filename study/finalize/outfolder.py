@@ -31,7 +31,7 @@ LARGEST = 64 << 20  # bytes of a manifest; usual ones have some KB
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """Return the manifest in a folder; empty where there is no valid one."""
+    """Return the manifest in a folder; empty if it is missing or invalid."""
     path = out / MANIFEST
     try:
         if not path.is_file() or path.stat().st_size > LARGEST:
@@ -51,7 +51,7 @@ def refuse_foreign(out: Path, study: str) -> None:
 
 @contextlib.contextmanager
 def sole_writer(out: Path, study: str, say: Say, *, waits: bool) -> Iterator[None]:
-    """Make the folder, and hold its lock in the block.
+    """Create the folder, and hold its lock in the block.
 
     Removes the unfinished files of killed writers.
 
@@ -77,7 +77,7 @@ def sole_writer(out: Path, study: str, say: Say, *, waits: bool) -> Iterator[Non
     try:
         refuse_foreign(out, study)  # another study may have written meanwhile
         if handle is not None:
-            sweep(out, NAMES)  # of a dead writer: a living one would have the lock
+            sweep(out, NAMES)  # of a dead writer: a living writer would hold the lock
         yield
     finally:
         if handle is not None:
@@ -87,7 +87,7 @@ def sole_writer(out: Path, study: str, say: Say, *, waits: bool) -> Iterator[Non
 
 
 def _locked(out: Path, study: str, say: Say, *, waits: bool) -> int | None:
-    """Return the descriptor with the lock; None where the file system has no locks."""
+    """Return the descriptor with the lock; None if the file system has no locks."""
     is_said = False
     while True:
         handle = open_regular(out / LOCK, os.O_RDWR | os.O_CREAT, mode=0o600)
@@ -100,7 +100,7 @@ def _locked(out: Path, study: str, say: Say, *, waits: bool) -> int | None:
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, json.dumps(asdict(Holder.here("", study))).encode(), 0)
                 return handle
-            os.close(handle)  # the writer before has removed this file
+            os.close(handle)  # the previous writer has removed this file
         except BlockingIOError:
             holder = read_holder(handle)
             os.close(handle)

@@ -1,8 +1,8 @@
 """Write the output files of a finalize, each atomically, and a manifest with their hashes.
 
-The files: `submission.csv`, `model.keras` where the objective can export it, `model_card.md` and
+The files are `submission.csv`, `model.keras` if the objective can export it, `model_card.md` and
 `report.html`. `manifest.json` is written last, and again after the report. A file that differs from
-its hash in the manifest was not finished.
+its hash in the manifest is unfinished.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from objectives.files.atomic import atomic_path, write_text
 from objectives.framework.sentence import one_line
 from objectives.refit import SHIFTS, can_average
 from study.errors import StudyError
-from study.finalize.decide import Ending
 from study.finalize.modelcard import loading_lines, model_card
 from study.finalize.outfolder import MANIFEST, read_manifest
+from study.finalize.stages import Ending
 from study.finalize.submission import kaggle_line, write_submission
 from study.machine.environment import read_versions
 from study.report.evidence import Evidence
@@ -40,12 +40,12 @@ _N_CHECKED = 8  # images on which a written model is compared with the model in 
 
 @dataclass(frozen=True)
 class Exported:
-    """The result of exporting `model.keras`, as the manifest has it.
+    """The result of exporting `model.keras`, as stored in the manifest.
 
     Attributes:
         needs: Names that loading needs beyond Keras, from the objective's `export`.
-        load: The lines of Python that load it; empty where it was not written.
-        why_not: Why it was not written; None where it was.
+        load: The lines of Python that load the model; empty if it was not written.
+        why_not: Why it was not written; None if it was.
     """
 
     needs: tuple[str, ...] = ()
@@ -95,10 +95,10 @@ class Outputs:
         """Report outputs of an earlier study of the same name."""
         found, now = read_manifest(self._out), {"study": self._search.name, **self.origin()}
         if found and any(found.get(key) != now[key] for key in _SAME):
-            self._say(f"the outputs in {self._out} are those of another study: they are replaced")
+            self._say(f"the outputs in {self._out} are of another study and will be replaced")
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest; empty where a file differs from its hash.
+        """Return the manifest; empty if a file differs from its hash.
 
         The report is not checked: `study report` may write it again at any time.
         """
@@ -125,7 +125,7 @@ class Outputs:
         loaded: Loaded,
         cost: Mapping[str, Any],
     ) -> None:
-        """Predict with the average of the networks and write every file."""
+        """Predict with the average of the networks and write all files."""
         objective: Any = loaded.objective
         dataset, evidence = loaded.dataset, ending.evidence
         model: Fitted | None = None
@@ -152,7 +152,7 @@ class Outputs:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "cost": dict(cost),
             "command": self._command(identity),
-            # As from within the folder: the same outputs in another one are the same.
+            # Without the folder's path, so that outputs are equal in any folder.
             "submit": kaggle_line(Path(self.submission.name), self._competition),
             "expected": evidence and asdict(evidence.expected),
             "recall": evidence and dict(zip(dataset.classes, evidence.recall, strict=True)),
@@ -172,7 +172,7 @@ class Outputs:
         return f"{run_command_of(snapshot)}\n{again}{'' if identity['effort'] else ' --quick'}"
 
     def write_report(self, evidence: Evidence | None, dataset: Any) -> None:
-        """Write `report.html`, of the study in its present state."""
+        """Write `report.html` for the study's current state."""
         from study.report.build import write_report  # Plotly's import is slow
 
         facts = self.manifest()
@@ -200,7 +200,7 @@ class Outputs:
             raise
         except ObjectiveError as error:
             return self._left_out(str(error), error.hint)
-        except Exception as error:  # of the user's export
+        except Exception as error:  # raised by the user's export
             return self._left_out(f"{type(error).__name__}: {one_line(str(error))}")
         hashes[self._model.name] = sha256
         if needs:
@@ -234,5 +234,5 @@ def _known_errors(out: Path) -> Iterator[None]:
 def _sha256(folder: Path, name: str) -> str:
     path = folder / name
     if path.name != name or not path.is_file():  # else a manifest could name any file, or a pipe
-        raise ValueError(f"{name} is no file of the folder")
+        raise ValueError(f"{name} is not a file of the folder")
     return hashlib.sha256(path.read_bytes()).hexdigest()

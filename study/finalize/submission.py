@@ -14,7 +14,7 @@ from pathlib import Path
 from objectives.files.atomic import atomic_path
 from study.errors import StudyError
 
-# Kaggle shows it beside the score. The shell gets it in double quotes.
+# Kaggle shows it beside the score. Must be safe in double quotes for the shell.
 MESSAGE = "found with slot-study"
 MOST_CLASSES_SHOWN = 20
 
@@ -41,7 +41,7 @@ def write_submission(
         classes: Every label that may occur.
 
     Raises:
-        SubmissionError: It is not valid, or cannot be written; `path` is unchanged.
+        SubmissionError: The submission is invalid or cannot be written; `path` is unchanged.
     """
     if len(labels) != len(ids):
         raise SubmissionError(f"{len(labels)} predictions for {len(ids)} test images")
@@ -85,8 +85,8 @@ def _check(
     (most, n_times), *_ = Counter(ids).most_common(1)
     if n_times > 1:
         raise SubmissionError(
-            f"{name}: the id '{most}' stands there {n_times} times",
-            "mend sample_submission.csv, where the ids come from",
+            f"{name}: the id '{most}' occurs {n_times} times",
+            "fix sample_submission.csv, where the ids come from",
         )
 
 

@@ -1,7 +1,7 @@
-"""Machine, device and package versions: what a result may depend on beside the spec.
+"""Machine, device and package versions, on which a result may depend beside the spec.
 
-Cheap to read; loads none of the packages. A replay names every difference, a worker that joins only
-those of minor versions.
+Reading them is cheap and loads none of the packages. A replay names all differences; a worker that
+joins a study names differences of minor versions only.
 """
 
 import os
@@ -25,7 +25,7 @@ NVIDIA_TIMEOUT_S = 10.0
 
 @lru_cache(maxsize=1)
 def read_environment() -> dict[str, str]:
-    """Return machine, device and versions, as they are written with every trial: some 300 bytes."""
+    """Return machine, device and versions, as stored with each trial: about 300 bytes."""
     machine = {
         "platform": f"{platform.system()}-{platform.machine()}",
         "cpu": _cpu_model(),
@@ -36,7 +36,7 @@ def read_environment() -> dict[str, str]:
 
 def read_versions() -> dict[str, str]:
     """Return the versions of Python and of the installed packages that results depend on."""
-    # JAX and PyTorch matter where Keras computes with them.
+    # JAX and PyTorch matter only if Keras computes with them.
     backend = [name for name in FRAMEWORKS if name == os.environ.get(VARIABLE)]
     found = {"python": platform.python_version()}
     for package in dict.fromkeys([*PACKAGES, *backend]):
@@ -46,7 +46,7 @@ def read_versions() -> dict[str, str]:
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Return what differs, each as `tensorflow 2.20.0 there, 2.21.0 here`."""
+    """Return the differences, each as `tensorflow 2.20.0 there, 2.21.0 here`."""
     return [
         f"{name} {theirs.get(name, 'none')} there, {ours.get(name, 'none')} here"
         for name in dict.fromkeys([*theirs, *ours])
@@ -57,7 +57,7 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
 def minor_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     """Return those `differences` in which a version has another major or minor number.
 
-    Patch versions, machines and devices are left out: those differ in any mixed fleet.
+    Patch versions, machines and devices are left out: they differ in any mixed fleet.
     """
     names = [
         name
@@ -88,7 +88,7 @@ def _device() -> str:
     if program is None or (visible is not None and visible.strip() in ("", "-1")):
         return "cpu"
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
-    if visible is not None and not visible.startswith("MIG"):  # it takes no name of a part
+    if visible is not None and not visible.startswith("MIG"):  # nvidia-smi takes no name of a part
         command.append(f"--id={visible.partition(',')[0].strip()}")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=NVIDIA_TIMEOUT_S)

@@ -1,7 +1,7 @@
-"""The GPUs that this machine's driver lists, and which of them a command may use.
+"""Lists this machine's GPUs as its driver reports them, and picks those a command may use.
 
-Costs nothing where there is no driver, and loads no framework. Whether the framework can compute on
-them, `objectives/framework/probe.py` finds out.
+Costs nothing without a driver, and loads no framework. `objectives/framework/backend.py` finds out
+whether the framework can compute on the GPUs.
 """
 
 import os
@@ -19,7 +19,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = "-1"
 NODES = Path("/dev")
 QUERY = ("--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits")
-TIMEOUT_S = 30.0  # the first look after a start wakes the cards up, one after another
+TIMEOUT_S = 30.0  # the first query after a boot initializes the cards, one after another
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Gpu:
     """One GPU, or a part of one.
 
     Attributes:
-        uuid: The driver's, the same in all containers; if unknown, the name of its device file.
+        uuid: From the driver, the same in all containers; if unknown, the device file's name.
         index: Its number in nvidia-smi; None for a part.
         name: Of the model.
-        memory_mb: In MiB; None where it is unknown.
+        memory_mb: In MiB; None if unknown.
     """
 
     uuid: str
@@ -51,10 +51,10 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Driver:
-    """What the driver tells.
+    """The driver's report of its GPUs.
 
     Attributes:
-        answer: Of nvidia-smi to `QUERY`; None where it is missing, or failed.
+        answer: Output of nvidia-smi for `QUERY`; None if the program is missing or failed.
         nodes: Names of the GPUs' device files.
     """
 
@@ -64,7 +64,7 @@ class Driver:
 
 @lru_cache(maxsize=1)
 def ask_driver() -> Driver:
-    """Ask the driver of this machine, once a process."""
+    """Ask the driver of this machine, once in each process."""
     nodes = sorted(node.name for node in NODES.glob("nvidia[0-9]*"))
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -94,7 +94,7 @@ def gpus_of(driver: Driver) -> list[Gpu]:
 
 
 def visible_gpus(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES names, in its order; all where it is not set.
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, in its order; all if it is not set.
 
     As in CUDA, the first entry that names nothing ends the list. Numbers are nvidia-smi's.
     """
@@ -110,10 +110,10 @@ def visible_gpus(gpus: Sequence[Gpu], variable: str | None) -> list[Gpu]:
 
 
 def chosen_gpus(gpus: Sequence[Gpu], devices: str | None) -> list[Gpu]:
-    """Return the GPUs that `--devices` names; all where it is not given.
+    """Return the GPUs that `--devices` names; all if it is not given.
 
     Raises:
-        StudyError: One of them does not exist, or is not visible.
+        StudyError: A named GPU does not exist, or is not visible.
     """
     if devices is None:
         return list(gpus)
@@ -137,22 +137,22 @@ def chosen_gpus(gpus: Sequence[Gpu], devices: str | None) -> list[Gpu]:
 def _named(gpus: Sequence[Gpu], entry: str) -> Gpu | None:
     if entry.isdigit():
         return next((gpu for gpu in gpus if gpu.index == int(entry)), None)
-    if entry.startswith("MIG-"):  # nvidia-smi's table has whole cards alone
+    if entry.startswith("MIG-"):  # nvidia-smi's table lists whole cards only
         return Gpu(entry, None, "part of a GPU")
     fitting = [gpu for gpu in gpus if entry and gpu.uuid.startswith(entry)]
     return fitting[0] if len(fitting) == 1 else None
 
 
 def hide_gpus() -> None:
-    """Let this process and its children compute on the CPU."""
+    """Make this process and its children compute on the CPU."""
     os.environ[VISIBLE] = NONE_VISIBLE
 
 
 @contextmanager
 def seeing(gpu: Gpu | None) -> Iterator[None]:
-    """Let a framework that starts in the block use one GPU only, also after the block.
+    """Let a framework that is loaded in the block use one GPU only, also after the block.
 
-    For a supervisor, which would take memory of every GPU and keep it.
+    A supervisor needs this: otherwise it would take memory of every GPU and keep it.
     """
     before = os.environ.get(VISIBLE)
     if gpu is not None:

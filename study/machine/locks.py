@@ -1,8 +1,8 @@
 """Locks on GPUs: each worker holds one on the GPU that it computes on, until its process ends.
 
-The lock files lie in a folder that all users and containers of the host share. A GPU belongs to one
-study at a time, whose workers may hold several locks on it. Below them is the device lock, which
-lets a trial that ran out of memory run alone.
+The lock files are in a folder that all users and containers of the host share. A GPU belongs to one
+study at a time, whose workers may hold several locks on it. `DeviceLock` is separate: it lets a
+trial that ran out of memory run alone on its device.
 """
 
 import getpass
@@ -28,12 +28,12 @@ from study.spec.workdir import folder_name
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.002, 0.2
 QUIET_S = 2.0
-"""A longer wait is reported."""
+"""A wait longer than this is reported."""
 _unlocked: set[str] = set()
 
-DEFAULT_FOLDER = Path("/tmp/slot-study-gpus")  # not of TMPDIR, which may be each user's own
+DEFAULT_FOLDER = Path("/tmp/slot-study-gpus")  # not TMPDIR, which may differ between users
 KEPT = "STUDY_SEAT"
-"""In the environment of a process that replaced itself: the GPU lock that it still holds."""
+"""Environment variable: the GPU lock that a process still holds after it replaced itself."""
 
 FOR_ALL, FOR_ALL_FILES = 0o1777, 0o666
 ANOTHER = "--gpu-locks DIR, a folder that all users of these GPUs may write to"
@@ -45,11 +45,11 @@ class GpuLock:
     """A lock that this process holds.
 
     Attributes:
-        uuid: The GPU's.
-        number: Of the lock among those on this GPU, from 0.
-        handle: File descriptor with the lock; survives `exec` after `hand_on`.
+        uuid: Of the GPU.
+        number: Which of the locks on this GPU, from 0.
+        handle: File descriptor of the lock; survives `exec` after `hand_on`.
         pid: Of this process.
-        folder: Where the lock file lies.
+        folder: The lock file's folder.
     """
 
     uuid: str
@@ -59,20 +59,20 @@ class GpuLock:
     folder: str
 
     def keep(self) -> None:
-        """Hold it for this process alone, and let the process that replaces this one find it."""
-        # A command that a user's code starts could outlive this process: it must not inherit it.
+        """Hold the lock for this process only, and store it for the process that replaces it."""
+        # A command started by a user's code must not inherit the lock: it may outlive this process.
         os.set_inheritable(self.handle, False)
         withhold(self.handle)
         os.environ[KEPT] = json.dumps(asdict(self))
 
     def hand_on(self) -> None:
-        """Keep it through the `exec` that comes next."""
+        """Keep the lock through the next `exec`."""
         os.set_inheritable(self.handle, True)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The study and person that hold a lock, as far as is known."""
+    """The study and user that hold a lock, as far as they are known."""
 
     token: str = ""
     study: str = "?"
@@ -80,7 +80,7 @@ class Holder:
 
     @classmethod
     def here(cls, token: str, study: str) -> "Holder":
-        """This process, for a study."""
+        """Return this process as the holder, for a study."""
         try:
             user = getpass.getuser()
         except (KeyError, OSError):  # an id without a name, as containers have
@@ -95,14 +95,14 @@ class GpuLocks:
         self._folder = folder
 
     def take(self, gpus: Sequence[Gpu], per_gpu: int, holder: Holder) -> GpuLock | None:
-        """Return a lock on the GPU with the fewest workers; None where no lock is free.
+        """Return a lock on the GPU with the fewest workers; None if no lock is free.
 
         Args:
-            per_gpu: How many locks the holder's study may have on each GPU.
+            per_gpu: Number of locks that the holder's study may have on each GPU.
         """
         for most in range(1, per_gpu + 1):
             for gpu in gpus:
-                # One process at a time looks for a free lock on a GPU; another tries again later.
+                # One process at a time looks for a free lock on a GPU; others try again later.
                 with self._opened(self._name(gpu, "gate")) as gate:
                     number = self._free(gpu, most, holder) if try_lock(gate, LOCK_EX) else None
                     if number is not None:
@@ -126,12 +126,12 @@ class GpuLocks:
             if not _NUMBER.fullmatch(number):
                 continue  # any user may put any file there
             with suppress(StudyError), self._opened(path.name) as handle:
-                if not try_lock(handle, LOCK_SH):  # shared: looking must not keep others out
+                if not try_lock(handle, LOCK_SH):  # shared: checks exclude no other check
                     held[int(number)] = read_holder(handle)
         return held
 
     def in_the_way(self, gpus: Sequence[Gpu], per_gpu: int) -> str:
-        """Return which foreign process keeps all free locks from being taken; "" where none."""
+        """Return which foreign process blocks the free locks; "" if none does."""
         for gpu in gpus:
             for what in ("gate", *(f"seat-{number}" for number in range(per_gpu))):
                 with self._opened(self._name(gpu, what)) as handle:
@@ -142,7 +142,7 @@ class GpuLocks:
 
     def _lock(self, gpu: Gpu, number: int, holder: Holder) -> GpuLock | None:
         handle = self._open(self._name(gpu, f"seat-{number}"))
-        if not try_lock(handle, LOCK_EX):  # another process looks at it
+        if not try_lock(handle, LOCK_EX):  # another process checks this lock
             os.close(handle)
             return None
         os.ftruncate(handle, 0)
@@ -161,12 +161,12 @@ class GpuLocks:
             os.close(handle)
 
     def _open(self, name: str) -> int:
-        """Open a lock file that every user may open, or make it."""
+        """Open a lock file that every user may open; create it if needed."""
         try:
             if not self._folder.is_dir():
                 with suppress(FileExistsError):
                     self._folder.mkdir(parents=True)
-                    self._folder.chmod(FOR_ALL)  # sticky, as /tmp: nobody else can replace it
+                    self._folder.chmod(FOR_ALL)  # sticky, as /tmp: other users cannot replace it
             return open_lock(self._folder, name, FOR_ALL_FILES)
         except OSError as error:
             why = error.strerror or error
@@ -180,14 +180,14 @@ def kept_lock() -> GpuLock | None:
         os.fstat(lock.handle)
     except (ValueError, TypeError, OSError):
         return None
-    return lock if lock.pid == os.getpid() else None  # else the variable is another process's
+    return lock if lock.pid == os.getpid() else None  # else inherited from another process
 
 
 def read_holder(handle: int) -> Holder:
-    """Return the holder that a lock file names; any user may have written it."""
+    """Return the holder that a lock file names; any user may have written the file."""
     try:
         found = Holder(**json.loads(os.pread(handle, 4096, 0)))
-    except (OSError, ValueError, TypeError, RecursionError):  # it is just being written
+    except (OSError, ValueError, TypeError, RecursionError):  # also while it is being written
         return Holder()
     return found if all(isinstance(value, str) for value in asdict(found).values()) else Holder()
 
@@ -203,14 +203,14 @@ def device_name() -> str:
 
 
 class DeviceLock(AbstractContextManager[None]):
-    """A lock on a device for the block, shared by all trials or held alone.
+    """A lock on a device for the duration of the block, shared by trials or exclusive.
 
     Where the lock files cannot be used, the trial runs without a lock, after a warning.
 
     Args:
-        alone: Whether nobody else may hold it.
-        look: Called while it waits; may raise, which ends the waiting.
-        say: Called with one line, where the wait is long or there is no lock.
+        alone: Whether the lock is exclusive.
+        look: Called while it waits; an exception from it ends the wait.
+        say: Called with one line if the wait is long or the lock files cannot be used.
     """
 
     def __init__(
@@ -224,12 +224,12 @@ class DeviceLock(AbstractContextManager[None]):
             self._open()
         except (OSError, FileError) as error:
             self.__exit__()
-            if self._device not in _unlocked:  # once a process
+            if self._device not in _unlocked:  # warn once in each process
                 _unlocked.add(self._device)
                 what = f"trials do not keep each other off {self._device}"
-                self._say(f"warning: {what}, for want of a lock: {error}")
+                self._say(f"warning: {what}, because the lock is not usable: {error}")
             return
-        # A trial that waits to be alone holds the gate, so that no new trial passes.
+        # A trial that waits for the exclusive lock holds the gate, so that no new trial starts.
         gate, lock = self._handles
         try:
             self._lock(gate, LOCK_EX)
@@ -247,7 +247,7 @@ class DeviceLock(AbstractContextManager[None]):
         self._handles = []
 
     def _open(self) -> None:
-        gpu_lock = kept_lock()  # beside the GPU locks, which containers share
+        gpu_lock = kept_lock()  # the same folder as the GPU locks, which containers share
         folder = lock_folder(None if gpu_lock is None else Path(gpu_lock.folder))
         for suffix in ("lock.gate", "lock"):
             handle = open_lock(folder, f"{folder_name(self._device)}.{suffix}", 0o600)
@@ -260,7 +260,7 @@ class DeviceLock(AbstractContextManager[None]):
             self._look()
             if not is_said and time.monotonic() - started_s > QUIET_S:
                 is_said = True
-                why = "to have it alone" if self._alone else "until a trial that is alone ends"
+                why = "to have it alone" if self._alone else "until a trial that has it alone ends"
                 by = shown_holders(handle)
                 self._say(f"waiting for {self._device}, {why}: it is used by {by}")
             time.sleep(pause_s)

@@ -1,7 +1,7 @@
 """Check the GPUs of this machine, and assign one to each worker.
 
-A worker waits for a GPU lock and computes on that GPU only. The environment of the process says so
-before a framework is loaded, and still does after the process has replaced itself.
+A worker waits for a GPU lock and computes on that GPU only. CUDA_VISIBLE_DEVICES is set before a
+framework is loaded, and is kept when the process replaces itself.
 """
 
 import json
@@ -28,7 +28,7 @@ from study.text import counted, harmless
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 QUIET_S, LONGEST_CLOSED_S = 2.0, 60.0
-"""A foreign lock is usually held for a moment: when it is reported, and when it is an error."""
+"""When a lock held by a foreign process is reported, and when it is an error; most are short."""
 
 
 def take_gpu(
@@ -42,10 +42,10 @@ def take_gpu(
     """Wait for a lock on one of the GPUs, and let this process compute on that GPU only.
 
     Args:
-        wait: Waits so many seconds; returns True once no GPU is needed any more.
+        wait: Waits for the given seconds; returns True once no GPU is needed any more.
 
     Returns:
-        Whether it has one.
+        Whether this process has a GPU.
     """
     holder = Holder.here(opened.token or f"{opened.name}-{opened.study_id}", opened.name)
     gpus, per_gpu = allocation.gpus, allocation.per_gpu
@@ -69,16 +69,16 @@ def take_gpu(
 
 
 def allocation_of(spec: StudySpec, placing: Placing) -> Allocation:
-    """Return the workers that this machine gets for a study."""
+    """Return the workers that this machine may run for a study."""
     uses_gpus = spec.trains_with_keras
     return allocate(placing, this_machine(), threads=spec.threads, uses_gpus=uses_gpus)
 
 
 def refuse_unseen(spec: StudySpec, allocation: Allocation) -> None:
-    """Refuse to train on the CPU by mistake.
+    """Refuse to train on the CPU while the machine has GPUs.
 
     Raises:
-        StudyError: The driver sees GPUs and the framework sees none.
+        StudyError: The driver sees GPUs, but the framework sees none.
     """
     gpus = allocation.gpus
     if gpus and spec.trains_with_keras and count_gpus() == 0:
@@ -90,7 +90,7 @@ def refuse_unseen(spec: StudySpec, allocation: Allocation) -> None:
 
 
 def own_gpu(allocation: Allocation, placing: Placing) -> Gpu | None:
-    """Return the GPU for a few batches in a supervisor: the one with the fewest workers.
+    """Return the GPU with the fewest workers, for the few batches that a supervisor computes.
 
     The supervisor takes no lock on it.
     """
@@ -99,7 +99,7 @@ def own_gpu(allocation: Allocation, placing: Placing) -> Gpu | None:
 
 
 def why_taken(gpus: Sequence[Gpu], locks: GpuLocks) -> str:
-    """Return which studies hold which of the GPUs, on one line; "" where all are free."""
+    """Return which studies hold which GPUs, on one line; "" if all are free."""
     taken = []
     for gpu in gpus:
         found = locks.holders(gpu)
@@ -127,7 +127,7 @@ def _keep_to(lock: GpuLock, allocation: Allocation, machine: Machine) -> None:
 
 
 def share_of(cores: Sequence[int], number: int, n_shares: int) -> list[int]:
-    """Return the cores of one share; where there are fewer cores than shares, shares overlap."""
+    """Return the cores of one share; with fewer cores than shares, shares overlap."""
     n = len(cores)
     start, end = number * n // n_shares, (number + 1) * n // n_shares
     return list(cores[start:end]) or [cores[start % n]]

@@ -1,8 +1,8 @@
 """The number of workers that a command starts on this machine, and their GPUs.
 
 `--workers auto` is one worker for each GPU; without GPUs, one for each `threads` cores. Results do
-not depend on the number of workers, so these options may differ from command to command. Machines
-are plain values, so that tests can describe one. `locks.py` decides which worker gets which GPU.
+not depend on the number of workers, so these options may differ from command to command. `Machine`
+is a plain value, so that tests can make one. `locks.py` decides which worker gets which GPU.
 """
 
 import os
@@ -20,10 +20,10 @@ from study.options import ADVANCED, option
 
 AUTO = "auto"
 CONTEXT_MB = 700
-"""GPU memory that a process takes beside what its framework counts: context, libraries."""
+"""GPU memory that a process takes in addition to its framework's count: context, libraries."""
 
-SUPERVISOR_MB = 1000  # a supervisor tries out a model of the user's, and keeps the GPU context
-LEAST_MB = 1024  # for a worker; less leaves no room for a batch and cuDNN's workspace
+SUPERVISOR_MB = 1000  # a supervisor tries out a user's model, and keeps the GPU context
+LEAST_MB = 1024  # for a worker: less has no room for a batch and cuDNN's workspace
 AUTO_MB = 4096  # for a worker under `--workers-per-gpu auto`
 MOST_PER_GPU = 8  # under `auto`
 
@@ -36,13 +36,13 @@ def _auto_or_number(value: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Placing:
-    """The options that say where workers run; None where an option was not given."""
+    """The options that place workers on this machine; None for an option not given."""
 
     workers: Annotated[
         str,
         option(
             "--workers",
-            "Worker processes here: a number, or auto = one a GPU, without GPUs cores / threads",
+            "Worker processes here: a number, or auto: one for each GPU, else cores / threads",
             callback=_auto_or_number,
         ),
     ] = AUTO
@@ -54,23 +54,23 @@ class Placing:
         str | None,
         option(
             "--workers-per-gpu",
-            "Workers that share a GPU, each with its part of the memory: a number, or auto = by "
+            "Workers that share a GPU and divide its memory: a number, or auto: by "
             "cores and memory (1)",
             callback=_auto_or_number,
         ),
     ] = None
-    cpu: Annotated[bool, option("--cpu", "Train on the CPU, also where there is a GPU")] = False
+    cpu: Annotated[bool, option("--cpu", "Train on the CPU, even if there is a GPU")] = False
     gpu_locks: Annotated[
         Path,
         option(
             "--gpu-locks",
-            "Folder that all users and containers of this machine share: who uses which GPU",
+            "Folder for locks on GPUs, shared by all users and containers of this machine",
             ADVANCED,
         ),
     ] = DEFAULT_FOLDER
 
     def of_one(self, allocation: "Allocation") -> Self:
-        """Return the options for each single worker of an allocation."""
+        """Return the options for a single worker of an allocation."""
         if not allocation.gpus:
             return replace(self, workers="1", devices=None, workers_per_gpu=None)
         devices = ",".join(gpu.visible_as for gpu in allocation.gpus)
@@ -89,12 +89,12 @@ class Placing:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine has.
+    """The cores and GPUs of a machine.
 
     Attributes:
-        cores: That this process may use.
-        driver: What the driver says of the GPUs.
-        visible: CUDA_VISIBLE_DEVICES, None where it is not set.
+        cores: Number of cores that this process may use.
+        driver: The driver's report of the GPUs.
+        visible: CUDA_VISIBLE_DEVICES; None if not set.
     """
 
     cores: int
@@ -108,9 +108,9 @@ class Allocation:
 
     Attributes:
         most: The number of workers.
-        gpus: The GPUs that they share; if empty, workers compute wherever their framework does.
+        gpus: The GPUs that they share; if empty, the framework chooses the device.
         per_gpu: Workers on each GPU.
-        is_fixed: Whether `most` was asked for: then it holds also where fewer slots are open.
+        is_fixed: Whether the user gave `most`; if so, fewer open slots do not reduce it.
     """
 
     most: int
@@ -136,7 +136,7 @@ def n_cores() -> int:
 
 
 def allocate(placing: Placing, machine: Machine, *, threads: int, uses_gpus: bool) -> Allocation:
-    """Return the workers that a machine gets for a study.
+    """Return the workers that a machine may run for a study.
 
     One worker a core, with one thread a trial, trains about 1.5 times as many images as one process
     with all threads.
@@ -147,7 +147,7 @@ def allocate(placing: Placing, machine: Machine, *, threads: int, uses_gpus: boo
             `placing` names them.
 
     Raises:
-        StudyError: A named GPU does not exist, or has no room for so many workers.
+        StudyError: A named GPU does not exist, or has too little memory for so many workers.
     """
     gpus: list[Gpu] = []
     if not placing.cpu and (uses_gpus or placing.devices or placing.workers_per_gpu):
@@ -172,10 +172,10 @@ def allocate(placing: Placing, machine: Machine, *, threads: int, uses_gpus: boo
 
 
 def memory_limit_mb(gpu: Gpu, per_gpu: int) -> int | None:
-    """Return the GPU memory of each of several workers, in MiB; None (no limit) for a single one.
+    """Return the GPU memory of each worker in MiB; None (no limit) for a single worker.
 
     Raises:
-        StudyError: That would be too little, or the GPU's memory is unknown.
+        StudyError: The share would be too small, or the GPU's memory is unknown.
     """
     if per_gpu == 1:
         return None

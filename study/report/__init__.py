@@ -1,14 +1,14 @@
-"""`study report`: the report of a study, one HTML file that needs no network.
+"""`study report`: the report of a study, one HTML file without external resources.
 
 build         the sections in their order
-calibration   whether the predicted probabilities can be believed
-choice        the candidates, and the reason for the choice
-confusion     which classes the network confuses
-evidence      the results of a finalize
-gallery       the mistakes as pictures
+calibration   whether predicted probabilities match accuracy
+candidates    the section on candidates and the choice
+confusion     confusion matrix, recall and precision
+evidence      results of a finalize, as plain values
+gallery       pictures of wrong predictions
 page          the HTML around the sections, its style and script
 plots         the plots of the search
 reproduce     the commands that repeat the study
-run           failures, time, environment
-snapshot      the study, read once
+run           sections on failures, time, environment
+snapshot      the study, read once for all sections
 """

@@ -1,4 +1,4 @@
-"""`study report`: the sections of the report, their order, and the sentence at its top."""
+"""Builds the report: its sections in order, and the sentence at its top."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from objectives.data.dataset import Dataset
 from objectives.files.atomic import write_text
 from storage.reading import Attempt
 from study.report.calibration import render_calibration
-from study.report.choice import render_candidates, share
+from study.report.candidates import render_candidates, share
 from study.report.confusion import render_confusion
 from study.report.evidence import Evidence
 from study.report.gallery import render_gallery
@@ -35,10 +35,10 @@ def write_report(
 
     Args:
         opened: The study, which is only read.
-        path: The file to make or replace. Its folder must exist.
-        evidence: The results of a finalize; None before one.
-        dataset: For the names of the classes and the pictures; None where it is not available.
-        facts: The finalize's manifest; None before one.
+        path: The file to create or replace. Its folder must exist.
+        evidence: The results of a finalize; None before a finalize.
+        dataset: For class names and pictures; None if it is not available.
+        facts: The finalize's manifest; None before a finalize.
 
     Returns:
         The file's sha256.
@@ -55,7 +55,7 @@ def render_report(
     dataset: Dataset | None,
     facts: Mapping[str, Any] | None,
 ) -> str:
-    """Return the page, which depends on nothing but the arguments. See `write_report`."""
+    """Return the page, a pure function of the arguments; see `write_report`."""
     figures = Figures()
     sections = [
         ("result", "Result", _result(snapshot, evidence)),
@@ -73,7 +73,7 @@ def render_report(
 def _choice(
     snapshot: Snapshot, evidence: Evidence | None, dataset: Dataset | None
 ) -> list[Section]:
-    """Return the results of a finalize; before one, how to get them, where that is possible."""
+    """Return the results of a finalize; before a finalize, how to get them, if possible."""
     if evidence is not None:
         classes = dataset.classes if dataset is not None else None
         return [
@@ -144,7 +144,7 @@ def headline(snapshot: Snapshot, evidence: Evidence | None) -> str:
         expected = evidence.expected
         score, low, high = map(share, (expected.score, expected.low, expected.high))
         return (
-            f"On the {expected.n_test:,} test images a score of {score} is to be expected "
+            f"The expected score on the {expected.n_test:,} test images is {score} "
             f"({share(0.95, 0)} interval: {low} to {high})."
         )
     if snapshot.spec.refits is not None:
@@ -175,8 +175,8 @@ def _search(snapshot: Snapshot, figures: Figures) -> Html:
         return tag("p", "No trial has finished with a value: there is nothing to plot.")
     parts = [figures.place(plot) for plot in plots if not plot.narrow]
     if slices := [plot for plot in plots if plot.narrow]:
-        # Their notes are equal: one above all of them.
-        note = f"Each dot is a finished trial; one plot a param.{slices[0].note}"
+        # Their notes are equal, so one note stands above all.
+        note = f"Each dot is a finished trial; one plot for each param.{slices[0].note}"
         bare = [figures.place(replace(plot, note="")) for plot in slices]
         parts += [tag("h3", "Value by param"), tag("p", note, class_="note")]
         parts.append(tag("div", *bare, class_="small"))

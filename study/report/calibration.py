@@ -1,6 +1,6 @@
 """Calibration of the network: reliability diagram and calibration error.
 
-Its confidence in a row is the probability of the class that it predicts. The diagram is SVG.
+The confidence in a row is the probability of the predicted class. The diagram is SVG.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from study.report.choice import share
+from study.report.candidates import share
 from study.report.evidence import Evidence
 from study.view.html import Html, table, tag
 from study.view.score import wilson
 
 N_BINS = 10
-SIDE, LEFT, TOP = 260, 42, 12  # of the diagram, in SVG's pixels
+SIDE, LEFT, TOP = 260, 42, 12  # of the diagram, in SVG pixels
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Bin:
 
     Attributes:
         low, high: Range of the confidence, 0..1; a row at `high` belongs to the bin.
-        n: Rows, at least one.
-        said: Their mean confidence.
-        right: The share of them that is right.
+        n: Number of rows, at least one.
+        said: Mean confidence of these rows.
+        right: Share of these rows that is predicted right.
     """
 
     low: float
@@ -62,7 +62,7 @@ def render_calibration(evidence: Evidence) -> Html:
     bins, error = reliability(evidence.probabilities, evidence.labels)
     n = sum(b.n for b in bins)
     if not n:
-        return tag("p", "There are no rows to compute it from.")
+        return tag("p", "There are no rows to compute the calibration from.")
     sure, right = sum(b.n * b.said for b in bins) / n, sum(b.n * b.right for b in bins) / n
     tone = "more confident than it should be" if sure > right else "less confident than it could be"
     rows = [

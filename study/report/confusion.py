@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from study.report.choice import share
+from study.report.candidates import share
 from study.report.evidence import Evidence
 from study.view.html import Html, folded, table, tag
 
@@ -18,8 +18,8 @@ def render_confusion(evidence: Evidence, classes: Sequence[str] | None) -> Html:
     """Return the confusion matrix and the recall of each class.
 
     Args:
-        evidence: Of a finalize.
-        classes: Names by index; None where the data is not available, then indexes are shown.
+        evidence: The results of a finalize.
+        classes: Names by index; None if the data are not available, then indexes are shown.
     """
     counts = confusion(evidence)
     names = list(classes) if classes is not None else [str(k) for k in range(len(counts))]
@@ -41,7 +41,7 @@ def _matrix(counts: NDArray[np.int64], wrong: NDArray[np.int64], names: Sequence
         n = int(counts[true, said])
         if true == said:
             return tag("td", f"{n:,}", class_="right")
-        # Shaded by the most frequent mistake: beside the diagonal, no mistake would be visible.
+        # Shades are relative to the most frequent mistake, not to the much larger diagonal.
         depth = f"--depth:{100 * n / wrong.max():.0f}%" if n else None
         title = f"labelled {names[true]}, predicted {names[said]}: {n}"
         return tag("td", f"{n:,}" if n else "\N{MIDDLE DOT}", style=depth, title=title)

@@ -1,6 +1,6 @@
-"""The out-of-fold mistakes as pictures, the most confident mistakes first.
+"""Report section with pictures of wrong out-of-fold predictions, the most confident first.
 
-Mislabelled rows are among them, and rows that no network could read.
+Mislabelled and unreadable rows are among them.
 """
 
 import base64
@@ -18,7 +18,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, DEPTH = 0, 8
 MOST = 60
 MOST_PIXELS = 300_000
-"""Of all pictures together: large ones would make the page slow."""
+"""Of all pictures together; more would make the page slow."""
 
 
 def mistakes(evidence: Evidence) -> NDArray[np.int64]:
@@ -38,8 +38,8 @@ def render_gallery(evidence: Evidence, dataset: Dataset | None) -> Html:
     shown = wrong[: max(1, min(MOST, MOST_PIXELS // dataset.side**2))]
     which = "all of them" if len(shown) == len(wrong) else f"the {len(shown)} most confident"
     text = (
-        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that had "
-        f"not learned from them. Shown: {which}, the most confident predictions first. Where the "
+        f"{len(wrong):,} of {len(evidence.rows):,} rows were predicted wrong by a model that was "
+        f"not trained on them. Shown: {which}, the most confident predictions first. Where the "
         "prediction looks right, the label in train.csv may be wrong."
     )
     pictures = [_picture(evidence, dataset, int(index)) for index in shown]
@@ -64,7 +64,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """Return a PNG file of uint8 pixels of shape (height, width), 0 is black."""
     height, width = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, DEPTH, GRAY, 0, 0, 0)
-    # The byte before each row means that the row is not filtered.
+    # A zero byte before each row means that the row is not filtered.
     rows = np.hstack([np.zeros((height, 1), np.uint8), pixels.astype(np.uint8)])
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
     file = SIGNATURE

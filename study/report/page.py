@@ -1,7 +1,7 @@
 """The report as one HTML file of sections and plots, with its style and its script.
 
-The page's policy lets a browser load nothing, and run only the two scripts that it names by their
-sha256. So a study's text could not become code even if it were not escaped, which it is.
+The page's content security policy forbids all loading and allows only two scripts, by their sha256.
+So a study's text, which is escaped anyway, cannot become code.
 """
 
 import json
@@ -120,7 +120,7 @@ SCRIPT = """
   }
   function redraw(isDark, isPaper) {
     each(function (place) {
-      // Not Plots.resize, which waits: a page that is printed waits for nothing.
+      // Not Plots.resize, which is asynchronous: printing does not wait for it.
       var size = isPaper ? { width: place.clientWidth } : { width: null, autosize: true };
       Plotly.relayout(place, Object.assign({ template: template(isDark) }, size));
     });
@@ -155,13 +155,13 @@ SCRIPT = """
 
 
 class Figures:
-    """The plots of a page: each in its place, their data together at the page's end."""
+    """The plots of a page; their data stand together at the page's end."""
 
     def __init__(self) -> None:
         self._figures: list[dict[str, Any]] = []
 
     def place(self, plot: Plot) -> Html:
-        """Return the place of a plot, with its title and note."""
+        """Add a plot; return its placeholder with title and note."""
         number = len(self._figures)
         self._figures.append(plain(plot.figure))
         place = tag(
@@ -178,7 +178,7 @@ class Figures:
         return tag("figure", title, place, tag("figcaption", plot.note) if plot.note else None)
 
     def to_json(self) -> Html:
-        """Return all figures as JSON that holds no tag and ends no script."""
+        """Return all figures as JSON, escaped for a script element."""
         text = json.dumps(self._figures, separators=(",", ":"), allow_nan=False)
         for sign in "<>&":
             text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -224,7 +224,7 @@ def render_page(
 
 
 def plain(value: Any, key: str = "") -> Any:
-    """Return part of a figure as JSON types: floats rounded, text safe from Plotly's own markup."""
+    """Return part of a figure as JSON types: floats rounded, text escaped for Plotly's markup."""
     if isinstance(value, dict):
         return {name: plain(item, name) for name, item in value.items() if name != "template"}
     if isinstance(value, list | tuple | np.ndarray):
@@ -241,5 +241,5 @@ def plain(value: Any, key: str = "") -> Any:
 def _plotly_js() -> str:
     from plotly.offline import get_plotlyjs
 
-    # With the line ends that a browser reads, as it hashes what it has read.
+    # With normalized line ends, because the browser hashes the script after it normalizes them.
     return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")

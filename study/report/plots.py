@@ -1,7 +1,7 @@
 """The plots of a search: history and learning curves; Optuna's importances, parallel lines, slices.
 
-Optuna's figures get other colours, and a range without outliers. All show fewer trials of a large
-study. Each plot's note says what it leaves out.
+Optuna's figures get other colours, and a range without outliers. Plots of a large study show only
+some of its trials, and say so in their notes.
 """
 
 import logging
@@ -25,7 +25,7 @@ from study.view.status import standing
 MOST_HISTORY, MOST_LINES, MOST_DOTS, MOST_CURVES, MOST_STEPS = 5000, 200, 400, 150, 200
 MOST_AXES, MOST_SLICES = 8, 24
 FEWEST_FOR_IMPORTANCE = 10
-# Told apart by all kinds of colour blindness, and by lightness in print.
+# Distinguishable with any colour blindness, and by lightness in print.
 BLUE, ORANGE, GRAY = "#3d8fd1", "#d9662b", "#8e98a3"
 SCALE = [[0, "#b9bfc6"], [0.55, "#6fa3cf"], [1, "#2470bd"]]
 
@@ -35,11 +35,11 @@ class Plot:
     """One figure.
 
     Attributes:
-        title: What it shows, in a few words.
-        note: How to read it, and what is not drawn.
+        title: Content, in a few words.
+        note: How to read the plot, and what is not drawn.
         figure: `data` and `layout` for plotly.js.
         height: In CSS pixels.
-        narrow: Whether several plots stand side by side.
+        narrow: Whether several plots are placed side by side.
         min_width: In CSS pixels; on a narrower page the plot scrolls.
     """
 
@@ -54,8 +54,8 @@ class Plot:
 def frame(values: Sequence[float], direction: str) -> tuple[float, float] | None:
     """Return the range of most values, so that a few bad ones do not flatten all others.
 
-    From the best value to beyond the worse quartile by three times the distance between the two.
-    None without two different values.
+    The range starts at the best value, and ends beyond the worse quartile by three times the
+    distance between the two. None without two different values.
     """
     finite = np.array([v for v in values if math.isfinite(v)])
     if not len(finite) or finite.min() == finite.max():
@@ -97,7 +97,7 @@ def _drawn(make: Callable[[], Any]) -> dict[str, Any]:
 def _capped(n_shown: int, n_all: int) -> str:
     if n_shown == n_all:
         return ""
-    return f" Drawn: {n_shown:,} of {n_all:,} finished trials, evenly, every record among them."
+    return f" Drawn: {n_shown:,} of {n_all:,} finished trials, evenly, all records included."
 
 
 def _outside(view: tuple[float, float] | None, values: Sequence[float | None]) -> str:
@@ -117,7 +117,7 @@ def _history(snapshot: Snapshot, rows: list[Attempt], view: tuple[float, float] 
         {**trace, "y": values, "name": "Trial", "mode": "markers", "marker": dot},
         {**trace, "y": best, "name": "Best Value", "mode": "lines", "line": step},
     ]
-    note = "The value of each finished trial by slot, and the best of those up to it."
+    note = "The value of each finished trial by slot, and the best value so far."
     note += _capped(len(shown), len(rows)) + _outside(view, [a.value for a in rows])
     return Plot("History", note, {"data": traces, "layout": axes("Slot", "Value", view)})
 
@@ -180,13 +180,13 @@ def _parallel(snapshot: Snapshot, rows: list[Attempt], names: list[str], n_names
     if any(name not in attempt.params for attempt in shown for name in wanted):
         text += " None: the param was not drawn, which depends on other params."
     if n_names > len(names):
-        text += f" Of {n_names} params those {len(names)} that seem to matter most."
+        text += f" Shown: {len(names)} of {n_names} params, the most important ones."
     text += _capped(len(shown), len(rows))
     return Plot("Parallel coordinates", text, figure, 440, min_width=76 * len(wanted))
 
 
 def _recolored(lines: list[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
-    """Return the lines, the best last, in colours by rank, as outliers spoil colours by value."""
+    """Return the lines, the best last, coloured by rank: outliers would spoil colours by value."""
     from plotly.colors import sample_colorscale
 
     order = sorted(lines, key=lambda line: line["y"][0], reverse=direction == "minimize")
@@ -199,7 +199,7 @@ def _recolored(lines: list[dict[str, Any]], direction: str) -> list[dict[str, An
 
 
 def _ticks(axis: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
-    """Return one tick a decade for a logarithmic axis of several decades; else Plotly's ticks."""
+    """Return one tick per decade for a log axis of several decades; else Plotly's ticks."""
     if axis.get("type") != "log":
         return {}
     wide = max(values) >= 100 * min(values)
@@ -229,7 +229,7 @@ def _slices(
 
 
 def curves_plot(snapshot: Snapshot) -> Plot | None:
-    """Return the reported values by epoch, the best trial's on top; None without a report."""
+    """Return the plot of reported values by epoch, the best trial on top; None without reports."""
     top = [snapshot.best] if snapshot.best is not None and snapshot.best.reports else []
     rows = [a for a in snapshot.newest.values() if a.reports and all(a is not best for best in top)]
     if not rows and not top:
@@ -263,7 +263,7 @@ def curves_plot(snapshot: Snapshot) -> Plot | None:
 
 
 def _curves(attempts: list[Attempt]) -> dict[str, Any]:
-    """Return one trace of all curves with gaps between them, which is far smaller than many."""
+    """Return one trace of all curves with gaps between them: far smaller than many traces."""
     x: list[int | None] = []
     y: list[float | None] = []
     trials: list[int | None] = []
@@ -293,7 +293,7 @@ def completed(snapshot: Snapshot) -> list[Attempt]:
 
 
 def spread(attempts: Sequence[Attempt], most: int, direction: str) -> list[Attempt]:
-    """Return about `most` of these attempts, evenly, and each that was the best so far."""
+    """Return about `most` attempts, evenly spread, and all that were the best so far."""
     if len(attempts) <= most:
         return list(attempts)
     chosen = {int(index * len(attempts) / most) for index in range(most)}
@@ -322,7 +322,7 @@ def plot_study(snapshot: Snapshot, attempts: Sequence[Attempt]) -> Study:
             distributions={name: known[name] for name in attempt.params},
         )
         trial.number = trial._trial_id = number
-        # Not by create_new_trial, whose deep copies of 5,000 trials take seconds.
+        # Not create_new_trial: its deep copies of 5,000 trials take seconds.
         storage._studies[study_id].trials.append(trial)
     return Study("report", storage)
 

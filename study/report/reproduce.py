@@ -1,7 +1,7 @@
-"""The commands that make a study and its submission again, with every option that defines it.
+"""The commands that repeat a study and its submission, with all defining options.
 
-They name no folders, which belong to one machine, and a new storage: with the old one the command
-would resume the study.
+They leave out folders, which belong to one machine, and name a new storage: with the old storage
+the command would resume the study.
 """
 
 import shlex
@@ -18,7 +18,7 @@ SPACE_FILE = "space.toml"
 
 
 def run_command_of(snapshot: Snapshot) -> str:
-    """Return `study run ...`, one option a line."""
+    """Return `study run ...` with one option per line."""
     lines = [
         "study run",
         *([f"--data {shlex.quote(snapshot.data or 'DIR')}"] if snapshot.spec.data else []),
@@ -32,7 +32,7 @@ def run_command_of(snapshot: Snapshot) -> str:
 
 
 def _options_for(spec: StudySpec, field: str) -> list[str]:
-    """Return what the command line has of a field: an option, none, or one for each pair."""
+    """Return the options of a field: none, one, or one for each pair."""
     flag, value = DEFINING[field].flag, getattr(spec, field)
     if value is None or (field == "objective" and spec.model is not None):
         return []
@@ -53,7 +53,7 @@ def _options_for(spec: StudySpec, field: str) -> list[str]:
 
 
 def finalize_command_of(snapshot: Snapshot, effort: Mapping[str, Any] | None = None) -> str:
-    """Return `study finalize ...`, one option a line.
+    """Return `study finalize ...` with one option per line.
 
     Args:
         effort: The sizes of the finalize, as in its manifest; None if it was quick.
@@ -79,16 +79,16 @@ def shown(reference: str | None) -> str:
 
 
 def caveats(snapshot: Snapshot) -> list[str]:
-    """Return in sentences what the commands alone cannot reproduce."""
+    """Return sentences on the parts of the study that the commands cannot reproduce."""
     spec, found = snapshot.spec, []
     if spec.sampler != "random":
         found.append("The sampler depends on timing: another run draws other params.")
     if spec.pruner != "none":
         found.append("The pruner depends on timing: another run ends other trials early.")
     if snapshot.n_added:
-        found.append(f"{snapshot.n_added} slots came by study add; they are to be added again.")
+        found.append(f"{snapshot.n_added} slots came from study add; add them again.")
     if not spec.deterministic:
         found.append("Trainings are not bit for bit the same: determinism was off.")
     if spec.timeout_s is not None:
-        found.append("The time limit ends another run elsewhere in the budget.")
+        found.append("The time limit may end another run after another number of slots.")
     return found

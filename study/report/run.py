@@ -75,7 +75,7 @@ def render_time(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:
             rows.append(("Wall time between them", duration((last - min(started)).total_seconds())))
     rows.append(("Time in trials, of all workers together", duration(_held_s(snapshot.attempts))))
     if wasted_s := _held_s([a for a in snapshot.attempts if a.state == TrialState.FAIL]):
-        rows.append(("Of it in trials without a value", duration(wasted_s)))
+        rows.append(("Of which in trials without a value", duration(wasted_s)))
     rows += _training(snapshot.attempts)
     rows.append(("Trials started", f"{len(started):,}"))
     workers = {a.user_attrs.get(attrs.WORKER) for a in snapshot.attempts} - {None}
@@ -91,7 +91,7 @@ def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
     if not train_s:
         return []
     rows: list[tuple[object, object]] = [
-        ("Of it in training steps", duration(sum(s for _, s in train_s)))
+        ("Of which in training steps", duration(sum(s for _, s in train_s)))
     ]
     images = sum(info_of(a, "images") or 0.0 for a, _ in train_s)
     rounded = f"{float(f'{images:.2g}'):,.0f}"
@@ -99,12 +99,12 @@ def _training(attempts: list[Attempt]) -> list[tuple[object, object]]:
 
 
 def duration(seconds: float) -> str:
-    """Return `1h 05m` and the like, without a line break in it."""
+    """Return text such as `1h 05m` with a non-breaking space."""
     return spaced_duration(seconds).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _held_s(attempts: Iterable[Attempt]) -> float:
-    """Return the time in these trials; after a clock was set back, one's is not below 0."""
+    """Return the total time in these trials; a clock set back counts as 0."""
     known = [(a.started_at, a.finished_at) for a in attempts]
     return sum(max(0.0, (end - start).total_seconds()) for start, end in known if start and end)
 
@@ -147,7 +147,7 @@ def _outputs(facts: Mapping[str, Any] | None) -> Html | None:
     if not isinstance(outputs, Mapping):
         return None
     rows = [[name, tag("code", sha)] for name, sha in outputs.items()]
-    return folded("What the finalize wrote", table("Outputs", ["File", "sha256"], rows))
+    return folded("Outputs of the finalize", table("Outputs", ["File", "sha256"], rows))
 
 
 def _commands(snapshot: Snapshot, facts: Mapping[str, Any] | None) -> Html:

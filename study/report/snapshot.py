@@ -1,6 +1,6 @@
 """A study as its report shows it, read once, so that all sections show the same moment.
 
-Only trials of our workers; of each slot the newest attempt counts.
+It holds only trials of this program's workers; the newest attempt at each slot counts.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Snapshot:
         data: Name of the data folder without its parents; None without data.
         n_added: Slots added by `study add`.
         versions: The creator's machine and packages.
-        attempts: All attempts of our workers, by trial number, in detail.
+        attempts: All attempts of this program's workers, by trial number, with details.
         at: The moment, in UTC.
     """
 
@@ -63,7 +63,7 @@ class Snapshot:
 
     @cached_property
     def best(self) -> Attempt | None:
-        """The best complete slot; None of a finalize's trainings, which have different rows."""
+        """The best complete slot; None for a finalize, whose trainings have different rows."""
         if self.spec.refits is not None:
             return None
         return find_best(self.newest.values(), self.spec.direction)
@@ -83,12 +83,12 @@ def info_of(attempt: Attempt, key: str) -> float | None:
 
 
 def epochs_of(attempt: Attempt) -> int:
-    """Return how many epochs an attempt has trained, as far as is stored."""
+    """Return how many epochs an attempt has trained, as far as they are stored."""
     return max(int(info_of(attempt, "n_epochs") or 0), len(attempt.reports))
 
 
 def read_snapshot(opened: OpenStudy) -> Snapshot:
-    """Read a study in a few statements, whatever its size."""
+    """Read a study of any size in a few statements."""
     rows = read_attempts(opened.storage.engine, opened.study_id, details=True)
     return Snapshot(
         name=opened.name,

@@ -1,9 +1,9 @@
-"""Creating a study, and running workers on this machine.
+"""Create a study, and run its workers on this machine.
 
-create       create a study or go on with it
-launchers    where worker processes run, and a handle on each
-prewarm      processes that load the framework early
-run          supervisor, live view and signals together
-supervisor   starts workers, and starts them again
-tryout       one batch shows that the objective works
+create       creates a study or resumes it
+launchers    start worker processes; a handle on each
+prewarm      starts processes that load the framework early, then become workers
+run          runs supervisor, live view and signals together
+supervisor   starts workers, and restarts those that die
+tryout       tests a new study's objective on a few batches
 """

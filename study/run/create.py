@@ -1,7 +1,7 @@
-"""Creates a study, or goes on with an existing one, as a command asks.
+"""Creates a study, or resumes an existing one, as a command asks.
 
 Decides which differences from an existing study are refused, and when the budget is raised. Before
-the slots are planned, a first batch shows that the objective works; see `tryout.py`.
+the slots are planned, `tryout.py` checks the objective on a few batches.
 """
 
 import getpass
@@ -63,14 +63,14 @@ from study.view.status import read_status
 
 @dataclass(frozen=True)
 class Request:
-    """What a command asks for: which study, and what defines it.
+    """The study that a command asks for, and the options that define it.
 
     Attributes:
-        name: Of the study; None: the data folder's, the objective's, or the only study's.
-        n_trials: Budget; None: the default of a new study, or what the study has.
-        wait_s: For how long a database that does not answer is waited for.
-        finalizes: Whether a finalize is to follow, which needs something to predict.
-        placing: Where the study is to be worked on in this command; None: not here.
+        name: Name of the study; None: that of the data folder, the objective, or the only study.
+        n_trials: Budget; None: the default for a new study, else the current budget.
+        wait_s: Time to wait for an unreachable database.
+        finalizes: Whether a finalize follows, which needs data to predict.
+        placing: Where this command runs workers for the study; None: it runs none.
     """
 
     storage_url: str
@@ -84,19 +84,19 @@ class Request:
 
 
 def create_or_resume(request: Request, say: Say, prewarm: Prewarm | None = None) -> OpenStudy:
-    """Create the study, or go on with the one of that name; raise its budget where asked.
+    """Create the study, or resume the existing one of that name; raise its budget if asked.
 
-    The data are checked before anything is written. Then the study's row is made, one batch goes
-    through the objective, and the slots are planned together with the spec: an objective that does
-    not work leaves an empty study, which the next try defines anew.
+    The data are checked before anything is written. Then the study's row is inserted, the objective
+    is tried on a few batches, and slots and spec are stored together. An objective that does not
+    work leaves an empty study, which the next command defines again.
 
     Args:
-        prewarm: Processes that try the default network out and may become workers; without them it
-            is tried out in this process.
+        prewarm: Processes that try out the default network and may become workers; without them
+            this process tries it out.
 
     Raises:
-        StudyError: The study was created with something else, or cannot be finalized.
-        ObjectiveError: Data, space, model or objective are wrong.
+        StudyError: The study was created with other settings, or cannot be finalized.
+        ObjectiveError: Data, space, model or objective are invalid.
         StorageError: The storage cannot be used, or the budget would be lowered.
     """
     name = _default_name(request) if request.name is None else request.name
@@ -115,11 +115,11 @@ def create_or_resume(request: Request, say: Say, prewarm: Prewarm | None = None)
 
 @dataclass(frozen=True)
 class NewStudy:
-    """A study with a row in its storage and no slots yet.
+    """A study that has a row in its storage and no slots yet.
 
     Attributes:
-        n_slots: To be planned.
-        redraws: Of those slots; see `study.spec.draw.plan_redraws`.
+        n_slots: Number of slots to plan.
+        redraws: Redraws of these slots; see `study.spec.draw.plan_redraws`.
     """
 
     storage: SlotStorage
@@ -132,7 +132,7 @@ class NewStudy:
 
 
 def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gpu | None]:
-    """Make the study's row after all checks; return it with what its try-out needs."""
+    """Insert the study's row after all checks; return study, objective and data, and GPU."""
     check_name(name)
     n_slots = request.n_trials or DEFAULT_N_TRIALS
     spec, loaded = define_study(request.data_dir, request.given)
@@ -161,7 +161,7 @@ def _warn(say: Say, warnings: Iterable[str]) -> None:
 
 
 def plan(new: NewStudy, trial_s: float | None = None) -> int:
-    """Plan the slots of a study and store what defines it; return how many slots were new.
+    """Plan the slots of a study and store its spec; return the number of new slots.
 
     Raises:
         StudyError: Another command has defined the study meanwhile, with another spec.
@@ -188,7 +188,7 @@ def plan(new: NewStudy, trial_s: float | None = None) -> int:
 
 
 def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSpace:
-    """Return the space of a study that exists, else that of the objective that is given."""
+    """Return the space of an existing study, else of the given objective."""
     if not {"objective", "model", "space"} & given.said().keys():
         try:
             storage = open_storage(storage_url, create=False)
@@ -201,7 +201,7 @@ def space_in_force(storage_url: str, name: str | None, given: Given) -> SearchSp
 
 
 def _default_name(request: Request) -> str:
-    """Return the data folder's name, the objective's, or that of the only study."""
+    """Return the name of the data folder, of the objective, or of the only study."""
     if request.data_dir is not None:
         return request.data_dir.resolve().name
     if request.given.objective is not None:
@@ -213,7 +213,7 @@ def _default_name(request: Request) -> str:
 
 
 def _find(request: Request, name: str) -> OpenStudy | None:
-    """Return the study of that name; None where there is none, or one that was not planned yet."""
+    """Return the study of that name; None if it does not exist or has no slots yet."""
     try:
         storage = open_storage(request.storage_url, create=False, wait_s=request.wait_s)
     except StorageMissingError:
@@ -259,7 +259,7 @@ def _resume(opened: OpenStudy, request: Request, say: Say) -> OpenStudy:
 
 
 def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
-    """Plan further slots; those of `study add` come on top of `n_trials`."""
+    """Plan further slots; slots of `study add` come on top of `n_trials`."""
     have, wanted = opened.n_slots, n_trials + opened.count(attrs.N_ADDED)
     if wanted != have:
         added = read_fixed_params(opened.storage.engine, opened.study_id)
@@ -278,8 +278,8 @@ def _refuse_lower(name: str, stored: StudySpec, raised: Mapping[str, Any]) -> No
         if have is not None and value < have:
             what = f"{key.removesuffix('_s')} of {have:g}{' s' if key.endswith('_s') else ''}"
             raise StudyError(
-                f"study '{name}' has a {what}; it can be raised only",
-                f"drop {flag}, or give a higher one",
+                f"study '{name}' has a {what}; it can only be raised",
+                f"drop {flag}, or give a higher value",
             )
 
 
@@ -290,14 +290,14 @@ def create_row(
     params: Sequence[str] = (),
     wait_s: float = 30.0,
 ) -> int:
-    """Make a study's row, or return the id of the row that an earlier try has left.
+    """Insert a study's row; return its id, or the id of the row that an earlier try left.
 
     Args:
-        params: Names that the database must be able to hold, too.
-        wait_s: For how long a database that takes no writes is waited for.
+        params: Param names, which the database must be able to store, too.
+        wait_s: Time to wait for a database that accepts no writes.
 
     Raises:
-        StorageError: The database cannot hold the name, or that of one of `params`.
+        StorageError: The database cannot store the name of the study or of a param.
         StudyError: Another study has the name, or an earlier try had another direction.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -310,7 +310,8 @@ def create_row(
     taken = storage.get_study_name_from_id(study_id)  # MySQL ignores case
     if taken != name:
         raise StudyError(
-            f"this database takes '{name}' for '{taken}', which is there", "another --study name"
+            f"this database does not distinguish '{name}' from the existing '{taken}'",
+            "another --study name",
         )
     if storage.get_study_directions(study_id) != [StudyDirection[direction.upper()]]:
         # An earlier objective failed its try-out, and Optuna cannot change a direction.

@@ -1,7 +1,7 @@
-"""Launchers that start worker processes, and handles that watch and signal them.
+"""Launchers start worker processes; handles watch and signal them.
 
-`Local` runs them on this machine. A cluster is one more class with the methods of `Launcher`.
-`supervisor.py` decides how many there are and when one is started again.
+`Local` starts them on this machine. A launcher for a cluster is one more class with the methods of
+`Launcher`. `supervisor.py` decides how many workers run and when one is restarted.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import BinaryIO, Protocol
 
 from objectives.files.ownfile import APPEND, open_file
 from storage import ends
-from study.machine.process import KEY, name_of, new_key
+from study.machine.identity import KEY, name_of, new_key
 from study.run.prewarm import Prewarm
 from study.spec.code import passed_on
 from study.spec.open import OpenStudy, Say
@@ -28,10 +28,10 @@ CGROUP_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
 class WorkerLog:
-    """The file to which the processes of one worker print, one after another.
+    """The log file of one worker, which its processes print to one after another.
 
     Args:
-        say: Called with one line where the file cannot be opened.
+        say: Called with one line if the file cannot be opened.
     """
 
     def __init__(self, index: int, path: Path, say: Say) -> None:
@@ -41,19 +41,19 @@ class WorkerLog:
         self._shown_to: int | None = None
 
     def open(self) -> BinaryIO:
-        """Open it for the next process; return /dev/null where it cannot be opened."""
+        """Open the file for the next process; return /dev/null if it cannot be opened."""
         file: int | str = os.devnull
         try:
             file = open_file(self.path, 1, APPEND)
         except OSError as error:
-            self._say(f"worker {self._index} goes without the log {self.path}: {error.strerror}")
+            self._say(f"worker {self._index} runs without the log {self.path}: {error.strerror}")
         log = open(file, "ab")  # noqa: SIM115 - the caller closes it
         self._tail_from = log.tell()
         self._shown_to = self._tail_from if self._shown_to is None else self._shown_to
         return log
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were not yielded yet; parts of a very long line."""
+        """Yield the lines since the last call; a very long line comes in parts."""
         if self._shown_to is None:
             return
         read = self._read(self._shown_to)
@@ -88,23 +88,23 @@ class Handle(Protocol):
         """The name under which it claims trials."""
 
     def poll(self) -> int | None:
-        """Return its exit code, negative for a signal; None while it runs."""
+        """Return its exit code, negative for a signal; None while the process runs."""
 
     def signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for its end, and kill it after `timeout_s`."""
+        """Wait for the process to end; kill it after `timeout_s`."""
 
 
 class Launcher(Protocol):
     """Starts worker processes for one study."""
 
     def start(self, log: WorkerLog) -> Handle:
-        """Start a worker that prints to `log`."""
+        """Start a worker process that prints to `log`."""
 
     def reason_of(self, code: int) -> str:
-        """Return why a trial ended whose worker died with an exit code."""
+        """Return the reason for trials whose worker died with this exit code."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Local:
 
     Args:
         stop_seen: Id of the last stop order before this run, or "none".
-        prewarm: Its processes become the first workers.
+        prewarm: Pre-warmed processes, which become the first workers.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Local:
             STOP_SEEN: stop_seen,
             **LOG_ENCODING,
             **({} if opened.code is None else passed_on(opened.spec, opened.code)),
-            # In the environment, because every user of the machine can read a command line.
+            # In the environment, because every user of the machine can read command lines.
             "STUDY_STORAGE": opened.storage.url,
         }
         self._ready = [] if prewarm is None else prewarm.ready
@@ -168,13 +168,13 @@ class Local:
                 stdout=file,
                 stderr=file,
                 env={**os.environ, **environment},
-                # Ctrl-C reaches the supervisor alone, which passes it on once.
+                # Ctrl-C reaches only the supervisor, which passes it on once.
                 start_new_session=True,
             )
         return LocalProcess(process, name_of(process.pid, key))
 
     def reason_of(self, code: int) -> str:
-        """Out of memory where it died of SIGKILL and the kernel's count of such kills has risen."""
+        """Out of memory if it died of SIGKILL and the kernel's count of such kills rose."""
         if code == -signal.SIGKILL:
             before, self._n_kills = self._n_kills, _count_kills()
             if self._n_kills > before:
@@ -183,7 +183,7 @@ class Local:
 
 
 def _count_kills() -> int:
-    """Return how many processes the kernel has killed for memory, on this machine or here."""
+    """Return how many processes the kernel killed for memory, in this machine and container."""
     count = 0
     for path in (VMSTAT, CGROUP_EVENTS):
         with suppress(OSError):  # not Linux

@@ -1,8 +1,8 @@
-"""Processes that load the framework while a study is created or opened, and then become workers.
+"""Starts processes that load the framework while a study is opened, and that later become workers.
 
-They start before it is known whether the study exists, so importing this file loads next to
-nothing. Only studies of the default network use them: a file of the user's loads the framework
-where it is read.
+This is the parent's side; `worker/prewarmed.py` runs in the processes. They start before the
+command knows whether the study exists, so importing this file must be fast. Only studies of the
+default network use them: a user's file loads the framework in the process that reads it.
 """
 
 import json
@@ -15,18 +15,18 @@ from typing import Any
 
 from objectives.framework.backend import backend_name
 from study.errors import StudyError
+from study.machine.identity import how_it_ended
 from study.machine.placing import Placing, allocate, this_machine
-from study.machine.process import how_it_ended
 from study.spec.spec import DEFAULT_N_TRIALS, Given, StudySpec, is_for_default_network
 from study.worker.told import AT_ONCE, LOG_ENCODING, PREWARM, PROGRAM, WITH_A_JOB
 
 
 class Prewarmed:
-    """One such process; `study.worker.prewarmed` is its own side.
+    """A handle on one pre-warmed process.
 
     Args:
-        study: The study's name, if known, for people who list the processes of the machine.
-        how: `AT_ONCE`, or `WITH_A_JOB` where a job says which device the framework may see.
+        study: The study's name if known, shown in lists of processes.
+        how: `AT_ONCE`, or `WITH_A_JOB` if a job names the device that the framework may see.
     """
 
     def __init__(self, study: str | None, how: str) -> None:
@@ -40,7 +40,7 @@ class Prewarmed:
         )
 
     def ask(self, job: dict[str, Any]) -> None:
-        """Let it do a job of `objectives.network.tryout.firstbatches`; do not wait for it."""
+        """Send a job of `objectives.network.tryout.firstbatches`; do not wait for the answer."""
         with suppress(BrokenPipeError):  # `answer` will report it
             self._tell(job=job)
 
@@ -48,7 +48,7 @@ class Prewarmed:
         """Return the answer of `firstbatches.do` to the job.
 
         Raises:
-            StudyError: The process died of it.
+            StudyError: The process died during the job.
         """
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
@@ -61,10 +61,10 @@ class Prewarmed:
     def become(
         self, command: list[str], environment: dict[str, str], log: Path
     ) -> subprocess.Popen[bytes] | None:
-        """Turn it into the worker that the command would start; return None if it has died.
+        """Turn the process into the worker of a command line; return None if it has died.
 
         Args:
-            environment: Variables in addition to those that it has.
+            environment: Additional environment variables.
             log: The file to print to.
         """
         words = command[len(PROGRAM) :]
@@ -95,19 +95,19 @@ class Prewarmed:
 
 
 class Prewarm(AbstractContextManager["Prewarm"]):
-    """As many processes as there will be workers; with GPUs, one for the try-out.
+    """The pre-warmed processes: one for each future worker; with GPUs, one for the try-out.
 
-    At the end of the block, all that have not become workers are killed.
+    Processes that have not become workers are killed at the end of the block.
 
     Args:
-        study: Its name, if known.
+        study: The study's name, if known.
         asked: Options of the command.
         n_slots: The study's budget; None: the default one.
-        placing: Where this command will work on the study; None: it only creates the study, and
-            needs one process for the try-out.
+        placing: Where this command runs workers; None: it only creates the study, and needs one
+            process for the try-out.
 
     Attributes:
-        ready: The processes; empty where the study cannot use them.
+        ready: The processes; empty if the study cannot use them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A run on this machine: supervisor, live view and signals together, and how it ended.
+"""Runs workers on this machine: supervisor, live view and signals together.
 
 `study run` and `study worker --workers N` call `run_workers`. The first signal drains: workers
 finish their epoch or are ended after the drain timeout, and their slots are released. The second
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from storage.registry import NO_STOP
 from study.errors import StudyError
+from study.machine.identity import process_age_s
 from study.machine.locks import GpuLocks
 from study.machine.pin import allocation_of, refuse_unseen, why_taken
 from study.machine.placing import Allocation
-from study.machine.process import process_age_s
 from study.run.launchers import Local
 from study.run.prewarm import Prewarm
 from study.run.supervisor import PATIENCE_S, Look, Stop, Supervisor
@@ -27,20 +27,20 @@ from study.view.status import StudyStatus, read_status
 from study.view.watch import Watch, show_params
 from study.worker.checkpoints import look_for_marker, resumable, tidy
 from study.worker.ending import INTERRUPTED
-from study.worker.process import exit_code, refuse_broken
+from study.worker.main import exit_code, refuse_broken
 from study.worker.signals import StopRequest
 from study.worker.told import WorkerOptions
 
 SECOND_S = 1.9
-"""A second signal has ended everything by then, whatever the database does."""
+"""Time after a second signal until all processes have ended, whatever the database does."""
 
 FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
-"""Time kept for a finalize: so many mean trials, and so many seconds."""
+"""Time reserved for a finalize: a number of mean trials plus seconds."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its exit code, and whether somebody asked it to."""
+    """How a run ended: its exit code, and whether a user stopped it."""
 
     code: int
     was_asked: bool = False
@@ -56,14 +56,14 @@ def run_workers(
 ) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
 
-    Its exit code is 0 if done or stopped in time, 3 if some slots failed, 130 after Ctrl-C.
+    The exit code is 0 if done or stopped in time, 3 if some slots failed, 130 after Ctrl-C.
 
     Args:
-        finalizes: Whether a finalize follows, for which time of the study's timeout is kept.
-        prewarm: Processes that become its workers.
+        finalizes: Whether a finalize follows, for which part of the study's timeout is reserved.
+        prewarm: Processes that become workers.
 
     Raises:
-        StudyError: Workers died again and again, or slots failed alike from the start.
+        StudyError: Workers died repeatedly, or slots failed alike from the start.
     """
     spec, work, status = opened.spec, opened.work_dir(options.work_dir), read_status(opened)
     if status.done:
@@ -109,14 +109,14 @@ def run_workers(
 
 
 def _is_over(timeout_s: float | None, status: StudyStatus, finalizes: bool) -> bool:
-    """Whether a study's time is over, except the part kept for the finalize."""
+    """Whether a study's time is over, except for the part reserved for the finalize."""
     if timeout_s is None:
         return False
     return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
 
 
 def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
-    """End everything some time after the first signal: the database may hang."""
+    """End all processes some time after the first signal: the database may hang."""
     if not stop.ended.wait(drain_s + PATIENCE_S):
         _end_now(supervisor, stop)
 
@@ -124,7 +124,7 @@ def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None
 def _end_now(supervisor: Supervisor, stop: StopRequest) -> None:
     deadline = time.monotonic() + SECOND_S
     supervisor.end_now()
-    # This process's own look at the database may hang.
+    # This process's own read of the database may hang.
     if not stop.ended.wait(deadline - time.monotonic()):
         os._exit(INTERRUPTED if stop.by_interrupt else 0)
 
@@ -141,12 +141,12 @@ def _told_to_stop(
         return Stop("stopped", is_known=True)
     if not _is_over(opened.spec.timeout_s, status, finalizes):
         return None
-    # It may have been raised since.
+    # The timeout may have been raised since.
     timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
     if not _is_over(timeout_s, status, finalizes):
         return None
     reserve_s = _reserve_s(timeout_s, status, finalizes)
-    kept = f" but for {reserve_s:.0f} s, which are the finalize's" if finalizes else ""
+    kept = f" but for {reserve_s:.0f} s, which are for the finalize" if finalizes else ""
     return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not finalizes)
 
 

@@ -1,8 +1,8 @@
-"""The supervisor of N workers: starts them, restarts those that die, passes signals on.
+"""The supervisor of N workers: starts them, restarts dead ones, passes signals on.
 
 When a worker dies, its trials are requeued at once and the worker is restarted after a pause. A
-worker that dies several times in a row without finishing a trial is given up; when the last one is,
-the run ends with the end of its log.
+worker that dies several times in a row without finishing a trial is given up. When the last worker
+is given up, the run fails and shows the end of that worker's log.
 """
 
 import logging
@@ -16,7 +16,7 @@ from objectives.files.atomic import make_folder
 from storage import attrs
 from storage.errors import StorageError
 from storage.slots.slots import Slots
-from study.machine.process import how_it_ended
+from study.machine.identity import how_it_ended
 from study.run.launchers import Handle, Launcher, WorkerLog
 from study.spec.open import OpenStudy, Say
 from study.view.logs import last_lines
@@ -25,11 +25,11 @@ from study.worker.told import WorkerOptions
 logger = logging.getLogger(__name__)
 
 MOST_DEATHS = 3
-MOST_BARREN = 6  # while other workers finish trials: a slot that kills costs each worker 3 at most
+MOST_BARREN = 6  # while others finish trials: a slot that kills workers costs each 3 at most
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 END_S = 1.5
-PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not leave
-REQUEUE_S = 5.0  # for a database that is away; the grace period requeues as well
+PATIENCE_S = 5.0  # beyond the drain timeout, for workers that do not exit
+REQUEUE_S = 5.0  # for an unreachable database; the grace period requeues as well
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Look:
 
     Attributes:
         is_done: Whether all slots are final.
-        is_away: Whether the database does not answer, so that this is old.
+        is_away: Whether the database does not answer, so that `is_done` may be outdated.
     """
 
     is_done: bool
@@ -50,8 +50,8 @@ class Stop:
     """Why a run is to end.
 
     Attributes:
-        is_known: Whether the workers hear of it themselves; a second request would end them at
-            once.
+        is_known: Whether the workers read the request themselves; a signal would be a second
+            request, and end them at once.
     """
 
     why: str
@@ -60,12 +60,12 @@ class Stop:
 
 @dataclass
 class _Worker:
-    """One worker, whose process may be started several times.
+    """One worker; its process may be restarted several times.
 
     Attributes:
         handle: Its process; None before the first start and after each end.
-        names: Of its processes.
-        n_ended: How many trials these had ended when that was last counted.
+        names: Names of its processes.
+        n_ended: Number of trials that these processes had ended at the last count.
         n_deaths: Deaths since any worker of this run ended a trial.
         n_barren: Deaths since this worker ended a trial.
         start_at: The earliest `time.monotonic()` of its next start.
@@ -94,11 +94,11 @@ class _Worker:
 
 
 class Supervisor:
-    """Starts workers for a study and looks after them until it is done or stopped.
+    """Starts workers for a study and restarts them until it is done or stopped.
 
     Args:
-        options: What the workers are told; the work dir is made if it is missing.
-        say: Called with one line for what a user should know.
+        options: Options of the workers; the work dir is created if needed.
+        say: Called with lines for the user.
 
     Attributes:
         last_words: Why the last worker was given up, with the end of its log.
@@ -124,12 +124,12 @@ class Supervisor:
         self.last_words = ""
 
     def run(self, look: Callable[[bool], Look], should_stop: Callable[[], Stop | None]) -> None:
-        """Look after the workers until they have all left.
+        """Start, restart and stop workers until all have ended.
 
         Args:
-            look: Called several times a second with False: how the study stood a moment ago; with
-                True: how it stands now.
-            should_stop: Once it returns something, no worker is started again.
+            look: Returns the study's state: with True it is read now, with False it may be a moment
+                old. Called several times a second.
+            should_stop: Once it returns a `Stop`, no worker is started again.
         """
         try:
             while not all(worker.is_done for worker in self._workers):
@@ -146,8 +146,8 @@ class Supervisor:
             raise
 
     def end_now(self) -> None:
-        """End every worker within two seconds; each gives its slot back first, if it still can."""
-        # Two different signals: two of one kind, sent quickly, may arrive as one.
+        """End all workers within two seconds; each releases its slot first, if it still can."""
+        # Two different signals, because two equal signals in a row may arrive as one.
         self._send(signal.SIGTERM)
         self._send(signal.SIGINT)
         self._wait(timeout_s=END_S)
@@ -166,7 +166,7 @@ class Supervisor:
             if stop is not None:
                 self._say(f"{stop.why}: the epochs in progress end, their slots are released")
             if stop is None or not stop.is_known:
-                self._send(signal.SIGTERM)  # if all is done, to the workers that wait for more
+                self._send(signal.SIGTERM)  # if all slots are final, idle workers still wait
             self._draining = True
             self._kill_at = time.monotonic() + self._options.drain_s + PATIENCE_S
         if time.monotonic() > self._kill_at:  # frozen, or stuck in the kernel
@@ -190,7 +190,7 @@ class Supervisor:
         worker.handle = None
         self._requeue_trials_of(worker, code)
         now = look(True)  # the requeue may have given up the last slot
-        self._drain(should_stop(), is_done=now.is_done)  # the worker may have heard of it first
+        self._drain(should_stop(), is_done=now.is_done)  # the worker may have read the order first
         if self._draining:
             worker.is_done = True
             return
@@ -202,7 +202,7 @@ class Supervisor:
     def _requeue_trials_of(self, worker: _Worker, code: int) -> None:
         """Requeue the trials of a process that has ended, and report each."""
         name, reason = worker.names[-1], self._launcher.reason_of(code)
-        how = how_it_ended(code)  # a process that was asked to leave holds nothing
+        how = how_it_ended(code)  # a process that was asked to stop holds no trial
         error = {"type": how, "message": f"worker {worker.index} ({name}) died: {how}"}
         slots, registry = self._opened.patient_slots(REQUEUE_S), self._opened.registry(REQUEUE_S)
         try:
@@ -239,7 +239,7 @@ class Supervisor:
             if not all(other.is_done for other in self._workers):
                 self._say(f"{self.last_words.partition(';')[0]}; the others go on")
         elif code == 0:
-            self._say(f"worker {worker.index} was asked to leave from outside; starting another")
+            self._say(f"worker {worker.index} was stopped from outside; starting another")
         else:
             pause_s = min(FIRST_PAUSE_S * 2 ** max(0, worker.n_barren - 1), LONGEST_PAUSE_S)
             worker.start_at = time.monotonic() + pause_s

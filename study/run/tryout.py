@@ -1,8 +1,8 @@
 """Tries out a new study's objective on a few batches, before its slots are planned.
 
-Loading the framework takes seconds, half a GB and a part of a GPU, which only the end of a process
-frees. So pre-warmed processes try out the default network. A file of the user's has loaded the
-framework in this process already, and is tried out here.
+Loading the framework takes seconds, half a GB and a part of a GPU, which are freed only when the
+process ends. So pre-warmed processes try out the default network. A user's file has already loaded
+the framework in this process, and is tried out here.
 """
 
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ def expected_trial_s(
 ) -> float | None:
     """Push a few batches through the objective; return the expected duration of a trial, in s.
 
-    All pre-warmed processes do so at once, which measures their speed beside each other, and makes
-    them do what only a process's first training does.
+    All pre-warmed processes do so at once. This measures their speed under load, and does the extra
+    work of each process's first training.
 
     Args:
         ready: Pre-warmed processes; if empty, this process tries the objective out.
-        gpu: The GPU to use; None: whatever is visible.
+        gpu: The GPU to use; None: any visible device.
 
     Raises:
-        ObjectiveError: It does not work.
-        StudyError: The process died of it.
+        ObjectiveError: The objective does not work.
+        StudyError: The process died during the try-out.
     """
     objective = loaded.objective
     if ready and data_dir is not None and isinstance(objective, KerasObjective):
@@ -55,7 +55,7 @@ def expected_trial_s(
 
 
 def warnings_of(loaded: Loaded) -> list[str]:
-    """Return the warnings of the try-out about a model of the user's, a line each."""
+    """Return the warnings of the try-out about a user's model, a line each."""
     objective = loaded.objective
     return objective.warnings if isinstance(objective, KerasObjective) else []
 

@@ -1,9 +1,9 @@
-"""The user's code that a study runs: named on this machine, never only by the database.
+"""The user's code that a study runs, and the check that this machine's user named that code.
 
-Everybody who can write to the database could name any function there. So the database is trusted
-with the names of built-in objectives only. Files, modules and options that may name files come from
-this machine's command line or environment, and their content is compared with the hash in the spec
-before it is imported. They are remembered in a private folder of the user, for later commands.
+Anybody who can write to the database could name any function there. So the database may name
+built-in objectives only. Files, modules and options that may name files come from this machine's
+command line or environment. Their content is compared with the hash in the spec before the import.
+A private folder of the user remembers them for later commands.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ _PASSED_ON = "STUDY_CODE"
 
 @dataclass(frozen=True)
 class Code:
-    """An objective that this process may import: as in the spec, with this machine's paths."""
+    """An objective that this process may import: the spec's, with paths of this machine."""
 
     objective: str
     model: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
     def source(self) -> str:
-        """Return the hash of the present content, as in `StudySpec.source`; imports nothing."""
+        """Return the hash of the current content, as in `StudySpec.source`; imports nothing."""
         return source_fingerprint(self.objective, self.model)
 
 
@@ -44,12 +44,12 @@ def _option_words(options: Mapping[str, str]) -> str:
 
 
 def trusted_code(name: str, spec: StudySpec, told: Told) -> Code:
-    """Return the code of a study, which this machine was told in this command or earlier.
+    """Return the code of a study, as named on this machine by this command or an earlier one.
 
     Raises:
-        StudyError: This machine was told nothing, or something else than the study was created
-            with; or the content has changed.
-        ModelError: There is no such file.
+        StudyError: No command of this machine named it, this command names other code than the
+            study's, or the content has changed.
+        ModelError: The file does not exist.
     """
     named = _brought(name, spec, told)
     if told.options is not None:
@@ -63,20 +63,20 @@ def trusted_code(name: str, spec: StudySpec, told: Told) -> Code:
 
 
 def absolute(reference: str) -> str:
-    """Return `FILE.py:attr` with the file's full path, so that it means the same in any folder."""
+    """Return `FILE.py:attr` with the file's full path, so that it is valid in any folder."""
     file, colon, attr = reference.rpartition(":")
     return f"{Path(file).resolve()}{colon}{attr}" if file.endswith(".py") else reference
 
 
 def _brought(name: str, spec: StudySpec, told: Told) -> Code | None:
-    """Return the code that this command names, after a check that it is the study's; or None."""
+    """Return the code that this command names, checked to be the study's; None if it names none."""
     brought: dict[str, str | None] = {"objective": spec.objective, "model": spec.model}
     given = {"objective": told.objective, "model": told.model}
     for key, reference in given.items():
         if reference is None:
             continue
         brought[key] = absolute(reference)
-        # A file may have moved: the same name in it is enough, as the content is compared later.
+        # A file may have moved: the same attribute is enough, as the content is compared later.
         file, _, attr = reference.rpartition(":")
         stored = getattr(spec, key) or ""
         if not (file.endswith(".py") and stored.endswith(f".py:{attr}")):
@@ -87,14 +87,14 @@ def _brought(name: str, spec: StudySpec, told: Told) -> Code | None:
 
 
 def _refuse_untold(name: str, spec: StudySpec, told: Told) -> None:
-    """Refuse code and options that the database alone names."""
+    """Refuse code and options that only the database names."""
     key = "objective" if spec.model is None else "model"
     named = getattr(spec, key)
     if not is_built_in(spec.objective, spec.model) and getattr(told, key) is None:
         kind = "FILE.py:NAME" if named.rpartition(":")[0].endswith(".py") else "module:name"
         raise StudyError(
             f"study '{name}' was created with --{key} {named}; this machine was not told to run "
-            "it, and the word of the database is not enough",
+            "it, and code that only the database names is not run",
             f"--{key} with the {kind} that you mean; the database may name anything",
         )
     risky = _risky_options(spec)
@@ -123,20 +123,20 @@ def remember(spec: StudySpec, code: Code, say: Callable[[str], None] = lambda li
         try:
             write_text(_memory(spec), json.dumps([code.objective, code.model]))
         except (FileError, OSError) as error:
-            say(f"warning: later commands have to be told --model or --objective again: {error}")
+            say(f"warning: later commands need --model or --objective again: {error}")
     return code
 
 
 def passed_on(spec: StudySpec, code: Code) -> dict[str, str]:
-    """Return the environment variable that tells a worker process the code.
+    """Return the environment variable that names the code for a worker process.
 
-    It holds for this code and these options only: the database may name others by then.
+    The variable is valid for this spec's code and options only, as the database may change them.
     """
     return {_PASSED_ON: json.dumps([_key(spec), code.objective, code.model])}
 
 
 def _recall(spec: StudySpec) -> Code | None:
-    """Return what the parent process passed on, or what this user told earlier."""
+    """Return the code that the parent process passed on, or that an earlier command named."""
     with suppress(FileError, OSError, ValueError, TypeError):
         key, *named = json.loads(os.environ.get(_PASSED_ON, "[null]"))
         if key != _key(spec):
@@ -151,6 +151,6 @@ def _memory(spec: StudySpec) -> Path:
 
 
 def _key(spec: StudySpec) -> str:
-    """Return a file name that stands for a spec's reference, content and options."""
+    """Return a file name made from the hash of a spec's reference, content and options."""
     facts = [spec.objective, spec.model, spec.source, sorted(_risky_options(spec).items())]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,7 +1,7 @@
 """Makes the spec of a new study from the options of a command.
 
-Decides the defaults that depend on the objective and the data. `study/run/create.py` decides when
-the spec is stored.
+The defaults that depend on the objective and the data are decided here. `study/run/create.py`
+stores the spec.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from study.spec.spec import DEFAULT_OBJECTIVE, DEFINING, Given, StudySpec, check
 
 
 def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
-    """Return the spec of a new study, and its objective and data in this process."""
+    """Return the spec of a new study, with its objective and data loaded in this process."""
     defaults = {key: option.default for key, option in DEFINING.items()}
     values = {k: v for k, v in {**defaults, **given.said()}.items() if v is not None}
     check_lease(values["grace_s"], values["heartbeat_s"])
@@ -53,7 +53,7 @@ def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded
 
 
 def make_objective(given: Given, options: FitOptions, code: Code | None = None) -> Objective:
-    """Return the objective of a command line, or of `code` where there is a study."""
+    """Return the objective that a command line names, or the one of `code` for a stored study."""
     code = code or code_given(given)
     return load_objective(
         code.objective,
@@ -65,7 +65,7 @@ def make_objective(given: Given, options: FitOptions, code: Code | None = None) 
 
 
 def code_given(given: Given) -> Code:
-    """Return the code that a command names, or the default; refuse a model beside an objective."""
+    """Return the code that a command names, or the default; refuse a model with an objective."""
     if given.model is not None and given.objective is not None:
         raise StudyError("--model and --objective exclude each other", "drop one of them")
     model = None if given.model is None else absolute(given.model)

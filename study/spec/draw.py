@@ -1,9 +1,9 @@
 """The random sampler: params depend only on the study's seed, the slot and the param's name.
 
-A counter-based generator gives one uniform number for each (seed, slot, redraw, name), and a
-mapping of our own turns it into a value. So neither the number of workers, the order of the draws
-nor a library's release changes the params of a slot. A slot is redrawn if an earlier slot has the
-same params. The sampler never reads the study, as Hyperband's proxy of it raises.
+A counter-based generator gives one uniform number for each (seed, slot, redraw, name); this module
+maps that number to a value. So the number of workers, the order of draws and releases of libraries
+do not change the params of a slot. A slot is redrawn if an earlier slot has the same params. The
+sampler never reads the study, because Hyperband passes a proxy that raises.
 """
 
 import json
@@ -41,7 +41,7 @@ _DECIMAL = Context(prec=25)
 
 
 class SpaceExhausted(Exception):  # noqa: N818 - a fact about the space, not an error of the code
-    """There are no further distinct params than `n_distinct` points."""
+    """The space has no more than `n_distinct` distinct points."""
 
     def __init__(self, n_distinct: int) -> None:
         super().__init__(f"the search space has no more than {n_distinct} distinct points")
@@ -72,7 +72,7 @@ class SlotRandomSampler(RandomSampler):
 
 
 def draw_params(space: SearchSpace, seed: int, slot: int, redraw: int = 0) -> dict[str, Any]:
-    """Return the params of `slot`: those of the active entries, in the space's order."""
+    """Return the params of the active entries for `slot`, in the space's order."""
     return space.draw(lambda name, dist: draw_param(seed, slot, name, dist, redraw))
 
 
@@ -156,7 +156,7 @@ def _word(text: str, person: bytes = b"") -> int:
 
 
 class _Generator(threading.local):
-    """One Philox for each thread, as making one for each number would take five times as long."""
+    """One Philox for each thread: a new one for each number would take five times as long."""
 
     def __init__(self) -> None:
         self._philox = Philox(key=0)
@@ -166,9 +166,9 @@ class _Generator(threading.local):
         self._state["state"] = {"key": self._key, "counter": self._counter}
 
     def uniform(self, seed_word: int, slot: int, name_word: int, redraw: int) -> float:
-        """Return a multiple of 2**-53 in [0, 1) for key (seed, slot), counter (0, name, redraw, 0).
+        """Return a multiple of 2**-53 in [0, 1) by key (seed, slot), counter (0, name, redraw, 0).
 
-        It is `Philox(key=..., counter=...).random_raw() >> 11`, scaled, on every machine.
+        It equals `Philox(key=..., counter=...).random_raw() >> 11`, scaled, on every machine.
         """
         self._key[0] = seed_word
         self._key[1] = slot & _WORD
@@ -199,7 +199,7 @@ def _int(uniform: float, distribution: IntDistribution) -> int:
     if not distribution.log:
         n_points = (high - low) // distribution.step + 1
         return low + _index(uniform, n_points) * distribution.step
-    # As Optuna: each integer owns half a unit to both sides of it.
+    # As in Optuna, each integer stands for the half units on both sides of it.
     return min(max(round(_between_logs(uniform, low - 0.5, high + 0.5)), low), high)
 
 
@@ -217,6 +217,6 @@ def _log_range(low: float, high: float) -> tuple[Decimal, Decimal]:
 def _is_continuous(distribution: BaseDistribution) -> bool:
     if not isinstance(distribution, FloatDistribution) or distribution.step is not None:
         return False
-    # A range that is narrow beside its own magnitude holds too few floats.
+    # A range that is narrow relative to its magnitude holds too few floats.
     widest = max(abs(distribution.low), abs(distribution.high))
     return distribution.high - distribution.low >= 0.01 * widest > 0

@@ -1,7 +1,7 @@
 """Opens an existing study, and loads its objective and data into this process.
 
-Decides which study is meant, and refuses an objective, data or a space other than those that the
-study was created with. Studies are created in `study/run/create.py`.
+Refuses an objective, data or a space that differ from those at the study's creation.
+`study/run/create.py` creates studies.
 """
 
 import os
@@ -36,9 +36,9 @@ class OpenStudy:
     """A study in its storage.
 
     Attributes:
-        token: Random, made with the study: no other study has it, in any database.
-        data_dir: The data's folder on this machine, where it is known.
-        code: What this machine was told to run for the study; None before `with_code`.
+        token: Random and unique to the study, in any database.
+        data_dir: The data's folder on this machine; None if unknown.
+        code: The code that this machine runs for the study; None before `with_code`.
     """
 
     storage: SlotStorage
@@ -57,11 +57,11 @@ class OpenStudy:
 
     @property
     def slots(self) -> Slots:
-        """The study's budget."""
+        """The study's slots."""
         return self.patient_slots(60.0)
 
     def patient_slots(self, wait_s: float) -> Slots:
-        """The study's budget; calls wait for so long for a database that does not answer."""
+        """The study's slots; calls wait up to `wait_s` for an unreachable database."""
         return Slots(self.storage, self.study_id, token=self.token, wait_s=wait_s)
 
     def registry(self, wait_s: float = 60.0) -> Registry:
@@ -69,13 +69,13 @@ class OpenStudy:
         return Registry(self.storage, self.study_id, grace_s=self.spec.grace_s, wait_s=wait_s)
 
     def work_dir(self, given: Path | None) -> WorkDir:
-        """Return the given work dir, or `<study>.work` beside the SQLite file, else here."""
+        """Return the given work dir, else `<study>.work` beside the SQLite file, else here."""
         beside = sqlite_path(parse_url(self.storage.url))
         default = (beside.parent if beside else Path()) / f"{folder_name(self.name)}.work"
         return WorkDir(given or default, self.token or f"study-{self.study_id}")
 
     def attr(self, key: str) -> Any:
-        """Return an attribute of the study; None where it is missing or malformed."""
+        """Return an attribute of the study; None if it is missing or malformed."""
         return attrs.known(key, self.storage.get_study_user_attrs(self.study_id).get(key))
 
     def count(self, key: str) -> int:
@@ -84,7 +84,7 @@ class OpenStudy:
 
     @property
     def n_slots(self) -> int:
-        """The whole budget."""
+        """The number of slots: the budget."""
         return self.count(attrs.N_SLOTS)
 
 
@@ -102,7 +102,7 @@ def study_names(storage: SlotStorage) -> list[str]:
 
 
 def is_companion(name: str, names: Container[str]) -> bool:
-    """Whether a name says that a study was made by the finalize of another study in `names`."""
+    """Whether a name is that of the companion (the finalize) of another study in `names`."""
     return name.endswith(COMPANION) and name.removesuffix(COMPANION) in names
 
 
@@ -111,7 +111,7 @@ def refuse_companion(opened: OpenStudy) -> None:
     search = opened.spec.refits
     if search is not None:
         raise StudyError(
-            f"study '{opened.name}' is the finalize of '{search}': its slots are planned by that",
+            f"study '{opened.name}' is the finalize of '{search}', which plans its slots",
             f"study finalize --study {shlex.quote(search)}",
         )
 
@@ -120,7 +120,7 @@ def find_study(storage: SlotStorage, name: str | None) -> tuple[int, str]:
     """Return id and name of a study; the name may be left out if there is only one.
 
     Raises:
-        StudyError: There is no study, none of that name, or no name and several studies.
+        StudyError: The storage has no study or none of that name, or the name is left out and
     """
     names = study_names(storage)
     searches = [one for one in names if not is_companion(one, names)]
@@ -143,14 +143,14 @@ def read_spec(storage: SlotStorage, study_id: int, name: str) -> StudySpec:
     stored = storage.get_study_user_attrs(study_id).get(attrs.SPEC)
     if stored is None:
         raise StudyError(
-            f"study '{name}' has no slots: it was not created by this program, or not to the end",
+            f"study '{name}' has no slots: another program created it, or its creation was stopped",
             f"study run --study {shlex.quote(name)} --data DIR",
         )
     return StudySpec.from_json(stored)
 
 
 def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = None) -> OpenStudy:
-    """Open an existing study; raise `StudyError` where there is none."""
+    """Open an existing study; raise `StudyError` if it does not exist."""
     study_id, found = find_study(storage, name)
     spec = read_spec(storage, study_id, found)
     user_attrs = storage.get_study_user_attrs(study_id)
@@ -160,7 +160,7 @@ def open_study(storage: SlotStorage, name: str | None, data_dir: Path | None = N
 
 
 def stored_versions(opened: OpenStudy) -> dict[str, str]:
-    """Return the creator's machine and versions; empty where they were not recorded."""
+    """Return machine and versions at the study's creation; empty if they were not recorded."""
     return dict(opened.attr(attrs.VERSIONS) or {})
 
 
@@ -168,7 +168,7 @@ def load(opened: OpenStudy) -> Loaded:
     """Load objective and data of a study.
 
     Raises:
-        StudyError: Data, space or objective are not those that the study was created with.
+        StudyError: Data, space or objective differ from those at the study's creation.
     """
     opened = opened if opened.code is not None else with_code(opened, Told())
     spec = opened.spec
@@ -182,7 +182,7 @@ def load(opened: OpenStudy) -> Loaded:
 
 
 def keep_to_backend(name: str, spec: StudySpec) -> None:
-    """Choose the study's backend before Keras is loaded; refuse another KERAS_BACKEND."""
+    """Choose the study's backend before Keras is loaded; refuse a different KERAS_BACKEND."""
     if spec.trains_with_keras:
         if os.environ.get(VARIABLE):
             refuse_difference(name, spec, {"backend": os.environ[VARIABLE]})
@@ -205,7 +205,7 @@ def _objective_of(opened: OpenStudy, epochs: int, stop_after: int | None = None)
 
 
 def fit_options(found: Mapping[str, Any]) -> FitOptions:
-    """Return what a training is told of the fields of a spec."""
+    """Return the options of a training from the fields of a spec."""
     return FitOptions(**{f.name: found[f.name] for f in fields(FitOptions) if f.name in found})
 
 
@@ -218,7 +218,7 @@ def search_of(companion: OpenStudy) -> OpenStudy:
 
 
 def _refit_of(search: OpenStudy) -> Objective:
-    """Return the objective that trains configurations of a search anew."""
+    """Return the objective that retrains configurations of a search."""
     space = SearchSpace.from_json(search.spec.space)
 
     def params_of(slot: int) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
     """Return a trial's active params, in the space's order.
 
     Raises:
-        StudyError: The trial ended before all of them were drawn.
+        StudyError: The trial ended before all params were drawn.
     """
 
     def stored(name: str, _distribution: object) -> Any:
@@ -246,7 +246,7 @@ def stored_params(space: SearchSpace, trial: Attempt) -> dict[str, Any]:
 
 
 def with_code(opened: OpenStudy, told: Told) -> OpenStudy:
-    """Return the study with its code; see `trusted_code` for what is refused."""
+    """Return the study with its code; raises as `trusted_code`."""
     return replace(opened, code=trusted_code(opened.name, opened.spec, told))
 
 
@@ -258,13 +258,13 @@ def load_data(objective: Objective, data_dir: Path | None) -> Any:
 
 
 def fingerprint_of(dataset: Any) -> str | None:
-    """Return the dataset's fingerprint; None where it keeps none."""
+    """Return the dataset's fingerprint; None if it has none."""
     found = getattr(dataset, "fingerprint", None)
     return None if found is None else str(found)
 
 
 def companion_of(search: OpenStudy) -> OpenStudy | None:
-    """Return the study that a finalize of the search has made; None where there is none.
+    """Return the companion, the study that a finalize of the search made; None if there is none.
 
     Raises:
         StudyError: A study of that name belongs to another search.
@@ -280,8 +280,8 @@ def companion_of(search: OpenStudy) -> OpenStudy | None:
     tokens = (search.token, *(search.attr(attrs.COPIED_FROM) or []))
     if found.spec.refits != search.name or found.spec.refits_token not in tokens:
         raise StudyError(
-            f"study '{name}' is there and is not the finalize of this '{search.name}', "
-            "but of another or earlier one",
+            f"study '{name}' exists already and is not the finalize of this '{search.name}', "
+            "but of another or earlier study",
             f"study delete --study {shlex.quote(name)}",
         )
     return replace(found, code=search.code)

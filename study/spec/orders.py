@@ -1,6 +1,6 @@
 """Stop, pause, resume and retry: requests to all workers of a study, on any machine.
 
-The trainings of a finalize are a study of their own, and get the same orders.
+The requests also go to the companion study, which holds the trainings of a finalize.
 """
 
 from optuna.trial import TrialState
@@ -14,7 +14,7 @@ from study.spec.trials import find_trial
 
 
 def stop(opened: OpenStudy, *, now: bool = False) -> int:
-    """Ask all workers to save, release and leave, `now` or after an epoch; return their number."""
+    """Ask all workers to save, release and exit, `now` or after an epoch; return their number."""
     grace_s, n_workers, order = opened.spec.grace_s, 0, StopOrder.new(now=now)
     for one in _both(opened):
         registry = one.registry()
@@ -24,7 +24,7 @@ def stop(opened: OpenStudy, *, now: bool = False) -> int:
 
 
 def pause(opened: OpenStudy, *, paused: bool) -> None:
-    """Let workers claim no more trials, or claim again; they finish the trials they have."""
+    """Stop or allow claims of new trials; workers finish the trials that they hold."""
     for one in _both(opened):
         one.registry().pause(paused)
 
@@ -38,17 +38,17 @@ def retry_trial(opened: OpenStudy, text: str) -> int:
     """Requeue the slot of one failed trial, such as `12` or `slot:37`; return the new trial.
 
     Raises:
-        StudyError: There is no such trial, it has no slot, it did not fail or cannot succeed, or
-            its slot has a later attempt.
+        StudyError: The trial does not exist, has no slot, did not fail, would fail again by its
+            params, or its slot has a later attempt.
     """
     trial = find_trial(opened, text)
     end = ends.end_of(trial.user_attrs.get(attrs.REASON))
     if trial.slot is None:
-        raise StudyError(f"trial {trial.trial} fills no slot of '{opened.name}'")
+        raise StudyError(f"trial {trial.trial} belongs to no slot of '{opened.name}'")
     if trial.state != TrialState.FAIL:
         raise StudyError(f"trial {trial.trial} is {trial.state.name}; only a failed one is retried")
     if end.is_final:
-        raise StudyError(f"trial {trial.trial} is {end.reason}: its params would end so again")
+        raise StudyError(f"trial {trial.trial} is {end.reason}: its params would fail again")
     new = opened.slots.reopen([trial.trial])
     if not new:
         raise StudyError(

@@ -27,7 +27,7 @@ def make_pruner(name: str, epochs: int) -> optuna.pruners.BasePruner:
 
 
 class _FromOne(optuna.pruners.BasePruner):
-    """Shows a pruner of Optuna's the steps from 1, as step 0 is no rung."""
+    """Passes Optuna's pruner steps that start at 1, because it makes no rung of step 0."""
 
     def __init__(self, pruner: optuna.pruners.BasePruner) -> None:
         self._pruner = pruner

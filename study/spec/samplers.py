@@ -26,7 +26,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     }
     needs = {"gp": "torch", "cmaes": "cmaes", "qmc": "scipy"}.get(name)
     if needs is not None and importlib.util.find_spec(needs) is None:
-        # Optuna would notice at the first trial only.
+        # Optuna would raise at the first trial only.
         raise StudyError(
             f"--sampler {name} needs the package {needs}, which is not installed",
             f"pip install {needs}, or another --sampler",
@@ -35,7 +35,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
-    """CMA-ES that unpickles no optimizer from the database, where anybody could put one.
+    """CMA-ES that never unpickles an optimizer from the database, which others can write to.
 
     Each ask rebuilds the optimizer from the trials of all generations except the newest.
     """
@@ -56,7 +56,7 @@ class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
         if newest < 1:
             return None
         space = _SearchSpaceTransform(search_space, transform_step=True, transform_0_1=True)
-        # Another sampler makes it, as that draws random numbers.
+        # A separate sampler makes the optimizer, because that draws random numbers.
         optimizer = optuna.samplers.CmaEsSampler(seed=0)._init_optimizer(space, study.direction)
         sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         while optimizer.generation < newest:
@@ -65,11 +65,11 @@ class _ReplayedCmaEs(optuna.samplers.CmaEsSampler):
             if len(solutions) < optimizer.population_size:
                 break
             optimizer.tell(solutions[: optimizer.population_size])
-            optimizer = copy.copy(optimizer)  # its matrix is made symmetric, as Optuna's is
+            optimizer = copy.copy(optimizer)  # makes its matrix symmetric, as pickling does
         return optimizer
 
     def _split_optimizer_str(self, optimizer_str: str) -> dict[str, str]:
-        return {}  # nothing of it is stored
+        return {}  # the optimizer is not stored
 
     def _get_trials(self, study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         return [trial for trial in super()._get_trials(study) if _is_whole(trial)]

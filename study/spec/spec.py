@@ -1,9 +1,9 @@
-"""The specification of a study: each field, declared with the option that sets it.
+"""The specification of a study: its fields, each declared with its command-line option.
 
 A field of `StudySpec` that a user chooses is annotated with its option. The commands, the stored
-JSON, the comparison with a later command and the report all read this declaration, so a new option
-is one field here and the code that uses it. The spec is fixed at `create`, stored as JSON and never
-derived again. The budget is not part of it, because it may be raised: see `storage.slots.slots`.
+JSON, the comparison with a later command and the report all read this declaration. So a new option
+is one field here and the code that uses it. The spec is fixed and stored as JSON when the study is
+created. The budget is not part of it, because it may be raised: see `storage.slots.slots`.
 """
 
 import math
@@ -22,10 +22,10 @@ DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
 
 COMPANION = ".finalize"
-"""End of the name of a study that a finalize makes."""
+"""Suffix of the name of a companion, the study that a finalize makes."""
 
 LONGEST_NAME = 200 - len(COMPANION)
-"""In bytes: file systems allow 255, and the work dir of a companion has a longer name."""
+"""In bytes. File systems allow 255, and a companion's work dir has a longer name."""
 
 
 def _read_space(path: Path | None) -> dict[str, Any] | None:
@@ -36,19 +36,19 @@ def _read_space(path: Path | None) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """What every worker of a study agrees on.
+    """The settings that all workers of a study share.
 
     Attributes:
-        source: sha256 of what defines the objective's code.
-        data: Fingerprint of the data; None where the objective needs none.
+        source: sha256 of the objective's code.
+        data: Fingerprint of the data; None if the objective needs no data.
         space: The search space as JSON (see `objectives.space.space.SearchSpace.to_json`).
         epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
-        timeout_s, trial_timeout_s: Wall time of the study, counted while it has workers, and of an
-            attempt, in s; None is no limit.
-        refits: For the study of a finalize, the name of its search; else None. Both have the same
-            objective, source and data.
+        timeout_s: Wall time of the study in s, counted while it has workers; None for no limit.
+        trial_timeout_s: Wall time of an attempt in s; None for no limit.
+        refits: For a companion, the name of its search; else None. Both have the same objective,
+            source and data.
         refits_token: Token of that search, as another study may get its name later.
-        backend: Framework that Keras computes with, where Keras trains the trials.
+        backend: Framework that Keras computes with, if Keras trains the trials.
     """
 
     objective: Annotated[
@@ -56,7 +56,8 @@ class StudySpec:
         DefiningOption("--objective", "digits-cnn, synthetic, package.module:attr or FILE.py:attr"),
     ]
     model: Annotated[
-        str | None, DefiningOption("--model", "FILE.py:build, your own network with its SPACE")
+        str | None,
+        DefiningOption("--model", "FILE.py:build, your own network and its SPACE"),
     ]
     options: Annotated[
         dict[str, str],
@@ -81,7 +82,10 @@ class StudySpec:
     ]
     direction: Literal["maximize", "minimize"]
     seed: Annotated[
-        int, DefiningOption("--seed", "Same seed, same params and trainings", least=0, default=0)
+        int,
+        DefiningOption(
+            "--seed", "The same seed gives the same params and trainings", least=0, default=0
+        ),
     ]
     epochs: Annotated[
         int, DefiningOption("--epochs", "Epochs of a trial; default by the data's size", least=1)
@@ -90,7 +94,7 @@ class StudySpec:
         str,
         DefiningOption(
             "--precision",
-            "Of a trial; auto asks the machine once (auto)",
+            "Precision of trainings; auto: chosen once, for this machine (auto)",
             typed=Literal["auto", "float32", "bfloat16"],
             read=lambda typed: None if typed == "auto" else typed,
         ),
@@ -98,7 +102,7 @@ class StudySpec:
     threads: Annotated[
         int,
         DefiningOption(
-            "--threads", "Threads of a trial; part of what it computes", least=1, default=1
+            "--threads", "Threads of a trial; the results depend on it", least=1, default=1
         ),
     ]
     deterministic: Annotated[
@@ -114,17 +118,17 @@ class StudySpec:
         Literal["random", "tpe", "gp", "cmaes", "qmc"],
         DefiningOption(
             "--sampler",
-            "random: params are a function of seed and slot. The others are Optuna's: they look "
-            "at what is finished, so params depend on timing and cannot be made again with several "
-            "workers; training seeds stay the slots' own",
+            "random: params are a function of seed and slot. The others are Optuna's: they learn "
+            "from finished trials, so with several workers params depend on timing and cannot be "
+            "reproduced; training seeds still depend on the slot only",
         ),
     ] = "random"
     pruner: Annotated[
         Literal["none", "median", "asha", "hyperband"],
         DefiningOption(
             "--pruner",
-            "Optuna's: ends trials early, after an epoch; which ones depends on timing. Touches no "
-            "trial's params or training seed",
+            "Optuna's pruner ends trials early, after an epoch; which trials depends on timing. It "
+            "changes no params and no training seed",
         ),
     ] = "none"
     timeout_s: Annotated[
@@ -136,7 +140,8 @@ class StudySpec:
         ),
     ] = None
     grace_s: Annotated[
-        float, DefiningOption("--grace", "Age of a heartbeat that means dead", is_advanced=True)
+        float,
+        DefiningOption("--grace", "Age of a heartbeat at which a worker is lost", is_advanced=True),
     ] = 60.0
     heartbeat_s: Annotated[
         float, DefiningOption("--heartbeat", "Time between heartbeats", is_advanced=True)
@@ -145,14 +150,14 @@ class StudySpec:
         int,
         DefiningOption(
             "--max-attempts",
-            "Losses in a row without progress that give a slot up",
+            "Losses in a row without progress after which a slot is given up",
             is_advanced=True,
             least=1,
         ),
     ] = 3
     trial_timeout_s: Annotated[
         float | None,
-        DefiningOption("--trial-timeout", "Wall time of a trial, then it failed", is_advanced=True),
+        DefiningOption("--trial-timeout", "Wall time after which a trial fails", is_advanced=True),
     ] = None
     checkpoint_every: Annotated[
         int,
@@ -162,12 +167,15 @@ class StudySpec:
     ] = 1
     keep_checkpoints: Annotated[
         Literal["best", "all", "none"],
-        DefiningOption("--keep-checkpoints", "Of finished slots", is_advanced=True),
+        DefiningOption(
+            "--keep-checkpoints", "Checkpoints to keep of finished slots", is_advanced=True
+        ),
     ] = "best"
     refits: str | None = None
     refits_token: str | None = None
     metric: Annotated[
-        Literal["accuracy", "log_loss"], DefiningOption("--metric", "What trials are judged by")
+        Literal["accuracy", "log_loss"],
+        DefiningOption("--metric", "Metric by which trials are judged"),
     ] = "accuracy"
     backend: str = "tensorflow"
 
@@ -185,17 +193,17 @@ class StudySpec:
         """Return the spec of a study.
 
         Raises:
-            StudyError: A field is missing, unknown or impossible, as another version or another
-                program wrote it.
+            StudyError: A field is missing, unknown or impossible, because another version or
+                another program wrote the spec.
         """
         if not isinstance(stored, dict):
-            raise StudyError("the study's spec cannot be read: it is no table of fields")
+            raise StudyError("the study's spec cannot be read: it is not a table of fields")
         unknown = [str(key) for key in stored if key not in _HINTS]
         if unknown:
             raise StudyError(
                 f"the study's spec has {', '.join(sorted(unknown))}, which this version does not "
-                "know: a newer one made the study",
-                "the version of slot-study that made it",
+                "know: a newer version made the study",
+                "the version of slot-study that made the study",
             )
         try:
             spec = cls(**stored)
@@ -221,7 +229,7 @@ def _declared() -> dict[str, DefiningOption]:
 
 
 DEFINING = _declared()
-"""Maps the fields of `StudySpec` that have an option to it."""
+"""Maps each field of `StudySpec` that has an option to that option."""
 
 
 def _is_possible(key: str, value: Any) -> bool:
@@ -232,7 +240,7 @@ def _is_possible(key: str, value: Any) -> bool:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value that was read from JSON is of a field's type."""
+    """Whether a value from JSON has the type of a field."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is UnionType:
         return any(_fits(value, one) for one in inner)
@@ -248,7 +256,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _as_typed(*names: str) -> Any:
-    """Return a dataclass of options, for `study.options.expand`; None where nothing was said."""
+    """Return a dataclass of options for `study.options.expand`; None stands for not given."""
     return make_dataclass(
         "_AsTyped",
         [
@@ -268,16 +276,16 @@ _ALL: Any = _as_typed(*DEFINING)
 
 
 class Told(_CODE):  # type: ignore[misc]
-    """The options of a command that say which code a study runs; None where it says nothing.
+    """The options of a command that name the code of a study; None for an option not given.
 
-    Their names and values are those of `StudySpec`. The database alone is not trusted with them.
+    Names and values are as in `StudySpec`. The database alone must not decide them.
     """
 
 
 class Given(_ALL):  # type: ignore[misc]
-    """The options of a command that define a study; None where it says nothing.
+    """The options of a command that define a study; None for an option not given.
 
-    Their names and values are those of `StudySpec`; only `space` is what the TOML file says.
+    Names and values are as in `StudySpec`, except that `space` is the content of the TOML file.
     """
 
     def said(self) -> dict[str, Any]:
@@ -286,17 +294,17 @@ class Given(_ALL):  # type: ignore[misc]
 
 
 def check_name(name: str, flag: str = "--study") -> None:
-    """Raise `StudyError` for a name that cannot be a folder's, as the work dir has the name."""
+    """Raise `StudyError` for a name that cannot name a folder, as the work dir has that name."""
     if name.endswith(COMPANION):
         raise StudyError(
-            f"{name!r}: names that end with {COMPANION} belong to the studies that finalize makes",
-            f"{flag} NAME, with another end",
+            f"{name!r}: names that end with {COMPANION} are for the studies that finalize makes",
+            f"{flag} NAME, with another ending",
         )
     n_bytes = len(name.encode(errors="replace"))
     if n_bytes > LONGEST_NAME:
         raise StudyError(
             f"{name[:30]!r}... cannot be the name of a study: it has {n_bytes} bytes, "
-            f"and folders are called after it",
+            f"and folders get that name",
             f"{flag} NAME, at most {LONGEST_NAME} bytes",
         )
     bad = not name.strip() or name != name.strip() or not name.isprintable()
@@ -308,7 +316,7 @@ def check_name(name: str, flag: str = "--study") -> None:
 
 
 def check_lease(grace_s: float, heartbeat_s: float) -> None:
-    """Raise `StudyError` for lease times with which a healthy worker could be taken for dead."""
+    """Raise `StudyError` for lease times by which a healthy worker could count as dead."""
     if heartbeat_s <= 0:
         raise StudyError(f"--heartbeat {heartbeat_s:g}s must be above 0")
     if grace_s < 3 or grace_s < 3 * heartbeat_s:
@@ -322,7 +330,7 @@ def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -
     """Raise `StudyError` for the first field in which a command differs from the stored study.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         wanted: Maps fields of the spec to the command's values.
     """
     for key, value in wanted.items():
@@ -356,5 +364,5 @@ def _first_difference(have: list[dict[str, Any]], want: list[dict[str, Any]]) ->
 
 
 def is_for_default_network(asked: Given | StudySpec) -> bool:
-    """Whether a command line or a study names no network of the user's."""
+    """Whether trials train the default network, as the user named no model or objective."""
     return asked.model is None and asked.objective in (None, DEFAULT_OBJECTIVE)

@@ -7,14 +7,14 @@ from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.errors import StudyError
 from study.spec.open import OpenStudy
 
-HIGHEST = 2**31 - 1  # number that the tables can hold
+HIGHEST = 2**31 - 1  # trial number that the tables can hold
 
 
 def find_trial(opened: OpenStudy, text: str) -> Attempt:
     """Return the attempt, with details, for `12` (a trial) or `slot:37` (its newest attempt).
 
     Raises:
-        StudyError: The text is neither, or there is no such trial or slot.
+        StudyError: The text is neither, or the trial or slot does not exist.
     """
     named = re.fullmatch(r"(slot:)?(\d+)", text.strip(), re.ASCII)
     if named is None:

@@ -1,7 +1,7 @@
-"""Paths of the work dir, which holds the logs of a study's workers and its trials' checkpoints.
+"""Paths in the work dir: the logs of a study's workers and trials, and the checkpoints.
 
-All files of a study are below a folder named after its token, so that an earlier study of the same
-name leaves nothing that is taken for this one's.
+All files of a study are below a folder named after its token, so that files of an earlier study
+with the same name are never read by mistake.
 """
 
 import hashlib
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-LONGEST, CUT = 240, 200  # bytes; file systems end names at 255, and `.work` comes behind
+LONGEST, CUT = 240, 200  # bytes; file systems allow 255, and `.work` is appended
 
 
 def folder_name(name: str) -> str:
-    """Return `name`, which may be anything in the database, as the name of a single folder.
+    """Return the name of a single folder for `name`, which may be any text.
 
     Names that are safe stay. Others are escaped; long ones are cut and end with a hash.
     """
@@ -42,7 +42,7 @@ class WorkDir:
 
     @property
     def marker(self) -> Path:
-        """A file that shows a worker that it has the study's first work dir, not another one."""
+        """A file that shows a worker that this is the work dir in which the study started."""
         return self.own / "marker"
 
     def worker_log(self, index: int) -> Path:
@@ -55,7 +55,7 @@ class WorkDir:
 
     @property
     def slots(self) -> Path:
-        """The folder whose folders are `slot_dir`s."""
+        """The folder of all `slot_dir`s."""
         return self.own / "slots"
 
     def slot_dir(self, slot: int) -> Path:

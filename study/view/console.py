@@ -22,7 +22,7 @@ class View:
             print_line(self.console, line)
 
     def hold_stderr(self) -> None:
-        """Keep printing to the present stderr when a trial's log redirects file descriptor 2."""
+        """Keep printing to the current stderr when a trial's log redirects file descriptor 2."""
         handle = os.dup(2)
         withhold(handle)
         self.console.file = os.fdopen(handle, "w", 1, sys.stderr.encoding, "backslashreplace")

@@ -19,12 +19,12 @@ _KEYS = ("images", "flop", "train_s", "images_per_s")
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one trial, or a mean over several; None where a number is not known.
+    """The cost of one trial, or a mean over several; None for an unknown number.
 
     Attributes:
         images: Trained images, repeated epochs included.
         flop: Floating point operations.
-        train_s: Time of the training steps alone.
+        train_s: Time of the training steps only.
         images_per_s: Rate without the first step, which builds the graph.
     """
 

@@ -1,4 +1,4 @@
-"""List the studies of a storage, plain Optuna's included: owner, slots done, best value, age."""
+"""List the studies of a storage, also plain Optuna's: owner, slots done, best value, age."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ def list_studies(storage: SlotStorage) -> list[dict[str, Any]]:
             opened = open_study(storage, study.study_name)
             status = read_status(opened)
         except StudyError:
-            continue  # made by plain Optuna, or not completely
+            continue  # made by plain Optuna, or its creation was interrupted
         row.update(n_slots=status.n_slots, done=status.n_final, failed=status.failed)
         row["best"] = jsonable(status.best.value) if status.best else None
         row.update(_age(opened, study.user_attrs.get(attrs.CREATED_AT)))

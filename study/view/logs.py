@@ -18,7 +18,7 @@ from storage import attrs
 from storage.database.tables import UNFINISHED
 from storage.reading import Attempt
 from study.errors import StudyError
-from study.machine.process import host_of
+from study.machine.identity import host_of
 from study.spec.open import OpenStudy
 from study.spec.trials import find_trial
 from study.spec.workdir import WorkDir
@@ -143,7 +143,7 @@ def _nothing(opened: OpenStudy, trial: Attempt, work: WorkDir) -> StudyError:
     worker, of_study = trial.user_attrs.get(attrs.WORKER), f"--study {shlex.quote(opened.name)}"
     if worker is None:
         return StudyError(
-            f"no log of {what}: it is {trial.state.name}, and no worker of ours has had it",
+            f"no log of {what}: it is {trial.state.name}, and no worker of this program ran it",
             f"study status {of_study}",
         )
     host = host_of(str(worker))

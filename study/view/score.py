@@ -92,7 +92,7 @@ def wilson(n_right: float, n: float) -> tuple[float, float]:
         ValueError: `n_right` or `n` is out of range.
     """
     if not 0 <= n_right <= n or n <= 0:
-        raise ValueError(f"{n_right} of {n} is no proportion")
+        raise ValueError(f"{n_right} of {n} is not a proportion")
     p, z2 = n_right / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
@@ -201,11 +201,11 @@ def _read(path: Path, *, is_answers: bool = False) -> _Table:
             labels = read_labels(path, names)
             return _Table(path, names, labels, {name: n for n, name in enumerate(labels, 1)})
     except DataError as error:
-        raise ScoreError(str(error), _mend(path, error) or error.hint or f"mend {path}") from None
+        raise ScoreError(str(error), _hint(path, error) or error.hint or f"fix {path}") from None
     raise _not_two_columns(path, header, is_answers=is_answers)
 
 
-def _mend(path: Path, error: DataError) -> str | None:
+def _hint(path: Path, error: DataError) -> str | None:
     """Return a hint that fits a submission better than the error's own, or None."""
     if not path.is_file():
         return "name another file"
@@ -271,7 +271,7 @@ def _other_columns(given: _Table, expected: _Table) -> ScoreError:
     return ScoreError(
         f"{given.path.name}: the columns are {','.join(given.header)}, not "
         f"{','.join(expected.header)} as in {expected.path.name}",
-        f"mend the first line of {given.path}",
+        f"fix the first line of {given.path}",
     )
 
 
@@ -284,7 +284,7 @@ def _check_ids(given: _Table, expected: _Table) -> None:
             whole = WHOLE_AS_FLOAT.fullmatch(name)
             if whole and whole[1] in known:
                 hint = f"write {whole[1]}: with pandas, make the column int before to_csv"
-            raise ScoreError(f"{where}: {shown(name)} is no id of {expected.path.name}", hint)
+            raise ScoreError(f"{where}: {shown(name)} is not an id of {expected.path.name}", hint)
     missing = [name for name in expected.labels if name not in given.labels]
     if missing:
         name, row = missing[0], expected.row_of[missing[0]]
@@ -303,6 +303,6 @@ def _check_labels(given: _Table, expected: _Table, known: set[int | str]) -> Non
             some = ", ".join(map(str, names[:MOST_CLASSES_SHOWN]))
             raise ScoreError(
                 f"{given.path.name} row {given.row_of[name]}, column {given.header[1]}: "
-                f"{shown(str(label))} is no label of {expected.path.name}",
+                f"{shown(str(label))} is not a label of {expected.path.name}",
                 f"its labels are {some}{f' and {n_more} more' if n_more > 0 else ''}",
             )

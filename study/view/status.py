@@ -1,7 +1,7 @@
 """Read the status of a study: slot counts, workers, best trial, estimated time left.
 
-A slot has the state of its newest attempt. The JSON forms, which scripts rely on, are decided here;
-the look on a terminal is decided in `watch.py`.
+A slot has the state of its newest attempt. Scripts rely on the JSON forms, which are decided here.
+`watch.py` decides how a terminal shows the status.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from storage.database.transaction import patiently
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.registry import Registered, Seen
 from study.errors import StudyError
-from study.machine.process import host_of, pid_of
+from study.machine.identity import host_of, pid_of
 from study.spec.open import OpenStudy
 from study.text import iso_utc, jsonable
 from study.view.cost import (
@@ -118,10 +118,10 @@ class StudyStatus:
 
 
 def read_status(opened: OpenStudy, *, wait_s: float = LOOK_WAIT_S) -> StudyStatus:
-    """Read the status in a few SQL statements; wait while the database is away.
+    """Read the status in a few SQL statements; wait while the database is unreachable.
 
     Raises:
-        StudyError: The study was deleted, before or during the reading.
+        StudyError: The study was deleted before or during the call.
     """
 
     def read() -> StudyStatus:

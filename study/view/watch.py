@@ -108,7 +108,7 @@ def _failures(status: StudyStatus) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table of workers; terminals narrower than `from_width` go without it."""
+    """A column of the table of workers; hidden on terminals narrower than `from_width`."""
 
     name: str
     cell: Callable[[WorkerStatus], object]
@@ -130,7 +130,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class _WorkerTable:
-    """The table of workers; Rich tells the width when it draws."""
+    """The table of workers; Rich passes the width when it draws."""
 
     workers: list[WorkerStatus]
 
@@ -201,11 +201,11 @@ class Watch(AbstractContextManager["Watch"]):
 
     Args:
         quiet: Show nothing.
-        whole_screen: Take the terminal's whole screen. Said lines then stand above the table, and
+        whole_screen: Use the terminal's whole screen. Messages then appear above the table, and
             are printed again at the end.
 
     Attributes:
-        is_away: Whether the database did not answer the last time.
+        is_away: Whether the database did not answer the last read.
         status: The newest status that was read.
     """
 
@@ -244,7 +244,7 @@ class Watch(AbstractContextManager["Watch"]):
 
     @property
     def is_live(self) -> bool:
-        """Whether the last table stays on a terminal, the best trial included."""
+        """Whether the last table, with the best trial, stays on a terminal."""
         return self._live is not None
 
     def say(self, line: str) -> None:
@@ -255,9 +255,9 @@ class Watch(AbstractContextManager["Watch"]):
             print_line(self._console, line)
 
     def tick(self, *, now: bool = False) -> StudyStatus | None:
-        """Read and show the study if it is time to, or `now`; return the newest status.
+        """Read and show the study if the next read is due, or `now`; return the newest status.
 
-        While the database does not answer, the status is the one read last.
+        While the database does not answer, the last status is returned.
         """
         started = time.monotonic()
         if started < self._next_look and not now:

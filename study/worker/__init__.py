@@ -1,16 +1,16 @@
-"""One worker process, from its start to its end.
+"""A worker process: claim trials, train them, report, until the study is done.
 
-breaker       the same error from the start stops a study
-checkpoints   which checkpoints stay
-ending        how the process ends, and when it is replaced
+breaker       circuit breaker: repeated errors before any success stop a study
+checkpoints   removes checkpoints of finished slots
+ending        how the process ends, and when a new process replaces it
 log           the log file of an attempt
+main          main function of `study worker --workers 1`
 presence      registration and heartbeat of a worker
-prewarmed     a process that loads the framework before its command is known
-process       the process of `study worker`
-replay        a trial run again and compared
-signals       the first and the second signal
+prewarmed     the process that `run/prewarm` starts: loads the framework, waits for a command
+replay        runs a stored trial again and compares
+signals       SIGINT and SIGTERM: the first drains, the second ends the process
 suggest       params from Optuna's samplers; pruning
-told          what a supervisor tells its workers
-trial         one claimed trial, and what each end means
-worker        which trial is next, and when to leave
+told          options, command line and environment of a worker process
+trial         trains one claimed trial and stores how it ended
+worker        the loop: which trial is next, and when to stop
 """

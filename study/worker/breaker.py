@@ -1,7 +1,8 @@
-"""The circuit breaker: the same error in several trials, before any has completed, stops a study.
+"""The circuit breaker: stops a study if several trials fail alike before any has completed.
 
-A mistake that the try-out does not show would spend the whole budget. Errors are the same if type
-and place are. Their slots are opened again, so that the study can go on once the mistake is mended.
+Otherwise a mistake that the try-out does not show would use up the budget. Two errors are alike if
+they have the same type and place. Their slots are opened again, so that the study can go on once
+the mistake is fixed.
 """
 
 import traceback
@@ -28,13 +29,13 @@ def place_of(error: BaseException) -> str:
 
 
 def break_circuit(opened: OpenStudy, trial: int, stop_seen: str) -> bool:
-    """Stop the study if three slots failed alike and none has completed; return whether it stops.
+    """Stop the study if three slots failed alike and none completed; return whether it stops.
 
     One transaction opens the slots again and orders the stop, so that only one of several workers
-    does so. Slots that fail before that order is heard are opened again, too.
+    does both. Slots that fail before the workers read the order are opened again, too.
 
     Args:
-        trial: Number of the trial that failed just now.
+        trial: Number of the trial that has just failed.
         stop_seen: Id of the stop order that this worker ignores.
     """
     registry = opened.registry()

@@ -32,12 +32,12 @@ LONGEST = 1000  # characters; the marker may be any file
 
 
 def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
-    """Warn if the work dir is not that of the study's first worker.
+    """Warn if this work dir is not the one that the study's first worker used.
 
     A worker with another folder cannot resume slots that were interrupted elsewhere.
 
     Raises:
-        StudyError: The work dir cannot be made.
+        StudyError: The work dir cannot be created.
     """
     make_folder(work.root, "--work-dir")
     try:
@@ -55,8 +55,8 @@ def look_for_marker(opened: OpenStudy, work: WorkDir, say: Say) -> None:
         time.sleep(0.05)  # the first worker is writing it
     if found != marker:
         say(
-            f"{work.root} is not the work dir that the study began with: slots that were "
-            "interrupted elsewhere start anew here (--work-dir names another)"
+            f"{work.root} is not the work dir in which the study began: slots that were "
+            "interrupted elsewhere start from the beginning here (--work-dir names another)"
         )
 
 
@@ -110,7 +110,7 @@ def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
 
 
 def _drop_unfinished(folder: Path) -> None:
-    """Remove files that a killed process left unfinished."""
+    """Remove partial files of killed processes."""
     for path in folder.glob(f"*/*{UNFINISHED}"):
         if not path.parent.is_symlink():
             path.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def resumable(opened: OpenStudy, work: WorkDir) -> dict[int, int]:
 def _slot_folders(work: WorkDir) -> dict[int, Path]:
     try:
         handle = open_folder(work.slots, 2)
-    except OSError:  # missing; or a link, which is not followed
+    except OSError:  # missing, or a link, which is not followed
         return {}
     try:
         found = [work.slots / name for name in os.listdir(handle) if name.isdecimal()]

@@ -1,8 +1,8 @@
-"""How a worker process ends: by itself, drained, at once, or replaced by a new process.
+"""Ends a worker process: by itself, drained, at once, or replaced by a new process.
 
-A request to leave is never lost, and nothing that hangs keeps the process. Keras leaves two or
-three MB behind for each network built, so a worker replaces itself now and then between two trials:
-the same command under the same process id, so that supervisors and containers notice nothing.
+A request to stop is never lost, and the process ends even if something hangs. Keras leaks two or
+three MB for each network, so a worker replaces itself now and then between two trials. The new
+process has the same command and process id, so supervisors and containers see no change.
 """
 
 import os
@@ -22,22 +22,22 @@ from study.worker.told import PROGRAM
 
 INTERRUPTED = 130
 GIVE_BACK_S = 1.5
-"""For releasing a slot before the process ends; a slot that takes longer is found lost."""
+"""Time to release a slot before the process ends; otherwise the slot is requeued as lost."""
 MOST_GROWTH_BYTES = 1 << 30
 HEARD_S = 0.05
 STATM = Path("/proc/self/statm")
 
 
 class Ending:
-    """The end of this process; listens to signals from its creation on.
+    """The end of this process; handles signals from its creation on.
 
     Args:
-        drain_s: How long the epoch in progress may take once the process was asked to leave.
-        is_supervised: Whether a supervisor asks; see `StopRequest`.
+        drain_s: How long the epoch in progress may take after a request to stop.
+        is_supervised: Whether a supervisor makes the requests; see `StopRequest`.
 
     Attributes:
-        stop: The request to leave.
-        give_back: Called in turn before the process ends at once: they release what it holds.
+        stop: The request to stop.
+        give_back: Callbacks that release trial and registration before the process ends at once.
     """
 
     def __init__(self, drain_s: float, *, is_supervised: bool) -> None:
@@ -49,11 +49,11 @@ class Ending:
         self.stop.install()
 
     def is_over(self) -> None:
-        """Note that the process holds nothing any more and ends by itself."""
+        """Note that the process has released everything and ends by itself."""
         self._is_over.set()
 
     def replace(self) -> NoReturn:
-        """Replace this process by a new one, unless it was asked to leave."""
+        """Replace this process by a new one, unless it was asked to stop."""
         replace_process(self.stop.event.is_set, self._leave_now)
 
     def _leave_after(self, after_s: float) -> None:
@@ -61,7 +61,7 @@ class Ending:
             self._leave_now()
 
     def _leave_now(self) -> NoReturn:
-        # In a thread that is not waited for for long: the database may hang.
+        # In a thread, with a short wait for it: the database may hang.
         giving = threading.Thread(target=self._give_back, daemon=True)
         giving.start()
         giving.join(GIVE_BACK_S)
@@ -74,7 +74,7 @@ class Ending:
 
 
 def memory_bytes() -> int:
-    """Return the resident memory of this process; where there is no /proc, its highest so far."""
+    """Return the resident memory of this process in bytes; without /proc, its maximum so far."""
     try:
         return int(STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -83,11 +83,11 @@ def memory_bytes() -> int:
 
 
 class Recycling:
-    """Counts trials and memory.
+    """Decides, by trials and memory, when the process is to be replaced.
 
     Args:
-        after: Trials after which the process is replaced.
-        growth_bytes: Growth of memory since the first trial after which it is replaced, too.
+        after: Number of trials after which the process is replaced.
+        growth_bytes: Growth of memory since the first trial at which it is replaced, too.
     """
 
     def __init__(self, after: int, growth_bytes: int = MOST_GROWTH_BYTES) -> None:
@@ -95,7 +95,7 @@ class Recycling:
         self._n_trials, self._first_bytes = 0, 0
 
     def is_due(self) -> bool:
-        """Count a trial that has ended; return whether the process is to be replaced now."""
+        """Count a finished trial; return whether the process is to be replaced now."""
         self._n_trials += 1
         now_bytes = memory_bytes()
         self._first_bytes = self._first_bytes or now_bytes
@@ -104,16 +104,16 @@ class Recycling:
 
 
 def replace_process(unless: Callable[[], bool], leave: Callable[[], NoReturn]) -> NoReturn:
-    """Run the command of this process anew, in its place.
+    """Replace this process by a new one with the same command, through `exec`.
 
-    Signals are blocked meanwhile; the new process unblocks them once it listens.
+    Signals are blocked meanwhile; the new process unblocks them once it handles them.
 
     Args:
-        unless: Asked once signals are blocked; True where this process was asked to leave.
-        leave: Called then.
+        unless: Called once signals are blocked; True if this process was asked to stop.
+        leave: Called in that case.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-    time.sleep(HEARD_S)  # for earlier signals to reach the thread that listens
+    time.sleep(HEARD_S)  # until earlier signals have reached the thread that reads them
     if unless():
         leave()
     end_forks(daemons_only=True)

@@ -1,7 +1,7 @@
-"""The log file of an attempt: everything that the process prints while it trains one trial.
+"""The log file of an attempt: all output of the process while it trains one trial.
 
-File descriptors are redirected, not only Python's streams: output of TensorFlow and of a crash of
-the interpreter is in it, too.
+File descriptors are redirected, not only Python's streams, so that the log includes the output of
+TensorFlow and of a crash of the interpreter.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from study.machine.forks import close_withheld, withhold
 
 
 class _NeverFails(io.FileIO):
-    """A file that drops what it cannot write: no `print` of a user's fails on a full disk."""
+    """A file that drops output on a full disk, so that no `print` of a user's code fails."""
 
     def write(self, data: Any) -> int:
         with contextlib.suppress(OSError):
@@ -27,11 +27,11 @@ class _NeverFails(io.FileIO):
 
 
 class AttemptLog(AbstractContextManager["AttemptLog"]):
-    """Stdout and stderr of this process go to a file, for the block.
+    """Redirects stdout and stderr of this process to a file, for the block.
 
     Args:
-        path: Appended to; its folder is made.
-        say: Called with one line where the file cannot be written, such as a link; the attempt then
+        path: The file, which is appended to; its folder is created.
+        say: Called with one line if the file cannot be written, such as a link; the attempt then
             runs without a log.
     """
 
@@ -64,7 +64,7 @@ class AttemptLog(AbstractContextManager["AttemptLog"]):
         self.close()
 
     def close(self) -> None:
-        """Redirect stdout and stderr to where they went before."""
+        """Restore stdout and stderr."""
         _flush()
         if self._kept:
             sys.stdout, sys.stderr = self._streams
@@ -74,7 +74,7 @@ class AttemptLog(AbstractContextManager["AttemptLog"]):
         self._kept = []
 
     def write(self, line: str) -> None:
-        """Write one line to the log; nothing where there is none."""
+        """Write one line to the log, if there is one."""
         if self._kept:
             _flush()
             with contextlib.suppress(OSError):  # a full disk
@@ -97,5 +97,5 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # a full disk; closed by a user's code
+        except (OSError, ValueError):  # a full disk, or a stream that a user's code closed
             continue

@@ -1,7 +1,7 @@
 """Register a worker with its study, send its heartbeat, and follow the study's orders.
 
 A thread reads the orders every second, so that `study stop` from another machine takes effect soon.
-It goes on while the database is away.
+It goes on while the database is unreachable.
 """
 
 import logging
@@ -22,7 +22,7 @@ from study.worker.signals import StopRequest
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
-LEAVE_WAIT_S = 0.5  # the database may be away; the record becomes stale anyway
+LEAVE_WAIT_S = 0.5  # the database may be unreachable; the record expires anyway
 
 
 class Presence(AbstractContextManager["Presence"]):
@@ -35,9 +35,9 @@ class Presence(AbstractContextManager["Presence"]):
             order is ignored.
 
     Attributes:
-        state: For the list of workers: "starting", "waiting", "paused" or "training".
+        state: State in the list of workers: "starting", "waiting", "paused" or "training".
         stays: Whether to stay registered, because a new process takes over the name.
-        speed: For the list of workers; None before the first trial.
+        speed: Training speed, for the list of workers; None before the first trial.
         is_paused: Whether the study is paused, so that the worker may not claim a slot.
     """
 
@@ -80,7 +80,7 @@ class Presence(AbstractContextManager["Presence"]):
         """Remove the worker from the list; may be called from another thread."""
         self._ended.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(LEAVE_WAIT_S)  # or its last heartbeat could register the worker again
+            self._thread.join(LEAVE_WAIT_S)  # its last heartbeat could register the worker again
         try:
             self._opened.registry(LEAVE_WAIT_S).leave(self._worker)
         except Exception as failure:
@@ -93,7 +93,7 @@ class Presence(AbstractContextManager["Presence"]):
     def look(self) -> None:
         """Read and follow the study's orders now."""
         seen = self._registry.look()
-        with self._lock:  # or two threads could make two requests from one order
+        with self._lock:  # otherwise two threads could make two requests from one order
             self._follow(seen)
 
     def _described(self) -> dict[str, Any]:
@@ -108,12 +108,12 @@ class Presence(AbstractContextManager["Presence"]):
                     self._registry.beat(self._worker, self._described())
                     self._beaten_at = time.monotonic()
                 self.look()
-            except StorageError as error:  # the study was deleted, or the database is away for long
+            except StorageError as error:  # the study was deleted, or a long outage of the database
                 logger.warning("%s", error)
                 if "was deleted" in str(error):
                     self._leave(f"study '{self._opened.name}' was deleted")
             except Exception as error:
-                logger.warning("the study could not be looked at: %s", error)
+                logger.warning("the study's orders could not be read: %s", error)
 
     def _follow(self, seen: Seen) -> None:
         self.is_paused = seen.paused

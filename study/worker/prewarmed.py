@@ -1,8 +1,8 @@
-"""Main function of a pre-warmed process: load the framework, then wait for a command.
+"""Main function of the process that `run/prewarm.py` starts: load the framework, await a command.
 
-A command starts it while a study is still being created or opened. It tries out the first batches
-of the objective if it is asked to, and then is told the command line of a worker. It leaves if the
-process that started it ends before that.
+The process starts while a study is still being created or opened. On request it tries out the first
+batches of the objective. Then it gets the command line of a worker, and becomes that worker. It
+exits if its parent ends before that.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from study.worker.told import AT_ONCE, PREWARM
 
 
 def await_command() -> list[str]:
-    """Wait for the command of this process; return its words after `study`."""
+    """Wait for the command of this process; return the words after `study`."""
     from objectives.network.tryout.firstbatches import do, load_framework
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # stdout is for answers alone
+    os.dup2(2, 1)  # keep stdout for answers
     if os.environ.pop(PREWARM) == AT_ONCE:
         with contextlib.suppress(ObjectiveError):  # a job will fail with the same error
             load_framework()
     # Imported before the first training, which freezes the garbage collector on what is loaded.
-    import study.worker.process  # noqa: F401
+    import study.worker.main  # noqa: F401
 
     for line in sys.stdin.buffer:
         order = json.loads(line)
@@ -41,7 +41,7 @@ def await_command() -> list[str]:
 
 
 def _print_to(path: Path) -> None:
-    """Print to a log from now on, and read nothing."""
+    """Print to a log from now on, and read from /dev/null."""
     try:
         log = open_file(path, 1, APPEND)
     except OSError:  # the supervisor has reported it

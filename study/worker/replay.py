@@ -34,7 +34,7 @@ class Replayed:
     Attributes:
         state: Optuna's name of the stored trial's state.
         first_difference: One line, with the differences of the environment; None if same.
-        n_compared: Number of intermediate values that both have.
+        n_compared: Number of intermediate values that both runs have.
         environment: Differences, each as `name there, here`; None if the stored one is unknown.
     """
 
@@ -50,11 +50,11 @@ class Replayed:
     def to_line(self) -> str:
         """Return the result as a sentence."""
         if not self.same:
-            return f"trial {self.trial} is not the same again: {self.first_difference}"
+            return f"trial {self.trial} is not reproduced: {self.first_difference}"
         curve = f"{counted(self.n_compared, 'intermediate value')}, bit for bit"
         if self.value_there is not None and self.state == TrialState.COMPLETE.name:
-            return f"trial {self.trial} is the same again: value {self.value_there:.5f} and {curve}"
-        return f"trial {self.trial} ({self.state}) is the same again as far as it went: {curve}"
+            return f"trial {self.trial} is reproduced: value {self.value_there:.5f} and {curve}"
+        return f"trial {self.trial} ({self.state}) is reproduced as far as it went: {curve}"
 
 
 @dataclass
@@ -145,7 +145,7 @@ def _compared(trial: Attempt, here: _Outcome) -> Replayed:
     environment = None if theirs is None else differences(theirs, read_environment())
     found = _first_difference(trial, here)
     if environment is None:
-        about = "the environment that it ran in was not kept"
+        about = "its environment was not stored"
     elif environment:
         about = f"the environment differs: {', '.join(environment)}"
     else:

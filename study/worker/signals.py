@@ -1,8 +1,8 @@
-"""Stop a process by signal or because its supervisor died: the first drains, the second ends it.
+"""Stops a process by signals or its supervisor's death: the first drains it, the second ends it.
 
-A thread reads signals from the pipe into which Python's C handler writes. A Python handler would
-wait for the main thread, which may be in a long TensorFlow call. A forked process shares that pipe
-with its parent, so it gets the default handlers back.
+A thread reads signals from the pipe that Python's C handler writes to. A Python handler would wait
+for the main thread, which may be in a long TensorFlow call. A forked process shares that pipe with
+its parent, so its default handlers are restored.
 """
 
 import os
@@ -46,7 +46,7 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         self._sockets: tuple[socket.socket, ...] = ()
 
     def install(self) -> None:
-        """Handle SIGINT and SIGTERM from now on; to be called in the main thread."""
+        """Handle SIGINT and SIGTERM from now on; must be called in the main thread."""
         written, heard = self._sockets = socket.socketpair()
         written.setblocking(False)
         signal.set_wakeup_fd(written.fileno())
@@ -67,10 +67,10 @@ class StopRequest(AbstractContextManager["StopRequest"]):
         if self in _installed:
             _installed.remove(self)
         if self._sockets:
-            self._sockets[0].close()  # the thread then reads the end, and closes the other socket
+            self._sockets[0].close()  # ends the thread, which closes the other socket
 
     def watch_parent(self, parent: int) -> None:
-        """Make a request once the parent process is gone, even if it went before this call."""
+        """Make a request once the parent process has ended, even if it ended before this call."""
 
         def watch() -> None:
             while os.getppid() == parent:

@@ -1,4 +1,4 @@
-"""Params from Optuna's samplers for a claimed trial, and whether to prune it."""
+"""Gets the params of a claimed trial from Optuna's sampler, and asks Optuna's pruner."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ from study.spec.samplers import make_sampler
 
 Params = dict[str, Any]
 SEEDED_BY_SLOT = ("tpe", "gp", "cmaes")
-"""With one seed for all, every worker would draw the same startup trials."""
+"""Samplers with random startup trials: with one seed, all workers would draw the same ones."""
 
 
 class Suggester:
@@ -33,14 +33,14 @@ class Suggester:
 
     @property
     def is_needed(self) -> bool:
-        """Whether params come from Optuna at all; else they are drawn with the claim."""
+        """Whether params come from Optuna; else they are drawn with the claim."""
         return self._opened.spec.sampler != "random"
 
     def params_of(self, claim: Claim, wait_s: float = 3600.0) -> tuple[Params, Callable[[], bool]]:
         """Return the params of a claim, written to its row, and its `should_prune`.
 
-        Optuna does not wait for a database that is away, so it is asked again. It repeats what it
-        has suggested for a trial before.
+        Optuna does not wait for an unreachable database, so the call is repeated. Optuna repeats
+        the params that it has already suggested for a trial.
         """
         params, should_prune = patiently(lambda: self._ask(claim), wait_s=wait_s)
         return params, lambda: patiently(should_prune, wait_s=wait_s)
@@ -55,7 +55,7 @@ class Suggester:
         params = self._space.draw(_suggest_from(optuna.trial.Trial(study, claim.trial_id)))
 
         def should_prune() -> bool:
-            # `Trial.should_prune` knows only the reports of that very object.
+            # `Trial.should_prune` knows only reports made through the same object.
             found = self._opened.storage.get_trial(claim.trial_id)
             return bool(study.pruner.prune(study, found))
 

@@ -1,6 +1,6 @@
-"""The inputs of a worker process: its options, command line and environment.
+"""The options, command line and environment that a supervisor passes to a worker process.
 
-Supervisor and worker share this file and the database, and nothing else.
+Supervisor and worker share this file and the database only.
 """
 
 import sys
@@ -24,27 +24,27 @@ from study.options import (
 if TYPE_CHECKING:  # it loads Optuna
     from study.spec.open import OpenStudy
 
-# -P: a study.py in the current folder must not be taken for this program.
+# -P: do not import a study.py in the current folder instead of this program.
 PROGRAM = (sys.executable, "-P", "-m", "study")
 
 SUPERVISED = "STUDY_SUPERVISED"
-"""In a worker's environment, its supervisor's pid: the worker drains when that process ends."""
+"""Environment variable: the supervisor's pid; the worker drains when that process ends."""
 
 STOP_SEEN = "STUDY_STOP_SEEN"
-"""In its environment, the id of the last stop order before its supervisor started, or "none"."""
+"""Environment variable: id of the last stop order before the supervisor started, or "none"."""
 
 PREWARM = "STUDY_PREWARM"
-"""In its environment, while its command is not known yet: when it loads the framework."""
+"""Environment variable of a process that awaits its command: when it loads the framework."""
 
 AT_ONCE, WITH_A_JOB = "at once", "with a job"  # a job says which device the framework may see
 
 LOG_ENCODING = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-"""In its environment: it prints to a log, which is UTF-8 in any locale."""
+"""Environment of a process that prints to a log, which is UTF-8 in any locale."""
 
 
 @dataclass(frozen=True)
 class WorkerOptions(Placing):
-    """The options that workers are told, beside their study: given once, handed down unchanged."""
+    """The options of a command that are passed on to its workers unchanged."""
 
     work_dir: WorkDir = None
     recycle_after: RecycleAfter = DEFAULT_RECYCLE_AFTER
@@ -54,7 +54,7 @@ class WorkerOptions(Placing):
     verbose: Verbose = False
 
     def command(self, opened: "OpenStudy") -> list[str]:
-        """Return the command of one supervised worker; the storage is in its environment.
+        """Return the command line of one supervised worker; its environment names the storage.
 
         Raises:
             StudyError: The study was renamed to a name that no command line can hold.

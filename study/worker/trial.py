@@ -55,11 +55,11 @@ class Overdue(Exception):  # noqa: N818 - a limit, not an error
 
 @dataclass(frozen=True)
 class Workplace:
-    """The objects that the trials of a worker process share.
+    """The objects and limits that all trials of a worker process share.
 
     Attributes:
-        slots: Slots that wait long while the database is away.
-        stop: Set to make the worker leave: the epoch ends and the slot is released.
+        slots: The study's slots; calls wait long for an unreachable database.
+        stop: Set to stop the worker: the epoch ends and the slot is released.
         say: Prints a line.
         drain_s: How long a trial may take to end after its timeout.
         stop_seen: Id of the latest stop order issued before this worker started.
@@ -111,7 +111,7 @@ class TrialRunner:
             place.say(f"{error}; claiming another")
             tidy(place.opened, place.work)
         except (CheckpointError, FileError, StorageError, StudyError):
-            # Not the trial's fault, such as a full disk: release the slot and end this worker.
+            # Not caused by the trial, such as a full disk: release the slot and end this worker.
             self._release(claim)
             raise
         return False
@@ -140,7 +140,7 @@ class _Attempt:
         self._ours: Exception | None = None
 
     def run(self) -> None:
-        """Train and finish the trial; raise errors that are not the trial's, and `Drained`.
+        """Train and finish the trial; raise `Drained`, and errors that the trial did not cause.
 
         An error in a report or a checkpoint counts even if `fit` swallows or wraps it.
         """
@@ -160,13 +160,13 @@ class _Attempt:
         finally:
             self._ours = CheckpointError.last = None  # frees the objects in their frames
             self._ended.set()
-            if self._handing_over:  # claim nothing, as the process may be replaced
+            if self._handing_over:  # claim no other trial, as the process may be replaced
                 self._handed_back.wait()
         tidy(place.opened, place.work)
 
     @contextlib.contextmanager
     def _as_ours(self) -> Iterator[None]:
-        """Note errors of our own files and the storage, which are not the trial's fault."""
+        """Note errors of this program's files and of the storage, which the trial did not cause."""
         try:
             yield
         except MemoryError:
@@ -176,7 +176,7 @@ class _Attempt:
             raise
 
     def _end_by(self, error: BaseException) -> None:
-        """Store how an incomplete trial ended; raise errors that are not the trial's."""
+        """Store how an incomplete trial ended; raise errors that the trial did not cause."""
         if isinstance(error, Drained | LeaseLost | StorageError | CheckpointError):
             raise error
         if isinstance(error, PRUNED):
@@ -189,7 +189,7 @@ class _Attempt:
         elif isinstance(error, DivergedError):
             self._fail(ends.INFEASIBLE, error)
         elif self._place.stop.wait(SIGNALLED_S):
-            # A signal to a terminal or a cluster job ends the objective's processes, too.
+            # A signal to a terminal or a cluster job also ends the objective's processes.
             self._log.write("".join(traceback.format_exception(error)).rstrip())
             raise Drained from error
         else:  # includes sys.exit() in a user's code
@@ -244,7 +244,7 @@ class _Attempt:
             raise LeaseLost(f"trial {self._claim.slot.trial} is no longer this worker's")
 
     def _look(self) -> None:
-        """Raise if the trial is to end."""
+        """Raise if the trial must end."""
         self._refuse_lost()
         if self._place.stop.is_set():
             raise Drained
@@ -330,7 +330,7 @@ def _reason_of(error: BaseException) -> str:
 
 
 def cut_middle(text: str) -> str:
-    """Cut the middle out of a long traceback, because its start and end tell most."""
+    """Cut the middle out of a long traceback; its start and end are most useful."""
     half = LONGEST_TRACEBACK // 2
     cut = text
     while len(json.dumps(cut)) > LONGEST_TRACEBACK:  # some characters take six bytes in JSON

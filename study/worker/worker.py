@@ -1,7 +1,7 @@
 """The loop of a worker: claim a trial, train it, until every slot is final.
 
-Decides which trial is next and when to leave. A worker that finds nothing to claim stays while
-others are running, to pick up a slot that a crash leaves open.
+Decides which trial is next and when the worker stops. A worker without a trial waits while others
+are running, to claim a slot that a crash leaves open.
 """
 
 import logging
@@ -12,7 +12,7 @@ from storage.errors import ClaimLostError, StorageError
 from storage.reading import count_unfinished
 from storage.slots.slots import Draw, Slot
 from study.machine.environment import read_environment
-from study.machine.process import own_name
+from study.machine.identity import own_name
 from study.spec.draw import draw_params, given_seed, training_seed
 from study.spec.open import Loaded, OpenStudy, Say
 from study.view.cost import Speed, images_of
@@ -26,23 +26,23 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 LONGEST_OUTAGE_S = 3600.0
-"""How long a worker waits for a database that is away; its supervisor then starts another."""
+"""Time that a worker waits for an unreachable database; then its supervisor starts another."""
 
 LAST_WAIT_S = 1.0
-"""The same for a process that must end now: its slot is found lost where the release fails."""
+"""The same for a process that must end now; if the release fails, the slot is lost."""
 
 
 class Worker:
-    """Works on one study until it is done or the process was asked to leave.
+    """Works on one study until it is done or the process is asked to stop.
 
     Args:
         loaded: The study's objective and data, in this process.
-        say: Called with one line a finished trial.
-        presence: Shows what the worker does, and hears the study's orders.
+        say: Called with one line for each finished trial.
+        presence: Publishes what the worker does, and follows the study's orders.
         ending: The end of this process.
 
     Attributes:
-        is_old: Whether it left so that a new process takes its place.
+        is_old: Whether the loop ended so that a new process takes over.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Worker:
                 logger.warning("trial %d was not released: %s", claim.slot.trial, error)
 
     def _is_paused(self) -> bool:
-        """Whether nothing may be claimed; says so once, or the run would seem to hang."""
+        """Whether the study is paused; says so once, as the run would seem to hang."""
         is_paused, before = self._presence.is_paused, self._presence.state
         if is_paused and before != "paused":
             self._presence.state = "paused"
@@ -125,7 +125,7 @@ class Worker:
         self._requeue(every_s=0.5)
         if self._count_unfinished():
             return False
-        self._requeue(every_s=0.0)  # for what another program ended a moment ago
+        self._requeue(every_s=0.0)  # for trials that another program ended a moment ago
         return self._count_unfinished() == 0
 
     def _count_unfinished(self) -> int:
@@ -133,7 +133,7 @@ class Worker:
         return count_unfinished(engine, self._opened.study_id, wait_s=LONGEST_OUTAGE_S)
 
     def _requeue(self, *, every_s: float) -> None:
-        """Requeue trials that were lost, or that another program ended; every worker does so."""
+        """Requeue lost trials, and trials that another program ended; every worker does so."""
         now = time.monotonic()
         if now - self._looked_at < every_s:
             return
@@ -141,7 +141,7 @@ class Worker:
         for trial in self._slots.requeue_lost(self._spec.grace_s, self._spec.max_attempts):
             self._say(f"trial {trial} was lost; its slot is open again")
         for trial in self._slots.requeue_strangers():
-            self._say(f"a slot was ended from outside; trial {trial} runs it again")
+            self._say(f"another program ended a slot; trial {trial} runs it again")
 
     def _draw(self, slot: Slot) -> Draw:
         own = {attrs.SEED: self._seed_of(slot), attrs.ENVIRONMENT: read_environment()}
@@ -154,5 +154,5 @@ class Worker:
     def _seed_of(self, slot: Slot) -> int:
         if self._spec.refits is None:
             return training_seed(self._spec.seed, slot.slot)
-        # A finalize with a larger budget goes on with the trainings of a smaller one.
+        # The seed depends on params only, so that a finalize with a larger budget reuses trainings.
         return given_seed(self._spec.seed, slot.fixed_params or {})

@@ -135,7 +135,7 @@ def test_worker_that_was_asked_to_leave_from_outside_is_replaced(
         os.kill(asked, signal.SIGTERM)
         done = running.wait()
     assert done.code == 0
-    assert "was asked to leave from outside; starting another" in done.err
+    assert "was stopped from outside; starting another" in done.err
     assert_exact(place, sqlite_url, n_lost=0)
 
 

@@ -117,7 +117,7 @@ BROKEN = [
     ("def oops(:\n", "make", ":1: syntax error: "),
     ("import no_such_package_here\n", "make", ":1: ModuleNotFoundError: "),
     ("x = 1\n", "make", " has no 'make'"),
-    ("make = 3\n", "make", "neither an objective nor what makes one"),
+    ("make = 3\n", "make", "neither an objective nor a function that returns one"),
     (
         "class make:\n    direction = 'maximize'\n",
         "make",

@@ -55,7 +55,7 @@ def test_the_same_error_from_the_start_stops_the_study(place: Place, sqlite_url:
     assert "failed alike before any slot had completed: ValueError" in err
     assert "ValueError: no such thing in slot" in err
     assert "in misbehave" in err
-    assert "  try: mend it, then the same command" in err
+    assert "  try: fix the cause, then the same command" in err
     status = look(sqlite_url, "s")
     assert (status.waiting, status.failed, status.complete) == (8, 0, 0)
     (place.folder / "mended").touch()

@@ -96,7 +96,7 @@ def test_two_at_once_write_one_after_the_other(calm: Place) -> None:
             done = second.wait()
     go.unlink()
     assert done.code == 0
-    assert "is a better one already" in done.err
+    assert "is already a better one" in done.err
     assert outputs(calm, name) == outputs(calm, "calm")
     check_whole(calm, name)
 

@@ -51,7 +51,7 @@ class Broken:
             "could not be trained on all rows: the network predicts NaN",
             "study trials --study",
         ),
-        ("test", "no submission from trial", "mend the model"),
+        ("test", "no submission from trial", "fix the model"),
     ],
 )
 def test_no_finite_network_is_one_line_and_no_file(

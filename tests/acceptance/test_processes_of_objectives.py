@@ -94,7 +94,7 @@ def test_pools_of_an_objective_never_drain_its_worker(
     (place.folder / "pools.py").write_text(POOLS)
     where = ["--storage", url, "--study", "s", "--objective", "pools.py:Pools"]
     done = place.run("run", *where, "--n-trials", N_SLOTS, "--workers", 2, "--seed", 1)
-    assert "asked to leave" not in done.err
+    assert "stopped from outside" not in done.err
     check(url)
 
 

@@ -10,7 +10,7 @@ def test_replay_of_a_trial_is_the_same_and_a_changed_curve_is_not(place: Place) 
     """Exit code 0, and 4 with the first difference named once a stored value is another."""
     place.run("run", "--study", "s", *place.synthetic(n_steps=3), "--n-trials", 3, "--workers", 2)
     done = place.run("replay", "slot:1")
-    assert "is the same again: value 0." in done.out
+    assert "is reproduced: value 0." in done.out
     assert "3 intermediate values, bit for bit" in done.out
     assert place.json("replay", 1) == {"same": True, "first_difference": None}
     with sqlite3.connect(place.folder / "study.db") as database:
@@ -22,7 +22,7 @@ def test_replay_of_a_trial_is_the_same_and_a_changed_curve_is_not(place: Place) 
     assert changed["same"] is False
     assert changed["first_difference"].startswith("intermediate value at step 1: ")
     assert changed["first_difference"].endswith("; the environment is the same")
-    assert "trial 1 is not the same again" in place.run("replay", 1, code=4).out
+    assert "trial 1 is not reproduced" in place.run("replay", 1, code=4).out
 
 
 def test_trial_that_cannot_be_replayed_is_one_line(place: Place) -> None:

@@ -23,7 +23,9 @@ def test_score_is_a_line_or_json_and_a_bad_file_one_line(place: Place) -> None:
     }  # fmt: skip
     (place.folder / "submission.csv").write_text("\n".join([*given[:-1], "1,ten"]) + "\n")
     refused = place.run("score", "submission.csv", "--answers", "answers.csv", code=1)
-    assert refused.error == "submission.csv row 360, column Label: 'ten' is no label of answers.csv"
+    assert (
+        refused.error == "submission.csv row 360, column Label: 'ten' is not a label of answers.csv"
+    )
     assert re.search(r"0, 1, 2, .*9", refused.hint)
     assert refused.out == ""
     missing = place.run("score", "none.csv", "--answers", "answers.csv", code=1)

@@ -112,7 +112,7 @@ def test_strangers_before_and_beside_our_workers_change_nothing(place: Place, ur
             assert process.exitcode == 0
     assert done.code == 0, done.err
     assert "Traceback" not in done.err
-    assert "was ended from outside" in done.err + worker_logs(place)
+    assert "another program ended a slot" in done.err + worker_logs(place)
     place.run("run", "--storage", url, "--study", "s", "--workers", 2)  # what they ended since
     assert_exact(url)
 

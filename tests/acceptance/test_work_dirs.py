@@ -82,10 +82,10 @@ def test_work_dir_that_the_study_did_not_begin_with_is_named(
     assert begun.code == 0
     assert not look(sqlite_url, "s").done
     done = place.run("run", *where, "--work-dir", second)
-    line = f"{second} is not the work dir that the study began with"
+    line = f"{second} is not the work dir in which the study began"
     said = [x for x in (begun.err + done.err).splitlines() if "is not the work dir" in x]
     assert len(said) == (1 if second == "two" else 0)
-    assert all(line in x and "start anew here" in x for x in said)
+    assert all(line in x and "start from the beginning here" in x for x in said)
     assert results(rows_of(sqlite_url, "s")) == expected(N_SLOTS)
     assert slots(place.ledger_lines(), "end", "complete") == once_each(N_SLOTS)
     assert look(sqlite_url, "s").attempts == N_SLOTS

@@ -206,7 +206,7 @@ def test_option_that_pymysql_refuses(option: str) -> None:
     url = f"mysql://me:{SECRET}@127.0.0.1:1/name?{option}"
     error, hint = error_of(*CREATE, url=url)
     assert f"?{option}: its driver refuses an option of the URL: " in error
-    assert hint == "check the options behind the ? of the URL"
+    assert hint == "check the options after the ? of the URL"
 
 
 def test_server_with_too_many_clients_is_waited_for(needy: str) -> None:

@@ -107,7 +107,7 @@ def starting_with(*head: str) -> Any:
     ("build", "message", "hint"),
     [
         (with_policy("mixed_float16"), "policy to mixed_float16: float16 is not", "bfloat16"),
-        (with_policy("mixed_bfloat16"), "policy to mixed_bfloat16: that is the", "bfloat16"),
+        (with_policy("mixed_bfloat16"), "policy to mixed_bfloat16: the study", "bfloat16"),
         (half_layer, r"layer dense\S* has the dtype policy mixed_float16", "--precision bfloat16"),
         (scaled, "LossScaleOptimizer, which is for float16", "compile it with SGD itself"),
         (
@@ -121,7 +121,7 @@ def starting_with(*head: str) -> Any:
         ),
         (
             starting_with("keras.Input((28, 28, 1))", "layers.Flatten()"),
-            r"inputs of shape \(28, 28, 1\), and the images have shape \(8, 8, 1\)",
+            r"inputs of shape \(28, 28, 1\), but the images have shape \(8, 8, 1\)",
             "start it with keras.Input(image_shape)",
         ),
         (

@@ -309,12 +309,16 @@ def test_callbacks_come_in_any_form() -> None:
 @pytest.mark.parametrize(
     ("made", "message", "hint"),
     [
-        (lambda k: "val_loss", "returned 'val_loss', which is no Keras callback", "EarlyStopping"),
-        (lambda k: {"stop": k.History()}, "which is no Keras callback", "return a list"),
-        (lambda k: [3], "returned 3, which is no Keras callback", "return a list"),
+        (
+            lambda k: "val_loss",
+            "returned 'val_loss', which is not a Keras callback",
+            "EarlyStopping",
+        ),
+        (lambda k: {"stop": k.History()}, "which is not a Keras callback", "return a list"),
+        (lambda k: [3], "returned 3, which is not a Keras callback", "return a list"),
         (lambda k: k.EarlyStopping, "returned the class EarlyStopping", "EarlyStopping()"),
         (lambda k: k.EarlyStopping("val_acc"), "'val_acc'.*val_accuracy", "'val_accuracy'"),
-        (lambda k: k.EarlyStopping("val_auc", mode="max"), "watches 'val_auc'", "val_accuracy"),
+        (lambda k: k.EarlyStopping("val_auc", mode="max"), "monitors 'val_auc'", "val_accuracy"),
         (lambda k: k.ReduceLROnPlateau("zzz", mode="min"), "ReduceLROnPlateau", "a metric of"),
         (lambda k: k.ModelCheckpoint("x.keras", "f1", save_best_only=True), "'f1'", "metric"),
     ],

@@ -61,7 +61,7 @@ def test_name_that_does_not_fit_is_refused_before_it_is_written(
     """With the statement that makes a database which holds it."""
     url = encoded("LATIN1")
     error, hint = error_of(*CREATE[:2], name, *CREATE[3:], url=url)
-    assert error.startswith(f"this database cannot hold the name '{name}': character with byte")
+    assert error.startswith(f"this database cannot store the name '{name}': character with byte")
     assert hint == f"{UTF8}; or another name"
     error, _ = error_of(*STATUS, url=url)
     assert error == "no study 's'; the storage holds none"
@@ -82,5 +82,5 @@ def test_name_of_a_param_is_asked_of_the_database(encoded: Callable[[str], str])
     """The first that does not fit is named; ASCII is not asked for."""
     storage = new_slots(encoded("LATIN1"), 1).storage
     storage.refuse_unheld("x", "größe")
-    with pytest.raises(StorageError, match="cannot hold the name '数字'"):
+    with pytest.raises(StorageError, match="cannot store the name '数字'"):
         storage.refuse_unheld("x", "größe", "数字")

@@ -173,7 +173,7 @@ def gif(n_pictures: int, is_transparent: bool) -> bytes:
     return head + (control + picture) * n_pictures + b";"
 
 
-HUGE = "20000x20000 pixels, where 200 million are the most"
+HUGE = "20000x20000 pixels, but at most 200 million are read"
 
 
 def huge(kind: str) -> bytes:
@@ -255,7 +255,7 @@ def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
         f"{a}/3.gif: has transparent parts, which become black; convert it to .png for white, as 1 "
         "of 7 images",
         f"{a}/4.png: 16 bits a pixel, but no value above 4095, so nearly black, as 1 of 7 images",
-        f"{a}/5.jpg: damaged in part, of which its decoder made what it could, as 1 of 7 images",
+        f"{a}/5.jpg: partly damaged, decoded as far as possible, as 1 of 7 images",
     )
     assert capfd.readouterr().err == ""
 
@@ -263,8 +263,8 @@ def test_what_a_file_loses_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (bmp(4, bytes(8), b"\0"), "a BMP of an old or packed kind; convert it to .png"),
-        (bmp(8, bytes(8), b"\0", 1), "a BMP of an old or packed kind; convert it to .png"),
+        (bmp(4, bytes(8), b"\0"), "an old or compressed kind of BMP; convert it to .png"),
+        (bmp(8, bytes(8), b"\0", 1), "an old or compressed kind of BMP; convert it to .png"),
         (bmp(8, bytes(8), b"\0")[:40], "no PNG, JPEG, GIF or BMP image, or damaged"),
         (bmp(8, bytes(8), b"\7"), "no PNG, JPEG, GIF or BMP image, or damaged"),
         (b"BM", "no PNG, JPEG, GIF or BMP image, or damaged"),
@@ -316,10 +316,14 @@ def test_images_that_do_not_fit_into_memory_are_one_line(
     files = {f"{name}/{n}.png": encode(flat(9 * n)) for name in "ab" for n in (1, 2)}
     root = folder_of(tmp_path / "x", files)
     monkeypatch.setattr(limits, "_left", lambda: iter([65 << 20]))
-    with pytest.raises(DataError, match=r"^4 images of 1000x1000 pixels: to go on takes 68 MiB"):
+    with pytest.raises(
+        DataError, match=r"^4 images of 1000x1000 pixels: the next step needs 68 MiB"
+    ):
         read_image_folder(root, 1000)
     (root / "a/1.png").write_bytes(encode(flat(9, 400, 400)))
-    with pytest.raises(DataError, match=r"a/1\.png: 400x400 pixels: to go on takes 66 MiB of mem"):
+    with pytest.raises(
+        DataError, match=r"a/1\.png: 400x400 pixels: the next step needs 66 MiB of mem"
+    ):
         read_image_folder(root, 8)
 
 

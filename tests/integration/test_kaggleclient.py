@@ -84,7 +84,7 @@ FAILURES = {
     ),
     "wrong credentials": (
         "401 Client Error: Unauthorized for url: https://api.kaggle.com/v1/x",
-        "does not take the credentials",
+        "does not accept the credentials",
         "a token from",
     ),
     "rules": (
@@ -139,7 +139,7 @@ def test_name_that_is_none_does_not_reach_the_client(
 ) -> None:
     """Neither an option nor a path."""
     asked = client(tmp_path, monkeypatch, "exit 0")
-    with pytest.raises(DataError, match="no data set"):
+    with pytest.raises(DataError, match="not a data set"):
         fetch_command(name, data=tmp_path / "digits")
     assert not asked.exists()
 
@@ -150,7 +150,7 @@ def test_competition_of_other_files_is_refused(
     """By the file that is missing."""
     made = archive(tmp_path / "made.zip", {"train.csv": "x", "images.zip": "x"})
     client(tmp_path, monkeypatch, f'cp {made} "$place/made.zip"')
-    with pytest.raises(DataError, match=r"dogs: no test\.csv in what Kaggle has"):
+    with pytest.raises(DataError, match=r"dogs: no test\.csv among Kaggle"):
         fetch_command("dogs", data=tmp_path / "dogs")
     assert not (tmp_path / "dogs").exists()
 

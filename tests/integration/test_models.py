@@ -151,7 +151,7 @@ def doubled_build(params: Mapping[str, Any], shape: tuple[int, int, int], n_clas
     [
         (broken_build, r"^KeyError: 'unitz' \(test_models.py, line \d+, in broken_build\)$"),
         (deep_build, r"^ValueError: .*negative.*\(test_models.py, line \d+, in deep_build\)$"),
-        (doubled_build, "no probabilities: a row sums to"),
+        (doubled_build, "not probabilities: a row sums to"),
         (lambda *_: "model", "build returned 'model', not a keras.Model"),
         (lambda p, s, n: build_linear(p, s, n + 1), r"of shape \(None, 4\), not .*\(None, 3\)"),
     ],

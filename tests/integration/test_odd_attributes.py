@@ -171,7 +171,7 @@ def test_budget_that_is_no_count_is_not_raised(
     words = "create --objective synthetic --n-trials 8 --study odd"
     code, _, said = ran(capsys, words, f"sqlite:///{file}")
     assert code
-    assert f"'n_slots' is no count of slots but {value}" in said
+    assert f"'n_slots' is not a count of slots but {value}" in said
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("SELECT count(*) FROM trials").fetchone() == (12,)
 

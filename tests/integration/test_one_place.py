@@ -19,7 +19,7 @@ from study.spec.open import OpenStudy
 from study.spec.orders import retry_failed, retry_trial
 from study.view.status import read_status
 from study.worker.breaker import N_ERRORS, break_circuit
-from study.worker.process import SOME_FAILED, exit_code
+from study.worker.main import SOME_FAILED, exit_code
 from tests.integration.dashboards import OPEN, served
 from tests.integration.ourstudies import fail, make_study, url_in
 from tests.unit.reported import snapshot_of
@@ -89,7 +89,7 @@ def test_made_up_reason_is_known_to_every_command(
 
     if made_up.is_final:
         assert retry_failed(opened) == []
-        with pytest.raises(StudyError, match="its params would end so again"):
+        with pytest.raises(StudyError, match="its params would fail again"):
             retry_trial(opened, str(trial))
     else:
         assert len(retry_failed(opened)) == 1

@@ -267,9 +267,7 @@ def test_what_a_checkpoint_makes_fail_later_is_not_charged_to_the_trial(
     assert ended is not None
     assert "resumed_epochs" not in ended[1].info
     assert told_again(ended[0], finished(None, **how))
-    assert caplog.messages[-1].startswith(
-        f"training starts anew: it failed after checkpoint {last}"
-    )
+    assert caplog.messages[-1].startswith(f"training restarts: it failed after checkpoint {last}")
     assert len(caplog.messages) == 1
     assert files(tmp_path / "trial-1") == [f"epoch-000{n}.ckpt.set-aside" for n in (0, 1)]
 

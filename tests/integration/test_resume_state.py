@@ -226,7 +226,7 @@ def test_a_callback_that_cannot_be_kept_starts_anew_with_a_warning(
     (said,) = caplog.messages
     assert "callback secretive.<locals>.Secretive" in said
     assert "its attribute 'secret' (generator)" in said
-    assert said.endswith("it starts anew")
+    assert said.endswith("it restarts")
 
 
 def test_a_callback_never_gets_a_copy_of_the_network() -> None:

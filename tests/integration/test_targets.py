@@ -125,7 +125,7 @@ def test_a_loss_that_takes_both_is_said(caplog: pytest.LogCaptureFixture) -> Non
 
     with caplog.at_level(logging.WARNING):
         assert wants_indexes(compiled(either), 3) is False
-    assert "takes class indexes and one-hot rows alike" in caplog.text
+    assert "takes class indexes as well as one-hot rows" in caplog.text
 
 
 def own_step(sparse: bool) -> Any:

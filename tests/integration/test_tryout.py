@@ -175,7 +175,7 @@ def test_network_that_cannot_be_looked_at_is_not_judged() -> None:
         (
             "import functools\n@functools.cache\ndef core():\n    return layers.Dense(4)",
             "x = core()(x)",
-            r"net\.py: .* not anew in each call",
+            r"net\.py: .* not in each call",
         ),
     ],
 )
@@ -238,14 +238,22 @@ def test_param_that_a_callback_reads_is_read(tried: Callable[..., KerasObjective
         (SCALE.format(default="", config=""), "x = Scale(2.0)(x)", "missing 1 required"),
         (SCALE.format(default="=1.0", config=""), "x = Scale(0.1)(x)", "predicts something else"),
         (SCALE.format(default="", config='"a": self.no'), "x = Scale(2.0)(x)", "no attribute 'no'"),
-        ("", "x = layers.Lambda(lambda t: ops.flip(t, 1))(x)", "a lambda knows its argument alone"),
+        (
+            "",
+            "x = layers.Lambda(lambda t: ops.flip(t, 1))(x)",
+            "a loaded lambda has its argument only",
+        ),
         (
             "",
             "class Own(layers.Layer):\n        def call(self, x):\n            return x\n"
             "    x = Own()(x)",
-            "needs Own, which is no name at the top",
+            "needs Own, which is not defined at the top",
         ),
-        ("", "x = layers.Dense(4, activation=lambda t: t * 2)(x)", "in the place of a lambda"),
+        (
+            "",
+            "x = layers.Dense(4, activation=lambda t: t * 2)(x)",
+            "replace the lambda by a function",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a .lambda.:UserWarning")
@@ -334,10 +342,10 @@ def test_build_may_take_params_out_of_its_own_copy(tried: Callable[..., KerasObj
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("x = x - ops.mean(x, axis=0)", "depends on the others in its batch"),
+        ("x = x - ops.mean(x, axis=0)", "depends on the other images in its batch"),
         (
             "x = layers.Lambda(lambda t: t * keras.random.uniform(ops.shape(t)))(x)",
-            "something else for an image each time",
+            "for an image differ each time",
         ),
     ],
 )

@@ -105,7 +105,7 @@ def test_a_worker_goes_without_a_log_that_is_none(
     log._shown_to = 0
     assert (list(log.new_lines()), log.tail()) == ([], "")
     assert len(said) == 1
-    assert said[0].startswith(f"worker 0 goes without the log {path}: ")
+    assert said[0].startswith(f"worker 0 runs without the log {path}: ")
     assert other.read_text() == "mine\n"
 
 
@@ -193,4 +193,4 @@ def test_a_marker_of_any_kind_is_only_another_one(
     said: list[str] = []
     look_for_marker(opened, work, said.append)
     assert len(said) == 1
-    assert "is not the work dir that the study began with" in said[0]
+    assert "is not the work dir in which the study began" in said[0]

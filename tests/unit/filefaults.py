@@ -139,8 +139,8 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
             whole("train.csv", [f"{n % 2},{n},{n},{n},255" for n in range(10)]),
             whole("test.csv", [f"{n},{line}" for n, line in enumerate(TEST[1:], 100)]),
         ),
-        "test.csv: 5 columns without names, where 4 pixels are expected; what the others are is "
-        "not clear",
+        "test.csv: 5 columns without names, but 4 pixels are expected; the role of the others is "
+        "unclear",
     ),
     "nameless column": (
         columns("train.csv", lambda cells: [cells[0], "", *cells[1:]]),
@@ -165,11 +165,11 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "a hole in the grid": (
         line("train.csv", 0, "label,1x1,1x2,2x1,3x2"),
-        "train.csv: the pixel columns go from 1x1 to 3x2, but that of row 2, column 2 is missing",
+        "train.csv: the pixel columns go from 1x1 to 3x2, but row 2, column 2 is missing",
     ),
     "a grid that is no square": (
         whole("train.csv", ["label,1x1,1x2,1x3,2x1,2x2,2x3", "1,1,2,3,4,5,6"]),
-        "train.csv: images of 2 rows and 3 columns are no squares",
+        "train.csv: images of 2 rows and 3 columns are not square",
     ),
     "a pixel in a channel": (
         whole("train.csv", ["label,r1c1k1,r1c2k1,r2c1k1,r2c2k2", "1,1,2,3,4"]),
@@ -178,15 +178,15 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "three columns a pixel": (
         whole("train.csv", ["label," + ",".join(f"{c}{n}" for c in "rgb" for n in range(4))]),
-        "train.csv: 3 columns a pixel (r0, g0, b0, ...), as of colour images",
+        "train.csv: 3 columns for each pixel (r0, g0, b0, ...), as in colour images",
     ),
     "an image of one pixel": (
         both(whole("train.csv", ["label,pixel0", "1,2"]), whole("test.csv", ["pixel0", "1"])),
-        "train.csv: one pixel column, pixel0, is no image",
+        "train.csv: one pixel column, pixel0, is not an image",
     ),
     "a cell of colours": (
         whole("train.csv", ["label,pixels", '1,"[[[1, 2, 3, 4], [1, 2, 3, 4]]]"']),
-        "train.csv column pixels: several values a pixel",
+        "train.csv column pixels: several values for each pixel",
     ),
     "a cell of numbers that are no square": (
         whole("train.csv", ["label,pixels", *["1,1 2 3 4 5"] * 9]),
@@ -236,7 +236,7 @@ HEADER_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "other width": (
         whole("test.csv", ["pixel0", "1"]),
-        "test.csv: 1 pixel columns (1x1), where train.csv has 4 (2x2)",
+        "test.csv: 1 pixel columns (1x1), but train.csv has 4 (2x2)",
     ),
     "other names": (
         line("test.csv", 0, "pixel1,pixel2,pixel3,pixel4"),

@@ -281,7 +281,7 @@ FORMS: dict[str, Form] = {
         lambda text: f"# by hand\n{text}", "train.csv: 1 comment line is skipped"
     ),
     "header of np.savetxt": _rewritten(
-        lambda text: f"# {text}", "train.csv: the header stands behind a comment sign"
+        lambda text: f"# {text}", "train.csv: the header stands after a comment sign"
     ),
     "UTF-16": _rewritten(lambda text: text.encode("utf-16")),
     "BOM, CRLF": _rewritten(lambda text: b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()),

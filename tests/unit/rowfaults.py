@@ -68,18 +68,18 @@ ROW_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "too many classes": (
         whole("train.csv", MANY),
-        "train.csv row 101, column label: '100' is one class more than the 100 there may be",
+        "train.csv row 101, column label: '100' is one class more than the 100 allowed",
     ),
     "small class": (
         label("8"),
-        "train.csv row 6, column label: class 8 has rows: 1; 5 are the fewest",
+        "train.csv row 6, column label: class 8 has rows: 1; at least 5 are needed",
     ),
     "small class of text": (
         both(
             columns("train.csv", lambda c: [c[0] if c[0] == "label" else f"no {c[0]}", *c[1:]]),
             label("no3"),
         ),
-        "train.csv row 6, column label: class 'no3' has rows: 1; 5 are the fewest",
+        "train.csv row 6, column label: class 'no3' has rows: 1; at least 5 are needed",
     ),
     "test id twice": (
         columns("test.csv", lambda c: ["id" if c[0] == "pixel0" else "1", *c]),
@@ -99,7 +99,7 @@ SAMPLE_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sample with fewer rows": (
         line("sample_submission.csv", 3, None),
-        "sample_submission.csv: 2 rows, where test.csv has 3",
+        "sample_submission.csv: 2 rows, but test.csv has 3",
     ),
     "sample id twice": (
         line("sample_submission.csv", 3, "1,0"),
@@ -115,6 +115,6 @@ SAMPLE_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "sample id not the test's": (
         columns("test.csv", lambda c: [{"100": "1", "101": "9", "102": "3"}.get(c[0], "id"), *c]),
-        "sample_submission.csv row 2, column ImageId: '2' is no id of test.csv, column id",
+        "sample_submission.csv row 2, column ImageId: '2' is not an id of test.csv, column id",
     ),
 }

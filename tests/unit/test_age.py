@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from study.machine import process
+from study.machine import identity
 
 
 def test_age_is_that_of_the_process_and_passes_with_time() -> None:
     """More than since the import, less than since the machine's boot."""
-    first = process.process_age_s()
-    assert time.monotonic() - process._imported_at < first < time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert process.process_age_s() >= first
+    first = identity.process_age_s()
+    assert (
+        time.monotonic() - identity._imported_at < first < time.clock_gettime(time.CLOCK_BOOTTIME)
+    )
+    assert identity.process_age_s() >= first
 
 
 def test_without_proc_it_counts_from_the_import(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rather too young than too old: an order from before its time must not end it."""
-    monkeypatch.setattr(process, "STAT", tmp_path / "none")
-    assert 0 <= process.process_age_s() <= time.monotonic() - process._imported_at
+    monkeypatch.setattr(identity, "STAT", tmp_path / "none")
+    assert 0 <= identity.process_age_s() <= time.monotonic() - identity._imported_at

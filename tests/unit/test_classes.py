@@ -86,7 +86,7 @@ def test_class_with_few_rows_is_named_at_its_first() -> None:
     """A spelling mistake looks like that."""
     with pytest.raises(DataError) as caught:
         read_classes(TRAIN_CSV, "label", ["cat", "dog", "cta", *["cat", "dog"] * 5])
-    message = "train.csv row 3, column label: class 'cta' has rows: 1; 5 are the fewest"
+    message = "train.csv row 3, column label: class 'cta' has rows: 1; at least 5 are needed"
     assert str(caught.value) == message
 
 

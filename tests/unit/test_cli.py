@@ -28,7 +28,7 @@ def test_error_of_the_driver_is_a_known_failure(error: Exception) -> None:
     assert isinstance(found, StorageUnavailableError)
     assert is_known(found)
     assert str(found) == "the database failed: (2006) the server has gone away"
-    assert found.hint == "the same command, once it is up"
+    assert found.hint == "the same command, once the database is up"
 
 
 def test_broken_database_comes_with_what_mends_it() -> None:

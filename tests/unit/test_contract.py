@@ -141,9 +141,9 @@ def test_what_fit_returned_becomes_plain_numbers() -> None:
     [
         (None, r"^fit returned a NoneType, not objectives\.base\.Fitted$"),
         (0.5, r"^fit returned 0\.5, not objectives\.base\.Fitted$"),
-        (Fitted("high", None), r"^fit returned the value 'high', which is no number$"),  # type: ignore[arg-type]
-        (Fitted([0.5], None), r"^fit returned the value a list, which is no number$"),  # type: ignore[arg-type]
-        (Fitted(0.5, None, {"s": None}), r"^fit returned the info s = a NoneType, which is no n"),  # type: ignore[dict-item]
+        (Fitted("high", None), r"^fit returned the value 'high', which is not a number$"),  # type: ignore[arg-type]
+        (Fitted([0.5], None), r"^fit returned the value a list, which is not a number$"),  # type: ignore[arg-type]
+        (Fitted(0.5, None, {"s": None}), r"^fit returned the info s = a NoneType, which is no"),  # type: ignore[dict-item]
     ],
 )
 def test_what_is_no_fitted_is_refused(found: Any, message: str) -> None:

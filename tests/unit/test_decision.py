@@ -12,8 +12,8 @@ from storage.reading import Attempt
 from study.errors import StudyError
 from study.finalize.choose import on_more_rows, predicted
 from study.finalize.companion import Training
-from study.finalize.decide import Decider, Ending
 from study.finalize.effort import QUICK, Effort
+from study.finalize.stages import Decider, Ending
 from study.report.evidence import Evidence
 from study.spec.open import Loaded
 from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, Dataset, World, drive
@@ -181,8 +181,8 @@ def test_failed_first_network_is_no_end_where_there_is_more_to_do() -> None:
         (
             {(7, 4): range(9), (3, 4): range(5, 15)},
             {7: 2e6, 3: 1e6},
-            "trial 30 with 4 epochs is chosen: on folds it cannot be told from trial 70 "
-            "(4 epochs), and it is cheaper",
+            "trial 30 with 4 epochs is chosen: on folds it does not differ measurably from trial "
+            "70 (4 epochs), and it is cheaper",
         ),
     ],
     ids=["another", "the top one", "a cheaper one"],
@@ -220,7 +220,7 @@ def test_longer_training_must_be_clearly_better() -> None:
     alike = {**WRONG, (3, 2 * EPOCHS): range(12, 26)}
     found = evidence_of(World(alike), LONGER)
     assert (found.choice.epochs, found.candidates[0].epochs) == (EPOCHS, 2 * EPOCHS)
-    verdict = "the best, but one that cannot be told from it costs less"
+    verdict = "the best, but the chosen one does not differ measurably and costs less"
     assert found.candidates[0].verdict == verdict
 
 

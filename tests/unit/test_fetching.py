@@ -100,7 +100,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in paths} == before
     (folder / "test.csv").write_text("mine")
     (folder / "train.csv").unlink()
-    with pytest.raises(DataError, match=r"test\.csv is there already, with other content"):
+    with pytest.raises(DataError, match=r"test\.csv exists already, with other content"):
         fetch_command("demo", data=folder)
     assert (folder / "test.csv").read_text() == "mine"
     assert not (folder / "train.csv").exists()  # all or none
@@ -112,7 +112,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 def test_packed_twin_is_in_the_way(tmp_path: Path) -> None:
     """train.csv beside train.csv.gz would be refused by every command that reads the folder."""
     (tmp_path / "train.csv.gz").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"train\.csv\.gz is there already"):
+    with pytest.raises(DataError, match=r"train\.csv\.gz exists already"):
         put_files({tmp_path / "train.csv": lambda path: path.touch()}, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["train.csv.gz"]
 

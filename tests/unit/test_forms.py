@@ -139,8 +139,8 @@ def test_usage_of_one_kind_is_dropped(tmp_path: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
-        ("1 2 3", "3 numbers in the cell, where row 1 has 16"),
-        ("[1 2 ... 3 4]", "5 numbers in the cell, where row 1 has 16; NumPy has shortened it"),
+        ("1 2 3", "3 numbers in the cell, but row 1 has 16"),
+        ("[1 2 ... 3 4]", "5 numbers in the cell, but row 1 has 16; NumPy has shortened it"),
     ],
 )
 def test_cell_with_another_number_of_pixels_is_refused(
@@ -184,7 +184,7 @@ def test_column_without_a_name_that_may_be_anything_is_refused(
     tmp_path: Path, cache: Path, train: str, test: str, more: dict[str, str]
 ) -> None:
     """An id is never taken for a label, nor a pixel for either."""
-    with pytest.raises(DataError, match=r"^test\.csv: 17 columns without names, where 16 pixels"):
+    with pytest.raises(DataError, match=r"^test\.csv: 17 columns without names, but 16 pixels"):
         load_dataset(written(tmp_path, train, test, **more))
 
 
@@ -256,7 +256,7 @@ def test_what_train_alone_has_is_dropped_and_said(tmp_path: Path, cache: Path) -
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (["?"] * 8, "? is no label of train.csv"),
+        (["?"] * 8, "? is not a label of train.csv"),
         ([""] * 8, "`study score` cannot use it"),
         ([2] * 8, "every row has one label, so it holds no answers"),
     ],

@@ -34,7 +34,7 @@ def test_folders_of_test_that_are_classes_give_answers(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, "test/dog/1.png", "test/dog/2.png", "test/cat/")
     assert tree.tests == [("dog", tmp_path / f"test/dog/{n}.png") for n in (1, 2)]
     assert counts(tree) == {"cat": 2, "dog": 2}
-    assert tree.notes == (f"{tmp_path}/test/cat: no image in it that can be read, so not used",)
+    assert tree.notes == (f"{tmp_path}/test/cat: without a readable image, so not used",)
 
 
 @pytest.mark.parametrize("name", ["unknown/1.png", "images/1.png", "0001/1.png", "1.png"])
@@ -52,7 +52,7 @@ def test_other_folders_of_test_are_only_folders(tmp_path: Path, name: str) -> No
         (["test/cat/1.png", "test/7.png"], r"cat are classes of train, and 7\.png is in no folder"),
         (["test/Cat/1.png"], "test/Cat: train has the class 'cat', spelled otherwise"),
         (["test/notes.txt", "test/1.webp"], r"test: no images in it; found: 1 \.webp"),
-        (["valid/cat/1.png", "valid/emu/1.png"], "valid/emu: 'emu' is no class of train"),
+        (["valid/cat/1.png", "valid/emu/1.png"], "valid/emu: 'emu' is not a class of train"),
         (["training/cat/1.png"], "train, training could each be train"),
         (["test/1.png", "Testing/1.png"], "Testing, test could each be test"),
         (["train/1/1.png", "train/01/1.png"], "'01' and '1' are both class 1 in a CSV file"),
@@ -112,7 +112,7 @@ def test_nested_classes_are_found_and_said(tmp_path: Path, inside: str) -> None:
     assert counts(tree) == {"cat": 1, "dog": 1}
     assert tree.notes == (
         f"{tmp_path}: the images are taken from {tmp_path}/{inside}",
-        f"{tmp_path}/read.me: no image, so not used",
+        f"{tmp_path}/read.me: not an image, so not used",
     )
     assert counts(read_tree(made(tmp_path / "one", "cat/1.png"))) == {"cat": 1}
 
@@ -152,8 +152,8 @@ def test_what_is_not_used_is_said_once_a_kind(tmp_path: Path) -> None:
         f"{tmp_path}/train/cat/a.webp: .webp cannot be read, so not used; convert it to .png; so "
         "are 2 .webp files in all",
         f"{tmp_path}/train/cat/c.tif: .tif cannot be read, so not used; convert it to .png",
-        f"{tmp_path}/train/emu: no image in it that can be read, so not used",
-        f"{tmp_path}/train/cat/a.txt: no image, so not used; so are 2 files in all",
+        f"{tmp_path}/train/emu: without a readable image, so not used",
+        f"{tmp_path}/train/cat/a.txt: not an image, so not used; so are 2 files in all",
         f"{tmp_path}/labels.csv: not read, as labels are the names of folders",
     )
 

@@ -173,15 +173,17 @@ def test_memory_is_asked_for_before_it_is_taken(
     monkeypatch.setattr(limits, "_left", lambda: iter([500 << 20, 90 << 20]))
     refuse_memory("x", 20 << 20)
     with pytest.raises(
-        DataError, match=r"^x: to go on takes 94 MiB of memory, and 90 MiB are left"
+        DataError, match=r"^x: the next step needs 94 MiB of memory; 90 MiB are left"
     ):
         refuse_memory("x", 30 << 20)
     monkeypatch.setattr(form, "_ROWS_A_LOOK", 5)
     monkeypatch.setattr(limits, "_left", lambda: iter([1 << 20]))
-    with pytest.raises(DataError, match=r"^train\.csv row 5: to go on takes 64 MiB of memory, and"):
+    with pytest.raises(
+        DataError, match=r"^train\.csv row 5: the next step needs 64 MiB of memory;"
+    ):
         load_dataset(folder)
     monkeypatch.undo()
-    with pytest.raises(DataError, match="to go on takes"):  # of this machine
+    with pytest.raises(DataError, match="the next step needs"):  # of this machine
         refuse_memory("x", 1 << 60)
 
 
@@ -240,7 +242,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
     "digits": ("a = {low = 0.0, high = " + "9" * 5000 + "}", "x.toml: a number has thousands of"),
     "hex digits": ("a = 0x" + "f" * 9000, "x.toml: a number has thousands of digits"),
     "no float": ("a = {low = 0.0, high = 1" + "0" * 400 + "}", "search space, a: `high` is a fin"),
-    "dotted names": ("a." * 20000 + "b = 1", "x.toml: more than 1000 points in one entry (at li"),
+    "dotted names": ("a." * 20000 + "b = 1", "x.toml: more than 1000 dots in one entry (at li"),
     "entries": ("a = 1\n" * 100_000, "x.toml: cannot be read: larger than 256 KiB, the most that"),
     "a long choice": (f'a = ["{"x" * 9000}", "{"x" * 9000}"]', "search space, a: choice 'xxx"),
     "a long name": ("a" * 9000 + " = 1", "search space: a name has 1 to 512 characters, not 'aa"),
@@ -305,10 +307,10 @@ def test_links_of_a_person_are_followed(tmp_path: Path) -> None:
         ("a/2.png", "/dev/zero", "a link out of {root}, to /dev/zero"),
         ("a/more", "../../other", "a link out of {root}, to {top}/other"),
         ("b/more/x", "/", "a link out of {root}, to /"),
-        ("a/up", "..", "a link to a folder that it lies in"),
-        ("b/more/up", "..", "a link to a folder that it lies in"),
-        ("up", "..", "a link to a folder that it lies in"),
-        ("c", "/", "a link to a folder that it lies in"),
+        ("a/up", "..", "a link to a folder that contains it"),
+        ("b/more/up", "..", "a link to a folder that contains it"),
+        ("up", "..", "a link to a folder that contains it"),
+        ("c", "/", "a link to a folder that contains it"),
         ("a/2.png", "2.png", "cannot be read: Too many levels of symbolic links"),
     ],
 )
@@ -322,7 +324,7 @@ def test_link_of_a_stranger_is_one_line(tmp_path: Path, name: str, to: str, said
 
 
 def test_walk_through_a_folder_has_an_end(tmp_path: Path) -> None:
-    """Links that double with each level, and a thousand folders in one another."""
+    """Links that double with each level, and a thousand nested folders."""
     root = images(tmp_path / "x", "a/30/1.png")
     for n in range(30):
         (root / f"a/{n}").mkdir()
@@ -331,5 +333,5 @@ def test_walk_through_a_folder_has_an_end(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"links lead to {root}/a/30 in more than 1000 ways$"):
         scan_folder(root)
     deep = images(tmp_path / "y", "a/" + "x/" * 500 + "1.png")
-    with pytest.raises(DataError, match=r"/x: more than 64 folders in one another$"):
+    with pytest.raises(DataError, match=r"/x: more than 64 nested folders$"):
         scan_folder(deep)

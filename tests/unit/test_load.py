@@ -216,7 +216,7 @@ def test_file_that_is_exchanged_after_its_hash_is_not_run() -> None:
     net = write("net.py", MODEL)
     spec = source_fingerprint("digits-cnn", f"{net}:build")
     write("net.py", "raise SystemExit('it ran')\n" + MODEL)
-    with pytest.raises(ModelError, match="changed at this moment"):
+    with pytest.raises(ModelError, match="changed while it was read"):
         load_objective(
             "digits-cnn",
             fit_options=FitOptions(),
@@ -251,8 +251,8 @@ def test_missing_file_comes_with_the_option_that_says_where_it_lies() -> None:
 
     Both doors, and the fingerprint that joining looks at first.
     """
-    as_objective = "--objective FILE.py:Mine, where it lies now"
-    as_model = "--model FILE.py:build, where it lies now"
+    as_objective = "--objective FILE.py:Mine, with its new path"
+    as_model = "--model FILE.py:build, with its new path"
     calls: list[tuple[str, Any]] = [
         (as_objective, lambda: load("gone.py:Mine")),
         (as_objective, lambda: source_fingerprint("gone.py:Mine", None)),

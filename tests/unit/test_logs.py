@@ -130,7 +130,7 @@ def test_nothing_to_show_says_why_and_where_to_look(opened: OpenStudy, work: Wor
         shown(opened, work)
     assert "ran on far" in str(caught.value)
     assert caught.value.hint == "--work-dir DIR, or on far: study logs 0 --study s"
-    with pytest.raises(StudyError, match=r"it is WAITING, and no worker of ours has had it$"):
+    with pytest.raises(StudyError, match=r"it is WAITING, and no worker of this program ran it$"):
         shown(opened, work, "1")
 
 

@@ -35,8 +35,8 @@ def card(evidence: Evidence | None = None, **more: Any) -> str:
 @pytest.mark.parametrize(
     ("evidence", "why"),
     [
-        (None, "those whose weights the trial kept"),
-        (evidence_of(), "the median of those whose weights its trainings on folds kept"),
+        (None, "the epoch of the weights that the trial kept"),
+        (evidence_of(), "the median epoch of the weights kept in its trainings on folds"),
     ],
     ids=["quick", "folds"],
 )
@@ -60,19 +60,19 @@ def test_perfect_score_reads_as_one(luck: float | None) -> None:
     """It has an interval all the same, and luck that is none is not told of."""
     said = lines(1.0, 0.9261, 1.0, luck, 1.0)
     first = "expected score 1.0000 (95 %: 0.9261 to 1.0000, on 60 test images)"
-    assert said == (first if luck is None else f"{first}; the best trial said 1.0000")
+    assert said == (first if luck is None else f"{first}; the best trial's own value is 1.0000")
 
 
 def test_luck_is_told_where_it_can_be_seen() -> None:
     """To as many digits as the value that it is a part of."""
     said = lines(0.9, 0.8, 0.95, 0.0312, 0.94)
-    assert said.endswith("the best trial said 0.9400; 0.0312 of that is luck")
+    assert said.endswith("the best trial's own value is 0.9400; 0.0312 of that is luck")
 
 
 def test_pruned_trials_are_said_to_be_no_candidates() -> None:
     """With their number."""
-    assert "1 pruned trial was no candidate: it was not trained to the end" in card(n_pruned=1)
-    assert "2 pruned trials were no candidates: they were not trained" in card(n_pruned=2)
+    assert "1 pruned trial was not a candidate: it was not trained to the end" in card(n_pruned=1)
+    assert "2 pruned trials were not candidates: they were not trained" in card(n_pruned=2)
     assert "pruned" not in card()
 
 
@@ -87,9 +87,9 @@ def test_card_says_what_was_looked_at_and_what_is_not_known() -> None:
 def test_card_says_what_the_score_was_measured_on() -> None:
     """Folds, their share of the rows, and that an average of several is not measured."""
     found, one = (card(evidence_of(), members=[{}] * n) for n in (2, 1))
-    assert "networks that had learned from 67% of the rows, and raised" in found
-    assert "errors fall as rows^-0.4, and the interval leaves room for rows^-0" in found
-    assert "What averaging several adds is not in it" in found
+    assert "networks trained on 67% of the rows, and extrapolated" in found
+    assert "errors fall as rows^-0.4, and the interval allows for rows^-0" in found
+    assert "The gain from averaging several networks is not included" in found
     assert "averaging" not in one
     assert "raised" not in card()
 
@@ -106,7 +106,7 @@ def test_cost_is_said_as_far_as_it_is_known() -> None:
     facts = {"cost": cost, "recall": {"a": 0.99, "b": 0.5, "c": None}}
     assert cost_lines(facts) == [
         "looked at 9 configurations, 300 epochs; 61 s in trainings, 1.2e+05 images",
-        "the lowest recall is that of class b: 0.5000",
+        "class b has the lowest recall: 0.5000",
     ]
     unknown = {**looked, "train_s": None, "images": None, "flop": None}
     assert cost_lines({"cost": unknown, "recall": None}) == [

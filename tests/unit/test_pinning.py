@@ -24,7 +24,7 @@ from study.machine.pin import allocation_of, own_gpu, refuse_unseen, take_gpu
 from study.machine.placing import Allocation, Machine, Placing
 from study.spec.open import OpenStudy
 from study.spec.spec import StudySpec
-from study.worker import process
+from study.worker import main
 from study.worker.told import WorkerOptions
 
 GPUS = (Gpu("GPU-0", 0, "Card", 80000), Gpu("GPU-1", 1, "Card", 80000))
@@ -81,7 +81,7 @@ def test_process_that_replaced_itself_keeps_its_card(
     monkeypatch.setattr(pin, "this_machine", lambda: replace(MACHINE, visible=visible))
     spec = StudySpec("digits-cnn", None, {}, "s", None, [], "maximize", 0, 1, "float32", 1)
     study = cast(OpenStudy, SimpleNamespace(spec=spec))
-    assert process._take_gpu(study, options, *cast(Any, (None, None, None)))
+    assert main._take_gpu(study, options, *cast(Any, (None, None, None)))
     assert (os.environ["CUDA_VISIBLE_DEVICES"], cores) == ("GPU-0", [{0, 1}])
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn, cast
 import pytest
 
 from storage import ends
-from study.machine.process import how_it_ended
+from study.machine.identity import how_it_ended
 from study.run import launchers
 from study.run.launchers import Local
 from study.spec.open import OpenStudy

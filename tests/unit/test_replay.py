@@ -114,7 +114,7 @@ def test_trial_is_the_same_again(opened: OpenStudy) -> None:
     assert (found.same, found.first_difference, found.environment) == (True, None, [])
     assert (found.n_compared, found.value_there) == (N_STEPS, found.value_here)
     assert found.to_line() == (
-        f"trial 0 is the same again: value {found.value_here:.5f} and 4 intermediate values, "
+        f"trial 0 is reproduced: value {found.value_here:.5f} and 4 intermediate values, "
         "bit for bit"
     )
 
@@ -146,7 +146,7 @@ def test_step_that_differs_is_named_with_both_values(opened: OpenStudy, by: floa
     assert found.first_difference.endswith("); the environment is the same")
     there, here = found.first_difference.split(": ")[1].split(" here")[0].split(" there, ")
     assert there != here
-    assert "trial 0 is not the same again: intermediate value" in found.to_line()
+    assert "trial 0 is not reproduced: intermediate value" in found.to_line()
 
 
 def test_value_that_differs_is_named(opened: OpenStudy) -> None:
@@ -166,7 +166,7 @@ def test_difference_names_what_differs_in_the_environment(opened: OpenStudy) -> 
     found = replaying._compared(
         replace(find_trial(opened, "0"), user_attrs={}), replaying._Outcome()
     )
-    assert "; the environment that it ran in was not kept" in str(found.first_difference)
+    assert "; its environment was not stored" in str(found.first_difference)
 
 
 def test_steps_that_only_one_has_are_a_difference(opened: OpenStudy) -> None:
@@ -188,7 +188,7 @@ def test_trial_that_was_cut_short_is_compared_as_far_as_it_went(
     found = again(opened)
     assert (found.same, found.n_compared, found.value_here) == (True, 2, None)
     assert found.to_line() == (
-        f"trial 0 ({state.name}) is the same again as far as it went: 2 intermediate values, "
+        f"trial 0 ({state.name}) is reproduced as far as it went: 2 intermediate values, "
         "bit for bit"
     )
     run(opened, state, n_reports=2, shift={1: 0.5})

@@ -181,8 +181,7 @@ def test_study_without_a_stored_space_has_a_page() -> None:
 def test_headline_says_how_far_it_can_be_trusted() -> None:
     """With evidence the expected score, else a value that flatters, else nothing."""
     assert headline(hundred(), evidence_of()).replace("\N{NO-BREAK SPACE}", " ") == (
-        "On the 60 test images a score of 80.00 % is to be expected "
-        "(95 % interval: 70.00 % to 88.00 %)."
+        "The expected score on the 60 test images is 80.00 % (95 % interval: 70.00 % to 88.00 %)."
     )
     assert "which is too optimistic" in headline(hundred(), None)
     assert headline(snapshot_of([attempt(0)]), None).startswith("The one finished trial, 0, has ")

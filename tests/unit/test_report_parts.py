@@ -17,7 +17,7 @@ from objectives.data.dataset import Dataset, load_dataset
 from storage import attrs
 from study.cli.app import app
 from study.report.calibration import reliability
-from study.report.choice import render_candidates
+from study.report.candidates import render_candidates
 from study.report.confusion import confusion, render_confusion
 from study.report.gallery import MOST, SIGNATURE, encode_png, mistakes, render_gallery
 from study.report.page import plain
@@ -130,7 +130,7 @@ def test_plots_of_a_large_study_say_what_is_not_drawn() -> None:
     assert {"Value by rate", "Value by kind", "Value by depth"} == set(list(plots)[3:])
     lines = plots["Parallel coordinates"]
     assert MOST_LINES <= len(lines.figure["data"]) <= MOST_LINES + 20
-    assert " of 700 finished trials, evenly, every record among them." in lines.note
+    assert " of 700 finished trials, evenly, all records included." in lines.note
     assert "None: the param was not drawn" in lines.note
     assert "Drawn" not in plots["History"].note
     curves = curves_plot(snapshot)
@@ -225,7 +225,7 @@ def test_failures_have_a_row_a_reason_and_an_example() -> None:
     rows.append(attempt(2, trial=3))
     words = Page(render_failures(snapshot_of(rows))).words
     assert "errorthe training raised an error22trial 1: ValueError: bad shapelost" in words
-    assert "any more10trial 2" in words
+    assert "grace period10trial 2" in words
     assert render_failures(snapshot_of([attempt(0)])) == "<p>None.</p>"
 
 

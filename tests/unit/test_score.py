@@ -60,7 +60,7 @@ def test_interval_of_a_mean_lies_between_those_of_its_neighbours() -> None:
 @pytest.mark.parametrize(("n_right", "n"), [(1, 0), (-1, 5), (5.5, 5), (math.nan, 5)])
 def test_what_is_no_proportion_has_no_interval(n_right: float, n: int) -> None:
     """A mistake of the program's, not of the user's."""
-    with pytest.raises(ValueError, match="is no proportion"):
+    with pytest.raises(ValueError, match="is not a proportion"):
         wilson(n_right, n)
 
 
@@ -135,7 +135,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, str]] = {
     ),
     "id too many": (
         ANSWERS + "5,3\n",
-        "submission.csv row 5, column id: '5' is no id of answers.csv",
+        "submission.csv row 5, column id: '5' is not an id of answers.csv",
     ),
     "id missing": (
         "id,label\n1,3\n4,3\n",
@@ -144,11 +144,11 @@ SUBMISSIONS: dict[str, tuple[str | bytes, str]] = {
     "no label": ("id,label\n1,3\n2,\n", "submission.csv row 2, column label: the label is missing"),
     "unknown label": (
         "id,label\n1,3\n2,7\n3,8\n4,3\n",
-        "submission.csv row 3, column label: '8' is no label of answers.csv",
+        "submission.csv row 3, column label: '8' is not a label of answers.csv",
     ),
     "unknown word": (
         "id,label\n1,3\n2,7\n3,cat\n4,3\n",
-        "submission.csv row 3, column label: 'cat' is no label of answers.csv",
+        "submission.csv row 3, column label: 'cat' is not a label of answers.csv",
     ),
     "probability": (
         "id,label\n1,0.93\n2,0.1\n",
@@ -265,7 +265,7 @@ def test_malformed_solution_is_one_line(tmp_path: Path, rows: str, message: str)
 @pytest.mark.parametrize(
     ("given", "answers", "message", "hint"),
     [
-        ("id,label\n1.0,3\n", ANSWERS, "'1.0' is no id of answers.csv", "write 1: with pandas"),
+        ("id,label\n1.0,3\n", ANSWERS, "'1.0' is not an id of answers.csv", "write 1: with pandas"),
         ("id,0,1,2\n1,0,0,1\n", ANSWERS, r"4 columns \(id, 0, 1, 2\)", "class with the highest"),
         ("id,label\n1,0.4\n", ANSWERS, "'0.4' is not a whole number", "not probabilities"),
         ("id,label,p\n1,3,1\n", ANSWERS, r"3 columns \(id, label, p\)", "keep the two columns"),

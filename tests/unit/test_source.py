@@ -60,7 +60,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("from json import nothing\n", r"^bad\.py:1: ImportError: cannot import name 'nothing'"),
     ("import sys\nsys.exit(3)\n", r"^bad\.py:2: SystemExit: 3$"),
     ("x = 1\n", r"^bad\.py has no 'Mine'$"),
-    ("Mine = 5\n", r"^bad\.py:Mine is 5: neither an objective nor what makes one$"),
+    ("Mine = 5\n", r"^bad\.py:Mine is 5: neither an objective nor a function that returns one$"),
     ("Mine = dict\n", r"^bad\.py(:Mine)?: (ValueError: no signature|is not an objective)"),
     ("class Mine:\n    pass\n", r"^bad\.py:Mine is not an objective: it has no direction, needs"),
     ("def Mine():\n    raise KeyError('k')\n", r"^bad\.py:2: KeyError: 'k'$"),

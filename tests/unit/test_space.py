@@ -157,7 +157,7 @@ def test_override_keeps_the_type_unless_told() -> None:
         ({"filters_1": {"low": 8}}, r"filters_1: a table needs `low` and `high`, or `choices`$"),
         ({"lr": {"step": 0.1}}, r"lr: a log range has no step"),
         ({"filters_2": {"when": {"blocks": 4}}}, r"filters_2: `when` blocks: 4 is outside 1 to 3$"),
-        ({"filters_1": {"when": {"lr": 1}}}, r"filters_1: `when` needs lr, which must stand"),
+        ({"filters_1": {"when": {"lr": 1}}}, r"filters_1: `when` needs lr, which must come"),
         ({"blocks": {"type": "float"}}, r"filters_2: `when` blocks: a float range has no exact"),
         ({"optimiser": "sgd"}, r"^unknown param 'optimiser'; there are blocks, "),
     ],

@@ -45,7 +45,7 @@ def test_odd_names_survive_the_way_through_csv(tmp_path: Path) -> None:
         ([], [], "submission.csv: 0 rows for 0 test images"),
         (["1", "8"], ["1", "2"], "row 2: the label '8' is none of the classes 0, 1, 7"),
         (["1", ""], ["1", "2"], "row 2: the label '' is none of the classes"),
-        (["1", "1", "0"], ["5", "6", "5"], "the id '5' stands there 2 times"),
+        (["1", "1", "0"], ["5", "6", "5"], "the id '5' occurs 2 times"),
     ],
 )
 def test_invalid_submission_is_refused(

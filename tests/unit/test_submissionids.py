@@ -78,7 +78,7 @@ def test_ids_of_the_sample_alone_are_taken_in_its_order(
     dataset = load_dataset(tmp_path)
     assert dataset.test_ids == tuple(ids)
     assert dataset.test_images.reshape(N_TEST, -1).tolist() == TEST_IMAGES.tolist()
-    said = [line for line in dataset.warnings if "in no rising order" in line]
+    said = [line for line in dataset.warnings if "not in rising order" in line]
     assert len(said) == is_assumed
     assert all(f"its first row is taken for '{ids[0]}'" in line for line in said)
 
@@ -88,7 +88,7 @@ def test_id_that_test_lacks_is_named(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, RISING, sample_of(["9", *RISING[1:]]))
     with pytest.raises(DataError) as refused:
         load_dataset(tmp_path)
-    message = "sample_submission.csv row 1, column id: '9' is no id of test.csv, column id"
+    message = "sample_submission.csv row 1, column id: '9' is not an id of test.csv, column id"
     assert str(refused.value) == message
 
 
@@ -109,4 +109,4 @@ def test_usage_in_the_sample_is_dropped(tmp_path: Path, cache: Path) -> None:
     write(tmp_path, RISING, rows)
     dataset = load_dataset(tmp_path)
     assert (dataset.id_column, dataset.label_column) == ("id", "label")
-    assert dataset.warnings == ("sample_submission.csv column Usage: dropped; it is no label",)
+    assert dataset.warnings == ("sample_submission.csv column Usage: dropped; it is not a label",)

@@ -102,7 +102,7 @@ def test_url_that_was_meant_is_named(text: str, hint: str) -> None:
 )
 def test_characters_that_must_be_encoded_are_named(text: str, encode: str) -> None:
     """The ones that are there, and how they are written; nothing of the password."""
-    with pytest.raises(StorageError, match="characters in it have a meaning") as caught:
+    with pytest.raises(StorageError, match="characters in it have a special meaning") as caught:
         parse_url(text)
     assert caught.value.hint == f"write {encode} in its user and password"
     assert "s3cret" not in str(caught.value)

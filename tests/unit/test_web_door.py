@@ -59,7 +59,7 @@ def test_loopback_with_a_name_of_its_own_needs_a_login() -> None:
 @pytest.mark.parametrize("name", ["study.example.org:8443", "https://study.example.org", "a/b", ""])
 def test_name_that_no_request_could_have_is_refused(name: str) -> None:
     """It would match nothing, and everybody would be refused without a reason."""
-    with pytest.raises(DashboardError, match="is no name of a host"):
+    with pytest.raises(DashboardError, match="is not a host name"):
         access("0.0.0.0", host_names=[name])
     assert access("0.0.0.0", host_names=["Study.example.org", "10.0.0.5", "[::1]"]).hosts
 
@@ -134,7 +134,7 @@ def test_header_is_trusted_from_named_addresses_alone() -> None:
     """And without addresses not at all."""
     with pytest.raises(DashboardError, match="anybody can send a header"):
         access("0.0.0.0", trust_header="X-User")
-    with pytest.raises(DashboardError, match="'everybody' is no address"):
+    with pytest.raises(DashboardError, match="'everybody' is not an address"):
         access("0.0.0.0", trust_header="X-User", trusted_proxies=["everybody"])
     found = access("0.0.0.0", trust_header="X-User", trusted_proxies=["10.0.0.2", "fd00::/8"])
     for peer in ("10.0.0.2", "::ffff:10.0.0.2", "fd00::7"):
@@ -161,7 +161,7 @@ def test_part_of_the_internet_is_no_trusted_proxy(network: str, good: bool) -> N
     if good:
         assert access("::1", trusted_proxies=[network]).proxies
         return
-    with pytest.raises(DashboardError, match=f"{network} is no proxy") as caught:
+    with pytest.raises(DashboardError, match=f"{network} is not a proxy") as caught:
         access("::1", trusted_proxies=[network])
     assert caught.value.hint
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from study.machine.process import KEY, host_of, name_of, new_key, own_name, pid_of
+from study.machine.identity import KEY, host_of, name_of, new_key, own_name, pid_of
 
 
 def test_processes_of_one_host_and_id_have_two_names() -> None:

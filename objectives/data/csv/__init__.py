@@ -1,12 +1,12 @@
-"""Reading the CSV files of an image competition.
+"""Read and check the CSV files of an image competition.
 
-check         one file, cell by cell
-columns       which column is what
-competition   train, test and sample held against each other
-folder        which file is which
-form          delimiter, header, comments
-ids           ids of the submission
-pixelnames    names of pixel columns
-pixelrange    0..1, 0..16, 0..255
-table         rows, labels, classes
+check         opens a file, splits lines, checks cells
+columns       decides which column is label, id or pixels
+competition   reads all files, checks them against each other
+folder        finds train, test and sample by name
+form          detects delimiter, header, comments
+ids           assigns ids; row order of the submission
+pixelnames    finds pixel columns by name
+pixelrange    detects the range of pixels, scales to 0..255
+table         reads rows, labels, classes
 """

@@ -1,8 +1,8 @@
 """Open a CSV file, split its lines into cells, and check each cell.
 
-Every fault is one `DataError` that names the file, the row (1 is the first row of data) and the
-column. `form.py` finds delimiter, header and comments. Plain Python: it is as fast here as a parser
-in C (42,000 rows of 784 pixels in two seconds), and knows the row and column of a fault.
+Every error is one `DataError` that names the file, the row (1 is the first row of data) and the
+column. `form.py` detects delimiter, header and comments. The parser is plain Python, as fast here
+as one in C (42,000 rows of 784 pixels in 2 s), and it knows the row and column of an error.
 """
 
 import codecs
@@ -28,24 +28,24 @@ NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MAX_SHOWN = 40
 _LONGEST_NAME = 100  # of a file in a message: a member of an archive may have 65,535 bytes
-_MAX_LABEL = 2**53  # beyond it a float no longer tells neighbours apart
-_MOST_SPELLINGS = 1 << 20  # of a column that are remembered: continuous floats have no end
-_LONGEST_SPELLING = 32  # bytes of those
+_MAX_LABEL = 2**53  # beyond it floats do not distinguish integers
+_MOST_SPELLINGS = 1 << 20  # remembered for a column: continuous floats are unlimited
+_LONGEST_SPELLING = 32  # bytes of a remembered spelling
 _NOT_A_NUMBER = "is not a number"
 _AGAIN = "download the file again"
 _MOST_PIXEL = 255.0
-_ROUNDING = 1e-4  # below 0 and above 255: what is left of a computation
+_ROUNDING = 1e-4  # rounding errors below 0 and above 255
 _FLAGS = {b"true": 1.0, b"false": 0.0}
 _LIST_MARKS = bytes.maketrans(b",;[]()", b"      ")
 _CELL_HINTS = (
     ("negative", "pixels are 0 to 255 or 0 to 1: bring the values from before standardization"),
-    ("more than 255", "bring the pixels into 0 to 255; those of 16 bits are divided by 257"),
+    ("more than 255", "bring the pixels into 0 to 255; divide 16-bit pixels by 257"),
     (",.*not a number", "export with decimal points, not commas"),
     ("UTF-8", "save it as UTF-8"),
-    ("printable", "name the class by letters, digits and signs that can be seen"),
-    ("at most", "shorten it; a delimiter or a line end may be missing behind it"),
+    ("printable", "use visible letters, digits and signs in the class name"),
+    ("at most", "shorten it; a delimiter or a line end may be missing after it"),
     ("too large|whole number", "write whole numbers up to 2**53, or text"),
-    ("", "fill or mend the cell, or leave the row out"),
+    ("", "fill or fix the cell, or leave the row out"),
 )
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ csv.field_size_limit(limits.LONGEST_LINE)  # a quoted cell may hold all pixels o
 
 @dataclass(frozen=True)
 class CsvFile:
-    """Where a CSV file lies: by itself, plain or `.gz`, or as a member of a zip archive."""
+    """The place of a CSV file: a path, plain or `.gz`, or a member of a zip archive."""
 
     path: Path
     member: str | None = None
@@ -70,17 +70,17 @@ class CsvFile:
 
 
 Named = Path | CsvFile
-"""A file that has the `name` which a message needs."""
+"""A file with a `name` for messages."""
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
-    """Return the error for a file that the system does not let this user read."""
+    """Return the error for a file that this user cannot read."""
     text = f"{path.name}: cannot be read: {error.strerror or error} ({path})"
     return DataError(text, "make it readable for this user, or name another folder")
 
 
 def shown(cell: bytes | str) -> str:
-    """Return a cell for a message: quoted, on one line, cut when long."""
+    """Return a cell for a message: quoted, on one line, cut if long."""
     if isinstance(cell, bytes):
         try:
             cell = cell.decode()
@@ -100,17 +100,17 @@ def column_error(file: Named, column: str, text: str, hint: str | None = None) -
 
 
 def cell_hint(reason: str) -> str:
-    """Return the hint for a cell that is no pixel or no label, by the reason why."""
+    """Return the hint for an invalid pixel or label, by the reason."""
     return next(hint for words, hint in _CELL_HINTS if re.search(words, reason))
 
 
 def pixel_value(cell: bytes) -> int:
-    """Return a whole pixel, 0..255; a ValueError says what is wrong with the cell."""
+    """Return a whole pixel, 0..255; raise a ValueError with the reason."""
     return _whole(cell, pixel_number(cell))
 
 
 def pixel_number(cell: bytes) -> float:
-    """Return a pixel, 0..255, which may be a fraction; a ValueError says what is wrong."""
+    """Return a pixel, 0..255, which may be a fraction; raise a ValueError with the reason."""
     word = cell.strip().lower()
     if word in _FLAGS:
         return _FLAGS[word]
@@ -123,9 +123,9 @@ def pixel_number(cell: bytes) -> float:
 
 
 def label_value(cell: bytes) -> int | str:
-    """Return a label, an integer or text; a ValueError says what is wrong with the cell.
+    """Return a label, an integer or text; raise a ValueError with the reason.
 
-    Whatever can be read as a number, NaN and infinity included, is a number and never text.
+    A cell that can be read as a number, also NaN and infinity, is a number and never text.
     """
     text = cell.strip()
     if text and _number_fault(text) == _NOT_A_NUMBER:
@@ -141,7 +141,7 @@ def label_value(cell: bytes) -> int | str:
 
 
 def id_value(cell: bytes) -> str:
-    """Return an id as the cell has it; a ValueError says what is wrong with the cell."""
+    """Return an id as written in the cell; raise a ValueError with the reason."""
     if not cell.strip():
         raise ValueError("the id is missing")
     if b"\0" in cell:
@@ -169,7 +169,7 @@ def _number(cell: bytes, when_empty: str) -> float:
 
 
 def _number_fault(text: bytes) -> str:
-    """Return why a text is no number; empty where it is one."""
+    """Return why a text is not a number; empty if it is a number."""
     if NUMBER.fullmatch(text):
         return ""
     if b"\0" in text:
@@ -193,7 +193,7 @@ def unpack_cell(cell: bytes) -> list[bytes]:
 
 
 class CellTable(dict[bytes, T]):
-    """Cells as written to their values; each spelling is checked once."""
+    """Maps cells as written to their values; each spelling is checked once."""
 
     def __init__(self, parse: Callable[[bytes], T]) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class CellTable(dict[bytes, T]):
 def read_lines(file: CsvFile) -> Generator[bytes, None, None]:
     """Yield the lines of a file as UTF-8, without a byte order mark.
 
-    Close it where the reader may stop early: the file is open until then.
+    Close the generator if the reader stops early: the file is open until then.
     """
     n_lines = 0
     packing = "gzip" if file.member is None else "zip"
@@ -245,7 +245,7 @@ def _unpacked(file: CsvFile, raw: io.BufferedReader) -> Generator[Any, None, Non
         ):
             yield io.BufferedReader(member, 1 << 20)
     elif file.path.suffix.lower() == ".gz":
-        # A large buffer: a third less time than GzipFile's own loop over lines.
+        # A large buffer takes a third less time than GzipFile's own loop over lines.
         yield io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
     else:
         yield raw
@@ -278,14 +278,14 @@ def split_line(
 
     Args:
         row: For messages; 0 is the header.
-        delimiter: None: any blanks.
-        names: Of the columns, for messages.
+        delimiter: One byte; None: any blanks.
+        names: Names of the columns, for messages.
     """
     if b'"' not in line or delimiter is None:
         cells = line.split(delimiter, limits.MOST_CELLS)
     else:
         mark = delimiter.decode("latin-1")
-        try:  # latin-1 keeps every byte; a cell that is not UTF-8 is found where it is read
+        try:  # latin-1 keeps every byte; cells are checked for UTF-8 later
             text = line.decode("latin-1")
             texts = next(csv.reader([text], strict=True, delimiter=mark, skipinitialspace=True))
         except csv.Error:
@@ -307,5 +307,5 @@ def _broken_quote(
     where = f"row {row}, {where}" if row else where
     return DataError(
         f"{file.name} {where}: {shown(cells[n])} has a broken quote",
-        "close the quote; a cell must end in the line in which it begins",
+        "close the quote; a cell must end on the line where it begins",
     )

@@ -1,8 +1,7 @@
-"""Decide which column of a file is what: pixels, label, id, or dropped.
+"""Decide the role of each column of a file: pixels, label, id, or dropped.
 
-The names decide, in all the forms that people publish; where a file has no names, the values do.
-What is guessed is a note; what is unclear is refused. Every function raises `DataError` for the
-first fault.
+Names decide, in all common forms; in a file without names, the values decide. Each guess is a note,
+and an unclear case is refused. Every function raises `DataError` for the first error.
 """
 
 import math
@@ -34,22 +33,22 @@ LABEL_NAMES = frozenset(
 _LIKE_AN_ID = re.compile(r"(?i).*(id|image|img|file|name|index|key|row|number|no\b).*")
 _INDEX = re.compile(r"(?i)unnamed: ?[0-9]+(\.[0-9]+)*|index|level_0|x|\.\.\.1|row[._]?names?")
 _USAGE = "usage"
-_FEWEST_PACKED = 4  # numbers in one cell that are an image and no label
+_FEWEST_PACKED = 4  # numbers in one cell that make it an image instead of a label
 _FEWEST_OF_CLASS = 5
 _BRIGHTEST = 255
-_MOST_OF_ONE = 0.9  # of the rows: a pixel at the border is nearly always black
+_MOST_OF_ONE = 0.9  # share of rows with one value: a pixel at the border is nearly always black
 _FLAGS = {b"0": 0, b"0.0": 0, b"false": 0, b"1": 1, b"1.0": 1, b"true": 1}
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What the columns of a competition are.
+    """The roles of a competition's columns.
 
     Attributes:
-        train, test: Columns of the two files; the test's never have a label.
-        label_name: The submission's name of the label where there is no sample.
-        answers: Name of a label column in test; None: it has none.
-        notes: What was dropped and what was assumed, one line each.
+        train, test: Columns of the two files; test never has a label.
+        label_name: The submission's name of the label if there is no sample.
+        answers: Name of a label column in test, if any.
+        notes: Dropped columns and assumptions, one line each.
     """
 
     train: Columns
@@ -65,10 +64,10 @@ class _Part:
 
     Attributes:
         pixels: Names, row by row of the image.
-        packed: The one column with all pixels, where there is one; `pixels` are then made up.
-        others: All that is neither a pixel nor dropped, in the file's order.
-        has_names: Whether the names say what a column is; else its place does.
-        label: The label's column, where it was found by its place.
+        packed: The column that holds all pixels, if any; `pixels` are then generated names.
+        others: Columns that are neither pixels nor dropped, in the file's order.
+        has_names: Whether names give the roles of columns; otherwise positions do.
+        label: The label's column, if it was found by position.
     """
 
     form: Form
@@ -93,7 +92,7 @@ class _Part:
         self.note(f" column {name}: dropped; {why}")
 
     def cell(self, name: str) -> bytes:
-        """Return a cell of the first row; empty where the row has none."""
+        """Return a cell of the first row; empty if the row is too short."""
         place = self.form.names.index(name)
         return self.form.sample[place].strip() if place < len(self.form.sample) else b""
 
@@ -101,7 +100,7 @@ class _Part:
         return self.form.column(name, lambda cell: cell.decode("utf-8", "replace").strip())
 
     def take_by_place(self, label: str | None, names: Sequence[str]) -> None:
-        """Take all columns but the label for pixels."""
+        """Treat all columns except the label as pixels."""
         self.label, self.has_names = label, False
         self.pixels = tuple(name for name in names if name != label)
         self.others = [] if label is None else [label]
@@ -114,15 +113,15 @@ class _Part:
 def resolve_columns(
     train: CsvFile, test: CsvFile, id_column: str | None, sample_ids: Sequence[str] = ()
 ) -> Resolved:
-    """Return what the columns of train and test are.
+    """Return the roles of the columns of train and test.
 
     Args:
-        id_column: The first column of the sample submission; None where there is no sample.
-        sample_ids: Its values.
+        id_column: The first column of the sample submission; None without a sample.
+        sample_ids: Values of that column.
 
     Raises:
-        DataError: The pixels are incomplete or no square, no column can be the label, several can,
-            or a column of test is none of these.
+        DataError: The pixels are incomplete or make no square, no column or several could be the
+            label, or a column of test has no role.
     """
     train_part = _part(train, id_column, ())
     test_part = _part(test, id_column, sample_ids, is_test=True)
@@ -156,14 +155,14 @@ def resolve_columns(
 
 
 def is_index_name(name: str) -> bool:
-    """Whether pandas or R give this name to the index of a table."""
+    """Whether pandas or R use this name for the index of a table."""
     return _INDEX.fullmatch(name) is not None
 
 
 def _part(
     file: CsvFile, id_column: str | None, sample_ids: Sequence[str], *, is_test: bool = False
 ) -> _Part:
-    """Return a file without the columns that are of no use by their names."""
+    """Return a file without the columns that are useless by their names."""
     form = read_form(file)
     part = _Part(form, list(form.names), list(form.notes))
     for name in form.names:
@@ -174,14 +173,14 @@ def _part(
             said = ", ".join(f"{value}: {n}" for value, n in counts.items())
             if len(counts) > 1 and not is_test:
                 text = f"the rows are of several kinds ({said})"
-                hint = "write those to learn from into train.csv and those to predict into test.csv"
+                hint = "write labelled rows into train.csv and the others into test.csv"
                 raise column_error(file, name, text, hint)
             part.drop(name, f"the rows say {said}")
     return part
 
 
 def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
-    """Drop an index of pandas; a column of its name with other values stays."""
+    """Drop an index of pandas; keep a column of that name with other values."""
     values = part.values(name)
     if not any(values):
         part.drop(name, "it is empty")
@@ -193,14 +192,14 @@ def _drop_index(part: _Part, name: str, sample_ids: Sequence[str]) -> None:
             "it looks like the index of a table, and holds the ids of the sample submission in "
             "another order"
         )
-        hint = "call it as the sample calls the id if it is the id; else leave it out"
+        hint = "give it the id name of the sample if it is the id; else leave it out"
         raise column_error(part.file, name, text, hint)
     why = "it looks like the index of a table; pandas' to_csv(..., index=False) leaves it out"
     part.drop(name, why)
 
 
 def _name_train(part: _Part) -> None:
-    """Find the pixels of train, by place where it has no names."""
+    """Find the pixels of train, by position if it has no names."""
     if _take_packed(part):
         if not part.form.has_header and len(part.others) == 1:
             part.label, part.has_names = part.others[0], False
@@ -225,7 +224,7 @@ def _name_train(part: _Part) -> None:
 
 
 def _name_test(part: _Part, train: _Part) -> None:
-    """Find the pixels of test, by place where it has no names."""
+    """Find the pixels of test, by position if it has no names."""
     if _take_packed(part):
         return
     names, n_pixels = _in_number_order(part), len(train.pixels)
@@ -242,15 +241,15 @@ def _name_test(part: _Part, train: _Part) -> None:
             labels = set(part.values(label))
         if label is None or len(labels) < 2 or not labels <= set(train.values(str(train.label))):
             raise DataError(
-                f"{part.file.name}: {len(names)} columns without names, where {n_pixels} pixels "
-                "are expected; what the others are is not clear",
+                f"{part.file.name}: {len(names)} columns without names, but {n_pixels} pixels "
+                "are expected; the role of the others is unclear",
                 "write a first line with the names, such as id,pixel0,pixel1,...",
             )
         part.take_by_place(label, names)
 
 
 def _in_number_order(part: _Part) -> list[str]:
-    """Return the columns that are left, those with numbers for names by their number."""
+    """Return the remaining columns; sort them by number if their names are numbers."""
     if part.form.has_header and _are_numbers(part.others):
         return sorted(part.others, key=float)
     return list(part.others)
@@ -269,7 +268,7 @@ def _take_named(part: _Part) -> None:
 
 
 def _take_packed(part: _Part) -> bool:
-    """Find the one column whose cells hold all pixels of an image; return whether there is one."""
+    """Find a column whose cells hold all pixels of an image; return whether there is one."""
     if part.form.has_header and largest_group(part.others) >= _FEWEST_PACKED:
         return False
     sizes: dict[str, int] = {}
@@ -281,7 +280,7 @@ def _take_packed(part: _Part) -> bool:
         return False
     n_pixels = sizes[packed]
     if part.cell(packed).replace(b" ", b"").startswith(b"[[["):
-        raise column_error(part.file, packed, "several values a pixel", COLOUR_HINT)
+        raise column_error(part.file, packed, "several values for each pixel", COLOUR_HINT)
     if not is_square(n_pixels):
         text = f"{n_pixels} numbers in a cell make no square image"
         raise column_error(part.file, packed, text, SQUARE_HINT)
@@ -292,9 +291,9 @@ def _take_packed(part: _Part) -> bool:
 
 
 def _kind_of_label(part: _Part, name: str) -> int:
-    """Return 2 for values that are classes, 1 for values that may be, 0 for others.
+    """Return 2 if the values are classes, 1 if they may be, 0 otherwise.
 
-    Classes are text, or all numbers from 0 or 1 up to a last one, and each has its rows.
+    Classes are text, or all integers from 0 or 1 up to a maximum, each with enough rows.
     """
     place = part.form.names.index(name)
     try:
@@ -307,7 +306,7 @@ def _kind_of_label(part: _Part, name: str) -> int:
         return 0
     numbers = {value for value in counts if isinstance(value, int)}
     is_row = numbers in (set(range(n_classes)), set(range(1, n_classes + 1)))
-    is_row = is_row and _BRIGHTEST not in numbers  # as in a pixel that has every value
+    is_row = is_row and _BRIGHTEST not in numbers  # a pixel may have every value, too
     has_rows = min(counts.values()) >= _FEWEST_OF_CLASS and n_classes <= MAX_CLASSES
     if has_rows and (not numbers or is_row):
         return 2
@@ -316,7 +315,7 @@ def _kind_of_label(part: _Part, name: str) -> int:
 
 
 def _refuse_one_hot(train: _Part, test: _Part) -> None:
-    """Refuse labels that are one column a class, by name and with the line that mends it."""
+    """Refuse one-hot labels; the hint is the line of pandas that converts them."""
     found = [name for name in train.others if name not in test.others or numbers_of(name)]
     if len(found) < 2 or any(name.lower() in LABEL_NAMES for name in found):
         return
@@ -331,7 +330,7 @@ def _refuse_one_hot(train: _Part, test: _Part) -> None:
 
 
 def _label_of(train: _Part, test: _Part) -> str:
-    """Return the label's column, by its name or because test lacks it alone."""
+    """Return the label's column, by its name or because only this column is missing in test."""
     others = [name for name in train.others if name.lower() not in ID_NAMES]
     named = [name for name in others if name.lower() in LABEL_NAMES]
     if len(named) == 1:
@@ -355,7 +354,7 @@ def _label_of(train: _Part, test: _Part) -> str:
 
 
 def _answers_of(test: _Part, label: str, id_column: str | None) -> str | None:
-    """Return test's own label column; None where it has none."""
+    """Return the label column of test; None if it has none."""
     if test.label is not None:
         return test.label
     same = _same_name(label, test.others)
@@ -366,7 +365,7 @@ def _answers_of(test: _Part, label: str, id_column: str | None) -> str | None:
 
 
 def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> str | None:
-    """Return test's id column; None where it has none. Drop the columns that are neither."""
+    """Return the id column of test, or None; drop columns that are neither pixels nor id."""
     left = [name for name in test.others if name != answers]
     if not left:
         return None
@@ -385,7 +384,7 @@ def _identifier_of(test: _Part, answers: str | None, id_column: str | None) -> s
 
 
 def _same_name(name: str, names: Sequence[str]) -> str | None:
-    """Return the one of `names` that is `name`, or differs from it in case alone."""
+    """Return the name among `names` that equals `name`, if necessary ignoring case; or None."""
     if name in names:
         return name
     return next((other for other in names if other.lower() == name.lower()), None)
@@ -396,12 +395,12 @@ def _check_same_pixels(train: _Part, test: _Part) -> None:
     if n_train != n_test:
         side, test_side = math.isqrt(n_train), math.isqrt(n_test)
         raise DataError(
-            f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), where "
+            f"{test.file.name}: {n_test} pixel columns ({test_side}x{test_side}), but "
             f"{train.file.name} has {n_train} ({side}x{side})",
             "bring images of one size into both files",
         )
     if n_train == 1:
-        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is no image"
+        text = f"{train.file.name}: one pixel column, {train.pixels[0]}, is not an image"
         raise DataError(text, SQUARE_HINT)
     first, test_first = train.pixels[0], test.pixels[0]
     if not (train.has_names and test.has_names) or train.packed or test.packed:

@@ -1,7 +1,7 @@
 """Read the CSV files of one Kaggle image competition, and check them against each other.
 
-Decides what train, test and the sample submission must be to one another, and what is odd enough
-for a warning. The other modules of this folder decide about single files, columns, ranges and ids.
+Decides how train, test and the sample submission must fit together, and what deserves a warning.
+The other modules of this folder decide about single files, columns, ranges and ids.
 """
 
 import hashlib
@@ -32,21 +32,20 @@ from objectives.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Competition:
-    """What the files hold, checked.
+    """The checked content of the files.
 
     Attributes:
         images: uint8 of shape (m, side, side), 0..255, in train's order.
         labels: int64 of shape (m,), indexes into `classes`.
-        classes: The labels as they are written; integers in rising order, anything else sorted as
-            text.
+        classes: The labels as written; integers in rising order, otherwise sorted as text.
         test_images: uint8 of shape (k, side, side), in the order of the submission.
         test_ids: The k ids, in the order of the submission.
         id_column, label_column: Names of the submission's two columns.
-        fingerprint: sha256 (hex) of all of the above, however the files are packed.
-        copies: int64 of shape (m,): of each row the first that has the same image; its own where
-            there is no earlier one. None: no two are the same.
-        facts: What was understood of the files, one line each.
-        warnings: What is odd, was dropped or assumed, one line each.
+        fingerprint: sha256 (hex) of all of the above, independent of the files' compression.
+        copies: int64 of shape (m,): for each row the first row with the same image, which may be
+            the row itself. None: all images differ.
+        facts: How the files were interpreted, one line each.
+        warnings: Peculiarities, dropped columns and assumptions, one line each.
     """
 
     images: NDArray[np.uint8]
@@ -64,12 +63,12 @@ class Competition:
 
 @dataclass(frozen=True)
 class Answers:
-    """The labels that the test file itself has.
+    """The labels in the test file.
 
     Attributes:
-        path: Of the test file, or of the archive that holds it.
-        header: Names of the id and of the label column, as a submission has them.
-        labels: By id, in the order of the submission.
+        path: Path of the test file, or of its archive.
+        header: Names of the id and label columns, as in a submission.
+        labels: Label by id, in the order of the submission.
     """
 
     path: Path
@@ -89,7 +88,7 @@ def read_competition(files: Files) -> Competition:
     side = math.isqrt(pixels.train.shape[1])
     images = pixels.train.reshape(-1, side, side)
     test_images = pixels.test.reshape(-1, side, side)
-    # Those of test come last, so that a copy of a labelled image points to that.
+    # Test images come last, so that a copy of a labelled image points to the labelled one.
     first = first_copies([*image_digests(images), *image_digests(test_images)])
     copies, test_copies = first[: len(images)], first[len(images) :]
     warnings = [
@@ -130,7 +129,7 @@ def read_competition(files: Files) -> Competition:
 
 
 def read_answers(files: Files) -> Answers | None:
-    """Return the labels of the test file; None where it has none."""
+    """Return the labels of the test file; None if it has none."""
     sample, resolved = _resolved(files)
     if resolved.answers is None:
         return None
@@ -151,7 +150,7 @@ def _resolved(files: Files) -> tuple[Sample | None, Resolved]:
 def _facts(
     files: Files, resolved: Resolved, pixels: Scaled, ids: SubmissionIds, copies: NDArray[np.int64]
 ) -> tuple[str, ...]:
-    """Return what was understood, for `study check`."""
+    """Return how the files were interpreted, for `study check`."""
     columns = resolved.train
     where = f"columns {columns.pixels[0]} to {columns.pixels[-1]}"
     if columns.packed is not None:
@@ -174,7 +173,7 @@ def _facts(
 
 
 def _unread(files: Files) -> list[str]:
-    """Name a file that may be the sample, but is not called so."""
+    """Name a file that may be the sample submission, but has another name."""
     if files.sample is not None:
         return []
     return [
@@ -185,7 +184,7 @@ def _unread(files: Files) -> list[str]:
 
 
 def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
-    """Warn of labels in test that are no answers; nothing else reads them here."""
+    """Warn of labels in test that cannot be answers; nothing else reads them here."""
     if resolved.answers is None:
         return []
     where = f"{files.test.name} column {resolved.answers}"
@@ -195,12 +194,12 @@ def _answered(files: Files, resolved: Resolved, train: ImageTable) -> list[str]:
         return [f"{where}: `study score` cannot use it: {error}"]
     strange = labels - set(train.labels)
     if strange:
-        return [f"{where}: {min(map(str, strange))} is no label of {files.train.name}"]
+        return [f"{where}: {min(map(str, strange))} is not a label of {files.train.name}"]
     return [f"{where}: every row has one label, so it holds no answers"] if len(labels) == 1 else []
 
 
 def _spellings(train: ImageTable) -> list[str]:
-    """Warn of classes that are written in several ways."""
+    """Warn of classes with several spellings."""
     several = {value: len(texts) for value, texts in train.spellings.items() if len(texts) > 1}
     if not several:
         return []
@@ -221,7 +220,7 @@ def _constant(file: CsvFile, images: NDArray[np.uint8]) -> list[str]:
 
 
 def _copied(files: Files, copies: NDArray[np.int64], labels: Sequence[int | str]) -> list[str]:
-    """Count equal images among the labelled ones, and name those with different labels."""
+    """Report equal labelled images, and equal images with different labels."""
     rows = np.flatnonzero(copies != np.arange(len(copies))).tolist()
     if not rows:
         return []
@@ -247,7 +246,7 @@ def _copied(files: Files, copies: NDArray[np.int64], labels: Sequence[int | str]
 def _of_few_images(
     files: Files, classes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]
 ) -> list[str]:
-    """Name the classes whose rows show fewer images than a class needs rows."""
+    """Name the classes that have too few different images."""
     counts = np.bincount(labels[np.unique(copies)], minlength=len(classes)).tolist()
     counted = zip(classes, counts, strict=True)
     few = ", ".join(f"{name} ({n})" for name, n in counted if n < MIN_ROWS_PER_CLASS)
@@ -256,7 +255,7 @@ def _of_few_images(
 
 
 def _leaked(files: Files, test_copies: NDArray[np.int64], n_train: int) -> list[str]:
-    """Warn of test images that are in train, with the first equal image of the first of them."""
+    """Warn of test images that are also in train, with the first pair of rows."""
     repeated = [(row, first) for row, first in enumerate(test_copies.tolist()) if first < n_train]
     if not repeated:
         return []

@@ -1,7 +1,7 @@
 """Find the train, test and sample submission files of a data folder by their names.
 
-The names are matched in the spellings that people publish; the files may be plain, `.gz`, or inside
-a `.zip`. Several candidates are refused, unless their content is the same.
+Common spellings of the names are accepted; files may be plain, `.gz`, or inside a `.zip`. Several
+candidates are refused, unless their content is equal.
 """
 
 import os
@@ -35,7 +35,7 @@ class Files:
     """The files of a competition.
 
     Attributes:
-        sample: None where there is no sample submission.
+        sample: The sample submission; None if there is none.
         unread: Names of other CSV files in the folder.
     """
 
@@ -45,7 +45,7 @@ class Files:
     unread: tuple[str, ...] = ()
 
     def present(self) -> tuple[CsvFile, ...]:
-        """Return train, test and, where there is one, the sample."""
+        """Return train, test and, if present, the sample."""
         return tuple(file for file in (self.train, self.test, self.sample) if file)
 
 
@@ -53,7 +53,7 @@ def find_files(data_dir: Path) -> Files:
     """Return the files in `data_dir`.
 
     Raises:
-        DataError: No such folder, train or test missing, or more than one file could be it.
+        DataError: The folder, train or test is missing, or several files could be one of them.
     """
     broken, found = list[DataError](), list[CsvFile]()
     try:
@@ -83,9 +83,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _csv_files(path: Path, broken: list[DataError]) -> Iterator[CsvFile]:
-    """Yield the file itself where it is a CSV by its name, or the CSVs inside an archive.
+    """Yield a file whose name ends as a CSV's, or the CSVs inside an archive.
 
-    A broken archive does not matter where the files lie beside it.
+    A broken archive is only an error if a file is missing without it.
     """
     if _is_csv(path):
         yield CsvFile(path)
@@ -108,13 +108,13 @@ def _is_csv(path: Path) -> bool:
 
 
 def _stem(file: CsvFile) -> str:
-    """Return the name without folders and endings."""
+    """Return the name without folders and suffixes."""
     name = file.path.name if file.member is None else file.member.rpartition("/")[2]
     return re.sub(r"(?i)\.csv(\.gz)?$", "", name)
 
 
 def _is_exactly(file: CsvFile, role: str) -> bool:
-    """Whether a file is called `train`, or `NAME_train`; a sample by any of its spellings."""
+    """Whether a file is called `train` or `NAME_train`, or a sample by any spelling."""
     words = re.findall(r"[a-z0-9]+", _stem(file).lower())
     if role == "sample":
         return any(kind in "".join(words) for kind in _SAMPLE)
@@ -130,24 +130,24 @@ def _is_loosely(file: CsvFile, role: str) -> bool:
 
 
 def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
-    """Return the file of a role; None where there is none."""
+    """Return the file of a role; None if there is none."""
     files = [file for file in found if _is_exactly(file, role)]
     files = files or [file for file in found if _is_loosely(file, role)]
     for path in (file.path for file in files):
         if not path.exists():
             text = f"{path.name}: a link to a file that is not there ({path})"
-            raise DataError(text, "mend or remove the link")
+            raise DataError(text, "fix or remove the link")
         if not path.is_file():
             kind = "a folder" if path.is_dir() else "no regular file"
             text = f"{path.name}: {kind}, where a CSV file should be ({path})"
             raise DataError(text, "give it another name, and put the CSV file there")
-    if len(files) > 1:  # an archive that was unpacked beside itself is no second candidate
+    if len(files) > 1:  # an archive and its unpacked file count as one candidate
         by_content: dict[tuple[int, int], CsvFile] = {}
         for file in sorted(files, key=lambda one: one.member is not None):
             by_content.setdefault(_content(file), file)
         files = list(by_content.values())
     if len(files) > 1:
-        # Of files of one name in archives, the folders inside tell them apart.
+        # Files of one name in archives differ by their folders.
         names = [f"{one.member} in {one.path.name}" if one.member else one.name for one in files]
         both = "are both there" if len(files) == 2 else "are all there"
         raise DataError(
@@ -158,7 +158,7 @@ def _one_of(data_dir: Path, found: list[CsvFile], role: str) -> CsvFile | None:
 
 
 def _content(file: CsvFile) -> tuple[int, int]:
-    """Return size and CRC-32 of the content; a `.gz` is not unpacked for it."""
+    """Return size and CRC-32 of the content; a `.gz` is not unpacked."""
     if file.member is not None:
         with open_zip(file.path) as archive:
             info = archive.getinfo(file.member)
@@ -174,7 +174,7 @@ def _content(file: CsvFile) -> tuple[int, int]:
 
 
 def _missing(data_dir: Path, train: CsvFile | None) -> DataError:
-    """Return the error for a folder without train or test, with the files that are in it."""
+    """Return the error for a folder without train or test, with the names of its files."""
     name = "train.csv" if train is None else "test.csv"
     there = _visible(data_dir)
     some = ", ".join(path.name + "/" * path.is_dir() for path in there[:_MOST_NAMED])

@@ -1,7 +1,7 @@
 """Detect the format of a CSV file (delimiter, header, comments), and read its rows.
 
-The first lines alone decide the form. `columns.py` decides what the columns mean. Every function
-raises `DataError` for the first fault, which names the file.
+The first lines decide the format. `columns.py` decides what the columns mean. Every function raises
+`DataError` for the first error, with the name of the file.
 """
 
 import re
@@ -43,13 +43,13 @@ _OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"<", "a web page or XML, not CSV", "download it again, signed in to Kaggle"),
 )
 _COMMENT_SIGNS = (b"#", b"%")
-_MOST_COMMENTS = 1000  # lines; more of them are no header
-_SEPARATOR_BYTES = 5  # of `sep=;`; no more is kept of a comment but the last
-_ROWS_A_LOOK = 1 << 20  # rows between two looks at the free memory
+_MOST_COMMENTS = 1000  # lines; more comments are not a header
+_SEPARATOR_BYTES = 5  # of `sep=;`; only these bytes are kept of all comments except the last
+_ROWS_A_LOOK = 1 << 20  # rows between two checks of free memory
 _DELIMITERS = (b",", b";", b"\t", b"|")
 _SEPARATOR = re.compile(rb"(?i)sep=.")  # Excel's own first line
 _WHOLE = re.compile(r"([0-9]+)\.0+")
-_FEWEST_NUMBER_NAMES = 4  # columns called 0, 1, 2, ...: fewer may be a row of numbers
+_FEWEST_NUMBER_NAMES = 4  # columns called 0, 1, 2, ...; fewer may be a row of numbers
 _REPEATED = re.compile(r"(.+)\.([0-9]{1,9})")
 INDEX_NAME = "Unnamed: 0"
 """The name that pandas gives a nameless first column: the index of the table."""
@@ -57,18 +57,18 @@ INDEX_NAME = "Unnamed: 0"
 
 @dataclass(frozen=True)
 class Form:
-    """How one file is written.
+    """The format of one file.
 
     Attributes:
-        names: Of the columns, from the left; `1`, `2`, ... where the file has no header.
+        names: Names of the columns; `1`, `2`, ... if the file has no header.
         delimiter: One byte; None stands for any blanks.
-        n_before: Lines before the first row that is read unchanged.
-        n_cells: Cells of each line; those beyond `names` are blank.
-        has_header: Whether the names stand in the file.
-        first_row: The repaired cells of a first row that stands in the place of the header.
-        sample: The cells of the first row; perhaps fewer than names.
-        has_nameless_first: Whether the first column has only the name that pandas would give it.
-        notes: What was assumed about the form, one line each.
+        n_before: Number of lines before the first row that is read unchanged.
+        n_cells: Number of cells of each line; cells beyond `names` are blank.
+        has_header: Whether the file contains the names.
+        first_row: The repaired cells of a first row in the place of the header.
+        sample: The cells of the first row; there may be fewer than names.
+        has_nameless_first: Whether the first column is nameless and got the name that pandas uses.
+        notes: Assumptions about the format, one line each.
     """
 
     file: CsvFile
@@ -84,7 +84,7 @@ class Form:
 
     @contextmanager
     def rows(self) -> Iterator[Iterator[tuple[int, list[bytes]]]]:
-        """Open the file and give (row, cells) of each row, as many cells as there are names."""
+        """Open the file and yield (row, cells), with one cell for each name."""
         with closing(read_lines(self.file)) as lines:
             yield self._rows_of(islice(lines, self.n_before, None))
 
@@ -117,7 +117,7 @@ class Form:
             raise DataError(f"{name}: {what}", "download or export the file again")
 
     def column(self, name: str, parse: Callable[[bytes], T]) -> list[T]:
-        """Return the values of a column; the first cell that `parse` refuses is a `DataError`."""
+        """Return the values of a column; `DataError` names the first cell that `parse` refuses."""
         place = self.names.index(name)
         with self.rows() as rows:
             return [parsed(self.file, row, name, cells[place], parse) for row, cells in rows]
@@ -136,7 +136,7 @@ class Form:
 
 
 def parsed(file: Named, row: int, column: str, cell: bytes, parse: Callable[[bytes], T]) -> T:
-    """Return the value of a cell; a `DataError` names the cell where `parse` refuses it."""
+    """Return the value of a cell; raise a `DataError` that names the cell if `parse` refuses it."""
     try:
         return parse(cell)
     except ValueError as reason:
@@ -147,8 +147,8 @@ def read_form(named: Named) -> Form:
     """Read the first lines of a file.
 
     Raises:
-        DataError: The file cannot be read, is of another kind, or its first line is no sound
-            header: blank, not UTF-8, a name missing or twice.
+        DataError: The file cannot be read, is of another kind, or its first line is no valid
+            header: blank, not UTF-8, or with a missing or repeated name.
     """
     file = named if isinstance(named, CsvFile) else CsvFile(named)
     comments, head, row = _first_lines(file)
@@ -157,7 +157,7 @@ def read_form(named: Named) -> Form:
         behind_sign = comments[-1].lstrip(b"#% ")
         if not head.strip() or _is_header_of(behind_sign, head):
             head, row, n_before = behind_sign, head, len(comments)
-            notes.append(f"{file.name}: the header stands behind a comment sign")
+            notes.append(f"{file.name}: the header stands after a comment sign")
         if n_more := len(comments) - (n_before == len(comments)):
             lines = "comment line is" if n_more == 1 else "comment lines are"
             notes.append(f"{file.name}: {n_more} {lines} skipped")
@@ -166,7 +166,7 @@ def read_form(named: Named) -> Form:
         notes.append(f"{file.name}: columns are separated by {delimiter.decode()!r}")
     cells = split_line(file, 0, head, delimiter)
     below = [] if row is None else split_line(file, 1, row, delimiter)
-    # Nameless last columns without a value in the first row are left out.
+    # Drop nameless last columns without a value in the first row.
     while len(cells) > 1 and not cells[-1].strip() and _is_blank(below[len(cells) - 1 :]):
         del cells[-1]
     form = Form(
@@ -182,7 +182,7 @@ def read_form(named: Named) -> Form:
 
 
 def read_header(file: Named) -> tuple[str, ...]:
-    """Return the names of the columns of a file that must have a header, and commas."""
+    """Return the column names of a file, which must have a header and commas."""
     form = with_header(read_form(file))
     if form.delimiter != b",":
         mark = "blanks" if form.delimiter is None else repr(form.delimiter.decode())
@@ -192,7 +192,7 @@ def read_header(file: Named) -> tuple[str, ...]:
 
 
 def with_header(form: Form) -> Form:
-    """Return a form that must have a header; `DataError` where it has none."""
+    """Return the form unchanged; raise `DataError` if it has no header."""
     if form.has_header:
         return form
     raise DataError(
@@ -202,7 +202,7 @@ def with_header(form: Form) -> Form:
 
 
 def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
-    """Return comment lines, the first other line, and the next one if there is one."""
+    """Return the comment lines, the first other line, and the row below it, if any."""
     comments: list[bytes] = []
     with closing(read_lines(file)) as lines:
         head = next(lines, b"")
@@ -232,7 +232,7 @@ def _first_lines(file: CsvFile) -> tuple[list[bytes], bytes, bytes | None]:
 
 
 def _is_header_of(names: bytes, row: bytes) -> bool:
-    """Whether a line behind a comment sign names the columns of the row below it."""
+    """Whether a line after a comment sign names the columns of the row below."""
     delimiter = _delimiter_of(names, row)
     found, cells = (line.split(delimiter, limits.MOST_CELLS) for line in (names, row))
     is_row = all(map(_is_number, found)) and not _are_number_names([n.decode() for n in found])
@@ -240,7 +240,7 @@ def _is_header_of(names: bytes, row: bytes) -> bool:
 
 
 def _delimiter_of(head: bytes, row: bytes | None) -> bytes | None:
-    """Return the delimiter: it stands in both lines, and makes the most cells."""
+    """Return the delimiter: the character in both lines that makes the most cells."""
     below = head if row is None else row
     counts = {mark: head.count(mark) for mark in _DELIMITERS}
     likely = [mark for mark in _DELIMITERS if 0 < counts[mark] <= below.count(mark)]
@@ -261,24 +261,24 @@ def _is_number(cell: bytes | str) -> bool:
 
 
 def _name(file: CsvFile, number: int, cell: bytes) -> str:
-    """Return the name of a column, whose place is `number`."""
+    """Return the name of column `number`."""
     where = f"{file.name} column {number}: the name"
     try:
         name = cell.removeprefix(BOM).decode().strip()
     except UnicodeDecodeError:
         raise DataError(f"{where} {shown(cell)} is not UTF-8", "save it as UTF-8") from None
     if not name.isprintable():
-        hint = "name the column by letters, digits and signs that can be seen"
+        hint = "use visible letters, digits and signs in the name"
         raise DataError(f"{where} {shown(cell)} is not printable", hint)
     most = limits.LONGEST_TEXT
-    if len(cell) > most and not _is_list(name):  # a list of all pixels of an image may be longer
+    if len(cell) > most and not _is_list(name):  # a list of pixels may be longer
         text = f"{where} {shown(name)} has {len(cell):,} bytes, of {most} at most"
         raise DataError(text, cell_hint("at most"))
     return name
 
 
 def _with_names(form: Form, cells: tuple[bytes, ...]) -> Form:
-    """Return the form with names in the place of numbers that are a row and no header."""
+    """Return the form with generated names if the supposed header is a row of numbers."""
     form = replace(form, names=_without_fractions(form.names))
     numbers = [name for name in form.names if _is_number(name)]
     values = _unrepeated(form.names)
@@ -295,7 +295,7 @@ def _with_names(form: Form, cells: tuple[bytes, ...]) -> Form:
 
 
 def _without_fractions(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names such as `0.0` and `1.0` as `0` and `1`, where all numbers are of that kind."""
+    """Return names such as `0.0` and `1.0` as `0` and `1`, if all numbers have that form."""
     matches = [_WHOLE.fullmatch(name) for name in names]
     whole = tuple(match[1] if match else name for match, name in zip(matches, names, strict=True))
     numbers = [name for name in whole if _is_number(name)]
@@ -326,9 +326,9 @@ def _of_lost_row(form: Form, values: tuple[str | None, ...]) -> Form:
 
 
 def _unrepeated(names: Sequence[str]) -> tuple[str | None, ...] | None:
-    """Return the numbers from which pandas made names; None where it repeated none.
+    """Return the numbers from which pandas made names; None if it made none.
 
-    Pandas makes `0`, `0.1` and `0.2` of three columns called `0`. A name that is no number is None.
+    Pandas makes `0`, `0.1` and `0.2` of three columns called `0`. None stands for other names.
     """
     n_times: dict[str, int] = {}
     values, n_repeated = list[str | None](), 0
@@ -339,7 +339,7 @@ def _unrepeated(names: Sequence[str]) -> tuple[str | None, ...] | None:
         n_times[base] = n_times.get(base, 0) + 1
         values.append(base if _is_number(base) else None)
     n_numbers = len(names) - values.count(None)
-    # `0.1` may be a pixel as well as a second `0`, but not where the others are whole.
+    # `0.1` may be a pixel or a second `0`; it is the latter if the others are whole.
     is_whole = all(value is None or value.isdecimal() for value in values)
     is_unclear = not is_whole and all(map(_is_number, names))
     is_by_pandas = n_repeated > 0 and len(set(names)) == len(names) and not is_unclear
@@ -347,7 +347,7 @@ def _unrepeated(names: Sequence[str]) -> tuple[str | None, ...] | None:
 
 
 def _are_number_names(names: Sequence[str]) -> bool:
-    """Whether numbers are the names of columns: all of 0..n - 1, or of 1..n."""
+    """Whether the names are the numbers 0..n - 1 or 1..n."""
     n = len(names)
     if n < _FEWEST_NUMBER_NAMES:
         return False

@@ -1,7 +1,7 @@
 """Assign an id to each test image, and set the row order of the submission.
 
-Ids of the test file and of the sample submission are matched by value, in any order. Where only one
-of them has ids, rows are taken in their order, and a note says so.
+Ids of the test file and of the sample submission are matched by value, in any order. If only one of
+them has ids, rows are matched by position, with a note.
 """
 
 import re
@@ -28,7 +28,7 @@ class Sample:
 
     Attributes:
         id_column: The name of the id column.
-        header: Both names as they are written: that of the id may be missing.
+        header: Both names as written; the name of the id may be empty.
     """
 
     file: CsvFile
@@ -43,11 +43,11 @@ class SubmissionIds:
     """The rows of the submission.
 
     Attributes:
-        ids: In the order of the submission.
-        order: int64: of each row of the submission the row of the test file; None: the same.
-        header: Names of the id and of the label column.
+        ids: Ids in the order of the submission.
+        order: int64: the test file's row for each row of the submission; None: the same order.
+        header: Names of the id and label columns.
         text: The source of the ids, for the user.
-        notes: What was assumed, one line each.
+        notes: Assumptions, one line each.
     """
 
     ids: tuple[str, ...]
@@ -65,7 +65,7 @@ def read_sample(file: CsvFile) -> Sample:
         why = "it looks like the index of a table"
         notes.append(f"{file.name} column {columns.pop(0)}: dropped; {why}")
     elif len(columns) == 3 and columns[2] == "Usage":
-        notes.append(f"{file.name} column {columns.pop()}: dropped; it is no label")
+        notes.append(f"{file.name} column {columns.pop()}: dropped; it is not a label")
     if len(columns) != 2:
         names = ", ".join(form.names[:4]) + (", ..." if len(form.names) > 4 else "")
         raise DataError(
@@ -85,7 +85,7 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
 
     Args:
         test: The rows of the test file.
-        sample: None where there is none.
+        sample: The sample submission, if any.
         label: Name of train's label column.
     """
     n_test, column, name = len(test.pixels), test.columns.identifier, test.file.name
@@ -97,13 +97,13 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
     where = f"column {sample.id_column} of {sample.file.name}"
     if len(sample.ids) != n_test:
         raise DataError(
-            f"{sample.file.name}: {len(sample.ids)} rows, where {name} has {n_test}",
+            f"{sample.file.name}: {len(sample.ids)} rows, but {name} has {n_test}",
             "are both files of one competition? each test image needs one row of the sample",
         )
     ids = tuple(sample.ids)
     if column is None:
         note = (
-            f"{sample.file.name} column {sample.id_column}: the ids are in no rising order and "
+            f"{sample.file.name} column {sample.id_column}: the ids are not in rising order and "
             f"{name} has none; its first row is taken for {shown(ids[0])}, and so on in the order "
             "of the rows"
         )
@@ -116,23 +116,23 @@ def submission_ids(test: ImageTable, sample: Sample | None, label: str) -> Submi
 
 
 def _matched(test: ImageTable, column: str, sample: Sample) -> list[int]:
-    """Return of each id of the sample the row of the test file that has it."""
+    """Return for each id of the sample the row of the test file with that id."""
     rows = {name: row for row, name in enumerate(test.ids)}
-    if not set(sample.ids) <= set(rows):  # `1`, `01` and `1.0` are one id where all are numbers
+    if not set(sample.ids) <= set(rows):  # `1`, `01` and `1.0` are equal if all are numbers
         by_value = {value: row for name, row in rows.items() if (value := _value(name))}
         values = [str(_value(name)) for name in sample.ids]
         if len(by_value) == len(test.ids) and set(values) <= set(by_value):
             return [by_value[value] for value in values]
     for row, name in enumerate(sample.ids, 1):
         if name not in rows:
-            text = f"{shown(name)} is no id of {test.file.name}, column {column}"
+            text = f"{shown(name)} is not an id of {test.file.name}, column {column}"
             hint = "are both files of one competition? the ids are matched by value"
             raise cell_error(sample.file, row, sample.id_column, text, hint)
     return [rows[name] for name in sample.ids]
 
 
 def _value(name: str) -> str | None:
-    """Return a number in one spelling; None where the id is no number."""
+    """Return a number in one spelling; None if the id is not a number."""
     if len(name) > _LONGEST_NUMBER or not NUMBER.fullmatch(name.encode()):
         return None
     return str(int(name)) if name.isdecimal() else repr(float(name)).removesuffix(".0")

@@ -1,6 +1,6 @@
-"""Find the columns that are pixels by their names, and their order in the image.
+"""Find the pixel columns by their names, and their order in the image.
 
-The numbers in the names decide: `pixel0`, `pixel_00`, `1x1`, `col3_row2`. No values are read.
+Numbers in the names decide: `pixel0`, `pixel_00`, `1x1`, `col3_row2`. No values are read.
 """
 
 import math
@@ -12,47 +12,47 @@ from objectives.data.csv.check import Named, column_error, shown
 from objectives.errors import DataError
 
 _DIGITS = re.compile(r"[0-9]+")
-_MOST_DIGITS = 9  # a longer number is no number of a pixel
-_FEWEST = 4  # names that are pixels by their number alone; fewer must be called pixel
+_MOST_DIGITS = 9  # a longer number cannot number a pixel
+_FEWEST = 4  # columns that are pixels by their numbers alone; fewer must be called pixel
 _IS_PIXEL = re.compile(r"(?i)pi?x(el)?s?[_ .-]?#.*")
 _COLUMN_FIRST = re.compile(r"(?i)(.*[^a-z])?(c|col|column|x)\W*_?#.*(r|row|y)\W*_?#\W*")
 NAMES_HINT = "write a first line with the names: label,pixel0,pixel1,..."
 WHOLE_HINT = "export all pixels of an image, numbered from 0 or 1"
 SQUARE_HINT = "bring square images: as many rows as columns of pixels"
-COLOUR_HINT = "only grey images are taken: one value a pixel"
+COLOUR_HINT = "only grey images are accepted: one value for each pixel"
 
 Numbers = tuple[int, ...]
 
 
 def is_square(n: int) -> bool:
-    """Whether so many pixels make a square image."""
+    """Whether `n` pixels make a square image."""
     return n > 0 and math.isqrt(n) ** 2 == n
 
 
 def numbers_of(name: str) -> Numbers:
-    """Return the numbers in a name, zero-padded or not; none where one is too long."""
+    """Return the numbers in a name, zero-padded or not; none if one is too long."""
     found = _DIGITS.findall(name)
     return tuple(map(int, found)) if all(len(one) <= _MOST_DIGITS for one in found) else ()
 
 
 def kind_of(name: str) -> str:
-    """Return a name with its numbers taken out: equal for the pixels of one file."""
+    """Return a name with its numbers replaced: equal for all pixels of a file."""
     return _DIGITS.sub("#", name)
 
 
 def largest_group(names: Sequence[str]) -> int:
-    """Return how many names there are of one kind with numbers."""
+    """Return the size of the largest group of names that differ only in numbers."""
     return max(map(len, _groups(names).values()), default=0)
 
 
 def find_pixels(file: Named, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names that are pixels, row by row of the image.
 
-    They are the largest group of names that differ in one number, or in two: row and column.
+    They are the largest group of names that differ in one number, or in two (row and column).
 
     Raises:
-        DataError: There is no such group or more than one, numbers are missing in it, or it makes
-            no square.
+        DataError: There is no such group or more than one, numbers are missing, or it makes no
+            square.
     """
     groups = _groups(names)
     n_pixels = max(map(len, groups.values()), default=0)
@@ -84,7 +84,7 @@ def find_pixels(file: Named, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _groups(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the names with numbers by their kind."""
+    """Return the names that have numbers, grouped by kind."""
     groups: dict[str, list[str]] = {}
     for name in names:
         if numbers_of(name):
@@ -95,14 +95,16 @@ def _groups(names: Sequence[str]) -> dict[str, list[str]]:
 def _several(file: Named, groups: Sequence[Sequence[str]]) -> DataError:
     firsts = [group[0] for group in groups]
     if len(groups) in (3, 4) and is_square(len(groups[0])):
-        text = f"{len(groups)} columns a pixel ({', '.join(firsts)}, ...), as of colour images"
+        text = (
+            f"{len(groups)} columns for each pixel ({', '.join(firsts)}, ...), as in colour images"
+        )
         return DataError(f"{file.name}: {text}", COLOUR_HINT)
     text = f"the columns like {firsts[0]} or those like {firsts[1]} could be the pixels"
     return DataError(f"{file.name}: {text}", "keep one kind of them")
 
 
 def _by_number(file: Named, names: Sequence[str]) -> dict[Numbers, str]:
-    """Return the names by those of their numbers that differ, the row before the column."""
+    """Return the names by their differing numbers, row before column."""
     all_numbers = [numbers_of(name) for name in names]
     columns = [set(column) for column in zip(*all_numbers, strict=True)]
     differ = [n for n, numbers in enumerate(columns) if len(numbers) > 1] or [len(columns) - 1]
@@ -124,7 +126,7 @@ def _by_number(file: Named, names: Sequence[str]) -> dict[Numbers, str]:
 
 
 def _check_sequence(file: Named, group: Mapping[Numbers, str]) -> None:
-    """Refuse pixels whose numbers have gaps, or begin with another than 0 or 1."""
+    """Refuse pixels whose numbers have gaps, or do not start at 0 or 1."""
     numbers = sorted(number for (number,) in group)
     first = group[numbers[0],]
     if numbers[0] > 1:
@@ -149,9 +151,9 @@ def _check_grid(file: Named, group: Mapping[Numbers, str]) -> None:
         row, column = next(place for place in product(*spans) if place not in group)
         raise DataError(
             f"{file.name}: the pixel columns go from {group[min(group)]} to {group[max(group)]}, "
-            f"but that of row {row}, column {column} is missing",
+            f"but row {row}, column {column} is missing",
             WHOLE_HINT,
         )
     if len(rows) != len(columns):
-        text = f"images of {len(rows)} rows and {len(columns)} columns are no squares"
+        text = f"images of {len(rows)} rows and {len(columns)} columns are not square"
         raise DataError(f"{file.name}: {text}", SQUARE_HINT)

@@ -1,7 +1,7 @@
-"""Decide which range the pixels have, and scale them to 0..255.
+"""Detect the range of the pixels, and scale them to 0..255.
 
-Pixels may be 0..1, 0..16 and the like. Train and test are always scaled alike; where they, or the
-rows of one file, do not fit together, they are refused.
+Pixels may be 0..1, 0..16 and the like. Train and test are always scaled alike. Files, or rows of a
+file, with different ranges are refused.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from objectives.errors import DataError
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 FULL = 255.0
-_LOW = 16.0  # scikit-learn's digits; a range of 0 to 255 is never so dark
-# The top of a range only where a pixel has just this value: 5 to 7 bits, and percent.
+_LOW = 16.0  # as in scikit-learn's digits; images of 0 to 255 are never so dark
+# Tops of ranges, if the brightest pixel has exactly this value: 5 to 7 bits, and percent.
 _TOPS = (31.0, 63.0, 100.0, 127.0)
-_ROUNDING = 1e-3  # above 1: what is left of a computation
-_LEAST_RATIO = 0.6  # of how bright the images of two files of one range are
-_MOST_ODD_SHARE = 0.1  # of fractions among whole numbers: more of them are no mistake
-_MOST_ABOVE_ONE = 0.01  # of the pixels of a file of 0 to 1: more of them are no mistake
+_ROUNDING = 1e-3  # rounding errors above 1
+_LEAST_RATIO = 0.6  # of the brightness of two files with one range
+_MOST_ODD_SHARE = 0.1  # share of fractions among whole numbers that is a mistake; more is not
+_MOST_ABOVE_ONE = 0.01  # share of pixels above 1 in a file of 0 to 1 that is a mistake; more is not
 _ROWS_AT_ONCE = 4096
-_FEWEST_DIVIDED = 2  # images of 0 to 1 in a file of 0 to 255: a single one may be black
+_FEWEST_DIVIDED = 2  # images of 0 to 1 in a file of 0 to 255; a single one may be black
 ONE_RANGE = "bring all pixels into one range, such as 0 to 255"
 
 
@@ -35,7 +35,7 @@ class Scaled:
 
     Attributes:
         text: The range, for the user, such as `0 to 16, scaled to 0 to 255`.
-        notes: What was assumed, one line each; empty for whole numbers up to 255.
+        notes: Assumptions, one line each; empty for whole numbers up to 255.
     """
 
     train: NDArray[np.uint8]
@@ -49,7 +49,7 @@ def scale_pixels(train: ImageTable, test: ImageTable) -> Scaled:
 
     Raises:
         DataError: Train and test, or the rows of one file, have different ranges; or a few pixels
-            are fractions where all others are whole numbers.
+            are fractions and all others are whole numbers.
     """
     tables = (train, test)
     found = [_without_rounding(table.pixels) for table in tables]
@@ -76,19 +76,19 @@ def scale_pixels(train: ImageTable, test: ImageTable) -> Scaled:
         )
     if top > 1 and any(pixels.dtype != np.uint8 for pixels in found):
         text += ", fractions rounded"
-        notes.append("pixels that are no whole numbers are rounded")
+        notes.append("pixels that are not whole numbers are rounded")
     return Scaled(_as_bytes(found[0], top), _as_bytes(found[1], top), text, tuple(notes))
 
 
 def _without_rounding(pixels: Pixels) -> Pixels:
-    """Return pixels that end at 1, and not a little above it."""
+    """Return the pixels without rounding errors above 1."""
     if pixels.dtype == np.uint8 or not 1 < float(pixels.max()) <= 1 + _ROUNDING:
         return pixels
     return np.minimum(pixels, np.float32(1))
 
 
 def _top(pixels: Pixels) -> float:
-    """Return the top of the range that pixels, 0..255, are taken to have."""
+    """Return the assumed top of the range of pixels, at most 255."""
     brightest = float(pixels.max())
     if brightest <= 1:
         return 1.0
@@ -96,7 +96,7 @@ def _top(pixels: Pixels) -> float:
 
 
 def _compared(tables: Sequence[ImageTable], found: Sequence[Pixels]) -> list[str]:
-    """Return a note where the images of test are much darker or brighter than those of train."""
+    """Return a note if test images are much darker or brighter than train images."""
     train, test = map(_usual_brightness, found)
     darker, brighter = sorted((train, test))
     if darker >= _LEAST_RATIO * brighter or not darker:
@@ -117,7 +117,7 @@ def _compared(tables: Sequence[ImageTable], found: Sequence[Pixels]) -> list[str
 
 
 def _usual_brightness(pixels: Pixels) -> float:
-    """Return the median over the images of their brightest pixel; black ones do not count."""
+    """Return the median of the images' brightest pixels; black images do not count."""
     brightest = pixels.max(axis=1)
     seen = brightest[brightest > 0]
     return float(np.median(seen)) if len(seen) else 0.0
@@ -128,19 +128,19 @@ def _fractions(pixels: Pixels) -> NDArray[np.bool_]:
 
 
 def _refuse_mixed(table: ImageTable, pixels: Pixels) -> None:
-    """Refuse a file of 0 to 1 with a few pixels above 1, or one where some rows were divided."""
+    """Refuse a file of 0 to 1 with a few pixels above 1, or a file with only some rows divided."""
     if pixels.dtype == np.uint8 or (brightest := float(pixels.max())) <= 1:
         return
     above = pixels > 1
     if above.sum() <= _MOST_ABOVE_ONE * np.count_nonzero(pixels):
-        text = "{:g} is above 1, where nearly all pixels are 0 to 1"
+        text = "{:g} is above 1, but nearly all pixels are 0 to 1"
         raise _odd_pixel(table, pixels, above, text, ONE_RANGE)
     if brightest > _LOW:
         rows = np.flatnonzero((pixels.max(axis=1) <= 1) & _fractions(pixels).any(axis=1))
         if len(rows) >= _FEWEST_DIVIDED:
             raise DataError(
                 f"{table.file.name} row {rows[0] + 1}: its pixels are 0 to 1, as in {len(rows)} "
-                f"rows in all, where others go up to {brightest:g}",
+                f"rows in all, but others go up to {brightest:g}",
                 ONE_RANGE,
             )
 
@@ -148,7 +148,7 @@ def _refuse_mixed(table: ImageTable, pixels: Pixels) -> None:
 def _odd_pixel(
     table: ImageTable, pixels: Pixels, is_odd: NDArray[np.bool_], text: str, hint: str
 ) -> DataError:
-    """Return the error for the first pixel that is odd."""
+    """Return the error for the first odd pixel."""
     row, place = (int(n) for n in np.argwhere(is_odd)[0])
     column = table.columns.packed or table.columns.pixels[place]
     return cell_error(table.file, row + 1, column, text.format(float(pixels[row, place])), hint)
@@ -158,7 +158,7 @@ def _as_bytes(pixels: Pixels, top: float) -> NDArray[np.uint8]:
     if pixels.dtype == np.uint8 and top == FULL:
         return pixels.astype(np.uint8, copy=False)
     scaled = np.empty(pixels.shape, np.uint8)
-    for start in range(0, len(pixels), _ROWS_AT_ONCE):  # all at once they take four times as much
+    for start in range(0, len(pixels), _ROWS_AT_ONCE):  # all at once take four times the memory
         some = slice(start, start + _ROWS_AT_ONCE)
         scaled[some] = np.rint(np.multiply(pixels[some], np.float32(FULL / top), dtype=np.float32))
     return scaled

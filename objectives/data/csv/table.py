@@ -1,8 +1,8 @@
 """Read the rows of one file whose columns are known: pixels, labels and ids.
 
-A row must hold sound cells, ids must differ, and labels must make 2 to 100 classes of five rows.
-`columns.py` decides which column is what, `pixelrange.py` what the range of the pixels means.
-Every function raises `DataError` for the first fault, with its row and column.
+Cells must be valid, ids must differ, and labels must make 2 to 100 classes of at least five rows.
+`columns.py` decides the roles of columns, `pixelrange.py` the range of pixels. Every function
+raises `DataError` for the first error, with its row and column.
 """
 
 from array import array
@@ -33,19 +33,19 @@ from objectives.files.limits import MIB, ROW_BYTES, refuse_memory
 MIN_CLASSES, MAX_CLASSES = 2, 100
 MIN_ROWS_PER_CLASS = 5  # so that each of five folds can hold one
 _MISSING = frozenset({"na", "n/a", "null", "none", "-", "?", "missing"})
-_BYTES_A_LOOK = 32 * MIB  # of pixels between two looks at the free memory
+_BYTES_A_LOOK = 32 * MIB  # of pixels between two checks of free memory
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of one file are.
+    """The roles of one file's columns.
 
     Attributes:
-        form: How the file is written, every name included.
-        pixels: The pixels' names, row by row of the image.
-        label, identifier: Names; None where the file has no such column, or it is not read.
+        form: The file's format, with the names of all columns.
+        pixels: Names of the pixels, row by row of the image.
+        label, identifier: Names; None if the file has no such column, or it is not read.
         dropped: Names of the columns that are not read.
-        packed: The one column that holds all pixels of an image, where there is one.
+        packed: The column that holds all pixels of an image, if any.
     """
 
     form: Form
@@ -58,14 +58,14 @@ class Columns:
 
 @dataclass
 class ImageTable:
-    """The rows of one file; `labels` and `ids` are empty where it has no such column.
+    """The rows of one file; `labels` and `ids` are empty without such a column.
 
     Attributes:
-        pixels: Shape (n, pixels of an image), row by row of the image: uint8 where all are whole
-            numbers, else float32; 0..255 as the file has them.
-        labels: By value: integers, or text.
-        spellings: How often each label is written in which way.
-        ids: As the file has them.
+        pixels: Shape (n, pixels of an image), row by row of the image: uint8 if all are whole
+            numbers, else float32; 0..255, not scaled.
+        labels: Values: integers or text.
+        spellings: Number of occurrences of each spelling of a label.
+        ids: Ids as written in the file.
     """
 
     columns: Columns
@@ -85,7 +85,7 @@ class ImageTable:
 
 
 class _Pixels:
-    """Pixels of the rows so far: bytes while all are whole numbers, floats from then on."""
+    """Pixels of the rows so far: bytes while all are whole numbers, later floats."""
 
     def __init__(self, file: CsvFile, names: Sequence[str], *, is_reordered: bool) -> None:
         self._file, self._names, self._is_reordered = file, names, is_reordered
@@ -95,16 +95,16 @@ class _Pixels:
         self._as_byte, self._as_float = CellTable(pixel_value), CellTable(pixel_number)
 
     def add(self, row: int, cells: list[bytes]) -> None:
-        """Take the pixels of one row; `DataError` where a cell is no pixel."""
+        """Add the pixels of one row; raise `DataError` if a cell is not a pixel."""
         try:
-            if self._is_whole:  # one call in C for the whole row; 33 million cells go through here
+            if self._is_whole:  # one call in C for the whole row, as there may be 33 million cells
                 self._whole += bytes(map(self._as_byte.__getitem__, cells))
             else:
                 self._floats.extend(map(self._as_float.__getitem__, cells))
         except ValueError:
             for name, cell in zip(self._names, cells, strict=True):
                 parsed(self._file, row, name, cell, self._as_float.__getitem__)
-            self._is_whole = False  # every cell is a pixel, so one is a fraction
+            self._is_whole = False  # all cells are pixels, so one is a fraction
             self._refuse_memory(row, 4 * len(self._whole))
             self._floats.extend(self._whole)
             self._whole.clear()
@@ -115,30 +115,30 @@ class _Pixels:
             self._refuse_memory(row, n_bytes // 8)
 
     def _refuse_memory(self, row: int, n_bytes: int) -> None:
-        """Refuse to go on without memory for these bytes and for the steps that follow."""
+        """Refuse to go on without memory for these bytes and for the later steps."""
         n_pixels = len(self._whole) + len(self._floats)
         n_bytes += (4 if self._floats else 1) * n_pixels * self._is_reordered
-        n_bytes += 5 * n_pixels if self._floats else 0  # they are compared with rounded ones
+        n_bytes += 5 * n_pixels if self._floats else 0  # for a comparison with rounded pixels
         refuse_memory(f"{self._file.name} row {row:,}", n_bytes + row * ROW_BYTES)
 
     def table(self, n_pixels: int) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """Return them in the shape (n, n_pixels), without a copy."""
+        """Return the pixels in the shape (n, n_pixels), without a copy."""
         if self._is_whole:
             return np.frombuffer(self._whole, np.uint8).reshape(-1, n_pixels)
         return np.frombuffer(self._floats, np.float32).reshape(-1, n_pixels)
 
 
 def _one_class_more(file: CsvFile, row: int, column: str, cell: bytes) -> DataError:
-    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} there may be"
+    text = f"{shown(cell)} is one class more than the {MAX_CLASSES} allowed"
     return cell_error(file, row, column, text, "leave rare classes out, or join some")
 
 
 def _unpacked(file: CsvFile, row: int, column: str, packed: bytes, n_pixels: int) -> list[bytes]:
-    """Return the pixels that stand in one cell."""
+    """Return the pixels in one cell."""
     cells = unpack_cell(packed)
     if len(cells) != n_pixels:
         why = "; NumPy has shortened it" if b"..." in packed else ""
-        text = f"{len(cells)} numbers in the cell, where row 1 has {n_pixels}{why}"
+        text = f"{len(cells)} numbers in the cell, but row 1 has {n_pixels}{why}"
         raise cell_error(file, row, column, text, "leave the row out, or write all its pixels")
     return cells
 
@@ -147,7 +147,7 @@ def read_table(columns: Columns) -> ImageTable:
     """Read every row."""
     form, file, n_pixels = columns.form, columns.form.file, len(columns.pixels)
     special = {*columns.dropped, columns.label, columns.identifier}
-    # From the right: a pop moves the cells right of it.
+    # From the right, because a pop moves the cells to its right.
     places = [n for n in reversed(range(len(form.names))) if form.names[n] in special]
     in_file = tuple(name for name in form.names if name not in special)
     is_reordered = columns.packed is None and in_file != columns.pixels
@@ -167,7 +167,7 @@ def read_table(columns: Columns) -> ImageTable:
                         raise _one_class_more(file, row, name, cell)
                 elif name == columns.identifier:
                     ids.append(parsed(file, row, name, cell, id_value))
-            if columns.packed is not None:  # all other cells are taken out
+            if columns.packed is not None:  # all other cells have been removed
                 cells = _unpacked(file, row, columns.packed, cells[0], n_pixels)
             pixels.add(row, cells)
     found = pixels.table(n_pixels)
@@ -178,7 +178,7 @@ def read_table(columns: Columns) -> ImageTable:
         refuse_repeated(file, columns.identifier, ids)
     if any(isinstance(value, str) for value in classes):  # `0e1` and `00` are text among text
         texts = [cell.decode().strip() for cell in written]
-        # A number stays one only in its plain form.
+        # Only a number in plain form stays a number.
         labels = [n if str(n) == text else text for n, text in zip(labels, texts, strict=True)]
     spellings: dict[int | str, Counter[str]] = {}
     for (value, cell), n in Counter(zip(labels, written, strict=True)).items():
@@ -187,16 +187,16 @@ def read_table(columns: Columns) -> ImageTable:
 
 
 def refuse_repeated(file: Named, column: str, ids: Sequence[str]) -> None:
-    """Refuse ids of which two rows have the same."""
+    """Refuse equal ids of two rows."""
     known: dict[str, int] = {}
     for row, value in enumerate(ids, 1):
         if known.setdefault(value, row) != row:
             text = f"{shown(value)} stands in row {known[value]} already"
-            raise cell_error(file, row, column, text, "let each row have an id of its own")
+            raise cell_error(file, row, column, text, "give each row an id of its own")
 
 
 def read_labels(file: Named, header: tuple[str, str]) -> dict[str, int | str]:
-    """Return label by id, in the order of a file that has these two columns alone."""
+    """Return label by id, in the order of a file with these two columns only."""
     form = read_form(file)
     ids = form.column(header[0], id_value)
     refuse_repeated(file, header[0], ids)
@@ -209,16 +209,16 @@ def read_classes(
     labels: Sequence[int | str],
     spelled: Mapping[int | str, str] | None = None,
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the classes as text, and of each row the index of its class.
+    """Return the classes as text, and the class index of each row.
 
-    Integers come in rising order. Where there is text among the labels, all of them are text, and
-    sorted by code point. Text is refused where most rows, or most classes, are numbers: that is a
-    mistake more often than not.
+    Integers come in rising order. If some labels are text, all are treated as text, and sorted by
+    code point. Text is refused if most rows, or most classes, are numbers, because that is usually
+    a mistake.
 
     Args:
-        file, column: Where the labels stand; for messages.
-        labels: One a row, from `label_value`; not empty.
-        spelled: The spelling of a label where that is not `str` of it, such as `02` or `3.0`.
+        file, column: Source of the labels, for messages.
+        labels: One for each row, from `label_value`; not empty.
+        spelled: Spellings of labels that differ from `str(label)`, such as `02` or `3.0`.
     """
     counts = Counter(labels)
     ordered = _in_order(file, column, labels, counts)
@@ -227,8 +227,8 @@ def read_classes(
         raise column_error(file, column, text, "is this the column of the labels?")
     rarest = min(ordered, key=counts.__getitem__)
     if counts[rarest] < MIN_ROWS_PER_CLASS:
-        row, n_rows = labels.index(rarest) + 1, f"{counts[rarest]}; {MIN_ROWS_PER_CLASS} are"
-        text = f"class {_named(rarest)} has rows: {n_rows} the fewest"
+        row, n_rows = labels.index(rarest) + 1, f"{counts[rarest]}; at least {MIN_ROWS_PER_CLASS}"
+        text = f"class {_named(rarest)} has rows: {n_rows} are needed"
         hint = "bring more rows of it, or leave the class out"
         raise cell_error(file, row, column, text, hint)
     index = {label: n for n, label in enumerate(ordered)}
@@ -260,7 +260,7 @@ def _named(label: int | str) -> str:
 
 
 def odd_classes(file: Named, column: str, labels: Sequence[int | str]) -> list[str]:
-    """Return warnings: some classes are numbers and others not, or one may be a missing value."""
+    """Return warnings: only some classes are numbers, or one may be a missing value."""
     classes, where = set(labels), f"{file.name} column {column}:"
     missing = sorted(str(label) for label in classes if str(label).lower() in _MISSING)
     found = [f"{where} {name} is taken for a class; is it a missing value?" for name in missing]

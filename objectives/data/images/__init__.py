@@ -1,7 +1,7 @@
-"""Reading folders of image files.
+"""Read folders of image files as arrays.
 
-decode       one image file as brightness
-files        which files are images
-folder       folders as arrays
-tree         which folder is train, test or a class
+decode       decodes one image file to brightness
+files        finds image files below a folder
+folder       reads an image folder as arrays
+tree         decides which folder is train, test or a class
 """

@@ -1,7 +1,7 @@
 """Decode one PNG, JPEG, GIF or BMP file to brightness.
 
-Decides what grey is, and does what TensorFlow's decoder leaves out: the orientation of a photo,
-the one transparent colour of a PNG, the palette of a BMP. Other losses are remarks.
+It defines grey, and handles features that TensorFlow's decoder ignores: the orientation of a photo,
+the transparent colour of a PNG, the palette of a BMP. Other losses are returned as remarks.
 """
 
 import struct
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from objectives.files.limits import MIB, MOST_IMAGE_PIXELS, refuse_memory
 
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601
+LUMINANCE = (0.299, 0.587, 0.114)  # weights of red, green and blue: ITU-R BT.601
 WHITE = 255.0
 PNG, JPEG, GIF, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM"
-_PIXEL_BYTES = 16  # of memory that decoding takes: as colours, as floats, and resized
-_BYTE_BYTES = 5  # of memory for one of the file: a text in a PNG is copied that often
+_PIXEL_BYTES = 16  # memory for one pixel: as colours, as floats, and resized
+_BYTE_BYTES = 5  # memory for one byte of the file: text in a PNG is copied that often
 _ROWS_AT_ONCE = 256
-_PNG_DEPTH = 24  # the byte that holds the bits of a value
-DARK = 4096  # 12 bits: what many scanners and cameras write into 16
+_PNG_DEPTH = 24  # offset of the byte with the bits per value
+DARK = 4096  # 12 bits, which many scanners and cameras write as 16 bits
 
 ANIMATED = "animated, so its first picture is taken"
 BLACKENED = "has transparent parts, which become black; convert it to .png for white"
@@ -34,8 +34,8 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
         tf: TensorFlow, which the caller has imported.
 
     Raises:
-        ValueError: No such image, or too large; the reason.
-        DataError: There is not the memory for so many pixels.
+        ValueError: Not such an image, damaged, or too large; the message has the reason.
+        DataError: There is too little memory for the pixels.
     """
     remarks: tuple[str, ...] = ()
     try:
@@ -53,7 +53,7 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
         else:
             image = tf.io.decode_image(content, expand_animations=False).numpy()
     except (tf.errors.ResourceExhaustedError, MemoryError):
-        raise ValueError(f"{width}x{height} pixels take more memory than there is") from None
+        raise ValueError(f"{width}x{height} pixels need more memory than available") from None
     except (tf.errors.InvalidArgumentError, struct.error, IndexError):
         raise ValueError("no PNG, JPEG, GIF or BMP image, or damaged") from None
     if content.startswith(PNG):
@@ -64,7 +64,7 @@ def decode_grey(content: bytes, tf: Any) -> tuple[NDArray[np.float32], tuple[str
 
 
 def _declared_size(content: bytes) -> tuple[int, int]:
-    """Return width and height as a file declares them, before anything of it is decoded."""
+    """Return width and height from a file's header, before it is decoded."""
     if content.startswith(PNG):
         width, height = struct.unpack_from(">II", content, 16)
     elif content.startswith(GIF):
@@ -85,33 +85,33 @@ def _jpeg_size(content: bytes) -> tuple[int, int]:
 
 
 def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield marker and place of each segment; bytes between them are skipped as libjpeg does."""
+    """Yield marker and offset of each segment; skip bytes between segments, as libjpeg does."""
     at = 2 if content.startswith(JPEG) else len(content)
     while (at := content.find(b"\xff", at)) >= 0:
         while content[at] == 0xFF:
             at += 1
         marker, at = content[at], at + 1
         yield marker, at
-        if marker > 0x01 and marker not in range(0xD0, 0xD8):  # those have no length
+        if marker > 0x01 and marker not in range(0xD0, 0xD8):  # other markers have no length
             at += struct.unpack_from(">H", content, at)[0]
 
 
 def _refuse_large(width: int, height: int) -> None:
     if width * height > MOST_IMAGE_PIXELS:
         most = MOST_IMAGE_PIXELS // 1_000_000
-        raise ValueError(f"{width}x{height} pixels, where {most} million are the most")
+        raise ValueError(f"{width}x{height} pixels, but at most {most} million are read")
     refuse_memory(f"{width}x{height} pixels", _PIXEL_BYTES * width * height)
 
 
 def _grey(image: NDArray[Any], scale: float = 1) -> NDArray[np.float32]:
-    """Return brightness of shape (height, width); transparent parts lie on white.
+    """Return brightness of shape (height, width); transparent parts become white.
 
     Args:
-        image: Of shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
-        scale: By which it is divided for 0..255.
+        image: Shape (height, width, channels): grey, grey and alpha, RGB or RGBA.
+        scale: Divisor that brings the values to 0..255.
     """
     grey = np.empty(image.shape[:2], np.float32)
-    for row in range(0, len(grey), _ROWS_AT_ONCE):  # as floats, all at once take much memory
+    for row in range(0, len(grey), _ROWS_AT_ONCE):  # floats of all rows would take much memory
         some = slice(row, row + _ROWS_AT_ONCE)
         grey[some] = _grey_rows(image[some].astype(np.float32) / np.float32(scale))
     return grey
@@ -129,9 +129,9 @@ def _grey_rows(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _png_key(content: bytes) -> tuple[int, ...]:
-    """Return the one transparent colour of a PNG without alpha; empty where it has none.
+    """Return the transparent colour of a PNG without alpha channel; empty if it has none.
 
-    TensorFlow knows such a list for palettes alone.
+    TensorFlow supports transparent colours of palettes only.
     """
     at = len(PNG)
     while content[25] in (0, 2) and at + 8 <= len(content):
@@ -147,7 +147,7 @@ def _png_key(content: bytes) -> tuple[int, ...]:
 
 
 def _keyed(image: NDArray[Any], content: bytes) -> NDArray[Any]:
-    """Return the image of a PNG with an alpha channel that hides its one transparent colour."""
+    """Return the image of a PNG with an alpha channel for its transparent colour, if it has one."""
     key = _png_key(content)
     if len(key) != image.shape[-1]:
         return image
@@ -157,7 +157,7 @@ def _keyed(image: NDArray[Any], content: bytes) -> NDArray[Any]:
 
 
 def _orientation(content: bytes) -> int:
-    """Return how a JPEG is to be turned, 1 to 8 as EXIF has it; 1 is upright."""
+    """Return the EXIF orientation of a JPEG, 1 to 8; 1 is upright."""
     for marker, at in _jpeg_segments(content):
         if marker == 0xDA:  # the pixels follow
             break
@@ -192,11 +192,11 @@ def _upright(image: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
-    """Return a BMP's pixels; TensorFlow gives places in a palette, and padding as alpha."""
+    """Return a BMP's pixels; TensorFlow returns palette indexes, and padding as alpha."""
     (size,) = struct.unpack_from("<I", content, 14)
     bits, packing = struct.unpack_from("<HI", content, 28)
     if size < 40 or bits not in (8, 24, 32) or packing not in (0, 3):
-        raise ValueError("a BMP of an old or packed kind; convert it to .png")
+        raise ValueError("an old or compressed kind of BMP; convert it to .png")
     image: NDArray[Any] = tf.io.decode_image(content, expand_animations=False).numpy()
     if bits == 8:
         n_colours = struct.unpack_from("<I", content, 46)[0] or 256
@@ -208,7 +208,7 @@ def _decode_bmp(content: bytes, tf: Any) -> NDArray[Any]:
 
 
 def _first_of_gif(content: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return a GIF of the first picture alone, as the decoder would unpack all; and remarks."""
+    """Return a GIF with the first picture only, as decoding all takes memory; and remarks."""
     n_pictures, is_transparent, end = 0, False, len(content)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
     while at + 1 < len(content) and content[at] != 0x3B and n_pictures < 2:

@@ -1,7 +1,7 @@
-"""Find the image files below a folder, and say which files are not used.
+"""Find the image files below a folder, and report unused files.
 
-Decides which endings are those of images, which files nobody asks about, and which links are
-followed. Files that are not used get one line a kind, with their number and the first of them.
+Decides which suffixes are images, which files are ignored silently, and which links are followed.
+Other unused files are reported with one line for each kind: their number and the first of them.
 """
 
 import os
@@ -29,15 +29,15 @@ MOST_NAMED = 3
 
 @dataclass
 class Leftovers:
-    """The content of a folder that is not used.
+    """The unused content of a folder.
 
     Attributes:
-        others: Files that are no images.
+        others: Files that are not images.
         tables: CSV files.
-        formats: Image files that cannot be read, by their ending.
-        loose: Images in no class folder.
-        empty: Folders without an image that can be read.
-        unused: Folders that are neither classes nor train, valid or test, and their images' number.
+        formats: Image files of unsupported formats, by suffix.
+        loose: Images outside class folders.
+        empty: Folders without a readable image.
+        unused: Folders that are neither classes nor train, valid or test, with numbers of images.
     """
 
     others: list[Path] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Leftovers:
     unused: list[tuple[Path, int]] = field(default_factory=list)
 
     def add(self, path: Path) -> None:
-        """Take in a file that is no image that can be read."""
+        """Add a file that is not a readable image."""
         suffix = _suffix(path.name)
         if suffix in OTHER_IMAGES:
             self.formats.setdefault(suffix, []).append(path)
@@ -57,7 +57,7 @@ class Leftovers:
             (self.tables if is_table else self.others).append(path)
 
     def notes(self) -> tuple[str, ...]:
-        """Return one line for each kind, and one for each folder that is not used."""
+        """Return one line for each kind, and one for each unused folder."""
         lines = [
             f"{path}: not used, {counted_images(n) if n else 'no images'} in it"
             for path, n in self.unused
@@ -66,8 +66,8 @@ class Leftovers:
         kinds = [
             (self.loose, "in no class folder, so not used", "image"),
             *((paths, f"{end} {unreadable}", f"{end} file") for end, paths in self.formats.items()),
-            (self.empty, "no image in it that can be read, so not used", "folder"),
-            (self.others, "no image, so not used", "file"),
+            (self.empty, "without a readable image, so not used", "folder"),
+            (self.others, "not an image, so not used", "file"),
             (self.tables, "not read, as labels are the names of folders", "CSV file"),
         ]
         for paths, text, what in kinds:
@@ -76,7 +76,7 @@ class Leftovers:
         return tuple(lines)
 
     def found(self) -> str:
-        """Return the images that are in no class folder, or cannot be read; empty without any."""
+        """Return text about images outside class folders or unreadable; empty without any."""
         parts = [counted_images(len(self.loose)) + " in no class folder"] if self.loose else []
         for end, paths in self.formats.items():
             parts.append(f"{len(paths)} {end}, which cannot be read")
@@ -85,11 +85,11 @@ class Leftovers:
 
 @dataclass(eq=False)
 class Folder:
-    """A folder and everything below it, by name, numbers in names by their value.
+    """A folder and everything below it, sorted by name; numbers in names by value.
 
     Attributes:
-        folders: Without hidden ones, and those that systems make.
-        images, others: The files directly in it.
+        folders: Subfolders, except hidden and system ones.
+        images, others: Files directly in the folder.
     """
 
     path: Path
@@ -99,11 +99,11 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """Its name in one form: macOS takes letters and their accents apart, others do not."""
+        """Its name in normal form NFC, because macOS separates letters and accents."""
         return unicodedata.normalize("NFC", self.path.name)
 
     def below(self) -> Iterator["Folder"]:
-        """Yield the folder, and all below it."""
+        """Yield the folder and all folders below it."""
         yield self
         for folder in self.folders:
             yield from folder.below()
@@ -113,26 +113,26 @@ class Folder:
         return any(folder.images for folder in self.below())
 
     def own_images(self, left: Leftovers) -> list[Path]:
-        """Return the images directly in the folder; its other files go into `left`."""
+        """Return the images directly in the folder; add its other files to `left`."""
         for path in self.others:
             left.add(path)
         return self.images
 
     def all_images(self, left: Leftovers) -> list[Path]:
-        """Return the images below, those of the folder first; other files go into `left`."""
+        """Return all images below, the folder's own first; add other files to `left`."""
         return [path for folder in self.below() for path in folder.own_images(left)]
 
 
 def scan_folder(path: Path) -> Folder:
     """Find everything below a folder.
 
-    A link may lead anywhere below the folder, and one that lies in the folder itself anywhere: that
-    is how a person names data on another disk. Any other that leads out is refused: it may come
-    from an archive that somebody else has made.
+    Links to targets below the folder are followed. Links directly in the folder may lead anywhere,
+    as users point to data on another disk that way. Any other link that leads out of the folder is
+    refused: it may come from a foreign archive.
 
     Raises:
-        DataError: Such a link, one that leads into a folder that it lies in, too many folders in
-            one another, or too many files.
+        DataError: A refused link, a link to a folder that contains it, too many nested folders, or
+            too many files.
     """
     root, real = Folder(path), os.path.realpath(path)
     waiting: list[tuple[Folder, tuple[str, ...], tuple[str, ...]]] = [(root, (real,), (real,))]
@@ -149,17 +149,17 @@ def scan_folder(path: Path) -> Folder:
                     inside = (*roots, real)
                 elif not any(_is_in(real, one) for one in roots):
                     text = f"{place}: a link out of {path}, to {real}"
-                    raise DataError(text, "copy what links lead to: cp -rL FOLDER OTHER_FOLDER")
+                    raise DataError(text, "copy the targets of links: cp -rL FOLDER OTHER_FOLDER")
             if is_folder:
                 ways[real] += 1
                 if ways[real] > MOST_WAYS:
                     text = f"{place}: links lead to {real} in more than {MOST_WAYS} ways"
                     raise DataError(text, "remove the links")
                 if is_link and any(_is_in(one, real) for one in above):
-                    text = f"{place}: a link to a folder that it lies in"
+                    text = f"{place}: a link to a folder that contains it"
                     raise DataError(text, "remove the link")
                 if len(above) > DEEPEST_FOLDERS:
-                    text = f"{place}: more than {DEEPEST_FOLDERS} folders in one another"
+                    text = f"{place}: more than {DEEPEST_FOLDERS} nested folders"
                     raise DataError(text, "move the images up: FOLDER/<class>/1.png")
                 inner = Folder(place)
                 waiting.append((inner, (*above, real), inside))
@@ -171,12 +171,12 @@ def scan_folder(path: Path) -> Folder:
                 folder.others.append(place)
         if n_entries > MOST_ENTRIES:
             text = f"{path}: more than {MOST_ENTRIES:,} files and folders in it"
-            raise DataError(text, "take a part of them")
+            raise DataError(text, "use a part of them")
     return root
 
 
 def _entries(folder: Path) -> list[tuple[Path, bool, bool]]:
-    """Return path, whether it is a folder, and whether a link, without hidden names, in order."""
+    """Return (path, is folder, is link) of all entries except hidden ones, sorted."""
     found, place = [], folder
     try:
         with os.scandir(folder) as entries:
@@ -195,7 +195,7 @@ def _is_in(path: str, folder: str) -> bool:
 
 
 def _by_value(name: str) -> tuple[Any, ...]:
-    """Return the key that orders names, numbers in them by their value."""
+    """Return a sort key for names that compares numbers in them by value."""
     parts = re.split(r"([0-9]+)", name)
     return ([int(part) if n % 2 else part for n, part in enumerate(parts)], name)
 
@@ -205,7 +205,7 @@ def _suffix(name: str) -> str:
 
 
 def named(names: Iterable[object]) -> str:
-    """Return the first few of some names, and how many more there are."""
+    """Return the first few names, and the number of the others."""
     some = [str(name) for name in names]
     n_more = len(some) - MOST_NAMED
     return ", ".join(some[:MOST_NAMED]) + (f" and {n_more} more" if n_more > 0 else "")

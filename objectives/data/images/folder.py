@@ -1,6 +1,6 @@
-"""Read a folder of class folders with image files in them as arrays.
+"""Read an image folder, with one folder for each class, as arrays.
 
-Decides which images are held back for the test, and how a file of any size becomes a square.
+Decides which images are held out as test images, and how an image of any size becomes a square.
 """
 
 import contextlib
@@ -27,27 +27,27 @@ from objectives.framework.runtime import quiet_import
 
 SEED, HELD_SHARE = 0, 0.2
 NO_ID = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-"""Line ends and their like, and bytes of a file's name that are not UTF-8."""
+"""Control characters, and bytes of a file's name that are not UTF-8."""
 STRETCHED = "not square, so stretched"
-DAMAGED = "damaged in part, of which its decoder made what it could"
+DAMAGED = "partly damaged, decoded as far as possible"
 
 
 def read_image_folder(folder: Path, side: int) -> Pictures:
     """Return the images below `folder`, grey and square.
 
     Labelled images are in `folder/train/<class>/*` or `folder/<class>/*`; those in
-    `folder/valid/<class>/*` join them. Images to predict are in `folder/test/*` or, with labels
-    that are the answers, in `folder/test/<class>/*`. Without a test folder, a fifth of each class
-    is held back, the same each time, and its labels are the answers. Classes and files come by
-    name, numbers in names by their value.
+    `folder/valid/<class>/*` join them. Images to predict are in `folder/test/*` or, with known
+    answers, in `folder/test/<class>/*`. Without a test folder, a fifth of each class becomes test
+    images with answers, the same each time. Classes and files are sorted by name, numbers in names
+    by value.
 
     Args:
-        side: Height and width that every image gets, in pixels. One that is not square is
+        side: Height and width in pixels to which every image is resized. Other shapes are
             stretched.
 
     Raises:
-        DataError: No classes or no images, folders whose meaning is unclear, or a file that is no
-            image; it is named.
+        DataError: No classes or no images, folders with an unclear meaning, or a file (named in
+            the message) that is not an image.
     """
     tree = read_tree(folder)
     trains: list[Named] = [(name, file) for name, files in tree.classes.items() for file in files]
@@ -75,7 +75,7 @@ def read_image_folder(folder: Path, side: int) -> Pictures:
 
 
 def _id(file: Path, root: Path, base: Path) -> str:
-    """Return a test image's id: its path below `root`, or below `base` where it is not in that."""
+    """Return a test image's id: its path relative to `root`, or to `base` if outside of `root`."""
     name = file.relative_to(root if file.is_relative_to(root) else base).as_posix()
     if NO_ID.search(name):
         raise DataError(f"{file.parent}: {name!a} cannot be an id in a CSV file", "rename it")
@@ -101,7 +101,7 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list
                 images[n] = np.clip(np.rint(grey), 0, 255)
             except (OSError, ValueError, DataError) as error:
                 bad.append(f"{file}: {getattr(error, 'strerror', None) or error}")
-                complains()  # about this file, not about the next
+                complains()  # reset, so that the next file is not blamed
                 continue
             remarks += () if height == width else (STRETCHED,)
             for remark in (*remarks, *((DAMAGED,) if complains() else ())):
@@ -110,7 +110,7 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list
         more = f"; {len(bad) - 1} more cannot be read" if len(bad) > 1 else ""
         others = ", ".join(line.partition(": ")[0] for line in bad[1:MOST_NAMED])
         raise DataError(
-            f"{bad[0]}{more}{f' ({others})' if others else ''}", "mend or remove the files"
+            f"{bad[0]}{more}{f' ({others})' if others else ''}", "fix or remove the files"
         )
     return images, [
         f"{found[0]}: {remark}, as {len(found)} of {len(files)} images"
@@ -120,9 +120,9 @@ def _read_all(files: Sequence[Path], side: int) -> tuple[NDArray[np.uint8], list
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether libjpeg has complained since the last call.
+    """Yield a function that returns whether libjpeg has complained since its last call.
 
-    libjpeg writes to file descriptor 2, without the file's name. Here each file has its line.
+    libjpeg writes to file descriptor 2, without the file's name.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -147,13 +147,13 @@ def _complaints() -> Iterator[Callable[[], bool]]:
 def _copy_notes(
     images: NDArray[np.uint8], classes: Sequence[str], files: Sequence[Path]
 ) -> list[str]:
-    """Return one line for images of test that are in train, and one for images of two classes.
+    """Return a line on test images that are also in train, and one on images with two classes.
 
-    Images are the same where they are so for a network: small and grey, whatever the file's format.
+    Images are compared as a network gets them: resized and grey, independent of the file's format.
 
     Args:
-        images: Of shape (n, side, side): those of train first, those of test behind them.
-        classes: The class of each image of train.
+        images: Shape (n, side, side): train images first, then test images.
+        classes: The class of each train image.
         files: The file of each image.
     """
     n_train, n_test = len(classes), len(images) - len(classes)

@@ -1,7 +1,7 @@
-"""Decide which folder of a folder of images is train, valid, test or a class.
+"""Decide which subfolder of an image folder is train, valid, test or a class.
 
-Names decide, as people and the data sets of Kaggle give them, and the places of the images. An
-unclear case is refused, with the folders in question.
+Names of folders decide, in common spellings, and where the images are. An unclear case is refused,
+with the names of the folders.
 """
 
 import re
@@ -33,7 +33,7 @@ PARTS = {
 LAYOUT = "a folder a class: FOLDER/cat/1.png, or FOLDER/train/cat/1.png and FOLDER/test/2.png"
 
 Named = tuple[str | None, Path]
-"""A class, where it is known, and an image of it."""
+"""A class (None if unknown), and the file of an image."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class ImageTree:
     """The images of a folder.
 
     Attributes:
-        base: The folder that everything lies in: the one given, or one nested in it.
-        root: The folder that the class folders lie in.
-        classes: The labelled images by class, those of valid after those of train.
-        test_root: The folder of the test images; None where there is none.
-        tests: The test images, with their class where all of them have one.
-        notes: What is odd, one line each.
+        base: The folder that contains everything: the given folder, or one nested in it.
+        root: The folder that contains the class folders.
+        classes: The labelled images by class, train before valid.
+        test_root: The folder of the test images; None if there is none.
+        tests: The test images, with their classes if all of them have one.
+        notes: Peculiarities, one line each.
     """
 
     base: Path
@@ -92,7 +92,7 @@ def read_tree(path: Path) -> ImageTree:
 
 
 def _base(folder: Folder, left: Leftovers) -> Folder:
-    """Return the folder that holds train, or the classes: `folder`, or one nested in it."""
+    """Return the folder that contains train or the classes: `folder`, or one nested in it."""
     base = folder
     while not _roles(base)[TRAIN]:
         inside = base.folders
@@ -119,10 +119,10 @@ def _base(folder: Folder, left: Leftovers) -> Folder:
 
 
 def _roles(base: Folder) -> dict[str, list[Folder]]:
-    """Return the folders in `base` that are train, valid and test by their names.
+    """Return the folders in `base` that are train, valid and test, by name.
 
-    A name that is one of the usual ones counts before one that has such a word in it. Without a
-    folder for train, the others must be named exactly so, as any folder may be a class then.
+    An exact name wins over a name that only contains such a word. Without a train folder, valid and
+    test need exact names, because any other folder may be a class then.
     """
     inside = base.folders
     roles: dict[str, list[Folder]] = {role: [] for role in PARTS}
@@ -154,7 +154,7 @@ def _roles(base: Folder) -> dict[str, list[Folder]]:
 
 
 def _role_in(name: str) -> str | None:
-    """Return the role that one word of a name has, as in `seg_train`; None for none or several."""
+    """Return the role named by a word in a name, as in `seg_train`; None for none or several."""
     words = re.split(r"[^a-z]+", name.casefold())
     roles = {role for role, word in PARTS.items() for part in words if word.fullmatch(part)}
     return roles.pop() if len(roles) == 1 else None
@@ -169,16 +169,16 @@ def _has_classes(folder: Folder) -> bool:
 
 
 def _is_wrapper(folder: Folder) -> bool:
-    """Return whether a folder without a sibling holds the classes, rather than is one."""
+    """Return whether a folder without siblings contains the classes rather than being one."""
     n = sum(one.has_images() for one in folder.folders)
     return n > 1 or (n == 1 and not folder.images)
 
 
 def _unwrapped(folder: Folder, classes: Sequence[str], left: Leftovers) -> Folder:
-    """Return the folder itself, or the one nested in it, as in `seg_train/seg_train/<class>`.
+    """Return the folder, or the folder nested in it, as in `seg_train/seg_train/<class>`.
 
     Args:
-        classes: Those of train; empty where they are not known yet.
+        classes: Classes of train; empty if they are not known yet.
     """
     while not folder.images and len(folder.folders) == 1:
         child = folder.folders[0]
@@ -193,7 +193,7 @@ def _unwrapped(folder: Folder, classes: Sequence[str], left: Leftovers) -> Folde
 
 
 def _note_rest(base: Folder, used: Sequence[Folder], left: Leftovers) -> None:
-    """Take in everything beside the folders that are used."""
+    """Add everything beside the used folders to `left`."""
     left.loose += base.own_images(left)
     for one in base.folders:
         if one not in used:
@@ -221,7 +221,7 @@ def _no_classes(
 
 
 def _check_names(root: Folder, classes: Mapping[str, object]) -> None:
-    """Refuse names that cannot be labels, or that a CSV file does not tell apart."""
+    """Refuse names that cannot be labels, or that are equal labels in a CSV file."""
     read_as: dict[int | str, str] = {}
     for name in classes:
         try:
@@ -237,7 +237,7 @@ def _check_names(root: Folder, classes: Mapping[str, object]) -> None:
 
 
 def _class_notes(root: Folder, classes: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Return what is odd in the names and the folders of the classes."""
+    """Return peculiarities of the class folders and their names."""
     notes, path = [], root.path
     spellings: dict[str, str] = {}
     for name in classes:
@@ -261,7 +261,7 @@ def _class_notes(root: Folder, classes: Mapping[str, Sequence[Path]]) -> list[st
 
 
 def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) -> str:
-    """Add the images of a folder such as valid to those of train; return a line about it."""
+    """Add the images of a folder such as valid to train; return a line about it."""
     inner = _unwrapped(folder, tuple(classes), left)
     left.loose += inner.own_images(left)
     n_images = 0
@@ -274,7 +274,7 @@ def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) ->
             n_images += len(files)
         else:
             raise DataError(
-                f"{one.path}: {shown(one.name)} is no class of {TRAIN}, whose classes are "
+                f"{one.path}: {shown(one.name)} is not a class of {TRAIN}, whose classes are "
                 f"{named(classes)}",
                 f"rename the folder, or move {folder.path} away",
             )
@@ -284,7 +284,7 @@ def _join(folder: Folder, classes: Mapping[str, list[Path]], left: Leftovers) ->
 
 
 def _tests(root: Folder, classes: Sequence[str], left: Leftovers) -> list[Named]:
-    """Return the test images, with their class where the folders of `root` are those of train."""
+    """Return the test images, with classes if the folders of `root` are classes of train."""
     own = root.own_images(left)
     below = [(one, files) for one in root.folders if (files := one.all_images(left))]
     if not own and not below:

@@ -1,10 +1,10 @@
-"""One training, epoch by epoch.
+"""The training of one network, epoch by epoch.
 
-callbacks    the user's callbacks
-checkpoint   files from which a training is resumed
-plainstate   state of objects without pickle
-scoring      accuracy, log loss, finite numbers, durations
-state        the state that a checkpoint holds
-step         one batch
+callbacks    calls the user's Keras callbacks
+checkpoint   checkpoint files, from which a training resumes
+plainstate   saves the state of a user's objects without pickle
+scoring      accuracy, log loss, checks for NaN, durations
+state        gathers and restores the state in a checkpoint
+step         trains or tests one batch
 training     the loop over epochs
 """

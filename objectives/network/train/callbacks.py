@@ -1,7 +1,7 @@
-"""The user's callbacks of one training, called as Keras's `fit` would call them.
+"""Call the user's Keras callbacks of one training, as Keras's `fit` would.
 
-The values `val_...` come from the network's own `test_step`, as in `fit`; the value of a trial is
-decided in `scoring.py`. A callback that watches a value that never comes is refused.
+The values `val_...` come from the network's own `test_step`, as in `fit`; `scoring.py` computes the
+value of a trial. A callback that monitors a missing value is refused.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def as_callbacks(returned: Any) -> list[Any]:
     """Return the callbacks that the user's function returned: one, several, or None.
 
     Raises:
-        ModelError: It returned something else.
+        ModelError: It returned another type.
     """
     import keras
 
@@ -36,9 +36,9 @@ def as_callbacks(returned: Any) -> list[Any]:
         return [one for part in returned for one in as_callbacks(part)]
     if isinstance(returned, type) and issubclass(returned, keras.callbacks.Callback):
         name = returned.__name__
-        raise ModelError(f"callbacks returned the class {name}, not one of it", hint=f"{name}()")
+        raise ModelError(f"callbacks returned the class {name}, not an instance", hint=f"{name}()")
     raise ModelError(
-        f"callbacks returned {returned!r:.60}, which is no Keras callback",
+        f"callbacks returned {returned!r:.60}, which is not a Keras callback",
         hint="return a list such as [keras.callbacks.EarlyStopping('val_loss', patience=3)]",
     )
 
@@ -47,7 +47,7 @@ class Listeners:
     """The callbacks of one training; without any, nothing is computed for them.
 
     Attributes:
-        list: Keras's list of them and of the `History` that `fit` would add.
+        list: Keras's list of the callbacks, with the `History` that `fit` would add.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Listeners:
         n_epochs: int,
         n_steps: int,
     ) -> None:
-        """Keep the callbacks `made`; `size` is the rows of a batch, `n_steps` those of an epoch."""
+        """Store the callbacks `made`; `size` is the rows of a batch, `n_steps` the batches."""
         import keras
 
         self._network, self._dataset, self._size = network, dataset, size
@@ -82,7 +82,7 @@ class Listeners:
     def train_end(self) -> None:
         """Call `on_train_end` with the logs of the last epoch of this process.
 
-        With `use_ema` the network has the averages from here on, as after `fit`.
+        With `use_ema` the network then has the averages, as after `fit`.
         """
         if self:
             network = self._network
@@ -90,7 +90,7 @@ class Listeners:
             self.list.on_train_end(self._last)
 
     def batch_end(self, number: int, logs: Mapping[str, Any]) -> bool:
-        """Call `on_train_batch_end`; return whether a callback ends the training there."""
+        """Call `on_train_batch_end`; return whether a callback stops the training."""
         if not self:
             return False
         self.list.on_train_batch_end(number, logs)
@@ -102,12 +102,12 @@ class Listeners:
         """Call `score`, then `on_epoch_end`; return validation accuracy and log loss.
 
         Args:
-            epoch: From 0.
-            logs: Of the last batch.
+            epoch: Number of the epoch, from 0.
+            logs: Logs of the last batch.
             score: Returns validation accuracy and log loss.
 
         Raises:
-            ModelError: A callback watches a value that never comes.
+            ModelError: A callback monitors a value that is not in the logs.
         """
         # `fit` reads the metrics before the validation resets them.
         shown = dict(self._network._get_metrics_result_or_logs(logs)) if self else {}
@@ -139,7 +139,7 @@ class Listeners:
         except _UntestableError as error:
             self._can_test = False
             _log.warning(
-                "callbacks get val_accuracy and val_loss alone: the model's test_step does not "
+                "callbacks get val_accuracy and val_loss only: the model's test_step does not "
                 "work: %s", error,
             )  # fmt: skip
         finally:
@@ -158,7 +158,7 @@ class Listeners:
                 logs = self._test(valid.images[rows], valid.labels[rows])
             except ModelError:
                 raise
-            except Exception as error:  # of the user's code
+            except Exception as error:  # raised by the user's code
                 line = (str(error).strip().splitlines() or ["no message"])[0]
                 raise _UntestableError(f"{type(error).__name__}: {line}") from error
             self.list.on_test_batch_end(number, logs)
@@ -185,12 +185,12 @@ class Listeners:
                 continue
             name = type(callback).__name__
             if not isinstance(callback, known):
-                _log.warning("callback %s watches %r, which is not in the logs", name, watched)
+                _log.warning("callback %s monitors %r, which is not in the logs", name, watched)
                 continue
             close = difflib.get_close_matches(watched, names, n=1)
             there = ", ".join(sorted(names))
             raise ModelError(
-                f"callback {name} watches {watched!r}, and the logs have {there}",
+                f"callback {name} monitors {watched!r}, but the logs have {there}",
                 hint=f"monitor={close[0]!r}" if close else "give compile a metric of that name",
             )
 

@@ -1,8 +1,8 @@
-"""Checkpoints: files from which an interrupted training continues with the same bits.
+"""Checkpoint files, from which an interrupted training resumes with the same bits.
 
-A checkpoint exists whole or not at all. A damaged file, or one of another training, is set aside
-and never used: a restart costs time, a wrong state would give a wrong value. The content of a state
-is in `state.py`. Importing this file loads neither NumPy nor TensorFlow.
+Files are written atomically. A damaged file, or a file of another training, is renamed and never
+used: a restart only costs time, but a wrong state would give a wrong value. `state.py` decides the
+content. Importing this file loads neither NumPy nor TensorFlow.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from objectives.data.dataset import Dataset
 
 FORMAT = 3
-# Bounds of memory and time, whatever files are in the work dir.
+# Limits of memory and time, as any file may be in the work dir.
 LARGEST, LARGEST_HEADER = 2 << 30, 16 << 20  # bytes of a checkpoint, and of JSON in it
 MOST_TRIED = 50  # checkpoints
 HUGE = 1e15  # above any loss, duration in s or number of steps
@@ -37,9 +37,9 @@ UNFINISHED = ".part"
 
 _MAGIC = b"slot-study checkpoint\n"
 _LENGTH_BYTES = 8  # of the header's length, after the magic
-_DIGEST_BYTES = 32  # sha256 of everything before it, at the end
+_DIGEST_BYTES = 32  # sha256 of all other bytes, at the end
 _DEPTH = 4  # of an attempt's folder below the work dir: <study>/slots/<slot>/<attempt>
-_KEPT = 2  # the newest, and one before it in case the newest is damaged
+_KEPT = 2  # the newest, and the previous one in case the newest is damaged
 _FILE = re.compile(r"epoch-(\d{4,})\.ckpt")
 _ATTEMPT = re.compile(r"trial-\d+")
 _log = logging.getLogger(__name__)
@@ -47,14 +47,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
         values: Reported values of the finished epochs; None without validation rows.
-        accuracy: Validation accuracy of the last of them.
+        accuracy: Validation accuracy of the last finished epoch.
         loss: Its validation loss, in nats.
-        stopped: Whether a callback ended the training after it.
-        train_s: Time in training steps, over all processes.
+        stopped: Whether a callback ended the training after this epoch.
+        train_s: Time in training steps, in all processes.
         steady_s: The same without the first step of each process, which builds its graph.
         n_steady: The number of steps in `steady_s`.
         cold: Whether this process has yet to take its first step.
@@ -70,7 +70,7 @@ class Progress:
     cold: bool = True
 
     def check(self, n_epochs: int) -> None:
-        """Raise an exception unless a training of `n_epochs` can have come this far."""
+        """Raise an exception unless this is possible in a training of `n_epochs`."""
         numbers = [*self.values, self.accuracy, self.train_s, self.steady_s]
         if self.accuracy is None:  # without validation rows
             numbers = [0.0 if one is None else one for one in numbers]
@@ -80,7 +80,7 @@ class Progress:
         counted = type(self.n_steady) is int and 0 <= self.n_steady < HUGE
         typed = type(self.stopped) is bool and type(self.loss) is float
         if not (are_right and counted and typed and 0 < len(self.values) <= n_epochs):
-            raise UnusableError("it is not as ours are")
+            raise UnusableError("its content is not valid")
 
     def add_step(self, step_s: float) -> None:
         """Count one training step of `step_s` seconds."""
@@ -93,11 +93,11 @@ class Progress:
     def info(self, n_steps: int, batch_size: int, n_resumed: int) -> dict[str, float]:
         """Return the numbers of a finished training; see `training.fit_network`.
 
-        `n_steps` are those of an epoch; another process has trained `n_resumed` epochs.
+        `n_steps` is the number of steps of an epoch; other processes trained `n_resumed` epochs.
         """
         n_epochs = len(self.values)
         timed, seconds = self.n_steady, self.steady_s
-        if not timed:  # no process came to a second step
+        if not timed:  # no process took a second step
             timed, seconds = n_epochs * n_steps, self.train_s
         speed = timed * batch_size / max(seconds, 1e-9)
         found = {"n_epochs": float(n_epochs), "train_s": self.train_s, "images_per_s": speed}
@@ -109,11 +109,11 @@ class Checkpoints:
     """The checkpoints of one attempt, and those of earlier attempts to resume from.
 
     Args:
-        folder: The attempt's own, which need not exist yet; those of earlier attempts are beside
-            it. None: no checkpoint is written or read.
+        folder: The attempt's folder, which need not exist yet, beside those of earlier attempts.
+            None: no checkpoint is written or read.
         identity: From `training_identity`.
-        options: Says how often a checkpoint is due.
-        state: Of the training, before its first epoch.
+        options: Decide how often a checkpoint is due.
+        state: State of the training, before its first epoch.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class Checkpoints:
         self._resumed: Path | None = None
 
     def resume(self) -> Progress:
-        """Restore the state after the last epoch that any attempt has finished.
+        """Restore the state after the last epoch that any attempt finished.
 
         Returns:
-            That attempt's progress, or one of no epochs if there is no usable checkpoint.
+            That attempt's progress, or an empty progress without a usable checkpoint.
         """
         for path in _candidates(self._folder)[:MOST_TRIED] if self._folder else []:
             try:
@@ -136,9 +136,9 @@ class Checkpoints:
                 progress.check(self._options.epochs)
                 restore = self._state.restorer(header["state"], content)
             except FileNotFoundError:
-                continue  # the older attempt still runs, and has removed it
-            except Exception as error:  # anybody may have written the file
-                reason: Any = "it is not as ours are"
+                continue  # the older attempt still runs, and removed the file
+            except Exception as error:  # another user may have written the file
+                reason: Any = "its content is not valid"
                 if isinstance(error, OSError | UnusableError):
                     reason = error.strerror if isinstance(error, OSError) else error
                 _log.warning("checkpoint %s is set aside: %s", path, reason)
@@ -151,27 +151,27 @@ class Checkpoints:
         return Progress()
 
     def set_all_aside(self, error: Exception) -> bool:
-        """Set all checkpoints aside after an error, if the training was resumed from one.
+        """Rename all checkpoints after an error, if the training was resumed from one.
 
-        The content of a checkpoint must not fail the trial. Later ones follow from it, and earlier
-        ones may come from the same author.
+        The content of a checkpoint must not fail the trial. Later checkpoints follow from it, and
+        earlier ones may have the same author.
 
         Returns:
-            Whether to start the training anew.
+            Whether to restart the training.
         """
         if self._folder is None or self._resumed is None:
             return False
         why = one_line(f"{type(error).__name__}: {error}")
-        _log.warning("training starts anew: it failed after checkpoint %s: %s", self._resumed, why)
+        _log.warning("training restarts: it failed after checkpoint %s: %s", self._resumed, why)
         for path in _candidates(self._folder):
             _set_aside(path)
         return True
 
     def save(self, progress: Progress) -> None:
-        """Write the checkpoint of the epoch just finished, if one is due, and drop old ones.
+        """Write the checkpoint of the finished epoch, if it is due, and remove old ones.
 
         Raises:
-            CheckpointError: It cannot be written; earlier ones stay as they were.
+            CheckpointError: The file cannot be written; earlier files are unchanged.
         """
         n_done = len(progress.values)
         due = n_done % self._options.checkpoint_every == 0 or n_done == self._options.epochs
@@ -187,12 +187,12 @@ class Checkpoints:
 
     @cached_property
     def _has_unsaved_op(self) -> bool:
-        """Whether the model has random state that no checkpoint can hold; warns if so."""
+        """Whether the model has random state that cannot be saved; warns if so."""
         op = self._state.unsaved_op()
         if op is not None:
             _log.warning(
                 "no checkpoints: the random state of the model's op %s cannot be saved; "
-                "that of keras.random can",
+                "the state of keras.random can",
                 op,
             )
         return op is not None
@@ -210,14 +210,14 @@ def latest_epoch(slot_dir: Path) -> int | None:
 def training_identity(
     params: Mapping[str, Any], seed: int, dataset: "Dataset", options: "FitOptions"
 ) -> str:
-    """Return the sha256 (hex) of everything but code that the bits of a training depend on."""
+    """Return the sha256 (hex) of all inputs, except code, that decide a training's bits."""
     import tensorflow as tf
 
     rows = hashlib.sha256()
     for split in (dataset.train, dataset.valid):
         rows.update(f"{len(split.rows)}:".encode() + split.rows.astype("<i8").tobytes())
     backend = ["tensorflow"]
-    for device in tf.config.get_visible_devices("GPU"):  # other kernels, other last bits
+    for device in tf.config.get_visible_devices("GPU"):  # its kernels decide the last bits
         details = tf.config.experimental.get_device_details(device)
         backend.append(str(details.get("device_name", "GPU")))
     parts = {**asdict(options), "params": dict(params), "seed": seed, "backend": backend}
@@ -228,15 +228,16 @@ def training_identity(
 
 
 def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[bytes]) -> None:
-    """Write a file that exists whole or not at all, even after a loss of power.
+    """Write a file atomically: it is complete or missing, even after power loss.
 
-    It holds magic, length of the header, header as JSON, content, and the sha256 of all that.
+    It holds a magic, the length of the header, the header as JSON, the content, and a sha256 of
+    all.
 
     Raises:
-        CheckpointError: The disk is full or broken; nothing of the file is left.
+        CheckpointError: The disk is full or broken; the partial file is removed.
     """
     text = json.dumps(header).encode()
-    part = f"{path.name}{UNFINISHED}"  # nobody else writes into the attempt's folder
+    part = f"{path.name}{UNFINISHED}"  # no other process writes into the attempt's folder
     within = -1
     try:
         within = open_folder(path.parent, _DEPTH, make=True)
@@ -252,7 +253,7 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path.name, src_dir_fd=within, dst_dir_fd=within)
-        # Some network file systems sync no folders. At most an epoch's work could be lost.
+        # Some network file systems cannot sync folders. At most an epoch's work could be lost.
         with contextlib.suppress(OSError):
             os.fsync(within)
     except BaseException as error:
@@ -263,7 +264,7 @@ def write_checkpoint(path: Path, header: Mapping[str, Any], content: Sequence[by
             raise
         raise CheckpointError(
             f"cannot write the checkpoint {path}: {error.strerror or error}",
-            hint="free space on that disk, or name another one with --work-dir DIR",
+            hint="free space on that disk, or use another one with --work-dir DIR",
         ) from error
     finally:
         if within >= 0:
@@ -274,15 +275,15 @@ def read_checkpoint(path: Path, expected: Mapping[str, Any]) -> tuple[dict[str, 
     """Return header and content of an undamaged file with the expected header fields.
 
     Raises:
-        UnusableError: It is damaged, or has another format, version or identity.
-        OSError: It cannot be read.
-        Exception: Any other: its header has another form.
+        UnusableError: The file is damaged, or has another format, version or identity.
+        OSError: The file cannot be read.
+        Exception: The header is malformed.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-            raise UnusableError(f"it is no file of up to {LARGEST >> 30} GB")
+            raise UnusableError(f"it is not a regular file of up to {LARGEST >> 30} GB")
         whole = memoryview(file.read(found.st_size))
     body, digest = whole[:-_DIGEST_BYTES], whole[-_DIGEST_BYTES:]
     start = len(_MAGIC) + _LENGTH_BYTES
@@ -314,7 +315,7 @@ def _versions() -> dict[str, str]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Return the checkpoints of all attempts at a slot, the highest epoch first."""
+    """Return the checkpoints of all attempts at a slot, highest epoch first."""
     folders = {folder, *_attempts_in(folder.parent)}
     found = [pair for one in folders for pair in _epochs_in(one)]
     return [path for _, path in sorted(found, reverse=True)]

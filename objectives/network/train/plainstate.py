@@ -1,9 +1,9 @@
 """Save and restore the state of a user's object as JSON and bytes, without pickle.
 
-Anybody may have written a file, so no class or function is looked up by name or called. A value
-that is not plain is restored into the object of the same class in the same place of the new object.
-Functions and classes come from the new object; so do paths and addresses, because the author of a
-checkpoint must not choose where a callback reads or writes.
+Any user may have written a file, so no class or function is looked up by name or called. A value of
+another class is restored into the object of that class at the same place of the new object.
+Functions and classes are taken from the new object. So are paths and addresses, because the author
+of a checkpoint must not choose where a callback reads or writes.
 """
 
 import math
@@ -23,11 +23,11 @@ _MAPPINGS: dict[str, Any] = {kind.__name__: kind for kind in (dict, OrderedDict,
 _AS_TEXT: dict[str, Any] = {"PosixPath": (str, Path), "datetime": (str, datetime.fromisoformat)}
 _COPIED: dict[str, Any] = {**_SEQUENCES, **_MAPPINGS, "bytes": bytes, "defaultdict": defaultdict}
 _COPIED |= {"PosixPath": PosixPath, "datetime": datetime}
-_NUMBERS = "biufcmM"  # the kinds of NumPy's types that are bytes and nothing else
+_NUMBERS = "biufcmM"  # NumPy's kinds of types that are plain bytes
 _DEEPEST, _LONGEST_INT = 100, 8000  # levels; bits
 _ABSENT = object()
 _OUR_PACKAGES, _OURS = ("objectives", "storage", "study"), "slot-study:"
-# A text with a separator, of the home folder, of no name of its own, or with a suffix of letters.
+# A text with a separator, with `~` first, empty or of dots, or with a suffix of letters.
 _PLACE = re.compile(r"[/\\]|\A~|\A\.*\Z|\.[A-Za-z]\w*\Z")
 # Names of attributes whose text may be a path or a command (but not "direction").
 _NAMES_PLACE = re.compile(
@@ -36,22 +36,22 @@ _NAMES_PLACE = re.compile(
 
 
 class UnkeptError(Exception):
-    """A value cannot be kept or restored; says which in a few words."""
+    """A value cannot be saved or restored; the message names it in a few words."""
 
 
 def kept_state(thing: Any, shared: Sequence[Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the attributes of an object: a tree for JSON, and the bytes that it refers to.
+    """Return the attributes of an object: a tree for JSON, and the bytes to which it refers.
 
-    Objects of `shared` are kept as their index in it, and never copied.
+    Objects in `shared` are stored as their index in it, and never copied.
 
     Raises:
-        UnkeptError: An attribute cannot be kept.
+        UnkeptError: An attribute cannot be saved.
     """
     keeper, tree = _Keeper(shared), {}
     for name, value in vars(thing).items():
         try:
             tree[name] = keeper.node(value)
-        except Exception as error:  # a user's object may raise anything
+        except Exception as error:  # a user's object may raise any exception
             why = error if isinstance(error, UnkeptError) else type(error).__name__
             raise UnkeptError(f"its attribute {name!r} ({why})") from None
     return tree, keeper.pieces
@@ -60,11 +60,11 @@ def kept_state(thing: Any, shared: Sequence[Any]) -> tuple[dict[str, Any], list[
 def put_back(
     thing: Any, shared: Sequence[Any], tree: Mapping[str, Any], content: memoryview
 ) -> Callable[[], None]:
-    """Return a function that restores the attributes; before its call nothing changes.
+    """Return a function that restores the attributes; `thing` changes only when it is called.
 
     Raises:
         UnkeptError: An attribute has no place in `thing`.
-        Exception: Any other: `kept_state` has not returned `tree` and `content`.
+        Exception: `tree` and `content` do not come from `kept_state`.
     """
     restorer, fresh, state = _Restorer(shared, content), vars(thing), {}
     for name, node in tree.items():
@@ -150,12 +150,12 @@ class _Keeper:
         return [str(name), list(array.shape)]
 
     def _attributes(self, value: Any) -> list[Any]:
-        """Keep an object whose class does not define its own pickling."""
+        """Save an object whose class does not define its own pickling."""
         kind = type(value)
         own = ("__reduce__", "__reduce_ex__", "__getstate__")
         if any(getattr(kind, name) is not getattr(object, name) for name in own):
             raise UnkeptError(kind.__name__)
-        try:  # it refuses objects with state outside of Python
+        try:  # refuses objects with state outside of Python
             reduced: Any = object.__reduce_ex__(value, 2)
         except (TypeError, ValueError):
             raise UnkeptError(kind.__name__) from None
@@ -184,7 +184,7 @@ class _Restorer:
         return found
 
     def value(self, node: Any, fresh: Any) -> Any:
-        """Return the value of a node, or `fresh`, the new object's value, if that is a path."""
+        """Return the value of a node, or the new object's value `fresh` if that is a path."""
         found = self._value(node, fresh)
         if type(found) is type(fresh) and isinstance(fresh, str | bytes | Path) and found == fresh:
             return found
@@ -203,7 +203,7 @@ class _Restorer:
             return self._shared[_index(rest[0])]
         if kind == "met":
             if self._met[_index(rest[0])] is _ABSENT:
-                raise UnkeptError("a tuple that holds itself")
+                raise UnkeptError("a tuple that contains itself")
             return self._met[rest[0]]
         if kind == "code":
             return _same(fresh, rest[0], _code_name)
@@ -267,7 +267,7 @@ class _Restorer:
 
         kind = np.dtype(dtype)
         if not _is_numbers(kind):
-            raise ValueError("no type of numbers")
+            raise ValueError("not a type of numbers")
         n_bytes = kind.itemsize * math.prod(map(_index, shape))
         return np.ndarray(shape, kind, self._piece(n_bytes)).copy()
 
@@ -278,7 +278,7 @@ class _Restorer:
             self.todo.append(partial(fresh.setstate, state))
             return
         bits = _bits_of(fresh)
-        # NumPy accepts any of these, and would read beyond its array.
+        # NumPy accepts any number here, and would read beyond its array.
         if not 0 <= state.get("buffer_pos", 0) <= 4 or not 0 <= state["state"].get("pos", 0) <= 624:
             raise ValueError("no state of a generator")
         type(bits)().state = state
@@ -314,20 +314,20 @@ def _same(fresh: Any, name: str, name_of: Callable[[Any], str | None]) -> Any:
 
 
 def _full_name(module: str, name: str) -> str:
-    """Return the name of a class or function; of ours without the module, as our files move."""
+    """Return the name of a class or function; this program's without module, as files may move."""
     is_ours = module.partition(".")[0] in _OUR_PACKAGES
     return f"{_OURS}{name}" if is_ours else f"{module}.{name}"
 
 
 def _is_older_name(stored: str, here: str) -> bool:
-    """Whether a version that kept the module's name too has kept one of ours under `stored`."""
+    """Whether `stored` is this program's older name, with module, for `here`."""
     is_ours = here.startswith(_OURS) and stored.partition(".")[0] in _OUR_PACKAGES
     return is_ours and stored.endswith(f".{here.removeprefix(_OURS)}")
 
 
 def _is_place(value: Any, is_name: bool) -> bool:
-    """Return whether a value may be a path; under the name of a path any text may be one."""
-    if isinstance(value, bytes) and b"\0" not in value:  # no name has a NUL
+    """Return whether a value may be a path; `is_name`: any text of this attribute may be one."""
+    if isinstance(value, bytes) and b"\0" not in value:  # paths have no NUL
         value = value.decode("latin-1")
     if not isinstance(value, str):
         return isinstance(value, PurePath)
@@ -335,14 +335,14 @@ def _is_place(value: Any, is_name: bool) -> bool:
 
 
 def _within(old: Any, node: Any) -> Any:
-    """Return a text that the new object's dict or set also holds, else `_ABSENT`."""
+    """Return a text if the new object's dict or set also holds it, else `_ABSENT`."""
     is_held = type(node) is str and isinstance(old, Mapping | set | frozenset) and node in old
     return node if is_held else _ABSENT
 
 
 def _index(number: Any) -> int:
     if type(number) is not int or number < 0:
-        raise ValueError("no index")
+        raise ValueError("not an index")
     return number
 
 
@@ -355,14 +355,14 @@ def _is_numbers(dtype: Any) -> bool:
 
 
 def _bits_of(value: Any) -> Any:
-    """Return the bit generator of one of NumPy's generators; else None."""
+    """Return the bit generator of a NumPy generator; None for other values."""
     if type(value).__module__.partition(".")[0] != "numpy":
         return None
     return getattr(value, "bit_generator", None) or getattr(value, "_bit_generator", None)
 
 
 def _variables_of(value: Any) -> list[Any] | None:
-    """Return a variable, or the variables of a Keras object such as a metric; else None."""
+    """Return a variable, or the variables of a Keras object such as a metric; or None."""
     if not type(value).__module__.startswith(("tensorflow.", "keras.")):
         return None
     if hasattr(value, "numpy"):

@@ -1,6 +1,6 @@
-"""Validation score of an epoch, and checks for NaN or infinite values in a training.
+"""Compute the validation score of an epoch, and check a training for NaN or infinite values.
 
-Losses of several batches are read together, so that a device need not be waited for after each.
+Losses of several batches are read together, to avoid a wait for the device after each batch.
 Nothing here changes a bit of a training.
 """
 
@@ -16,12 +16,12 @@ from objectives.data.dataset import Split
 from objectives.errors import DivergedError
 from objectives.network.export import PREDICT_BATCH, predict_images
 
-_LIKELIHOOD_FLOOR = 1e-7  # as Keras clips: one hopeless image must not make the loss infinite
+_LIKELIHOOD_FLOOR = 1e-7  # clipped as in Keras: one image must not make the loss infinite
 _READ_EVERY = 100  # batches
 
 
 class Durations:
-    """Seconds of this process by part; a part may be entered again, but not nested."""
+    """Seconds of this process by part; a part may be repeated, but not nested."""
 
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}
@@ -41,10 +41,10 @@ class Durations:
 
 
 class Scorer:
-    """Scores one serving model on one split of at least one row, any number of times.
+    """Scores one serving model on one split with at least one row, any number of times.
 
-    `durations` gets `first_valid` for the first batch of all, which traces the graph, and `valid`
-    for all others.
+    `durations` gets `first_valid` for the very first batch, which traces the graph, and `valid` for
+    all others.
     """
 
     def __init__(self, model: Any, split: Split, durations: Durations) -> None:
@@ -83,10 +83,10 @@ class LossWatch:
         self._unread: list[Any] = []
 
     def add(self, logs: Mapping[str, Any]) -> None:
-        """Note the logs of a batch; read the losses if it is time.
+        """Add the logs of a batch; read the losses if a group is complete.
 
         Raises:
-            DivergedError: One of them is NaN or infinite; names epoch and batch, both from 0.
+            DivergedError: A loss is NaN or infinite; names epoch and batch, both from 0.
         """
         loss = logs.get("loss")
         self._unread.append(0.0 if loss is None or isinstance(loss, Mapping) else loss)
@@ -110,12 +110,12 @@ class LossWatch:
 
 
 def refuse_unfinite_weights(weights: Sequence[Any], values: Sequence[Any], epoch: int) -> None:
-    """Refuse a network with a weight that is NaN, or infinite and trained.
+    """Refuse a network with a NaN weight, or an infinite trained weight.
 
     Args:
         weights: Keras variables.
         values: Their values as NumPy arrays, in the same order.
-        epoch: The last one, from 0.
+        epoch: Number of the last epoch, from 0.
 
     Raises:
         DivergedError: Names the first such weight, and the epoch.
@@ -123,7 +123,7 @@ def refuse_unfinite_weights(weights: Sequence[Any], values: Sequence[Any], epoch
     for weight, value in zip(weights, values, strict=True):
         if value.dtype.kind in "iub" or np.isfinite(value).all():
             continue
-        # A network may keep infinity on purpose, as a mask, but it does not train it.
+        # A network may contain infinity on purpose, as an untrained mask.
         if weight.trainable or np.isnan(np.asarray(value, np.float64)).any():
             raise DivergedError(
                 f"the weights became NaN or infinite in epoch {epoch} ({weight.path})"

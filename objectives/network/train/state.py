@@ -1,8 +1,8 @@
-"""The state of a running training, as numbers and bytes: all that the next epoch depends on.
+"""Gather and restore the state of a running training: all that the next epoch depends on.
 
-That is the variables of network and optimizer, every random generator, and the user's callbacks.
-Keras's own files are no use here: loading one resets the seed generators. Importing this file loads
-neither NumPy nor TensorFlow.
+The state consists of the variables of network and optimizer, all random generators, and the user's
+callbacks. Keras's own files are unsuitable, because loading one resets the seed generators.
+Importing this file loads neither NumPy nor TensorFlow.
 """
 
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class UnusableError(Exception):
-    """A checkpoint is damaged or of another training; says which in a few words."""
+    """A checkpoint is damaged or of another training; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainingState:
 
     Attributes:
         network: Compiled Keras model that trains.
-        twin: Keras model that is scored; its weights are copies, the seeds of its layers are not.
+        twin: Keras model that is scored; its weights are copies, its layers' seeds are its own.
         step: `tf.function` of one batch.
         callbacks: The user's Keras callbacks.
     """
@@ -65,11 +65,11 @@ class TrainingState:
         return described, pieces
 
     def restorer(self, described: Mapping[str, Any], content: memoryview) -> Callable[[], None]:
-        """Return a function that restores the result of `gather`; before its call nothing changes.
+        """Return a function that restores the result of `gather`; nothing changes before its call.
 
         Raises:
-            UnusableError: It is the state of another network, or of other callbacks.
-            Exception: Any other: `gather` has not returned it.
+            UnusableError: The state belongs to another network or to other callbacks.
+            Exception: The arguments do not come from `gather`.
         """
         import numpy as np
 
@@ -94,10 +94,10 @@ class TrainingState:
                 unkept.append((name, one_line(str(error))))
             start = end
         if start != len(content):
-            raise UnusableError("it is not as long as it says")
+            raise UnusableError("its length is wrong")
         _check_random_state(described["random"], described["keras_seed"])
         for name, why in unkept:
-            _log.warning("callback %s could not be kept, for %s: it starts anew", name, why)
+            _log.warning("callback %s could not be saved (%s): it restarts", name, why)
 
         def restore() -> None:
             for (_, variable), array in zip(self._variables(), found, strict=True):
@@ -110,7 +110,7 @@ class TrainingState:
         return restore
 
     def restored_epochs(self) -> int | None:
-        """Return the epochs behind the weights that a callback restores; None if none does."""
+        """Return the epoch of the weights that a callback restores; None if none does."""
         from keras.callbacks import EarlyStopping
 
         for callback in self.callbacks:
@@ -119,18 +119,18 @@ class TrainingState:
         return None
 
     def unsaved_op(self) -> str | None:
-        """Return an op whose random state cannot be read, such as RandomUniform; else None."""
+        """Return an op whose random state cannot be read, such as RandomUniform; or None."""
         graph = self.step.get_concrete_function().graph.as_graph_def()
         nodes = [*graph.node, *(node for body in graph.library.function for node in body.node_def)]
-        # Keras calls the recurrent kernels of cuDNN without dropout, their only use of a seed.
+        # cuDNN's recurrent kernels need a seed only for dropout, which Keras never passes.
         found = (n.op for n in nodes if "seed2" in n.attr and not n.op.startswith("Cudnn"))
         return next(map(str, found), None)
 
     def _variables(self) -> list[tuple[str, Any]]:
         """Return names and TensorFlow variables, always in the same order.
 
-        The graph of the step adds those that only it knows, such as a generator of TensorFlow's in
-        a user's network. This traces the step, unless it has run.
+        The graph of the step adds variables that only it knows, such as a TensorFlow generator in a
+        user's network. This traces the step, unless it has run.
         """
         copied = {id(weight) for weight in self.twin.weights}
         seeds = [one for one in self.twin.variables if id(one) not in copied]
@@ -153,7 +153,7 @@ class TrainingState:
         return [type(callback).__qualname__ for callback in self.callbacks]
 
     def _shared(self) -> list[Any]:
-        """Return the objects that a callback may refer to, and must never get a copy of."""
+        """Return the objects to which a callback may refer; it must never get copies of them."""
         import keras
 
         network, compared = self.network, (keras.ops.less, keras.ops.greater)
@@ -166,10 +166,10 @@ def _described(arrays: Sequence[tuple[str, Any]]) -> list[list[Any]]:
 
 
 def keeping_random_state(report: "Report") -> "Report":
-    """Return `report` so that it leaves Python's and NumPy's global generators unchanged.
+    """Return a `report` that leaves Python's and NumPy's global generators unchanged.
 
-    Its own draws, for example to space retries, must not change what a callback draws later: a
-    resumed training reports more often.
+    Draws inside of `report`, for example to space retries, must not change later draws of
+    callbacks, because a resumed training reports more often.
     """
 
     def reported(step: int, value: float | None) -> None:
@@ -204,7 +204,7 @@ def _check_random_state(state: Mapping[str, Any], words: Any) -> None:
     import numpy as np
 
     kind, keys, place, has_gauss, gauss = state["numpy"]
-    # NumPy accepts any place, and would read beyond its array.
+    # NumPy accepts any position, and would read beyond its array.
     if not 0 <= place <= len(keys) == 624 or has_gauss not in (0, 1) or not -1e9 < gauss < 1e9:
         raise ValueError("no state of a generator")
     np.random.RandomState().set_state((kind, np.array(keys, np.uint32), place, has_gauss, gauss))

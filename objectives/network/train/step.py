@@ -1,8 +1,8 @@
-"""One batch of a training or a test: a TensorFlow graph, or Keras's own step on other backends.
+"""Train or test one batch: by a TensorFlow graph, or by Keras's own step on other backends.
 
-On TensorFlow the whole step is one graph, whose bits are promised. On JAX and PyTorch the images
-are moved outside of the network's step, with equal draws for each batch; neither bits nor
-checkpoints are promised there.
+On TensorFlow the whole step is one graph, and results are promised to the bit. On JAX and PyTorch
+images are augmented outside of the network's step, with equal draws for each batch; neither bits
+nor checkpoints are promised there.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from objectives.network.augment import Augmentation, augmented, transforms
 from objectives.network.targets import wants_indexes
 
 Step = Callable[[NDArray[np.uint8], NDArray[np.int64], np.int64, np.int64], Mapping[str, Any]]
-"""Called with images, labels, seed and number of the batch; returns the logs of Keras's step."""
+"""Called with images, labels, seed and batch number; returns the logs of Keras's step."""
 
 Test = Callable[[NDArray[np.uint8], NDArray[np.int64]], Mapping[str, Any]]
 """Called with images and labels; returns the logs of Keras's `test_step`."""
@@ -41,9 +41,9 @@ def traced_step(
         if augmentation.active:
             floats = augmented(floats, seed, number, augmentation)
         targets = labels if sparse else tf.one_hot(labels, n_classes)
-        # In a replica context, also the default one, Keras sums the gradients over all replicas
-        # by a custom gradient. TensorFlow never frees that, nor its graph (8 MB a trial); a merge
-        # call leaves the context, and there is only one replica to sum over.
+        # In a replica context, also the default one, Keras sums gradients over all replicas by a
+        # custom gradient. TensorFlow never frees this gradient and its graph (8 MB for each
+        # trial). A merge call leaves the context; there is only one replica to sum over.
         replica = tf.distribute.get_replica_context()
         return _refuse_no_logs(
             replica.merge_call(lambda _, data: network.train_step(data), ((floats, targets),))
@@ -53,7 +53,7 @@ def traced_step(
 
 
 def portable_step(network: Any, n_classes: int, n_steps: int, augmentation: Augmentation) -> Step:
-    """Return the step of any backend, by `train_on_batch`; metrics restart every `n_steps`."""
+    """Return a step for any backend, by `train_on_batch`; metrics restart every `n_steps`."""
     import keras
 
     sparse = wants_indexes(network, n_classes)
@@ -139,13 +139,13 @@ _last: tuple[str, Any, Any] | None = None  # made_of, network and step of the la
 def last_or_new(
     network: Any, made_of: str | None, make_step: Callable[[Any], Any]
 ) -> tuple[Any, Any]:
-    """Return the network and step of the last training, if equal, or new ones.
+    """Return network and step of the last training if they are equal, or new ones.
 
     The last network gets the value of every variable of `network`, so the bits are the same.
 
     Args:
         network: Compiled Keras model, made for this training.
-        made_of: Equal for two trainings only if their graphs are; None: never share.
+        made_of: Equal for two trainings only if their graphs are equal; None: never share.
         make_step: Returns the step of a network.
     """
     global _last

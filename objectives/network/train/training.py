@@ -1,4 +1,4 @@
-"""One training of a network: seeds, the loop over epochs, the score after each.
+"""Train one network: seeds, the loop over epochs, a score after each epoch.
 
 Each epoch is a pure function of the params, the seed, the number of the epoch and the state in
 `state.py`. Importing this file loads no TensorFlow.
@@ -33,12 +33,12 @@ from objectives.network.train.state import TrainingState, keeping_random_state
 from objectives.network.train.step import last_or_new, portable_step, traced_step
 
 Callbacks = Callable[[Mapping[str, Any]], Any]
-"""Returns Keras callbacks for one training: a list, one of them, or None."""
+"""Returns the Keras callbacks of one training: a list, a single callback, or None."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What all trainings of an objective share.
+    """The settings that all trainings of an objective share.
 
     Attributes:
         build: `build(params, image_shape, n_classes)` returns a Keras model of float32 images
@@ -46,8 +46,8 @@ class Recipe:
             its optimizer and loss.
         options: Epochs, precision, threads, determinism and the like.
         callbacks: Returns the Keras callbacks of one training; see `callbacks.as_callbacks`.
-        pure: Whether the network is a function of the params alone and keeps all state in its
-            variables: a training with the params of the last one then reuses its graph.
+        pure: Whether the network is a pure function of params with all state in its variables; a
+            training with the same params as the last one then reuses its graph.
     """
 
     build: Build
@@ -67,29 +67,29 @@ def fit_network(
 ) -> Fitted:
     """Train one network on `dataset.train` and score it on `dataset.valid`.
 
-    The same arguments give the same bits on one kind of machine, whatever ran in the process
-    before, and however often the training was interrupted. `build` is called twice: the second
-    network is in float32, and is scored, used for predictions and saved.
+    The same arguments give the same bits on one kind of machine, independent of earlier trainings
+    in the process and of interruptions. `build` is called twice: the second network is in float32,
+    and is scored, used for predictions and saved.
 
     Args:
         recipe: Network, options and callbacks.
-        params: Drawn from the space; `TRAINING_DEFAULTS` stands in for missing ones.
+        params: Drawn from the space; `TRAINING_DEFAULTS` has the values of missing ones.
         dataset: images uint8, labels int64 class indexes.
         seed: >= 0; seeds weights, dropout, the order of the rows, augmentation.
         report: Called after each epoch with (epoch from 0, value by `options.metric` or None).
-        resume_dir: The attempt's own folder for checkpoints; see `objectives.base`.
+        resume_dir: The attempt's folder for checkpoints; see `objectives.base`.
 
     Returns:
-        `value`: of the final weights, validation accuracy or log loss in nats; None without
-        validation rows. `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps alone),
+        `value`: validation accuracy or log loss in nats of the final weights; None without
+        validation rows. `info`: `valid_accuracy`, `valid_loss`, `train_s` (steps only),
         `images_per_s` (without the first step), `n_epochs`, `kept_epochs` and `resumed_epochs` (if
-        any), those of `cost.training_cost` and of `scoring.Durations`.
+        any), and the numbers of `cost.training_cost` and `scoring.Durations`.
 
     Raises:
         CheckpointError: A checkpoint cannot be written.
         DivergedError: The loss or a weight became NaN or infinite.
         ModelError: `build` or `callbacks` breaks its contract; an op has no deterministic kernel.
-        Pruned, LeaseLost: From `report`.
+        Pruned, LeaseLost: Raised by `report`.
     """
     with (durations := Durations()).of("import"):
         start_framework(recipe.options)
@@ -110,7 +110,7 @@ def fit_network(
             hint = "install tensorboard where study runs"
         elif is_undeterministic(error):
             why = f"an op of the model is not deterministic: {str(error).strip().splitlines()[0]}"
-            hint = "--no-deterministic, which gives up the promise of the same bits"
+            hint = "--no-deterministic, which gives up bit-for-bit results"
         else:
             raise
         raise ModelError(why, hint) from error
@@ -119,7 +119,7 @@ def fit_network(
 
 
 def _trained(make: "Callable[[], _Training]", report: Report, anew: bool = False) -> Fitted:
-    """Train; start once more from the first epoch if a checkpoint may be the cause of an error."""
+    """Train; restart from the first epoch if a checkpoint may have caused an error."""
     is_reporting = False
 
     def noted(step: int, value: float | None) -> None:
@@ -136,12 +136,12 @@ def _trained(make: "Callable[[], _Training]", report: Report, anew: bool = False
     except Exception as error:
         if is_reporting or not training.checkpoints.set_all_aside(error):
             raise
-    del training  # memory for one
+    del training  # frees the memory of the first
     return _trained(make, report, anew=True)
 
 
 class _Training:
-    """One network, its float32 twin that is scored, and the loop over its epochs."""
+    """One network, its float32 twin for scores, and the loop over its epochs."""
 
     def __init__(
         self,
@@ -154,13 +154,13 @@ class _Training:
     ) -> None:
         import keras
 
-        # A worker trains many networks: first free what Keras keeps of the last one.
+        # A worker trains many networks: first free Keras's state of the last one.
         keras.utils.clear_session()
         options, settings = recipe.options, {**TRAINING_DEFAULTS, **params}
         self._dataset, self._seed, self._n_epochs = dataset, seed, options.epochs
         self._stop_after = options.stop_after or options.epochs
         self._metric, self._durations = options.metric, durations
-        self._epoch = options.epochs - 1  # the last one that was trained
+        self._epoch = options.epochs - 1  # the last trained epoch
         n_rows = len(dataset.train.rows)
         self._batch_size = min(int(settings["batch_size"]), n_rows)
         self._n_steps = math.ceil(n_rows / self._batch_size)
@@ -184,18 +184,18 @@ class _Training:
             made, self._network, dataset, self._batch_size, options.epochs, self._n_steps
         )
         self._twin = build_network(recipe.build, params, dataset)
-        self._twin.compiled = False  # it never trains: no optimizer goes into the saved file
+        self._twin.compiled = False  # it never trains, so the saved file needs no optimizer
         self._serving = serving_model(lambda image: only_output(self._twin(image)), dataset.side)
         self._scorer = Scorer(self._serving, dataset.valid, durations)
         listening = self._callbacks.list.callbacks
         self._state = TrainingState(self._network, self._twin, self._step, listening)
-        if not on_tensorflow():  # without the same bits there is nothing to resume
+        if not on_tensorflow():  # without bit-for-bit results a training cannot resume
             folder = None
         identity = training_identity(params, seed, dataset, options) if folder else ""
         self.checkpoints = Checkpoints(folder, identity, options, self._state)
 
     def run(self, report: Report, anew: bool) -> Fitted:
-        """Train the epochs that are left; `anew`: take up no checkpoint."""
+        """Train the remaining epochs; `anew` ignores checkpoints."""
         self._callbacks.train_begin()
         with self._durations.of("checkpoint"):
             done = Progress() if anew else self.checkpoints.resume()
@@ -216,7 +216,7 @@ class _Training:
                 if done.stopped:
                     break
         except (*PRUNED, LeaseLost, DivergedError):
-            # The user's loggers close their runs; their errors must not hide the decision.
+            # Lets the user's loggers close their runs; their errors must not hide this exception.
             with contextlib.suppress(Exception):
                 self._callbacks.train_end()
             raise
@@ -224,7 +224,7 @@ class _Training:
         return self._outcome(done, n_resumed)
 
     def _outcome(self, done: Progress, n_resumed: int) -> Fitted:
-        if self._callbacks:  # one may have restored the weights of the best epoch
+        if self._callbacks:  # a callback may have restored the weights of the best epoch
             done.accuracy, done.loss = self._score()
         else:  # after a resumed last epoch the twin is still empty
             self._fill_twin()
@@ -292,9 +292,9 @@ class _Training:
 
 
 def epoch_order(n_rows: int, seed: int, epoch: int, n_drawn: int) -> NDArray[np.int64]:
-    """Return row positions of one epoch, int64 of shape (n_drawn,): a pure function.
+    """Return the row positions of one epoch, int64 of shape (n_drawn,): a pure function.
 
-    Each row once, then from the front again until the last batch is full.
+    Each row occurs once; then rows repeat from the front until the last batch is full.
     """
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch])))
     return np.resize(generator.permutation(n_rows), n_drawn)

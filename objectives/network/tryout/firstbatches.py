@@ -1,7 +1,7 @@
 """Train the default network on a few batches in a separate process, to test it.
 
-The other process gets a job and returns an answer, both as JSON; both processes read the data from
-its folder.
+The other process gets a job and returns an answer, both as JSON. Both processes read the data from
+the folder.
 """
 
 import os
@@ -20,9 +20,9 @@ from objectives.space.space import SearchSpace
 def job_of(
     objective: KerasObjective, data_dir: Path, environment: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the job of trying out an objective around `build_cnn`.
+    """Return the job that tries out an objective around `build_cnn`.
 
-    `environment` holds variables to set before the framework looks for devices.
+    `environment` holds variables that must be set before the framework looks for devices.
     """
     return {
         "fit_options": asdict(objective.fit_options),

@@ -1,4 +1,4 @@
-"""Detect a network that rescales pixels which are already in 0..1.
+"""Detect a network that scales pixels again although they are already in 0..1.
 
 The network is called with a few random images, and the inputs of its layers are recorded up to the
 first layer with weights to learn. So a `Rescaling` is found at any depth, and also a division in a
@@ -20,7 +20,7 @@ _FARTHEST = 20.0  # spreads away from 0: subtracting the mean of 0..255 gives 10
 
 
 class _Seen(BaseException):
-    """Ends the call at the first layer with weights; Keras rewrites an `Exception`."""
+    """Ends the call at the first layer with weights; a BaseException, as Keras rewrites others."""
 
 
 @dataclass
@@ -38,17 +38,17 @@ def scaled_twice(network: Any, side: int) -> str | None:
     `network` is a Keras model of images (n, side, side, 1) in 0..1, and unusable afterwards.
     """
     looks: list[_Look] = []
-    with suppress(Exception, _Seen):  # a failure here was none in the training
+    with suppress(Exception, _Seen):  # the training had no such failure
         import keras
 
         for layer in network._flatten_layers(include_self=False, recursive=True):
-            # Past Keras's own __setattr__, which tracks attributes.
+            # Bypasses Keras's __setattr__, which tracks attributes.
             object.__setattr__(layer, "call", _watched(layer, layer.call, looks))
         network(keras.ops.convert_to_tensor(_images(side)), training=False)
     wrong = next((n for n, look in enumerate(looks) if _is_wrong(look.got)), None)
     if wrong is None:
         return None
-    # A normalization with the statistics of data scaled this way corrects it.
+    # A normalization fitted to data scaled this way corrects the range.
     rest = looks[wrong:]
     if any(_normalizes(look.layer) and not _is_wrong(look.gave) for look in rest):
         return None
@@ -61,13 +61,13 @@ def scaled_twice(network: Any, side: int) -> str | None:
     if makers:
         who = f"the layer '{layer.name}' ({type(layer).__name__}) makes them {_range(found.got)}"
     return (
-        f"images reach the model in 0..1, not 0..255, and {who}: scaled twice, they teach it next "
-        "to nothing; drop that scaling, or put keras.layers.Rescaling(255) before it"
+        f"images reach the model in 0..1, not 0..255, and {who}: scaled twice, they are useless "
+        "for training; drop that scaling, or put keras.layers.Rescaling(255) before it"
     )
 
 
 def _images(side: int) -> NDArray[np.float32]:
-    """Return images of noise, from a dark one to a bright one, so that their means differ."""
+    """Return images of noise from dark to bright, so that their means differ."""
     noise = np.random.default_rng(0).random((_N_IMAGES, side, side, 1), np.float32)
     brightness = np.linspace(0.25, 1.0, _N_IMAGES, dtype=np.float32)
     return noise * brightness[:, np.newaxis, np.newaxis, np.newaxis]
@@ -107,7 +107,7 @@ def _is_wrong(values: NDArray[np.float64] | None) -> bool:
         return False
     low, high = values.min(axis=0), values.max(axis=0)
     spread = float((high - low).max())
-    if spread < _NO_SPREAD:  # a mask, say: nothing of the image
+    if spread < _NO_SPREAD:  # a constant such as a mask, not the image
         return False
     away = float(np.abs((high + low) / 2).min())
     return spread < _LEAST_SPREAD or away > _FARTHEST * spread

@@ -1,7 +1,7 @@
 """Detect state shared between two calls of `build`, and find the line that creates it.
 
-Each call must make a new network: a layer or an optimizer that is shared would carry state from one
-training to the next, and slots would no longer be functions of their params and seeds.
+Each call must make a new network: a shared layer or optimizer would carry state from one training
+to the next, and results would depend on more than params and seeds.
 """
 
 import ast
@@ -25,7 +25,7 @@ def refuse_shared(first: Any, second: Any, build: Callable[..., Any]) -> None:
         build: The user's function.
 
     Raises:
-        ModelError: Names the shared object, and the line that makes it if that is known.
+        ModelError: Names the shared object, and the line that creates it, if known.
     """
     if first is second:
         raise _refusal("the model", first, build)
@@ -44,7 +44,7 @@ def refuse_shared(first: Any, second: Any, build: Callable[..., Any]) -> None:
 
 
 def refuse_layers_of_file(build: Callable[..., Any]) -> None:
-    """Refuse a layer that is made while the file of `build` is imported; names its line."""
+    """Refuse a layer that is created while the file of `build` is imported; name its line."""
     import keras
 
     for name, value in list(_globals_of(build).items()):
@@ -72,7 +72,7 @@ def _refusal(
         name = next(holding, None)
     file = getattr(getattr(function_of(build), "__code__", None), "co_filename", "")
     place = Path(file).name if file else "build"
-    made = "made once and not anew in each call of build"
+    made = "made once and not in each call of build"
     if name is not None:
         line = _line_of(file, name)
         place += f":{line}" if line else ""
@@ -85,7 +85,7 @@ def _refusal(
 
 
 def _find(value: Any, is_meant: Callable[[Any], bool], depth: int) -> Any:
-    """Return the object that `is_meant`, in a value, container, class or model; else None."""
+    """Return the first object in a value, container, class or model that `is_meant`; or None."""
     if is_meant(value):
         return value
     if depth == 0 or inspect.ismodule(value):
@@ -102,7 +102,7 @@ def _parts(value: Any) -> Iterable[Any]:
     if inspect.isclass(value):
         return list(vars(value).values())
     if hasattr(value, "_flatten_layers"):
-        with suppress(Exception):  # a layer whose __init__ has not run to its end
+        with suppress(Exception):  # a layer whose __init__ failed
             return [*_layers(value), *value.variables]
     return []
 

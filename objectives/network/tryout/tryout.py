@@ -1,7 +1,7 @@
-"""Checks of a user's `build` while its first batches train.
+"""Check a user's `build` while its first batches train.
 
-Some findings are refused (state that trainings would share, misnamed params), others are warnings
-(params that nothing reads, images scaled twice, a `model.keras` that needs more than Keras).
+Some findings are refused (state shared by trainings, misnamed params), others are warnings (unread
+params, images scaled twice, a `model.keras` that needs more than Keras).
 """
 
 import functools
@@ -32,9 +32,9 @@ from objectives.network.tryout.unread import (
 from objectives.space.python import Distribution
 from objectives.space.space import SearchSpace, middle
 
-_FILES = ("filepath", "backup_dir", "_backup_dir")  # of callbacks that read back what they wrote
+_FILES = ("filepath", "backup_dir", "_backup_dir")  # of callbacks that read their own files
 _SAME = 1e-4
-_N_DRAWS = 4  # more configurations that are built before a param counts as unread
+_N_DRAWS = 4  # further configurations to build before a param counts as unread
 
 
 class Watched:
@@ -42,9 +42,9 @@ class Watched:
 
     Attributes:
         build: The wrapped `build`; `original` is the user's.
-        networks: Returned by `build`, in order.
+        networks: The networks that `build` returned, in order.
         made: The callbacks that were returned last.
-        read: Names of params that either has read.
+        read: Names of params that `build` or `callbacks` read.
         compiled: Whether `build` has compiled a network.
     """
 
@@ -62,13 +62,14 @@ class Watched:
         self.made: list[Any] = []
 
     def _build(self, params: Mapping[str, Any], image_shape: Any, n_classes: int) -> Any:
-        """Call the user's `build`, and compare its network with the one before."""
+        """Call the user's `build`, and compare its network with the previous one."""
         import keras
 
         try:
             network = self.original(NotedParams(params, self.read), image_shape, n_classes)
         except ValueError as error:
-            # Keras restarts its counts of names with each training; older layers keep theirs.
+            # Keras restarts its counters of names with each training; older layers keep their
+            # names.
             if "names should be unique" in str(error):
                 refuse_layers_of_file(self.original)
             raise
@@ -88,7 +89,7 @@ class Watched:
         return self.made
 
     def unread(self, space: SearchSpace, image_shape: Any, n_classes: int) -> list[str]:
-        """Return the params that nothing reads, also in a few more configurations."""
+        """Return the params that no code reads, also in a few more configurations."""
         names = self._unread(space)
         generator = random.Random(0)
         for number in range(_N_DRAWS if names else 0):
@@ -98,7 +99,7 @@ class Watched:
                 with keras_quiet():
                     self.original(NotedParams(params, self.read), image_shape, n_classes)
                 self.callbacks(params)
-            except Exception:  # it may have read more after that
+            except Exception:  # the code may read more params after that line
                 return []
             names = self._unread(space)
             if not names:
@@ -115,14 +116,14 @@ def look_at(
     """Return warnings about a model that has trained a few batches.
 
     Args:
-        watched: The functions that made it.
-        space: Of the study.
+        watched: The functions that made the model.
+        space: The search space of the study.
         model: The serving model; unusable afterwards.
-        images: At least two raw ones.
-        precision: Of the study.
+        images: At least two raw images.
+        precision: The precision of the study.
 
     Raises:
-        ModelError: A param has a wrong name, or a value that no training takes.
+        ModelError: A param has a wrong name, or a value that training does not accept.
     """
     side, n_classes = images.shape[1], model.output_shape[-1]
     refuse_impossible(space, compiled=watched.compiled)
@@ -140,19 +141,19 @@ def look_at(
 
 
 def _about_predictions(model: Any, images: NDArray[np.uint8]) -> str | None:
-    """Return one line if a prediction depends on more than its image."""
+    """Return one line if a prediction depends on anything except its image."""
     first, again = (predict_images(model, images) for _ in range(2))
     if not np.allclose(first, again, atol=_SAME):
         return (
-            "the model predicts something else for an image each time: a layer draws random "
-            "numbers in predictions, too"
+            "the model's predictions for an image differ each time: a layer also draws random "
+            "numbers in predictions"
         )
     beside_white = np.full((PREDICT_BATCH, *images.shape[1:]), 255, np.uint8)
     beside_white[0] = images[0]
     if not np.allclose(first[:1], predict_images(model, beside_white)[:1], atol=_SAME):
         return (
-            "the prediction for an image depends on the others in its batch: scores and submission "
-            "will depend on how images are put together"
+            "the prediction for an image depends on the other images in its batch: scores and "
+            "submission will depend on the batches"
         )
     return None
 
@@ -185,7 +186,7 @@ def _about_files(callbacks: Sequence[Any]) -> str | None:
 
 
 def _about_saving(model: Any, build: Callable[..., Any], images: NDArray[np.uint8]) -> str | None:
-    """Return one line about `model.keras`; None if Keras alone loads it."""
+    """Return one line about `model.keras`; None if Keras alone can load it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         try:

@@ -1,7 +1,7 @@
-"""Detect params of a search space that no code reads, and word the warning.
+"""Detect params of a search space that no code reads, and warn of them.
 
-Such a param costs trials and changes no value. It is named only if that is sure: not if a function
-of the user's files mentions its name, perhaps in a branch that the try-out did not take.
+Such a param costs trials and changes no value. It is reported only if this is certain: not if a
+function in the user's files mentions its name, perhaps in a branch that the try-out did not take.
 """
 
 import ast
@@ -21,9 +21,9 @@ from objectives.space.space import SearchSpace
 
 
 class NotedParams(dict[str, Any]):
-    """A dict that adds each name that is read to a set.
+    """A dict that adds the name of each read entry to a set.
 
-    Reading it as a whole, by iteration, `**params` or a copy, reads every name.
+    Iteration, `**params` and copies count as reading all names.
     """
 
     def __init__(self, params: Mapping[str, Any], read: set[str]) -> None:
@@ -55,7 +55,7 @@ def _noting_all(method: Any) -> Callable[..., Any]:
     return noted
 
 
-# `in` is a reading: a build may want to know only whether a conditional param was drawn.
+# `in` counts as reading: a build may only need to know whether a conditional param was drawn.
 for _name in ("__getitem__", "__contains__", "get", "pop", "setdefault"):
     setattr(NotedParams, _name, _noting_name(getattr(dict, _name)))
 for _name in ("__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__or__", "__ror__"):
@@ -93,9 +93,9 @@ def unread(
     """Return the names of params that neither training nor `build` and callbacks read.
 
     Args:
-        space: That of the study.
-        read: Names that `build` and callbacks have read.
-        build: The user's; its files are searched for the names.
+        space: The search space of the study.
+        read: Names that `build` and callbacks read.
+        build: The user's function; its files are searched for the names.
         compiled: Whether `build` compiles the model.
     """
     training = {*TRAINING_DEFAULTS, "sgd_learning_rate"}
@@ -108,10 +108,10 @@ def unread(
 
 
 def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) -> None:
-    """Refuse unread params that have another name in training, or are an option of the command.
+    """Refuse unread params that training reads under another name, or that are options.
 
     Raises:
-        ModelError: Names them, with their right names.
+        ModelError: Names the params, with their right names.
     """
     known = []
     for name in names:
@@ -122,7 +122,7 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
         elif meant == name or meant is None or (compiled and meant in OF_THE_OPTIMIZER):
             continue
         elif meant in space.names:
-            known.append((name, f"training reads {meant}, which is there too"))
+            known.append((name, f"training reads {meant}, which is also in the space"))
         else:
             known.append((name, f"training reads it as {meant}"))
     if not known:
@@ -130,13 +130,13 @@ def refuse_known(names: Iterable[str], space: SearchSpace, *, compiled: bool) ->
     listed = ", ".join(f"'{name}' ({why})" for name, why in known)
     first = known[0][0]
     raise ModelError(
-        f"the search space has params that nothing reads: {listed}",
+        f"the search space has params that no code reads: {listed}",
         f'rename or drop them in SPACE, or read them in build, as params["{first}"]',
     )
 
 
 def warning_of(names: Iterable[str], read: Set[str], *, compiled: bool) -> str | None:
-    """Return one line about params that nothing reads; None if there are none."""
+    """Return one line about params that no code reads; None if there are none."""
     shown, why = [], ""
     for name in names:
         plain = _MEANT.get(_plain(name), name)
@@ -159,7 +159,7 @@ def _plain(name: str) -> str:
 
 
 def _mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
-    """Return patterns of all texts in functions of the file of `build` and of files beside it."""
+    """Return patterns of all strings in functions of the file of `build` and files beside it."""
     code = getattr(function_of(build), "__code__", None)
     if code is None:
         return []
@@ -175,7 +175,7 @@ def _mentioned(build: Callable[..., Any]) -> list[re.Pattern[str]]:
 
 
 def _texts_in(node: ast.stmt) -> list[re.Pattern[str]]:
-    """Return patterns of the texts in functions, lambdas and classes within a statement."""
+    """Return patterns of the strings in functions, lambdas and classes of a statement."""
     scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
     parts = [part for one in ast.walk(node) if isinstance(one, scopes) for part in ast.walk(one)]
     found = []
@@ -194,9 +194,9 @@ def _texts_in(node: ast.stmt) -> list[re.Pattern[str]]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of a text whose `{}` or `%d` are filled in."""
+    """Return a pattern that matches a string with any values for its `{}` or `%d`."""
     pieces = re.split(r"\{[^{}]*\}|%[dsi]", text)
-    if not re.search(r"\w", "".join(pieces)):  # it would match any name
+    if not re.search(r"\w", "".join(pieces)):  # the pattern would match any name
         return re.compile(re.escape(text))
     return re.compile(".*".join(map(re.escape, pieces)), re.S)
 
@@ -204,7 +204,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 def draw_where_active(
     space: SearchSpace, name: str, suggest: Callable[[str, Distribution], Any]
 ) -> dict[str, Any]:
-    """Return params in which the named entry is drawn; `suggest` is as in `SearchSpace.draw`."""
+    """Return params in which the named entry is drawn; `suggest` as in `SearchSpace.draw`."""
     needed, wanted = {name}, dict[str, Any]()
     for entry in reversed(space.entries):
         if entry.name in needed:

@@ -1,6 +1,6 @@
-"""One worker process, from its start to its end: what `study worker --workers 1` does.
+"""Main function of `study worker --workers 1`: one worker process, from its start to its end.
 
-A supervisor starts it with the same command. It registers, takes a GPU if it is to use one, loads
+A supervisor starts the same command. The process registers, waits for a GPU if it needs one, loads
 objective and data, and works until the study is done or the process is stopped or replaced.
 """
 
@@ -11,10 +11,10 @@ from storage import ends
 from storage.reading import count_unfinished
 from study.errors import StudyError
 from study.machine.environment import minor_differences, read_environment
+from study.machine.identity import own_name, process_age_s
 from study.machine.locks import GpuLocks, device_name, kept_lock
 from study.machine.pin import allocation_of, refuse_unseen, take_gpu
 from study.machine.placing import this_machine
-from study.machine.process import own_name, process_age_s
 from study.spec.open import OpenStudy, keep_to_backend, load, stored_versions
 from study.view.console import View
 from study.view.status import StudyStatus, read_status
@@ -30,7 +30,7 @@ SOME_FAILED = 3
 
 
 def run_one(opened: OpenStudy, options: WorkerOptions, view: View) -> int:
-    """Be one worker: work until the study is done or it is stopped; return the exit code."""
+    """Run one worker until the study is done or the process is stopped; return the exit code."""
     is_supervised = SUPERVISED in os.environ
     ending = Ending(options.drain_s, is_supervised=is_supervised)
     stop = ending.stop
@@ -44,7 +44,7 @@ def run_one(opened: OpenStudy, options: WorkerOptions, view: View) -> int:
     presence = Presence(opened, own_name(), stop=stop, stop_seen=stop_seen, say=view.say)
     ending.give_back.append(presence.leave)
     with presence:
-        if not is_supervised:  # else its supervisor has looked
+        if not is_supervised:  # else its supervisor has checked
             look_for_marker(opened, opened.work_dir(options.work_dir), view.say)
         _warn_of_versions(opened, view)
         if not stop.event.is_set() and _take_gpu(opened, options, view, presence, stop):
@@ -57,7 +57,7 @@ def run_one(opened: OpenStudy, options: WorkerOptions, view: View) -> int:
     ending.is_over()
     if stop.by_interrupt:
         return INTERRUPTED
-    if is_supervised:  # to its supervisor, leaving is success
+    if is_supervised:  # the supervisor reports failed slots
         return 0
     last = read_status(opened)
     refuse_broken(last, stop_seen)
@@ -67,16 +67,16 @@ def run_one(opened: OpenStudy, options: WorkerOptions, view: View) -> int:
 def _take_gpu(
     opened: OpenStudy, options: WorkerOptions, view: View, presence: Presence, stop: StopRequest
 ) -> bool:
-    """Wait for a GPU, if this worker is to use one; return False once there is no work any more."""
+    """Wait for a GPU if this worker needs one; return False once there is no more work."""
     gpu_lock = kept_lock()
     if gpu_lock is not None:
-        # This process replaced itself: its environment names its GPU already, and hides the others.
+        # This process replaced itself: its environment already names its GPU and hides the others.
         gpu_lock.keep()
         return True
     allocation = allocation_of(opened.spec, options)
     if not allocation.gpus:
         return True
-    if SUPERVISED not in os.environ:  # else its supervisor has asked
+    if SUPERVISED not in os.environ:  # else its supervisor has checked
         refuse_unseen(opened.spec, allocation)
 
     engine = opened.storage.engine
@@ -103,7 +103,7 @@ def _warn_of_versions(opened: OpenStudy, view: View) -> None:
 
 
 def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
-    """Raise the error that has stopped the study, if one did since `stop_seen`.
+    """Raise the error that stopped the study after the order `stop_seen`, if there is one.
 
     Raises:
         StudyError: Several slots failed alike.
@@ -112,10 +112,10 @@ def refuse_broken(status: StudyStatus, stop_seen: str) -> None:
     if order is not None and order.id != stop_seen and order.why == ERRORS:
         raise StudyError(
             f"stopped, because {order.detail}",
-            "mend it, then the same command: the slots are open again",
+            "fix the cause, then the same command: the slots are open again",
         )
 
 
 def exit_code(status: StudyStatus) -> int:
-    """Return 3 where slots failed, but for reasons that are facts of the params; else 0."""
+    """Return 3 if slots failed for reasons other than their params; else 0."""
     return 0 if all(ends.end_of(reason).is_final for reason in status.reasons) else SOME_FAILED

@@ -1,4 +1,4 @@
-"""Decide the next step of a finalize, or its end, as a pure function of its finished trainings.
+"""The stages of a finalize: which trainings are next, as a pure function of the finished ones.
 
 The steps: the best trial on all rows, for a first submission; the best few on folds; the best of
 these with more epochs; the chosen configurations on all rows, with several seeds. An interrupted
@@ -37,8 +37,8 @@ class Ending:
     Attributes:
         members: Trainings on all rows whose networks are averaged.
         shifted: Whether predictions are averaged over small shifts.
-        evidence: None where nothing was trained on folds.
-        n_lost: Networks that are not in the average because they failed.
+        evidence: Results on folds; None if nothing was trained on folds.
+        n_lost: Number of networks left out of the average because they failed.
     """
 
     members: tuple[Training, ...]
@@ -52,7 +52,7 @@ class UntrainableError(StudyError):
 
 
 class Decider:
-    """Decides for one search.
+    """Decides the stages of one search's finalize.
 
     Args:
         top: At least one trial, the best by value first.
@@ -77,8 +77,8 @@ class Decider:
     def opening(self, n_workers: int) -> Stage:
         """Return the first stage: the best trial, and trainings for the other workers.
 
-        These are the ones most likely needed later: other seeds of the same configuration (unless
-        more epochs may turn out to be better), then its folds.
+        These are most likely needed later: other seeds of the same configuration (unless more
+        epochs may be better), then its folds.
         """
         (best,) = self.first.members
         seeds = self._effort.seeds if self._effort.longer == 1 else 1
@@ -125,7 +125,7 @@ class Decider:
         return self._evidence(found, choose([one.measured for one in found]))
 
     def _candidates(self, finished: Finished, settled: set[Training]) -> Stage | list[OutOfFold]:
-        """Return all candidates with complete folds, or the stage on folds that is not final."""
+        """Return all candidates with complete folds, or a stage on folds that is not final."""
         keys, longer = self._keys[: self._effort.top_k], self._effort.longer
         stage = self._on_folds(f"{len(keys)} configurations", keys)
         if not settled.issuperset(stage.trainings):
@@ -146,7 +146,7 @@ class Decider:
         return Stage(f"{what} on {folds} folds", tuple(trainings))
 
     def _gathered(self, keys: Sequence[Key], finished: Finished) -> list[OutOfFold]:
-        """Return the predictions of each configuration that has all its folds."""
+        """Return the predictions of each configuration with complete folds."""
         folds, repeats = self._effort.folds, self._effort.repeats
         for key in keys:
             if key not in self._known:
@@ -205,7 +205,7 @@ class Decider:
         what = f"trial {picked.trial} with {picked.epochs} epochs is chosen"
         if picked is not best:
             return (
-                f"{what}: on folds it cannot be told from trial {best.trial} "
+                f"{what}: on folds it does not differ measurably from trial {best.trial} "
                 f"({best.epochs} epochs), and it is cheaper"
             )
         top = self._top[0]
@@ -222,7 +222,7 @@ def _verdict(choice: Choice, number: int) -> str:
     if number == choice.chosen:
         return "chosen"
     if number == choice.order[0]:
-        return "the best, but one that cannot be told from it costs less"
+        return "the best, but the chosen one does not differ measurably and costs less"
     if behind <= ONE:
-        return "cannot be told from the best"
+        return "does not differ measurably from the best"
     return f"{behind:.1f} standard errors behind the best"

@@ -1,7 +1,7 @@
 """Identity of a worker process (`host:key:pid`), its age, and its exit status in words.
 
-Containers may share host and process id, and the system reuses ids. So a random key is part of the
-name: the supervisor chooses it, and a process that replaces itself keeps it.
+Containers may share host name and process id, and the system reuses ids. So a random key is part of
+the name. The supervisor chooses the key, and a process that replaces itself keeps it.
 """
 
 import os
@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 
 STAT = Path("/proc/self/stat")
-STARTED = 19  # field behind the name: clock ticks since the machine's boot
+STARTED = 19  # field after the process name: start in clock ticks since the boot
 _imported_at = time.monotonic()
 
 KEY = "STUDY_WORKER_KEY"
-"""In a worker's environment, its key."""
+"""Environment variable with a worker's key."""
 
 
 def new_key() -> str:
@@ -30,7 +30,7 @@ def name_of(pid: int, key: str) -> str:
 
 
 def own_name() -> str:
-    """Return the name of this process; the process that replaces it has the same."""
+    """Return the name of this process; a process that replaces it keeps the name."""
     return name_of(os.getpid(), os.environ.setdefault(KEY, new_key()))
 
 
@@ -40,7 +40,7 @@ def host_of(name: str) -> str:
 
 
 def pid_of(name: str) -> int | None:
-    """Return the process id of a worker; None where another program chose the name."""
+    """Return the process id of a worker; None if another program chose the name."""
     text = name.rpartition(":")[2]
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
@@ -56,5 +56,5 @@ def process_age_s() -> float:
 
 
 def how_it_ended(code: int) -> str:
-    """Return an exit code as a person reads it."""
+    """Return an exit code as text: the signal's name, or the number."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

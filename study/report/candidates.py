@@ -1,7 +1,7 @@
-"""The candidates of a finalize with their intervals, and the reason for the choice.
+"""Report section on a finalize's candidates: a table, their intervals, the reason for the choice.
 
-`evidence.py` has the numbers; nothing is chosen here. The intervals are SVG, which prints and needs
-no script.
+`evidence.py` has the numbers; `finalize/choose.py` makes the choice. The intervals are SVG, which
+can be printed and needs no script.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from study.view.html import Html, number, table, tag
 
 
 def share(value: float, digits: int = 2) -> str:
-    """Return 0..1 as a percentage without a line break in it."""
+    """Return 0..1 as a percentage with a non-breaking space."""
     return f"{100 * value:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
@@ -38,8 +38,8 @@ def render_candidates(evidence: Evidence) -> Html:
     head += [*(["FLOP"] if has_flop else []), "Verdict"]
     chosen = [evidence.candidates.index(evidence.choice)]
     caption = (
-        f"Accuracy on {evidence.choice.n:,} rows that the network had not learned from. The "
-        "expected score may be above all of these: it is for a network that learned from all rows"
+        f"Accuracy on {evidence.choice.n:,} held-out rows. The expected score may be above all of "
+        "these, because it is for a network trained on all rows"
     )
     flop_note = "FLOP is of one training on folds; " if has_flop else ""
     return tag(
