@@ -181,7 +181,7 @@ class Database:
         raise NotImplementedError
 
     def remedy(self, original: Any) -> str | None:
-        """Return what mends a database that is broken in itself; None for other errors."""
+        """Return how to fix a broken database; None for other errors."""
         raise NotImplementedError
 
     def is_missing(self, what: str, original: Any) -> bool:

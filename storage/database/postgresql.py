@@ -157,7 +157,7 @@ class PostgreSQL(Database):
     def refresh_statistics(self, engine: Engine) -> None:
         """Let the planner know the new rows: else it may sort all WAITING trials to claim one.
 
-        Autovacuum would do it within a minute, or never where it is off.
+        Autovacuum would do it within a minute, or never if it is off.
         """
         with contextlib.suppress(DBAPIError), engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -180,7 +180,7 @@ class PostgreSQL(Database):
             return True
         if original.sqlstate is not None:
             return original.sqlstate in PASSING or original.sqlstate.startswith(PASSING_CLASSES)
-        # A connection that failed has no SQLSTATE; what a person has to mend does not pass.
+        # A failed connection has no SQLSTATE; an error that a person has to fix is permanent.
         lasts = hasattr(original, "remedy") or any(word in text for word in LASTING_TEXTS)
         return isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) and not lasts
 
@@ -193,7 +193,7 @@ class PostgreSQL(Database):
 
 
 def _note_remedy(context: ExceptionContext) -> None:
-    """Note at an error what mends it, where only the connection or the engine knows."""
+    """Store the fix on an error, if only the connection or the engine knows it."""
     original: Any = context.original_exception
     sqlstate, told = getattr(original, "sqlstate", None), None
     if sqlstate in (NO_PRIVILEGE, NO_SCHEMA) and context.connection is not None:
@@ -240,7 +240,7 @@ def _privilege(context: ExceptionContext, said: str) -> str:
 
 
 def _missing_schema(raw: Any, quote: Any, role: str) -> str:
-    """Return what mends a search path without a schema that exists and may be used."""
+    """Return the fix for a search path without a usable schema."""
     path = _ask(raw, "SELECT current_setting('search_path')")
     names = [name.strip().strip('"') for name in path.split(",")]
     schema = next((name for name in names if name and name != "$user"), "public")

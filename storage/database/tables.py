@@ -66,7 +66,7 @@ def read_count(connection: Connection, study_id: int, key: str) -> int:
 
 
 def read_study_attr(connection: Connection, study_id: int, key: str) -> Any:
-    """Return a study's attribute, None where it has none."""
+    """Return a study's attribute, or None if it has none."""
     query = sa.select(STUDY_ATTRS.c.value_json).where(
         STUDY_ATTRS.c.study_id == study_id, STUDY_ATTRS.c.key == key
     )
@@ -95,8 +95,8 @@ def replace_rows(
 ) -> None:
     """Insert rows; a row that is already there is overwritten.
 
-    Somebody else may have written it: an attribute, a value without an end, the params of a WAITING
-    row that Optuna's own retry has made.
+    Other programs may have written a row: an attribute, a value, or the params of a WAITING trial
+    that Optuna's own retry created.
     """
     if rows:
         run(connection, _replacing, rows, table)

@@ -120,7 +120,7 @@ def lock_lowest_waiting(connection: Connection, study_id: int, token: str | None
     """Lock and return the lowest WAITING slot that nobody else has locked.
 
     Args:
-        token: Of the study: nothing is found where it has another; None checks none.
+        token: The study's token: nothing is found if the study has another; None skips the check.
     """
     token_json = None if token is None else json.dumps(token)
     wanted = {"study_id": study_id, "token_json": token_json}
@@ -257,8 +257,8 @@ def read_kept(
             return {trial_id: base64.b85decode(text) for trial_id, text in texts.items()}
         except ValueError:
             raise StorageError(
-                "somebody has changed what is kept of a training: it cannot be read",
-                "study delete --study NAME.finalize   (then finalize trains anew)",
+                "another program changed the stored predictions of a training: they cannot be read",
+                "study delete --study NAME.finalize   (then finalize trains again)",
             ) from None
 
     return read(engine, look, wait_s=wait_s)

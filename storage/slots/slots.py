@@ -74,7 +74,7 @@ class Slots:
 
         Args:
             n_slots: The whole budget, not the increment; 0 defines the study and plans nothing.
-            redraws: Slot to `redraw`, where it is not 0.
+            redraws: Slot to `redraw`; slots with 0 are left out.
             define: Study attributes that only the first plan writes; every later plan ignores them,
                 also one that raced with the first.
             agree: A later plan calls it with the first of these attributes as it is stored. If it
@@ -154,7 +154,7 @@ class Slots:
         return self._write_locked(body)
 
     def claim(self, worker: str, draw: Callable[[Slot], Draw]) -> Claim | None:
-        """Take the lowest WAITING slot, or return None where there is none.
+        """Take the lowest WAITING slot; return None if there is none.
 
         State, heartbeat, worker, token, params and attributes are written in one transaction: a
         claimed trial is never without a heartbeat.
@@ -210,7 +210,7 @@ class Slots:
     ) -> None:
         """Write state, value and last attributes in one transaction that survives power loss.
 
-        A FAIL without a reason gets the reason `error`: one without any is a stranger's.
+        A FAIL without a reason gets `error`: a FAIL without any was written by another program.
 
         Args:
             reports: Step to value of every report of this claim. Those that a crash of PostgreSQL
