@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from tests.acceptance.warm import WARM, WITH_FRAMEWORK
 from tests.browser import NO_BROWSER, find_browser, open_browser
 from tests.databases import MYSQL_URL_VARIABLE, PostgresServer, mysql_database
 
@@ -85,6 +86,14 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
             return
         report.outcome = "failed"
         report.longrepr = f"skipped, where STUDY_TEST_NO_SKIP=1 allows none: {reason}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """End the processes that fork for commands with the session."""
+    yield
+    WARM.close()
+    WITH_FRAMEWORK.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Our storage is an Optuna storage: Optuna's own suite, its dashboard, stock scripts.
 
-Optuna's suite runs on each database, on what `open_storage` returns, and on its backend without a
-cache.
+Optuna's suite runs on each database on what `open_storage` returns, whose every write and first
+read is the backend's; and on the backend alone, whose later reads no cache answers, on SQLite.
 """
 
 import json
@@ -69,6 +69,11 @@ class TestBackend(StorageTestCase):
     @pytest.fixture
     def storage(self, emptied: SlotStorage) -> BaseStorage:
         return emptied._backend
+
+    @pytest.fixture(scope="module", params=["sqlite"])
+    def shared_url(self, tmp_path_factory: pytest.TempPathFactory) -> str:
+        """Its statements are the same on each database."""
+        return f"sqlite:///{tmp_path_factory.mktemp('backend')}/study.db"
 
 
 def test_claimed_row_suggests_reports_and_tells_through_optuna(storage_url: str) -> None:
