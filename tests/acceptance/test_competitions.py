@@ -129,8 +129,8 @@ def test_same_commands_make_a_submission(place: Place, kind: Kind) -> None:
     ids = kind.write(place.folder / "data")
     (place.folder / "my.toml").write_text(SPACE)
     sizes = ["--n-trials", 1, "--epochs", 1, "--workers", 1, "--space", "my.toml"]
-    quick = ["--quick"] if kind.compared else []
-    place.run("run", "--data", "data", *sizes, "--finalize", *quick, "--out", "out")
+    finalize = [] if kind.compared else ["--finalize", "--out", "out"]
+    place.run("run", "--data", "data", *sizes, *finalize)
     if kind.compared:
         on_folds = ["--top-k", 1, "--folds", 2, "--seeds", 1]
         place.run("finalize", "--data", "data", *on_folds, "--out", "out")
