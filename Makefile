@@ -5,7 +5,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 # One more than the cores that CI has: acceptance tests wait as much as they compute.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?= --faults 500 --seed 12 --faults-per-slot 3
 # Where the driver answers, TensorFlow comes with CUDA's libraries: 2 GB more.
 USERS_LOCK ?= $(if $(shell nvidia-smi -L 2>/dev/null | grep GPU),requirements-gpu.lock,requirements.lock)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.remote.webdriver import WebDriver
 
+from tests.acceptance.warm import WARM, WITH_FRAMEWORK
 from tests.browser import NO_BROWSER, find_browser, open_browser
 from tests.databases import MYSQL_URL_VARIABLE, PostgresServer, mysql_database
 
@@ -25,6 +26,9 @@ CONDITIONS = {
     "--seed": "STUDY_TEST_SEED",
 }
 """An option, and the variable by which `tests/conditions.py` reads it."""
+
+IN_MEMORY = Path("/dev/shm")
+"""Where files cost no wait for a disk: SQLite and checkpoints wait for one at each commit."""
 
 NO_MYSQL = f"{MYSQL_URL_VARIABLE} names no server"
 """Of two reasons to skip a test that are good anywhere, as long as they are true, the first."""
@@ -49,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hundreds of processes import the program: it is compiled once, whatever the user's shell says.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    if has_room(IN_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
     # What the tests tell the program is not remembered among what the user has told it.
     state = tempfile.TemporaryDirectory()
     config.add_cleanup(state.cleanup)
@@ -57,6 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
         value = config.getoption(option)
         if value is not None:
             os.environ[variable] = str(value)
+
+
+def has_room(folder: Path) -> bool:
+    """Whether temporary files of all tests may lie in a folder: writable, with space, runnable."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize >= 4 << 30 and not found.f_flag & os.ST_NOEXEC
 
 
 @pytest.hookimpl(wrapper=True)
@@ -85,6 +99,14 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
             return
         report.outcome = "failed"
         report.longrepr = f"skipped, where STUDY_TEST_NO_SKIP=1 allows none: {reason}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """End the processes that fork for commands with the session."""
+    yield
+    WARM.close()
+    WITH_FRAMEWORK.close()
 
 
 @pytest.fixture

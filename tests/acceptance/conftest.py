@@ -1,12 +1,10 @@
 """Folders for commands to run in, and more time than other tests have."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.processes import LIMIT_S, Place
-from tests.acceptance.warm import WARM, WITH_FRAMEWORK
 from tests.conditions import study_variables
 
 HERE = Path(__file__).parent
@@ -17,14 +15,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def warm() -> Iterator[None]:
-    """End the processes that fork for commands with the session."""
-    yield
-    WARM.close()
-    WITH_FRAMEWORK.close()
 
 
 @pytest.fixture

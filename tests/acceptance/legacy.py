@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def put(name: str, place: Place) -> None:
 
 def go_on(name: str, place: Place) -> Done:
     """Go on with the search, or with its finalize."""
+    place = replace(place, trains=True)
     if name == "study":
         return place.run("run", *WHERE, *CALM)
     return place.run(*WHERE, *EFFORT, *CALM, "--out", "out", python=("-m", "study.finalize"))

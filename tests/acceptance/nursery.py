@@ -1,4 +1,4 @@
-"""Forks the workers of a forked command, so that neither they nor the framework are imported anew.
+"""Forks what a forked command starts: its workers, so that nothing is imported anew in them.
 
 A forked worker is a child of its supervisor with its own process id, session, environment and
 files, as if it had been started. `warm.py` decides which commands get this.
@@ -20,13 +20,12 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_REQUEST = 1 << 20
-WORKER = ["-P", "-m", "study", "worker"]
 
 _nursery: socket.socket | None = None
 
 
 def open_nursery() -> bool:
-    """Let workers that this process starts from now on be forked; again in each worker, as True.
+    """Let commands that this process starts from now on be forked; again in each, as True.
 
     Call it while this process has one thread: what is forked later is a copy of it as it is now.
     """
@@ -38,7 +37,7 @@ def open_nursery() -> bool:
     supervisor = os.getpid()
     if os.fork() == 0:
         ours.close()
-        if _fork_workers(theirs, supervisor):
+        if _fork_commands(theirs, supervisor):
             return True
         os._exit(0)
     theirs.close()
@@ -48,10 +47,10 @@ def open_nursery() -> bool:
 
 
 class WarmPopen(subprocess.Popen[bytes]):
-    """A `Popen` that has workers forked; every other command it starts as ever."""
+    """A `Popen` that has `study` commands forked; every other command it starts as ever."""
 
     def _execute_child(self, args: Any, *rest: Any) -> None:
-        if list(args[1:5]) != WORKER:
+        if words_of(list(args))[:2] != ["-m", "study"]:
             super()._execute_child(args, *rest)  # type: ignore[misc]
             return
         cwd, env = rest[4], rest[5]
@@ -66,8 +65,13 @@ class WarmPopen(subprocess.Popen[bytes]):
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
 
 
-def _fork_workers(requests: socket.socket, supervisor: int) -> bool:
-    """Fork for each request until the supervisor is gone; return True in a worker."""
+def words_of(command: list[str]) -> list[str]:
+    """Return what Python is to do, without Python and its options: from `-m` or `-c` on."""
+    return command[2:] if command[1:2] == ["-P"] else command[1:]
+
+
+def _fork_commands(requests: socket.socket, supervisor: int) -> bool:
+    """Fork for each request until the supervisor is gone; return True in a child."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -108,10 +112,13 @@ def become(command: list[str], folder: str, environment: dict[str, str], files: 
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # what another environment said
+    own = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [one for one in own if one and one not in sys.path]
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
-    sys.argv = ["study", *command[command.index("study") + 1 :]]
+    option, _, *arguments = words_of(command)
+    sys.argv = ["study" if option == "-m" else "-c", *arguments]
     sys.orig_argv[:] = command
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

@@ -29,10 +29,14 @@ LIMIT_S = 240.0
 
 POLL_S = 0.05
 STUDY = ("-m", "study")
+FINALIZE = ("-m", "study.finalize")
 IS_WARM = sys.platform == "linux"
 """Whether commands are forked from one that has imported the program, as `warm.py` says."""
 
 LONGEST_SHOWN = 6_000  # characters of one output or log, from its end
+READ_LATE = ("STUDY_", "COLUMNS", "PYTHONPATH")
+"""How variables begin that a forked command takes over; others are read when a process starts."""
+
 FORGOTTEN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TERM", "PYTHONWARNINGS")
 """Variables of whoever runs the tests that change what is printed."""
 
@@ -173,33 +177,38 @@ class Place:
         self,
         *arguments: object,
         python: tuple[str, ...] = STUDY,
-        anew: bool = False,
+        anew: bool | None = None,
         **variables: str,
     ) -> Running:
         """Start `study ARGUMENTS`, or another Python command, in the background.
 
         Args:
             anew: Whether it is started and not forked, and so are its workers: for tests of what
-                a process does while it starts.
+                a process does while it starts. None: forked if it is a command of ours, without
+                variables that Python or a library reads when it starts.
         """
-        # Python and libraries read variables when they start.
-        if IS_WARM and python == STUDY and not variables and not anew:
+        if anew is None:
+            anew = python not in (STUDY, FINALIZE) or not all(
+                name.startswith(READ_LATE) for name in variables
+            )
+        words, environment = [*python, *map(str, arguments)], self.environment | variables
+        if IS_WARM and not anew:
             warm = WITH_FRAMEWORK if self.trains else WARM
-            words = [*map(str, arguments)]
-            return Running(partial(warm.start, words, self.folder, self.environment), self.folder)
-        command = [sys.executable, *python, *map(str, arguments)]
-        environment = self.environment | variables
-        return Running(partial(spawn, command, self.folder, environment), self.folder)
+            return Running(partial(warm.start, words, self.folder, environment), self.folder)
+        return Running(
+            partial(spawn, [sys.executable, *words], self.folder, environment), self.folder
+        )
 
     def run(
         self,
         *arguments: object,
         code: int = 0,
         python: tuple[str, ...] = STUDY,
+        anew: bool | None = None,
         **variables: str,
     ) -> Done:
         """Run `study ARGUMENTS` to its end, which must be `code`."""
-        with self.start(*arguments, python=python, **variables) as running:
+        with self.start(*arguments, python=python, anew=anew, **variables) as running:
             done = running.wait()
             if done.code != code:
                 running.fail(f"exit code {code} was expected")

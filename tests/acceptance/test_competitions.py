@@ -1,7 +1,6 @@
 """The same commands on other competitions: other columns, sides, classes, ids and files.
 
-Each is tiny, made here, and goes all the way from `study run --finalize` to a model that a process
-without this project uses.
+Each is tiny, made here, and goes all the way from `study run --finalize` to a model for Keras.
 """
 
 import csv
@@ -37,7 +36,7 @@ rotation = 0.0
 zoom = 0.0
 shift = 0.0
 """
-# What a process that has Keras alone predicts for the test images, as class indexes.
+# What Keras alone predicts for the test images, as class indexes.
 INDEXES = """
 import csv, json, sys
 import keras
@@ -130,8 +129,8 @@ def test_same_commands_make_a_submission(place: Place, kind: Kind) -> None:
     ids = kind.write(place.folder / "data")
     (place.folder / "my.toml").write_text(SPACE)
     sizes = ["--n-trials", 1, "--epochs", 1, "--workers", 1, "--space", "my.toml"]
-    quick = ["--quick"] if kind.compared else []
-    place.run("run", "--data", "data", *sizes, "--finalize", *quick, "--out", "out")
+    finalize = [] if kind.compared else ["--finalize", "--out", "out"]
+    place.run("run", "--data", "data", *sizes, *finalize)
     if kind.compared:
         on_folds = ["--top-k", 1, "--folds", 2, "--seeds", 1]
         place.run("finalize", "--data", "data", *on_folds, "--out", "out")
@@ -167,7 +166,7 @@ def check_form(place: Place, kind: Kind, out: str, ids: list[str]) -> None:
 def labels_of_the_model(place: Place, kind: Kind) -> list[str]:
     """What model.keras, whose outputs have the order of the classes, makes of test.csv."""
     paths = [place.folder / "out" / "model.keras", place.folder / "data" / "test.csv"]
-    found = place.run(*paths, python=("-c", INDEXES), PYTHONPATH="", TF_CPP_MIN_LOG_LEVEL="3")
+    found = place.run(*paths, python=("-c", INDEXES), anew=False)
     shape, indexes = json.loads(found.out)
     assert shape == [N_TEST_PER_CLASS * len(kind.classes), len(kind.classes)]
     return [kind.classes[n] for n in indexes]

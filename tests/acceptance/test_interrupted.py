@@ -50,7 +50,7 @@ def build(params, image_shape, n_classes):
 def arguments(name: str, *more: object) -> list[object]:
     """A study NAME in NAME.db, with a submission in NAME."""
     storage = ["--storage", f"sqlite:///{name}.db", "--study", name, "--data", "data"]
-    sizes = ["--model", "net.py:build", "--n-trials", N_SLOTS, "--epochs", 6, "--workers", 2]
+    sizes = ["--model", "net.py:build", "--n-trials", N_SLOTS, "--epochs", 5, "--workers", 2]
     return ["run", *storage, *sizes, "--finalize", "--quick", "--out", name, *more]
 
 

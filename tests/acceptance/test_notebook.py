@@ -1,12 +1,12 @@
 """docs/notebook.ipynb runs from its first cell to its last, as in a fresh kernel.
 
 No Jupyter is needed for that: its cells are plain Python, which one process runs in one namespace,
-in their order, and shows what each ends with as a notebook would.
+in their order, and shows what each ends with as a notebook would. It is forked, and so are the
+commands of its cells.
 """
 
 import ast
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,14 +47,12 @@ def test_notebook_is_small_and_has_no_outputs() -> None:
 
 @pytest.mark.trains
 @pytest.mark.timeout(700)
-def test_notebook_runs_to_its_end(place: Place, tmp_path: Path) -> None:
+def test_notebook_runs_to_its_end(place: Place) -> None:
     """On a reader's own small data: workers, table, plots, and the model's own predictions."""
     write_competition(place.folder / "digits")
-    kernel = tmp_path / "kernel.py"
-    kernel.write_text(KERNEL)
     own = {"STUDY_N_TRIALS": "2", "STUDY_EPOCHS": "1", "STUDY_WORKERS": "1"}
     own["STUDY_MODEL"] = f"{ROOT / 'examples' / 'mlp.py'}:build"  # which trains at once
-    with place.start(kernel, NOTEBOOK, python=(), **own) as running:
+    with place.start(NOTEBOOK, python=("-c", KERNEL), anew=False, **own) as running:
         done = running.wait(680)
         assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == "ran to the end"

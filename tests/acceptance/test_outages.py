@@ -91,7 +91,7 @@ def test_frozen_for_less_than_the_grace_period_costs_no_trial(
     with start(place, postgres_url, LONG) as running:
         running.wait_until(lambda: both_at_work(place))
         with frozen(postgres_server):
-            let_pass(running, 6.0)
+            let_pass(running, 4.0)
         assert_exact(place, running, postgres_url)
     assert look(postgres_url, "s").attempts == N_SLOTS
     assert slots(place.ledger_lines(), "start") == once_each(N_SLOTS)
@@ -105,7 +105,7 @@ def test_away_for_longer_than_the_grace_period_ends_exact(
     with start(place, postgres_url, SHORT) as running:
         running.wait_until(lambda: both_at_work(place))
         with away(postgres_server):  # type: ignore[operator]
-            let_pass(running, 5.0)
+            let_pass(running, 4.0)
         printed = assert_exact(place, running, postgres_url)
     if away is crashed:
         assert "the database does not answer; waiting for it" in printed

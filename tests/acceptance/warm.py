@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -23,12 +24,29 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-from tests.acceptance.nursery import LONGEST_REQUEST, HiddenFramework, become, open_nursery
+from tests.acceptance.nursery import (
+    LONGEST_REQUEST,
+    HiddenFramework,
+    become,
+    open_nursery,
+    words_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = (sys.executable, "-m", "study")
 ROOMS = ("study", "storage", "objectives")
-LATE = ("psycopg", "pymysql", "optuna.samplers", "optuna.storages", "typer._adapters")
+LATE = (
+    "psycopg",
+    "pymysql",
+    "optuna.samplers",
+    "optuna.storages",
+    "typer._adapters",
+    # The report's: two seconds in each command that writes one.
+    "optuna.importance",
+    "optuna.visualization",
+    "pandas",
+    "plotly.graph_objects",
+    "sklearn.ensemble",
+)
 """What the libraries of a command import when they first need it."""
 
 STARTERS = ("run", "worker", "finalize")
@@ -98,7 +116,7 @@ class Warm:
     def start(
         self, words: list[str], folder: Path, environment: dict[str, str], files: list[int]
     ) -> WarmCommand:
-        """Start `study WORDS`.
+        """Start `python WORDS`, which begin with `-m MODULE` or `-c CODE`.
 
         Args:
             files: Descriptors of its stdin, stdout and stderr.
@@ -109,7 +127,7 @@ class Warm:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.connect(self._address)
         socket.send_fds(connection, [request], files)
-        return WarmCommand(connection, ["study", *words])
+        return WarmCommand(connection, words)
 
     def close(self) -> None:
         """End the process."""
@@ -145,8 +163,8 @@ def import_program() -> None:
         importlib.import_module(name)
 
 
-def next_command(address: str) -> None:
-    """Fork for each command that is sent; return in the process that is to run it."""
+def next_command(address: str) -> list[str]:
+    """Fork for each command that is sent; return its words in the process that is to run it."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(address)
     listener.listen()
@@ -162,12 +180,33 @@ def next_command(address: str) -> None:
             if child == 0:
                 connection.close()
                 words, folder, environment = json.loads(request)
-                become([*PROGRAM, *words], folder, environment, list(files))
-                if words[0] in STARTERS:
-                    open_nursery()
-                return None
+                become([sys.executable, *words], folder, environment, list(files))
+                while starts_others(words) and open_nursery():
+                    words = words_of(sys.orig_argv)
+                return list(words)
             answer(connection, child)
         connection.close()
+
+
+def starts_others(words: list[str]) -> bool:
+    """Whether `python WORDS` may start commands: its workers, or what a notebook's cells start."""
+    if "STUDY_SUPERVISED" in os.environ:
+        return False
+    option, what = words[:2]
+    return (option, what) != ("-m", "study") or words[2:3] in [[name] for name in STARTERS]
+
+
+def run(words: list[str]) -> None:
+    """Do what `python WORDS` does."""
+    option, what = words[:2]
+    if option == "-c":
+        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+    elif what == "study":
+        from study.__main__ import main
+
+        main()
+    else:
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
 
 
 def answer(connection: socket.socket, child: int) -> NoReturn:
@@ -184,7 +223,4 @@ if __name__ == "__main__":
     if "framework" in sys.argv[2:]:
         HiddenFramework()
     gc.freeze()
-    next_command(sys.argv[1])
-    from study.__main__ import main
-
-    main()
+    run(next_command(sys.argv[1]))

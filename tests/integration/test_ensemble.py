@@ -19,10 +19,10 @@ from tests.integration.trainings import (
     build_linear,
     digest,
     fitted,
+    loading,
     n_graphs,
     objective_of,
-    predicted_elsewhere,
-    run_python,
+    run_forked,
     tiny_dataset,
 )
 
@@ -83,11 +83,11 @@ def averaged_digest() -> str:
 
 def test_a_process_that_uses_more_cores_gives_the_same_bits() -> None:
     """Members and shifts are predicted at once where workers have nothing to do."""
-    assert run_python(ON_MORE_CORES) == averaged_digest()
+    assert run_forked(ON_MORE_CORES) == averaged_digest()
 
 
 def test_average_is_that_of_its_members_here_and_from_its_file(tmp_path: Path) -> None:
-    """Three architectures, three shifts; from the file, with Keras alone, the same bits."""
+    """Three architectures, three shifts; from the file, by Keras, the same bits."""
     objective, images = digits_cnn(OPTIONS), tiny_dataset(256).images
     trained = members()
     combined = objective.combine(trained, SHIFTS)
@@ -97,8 +97,8 @@ def test_average_is_that_of_its_members_here_and_from_its_file(tmp_path: Path) -
     assert (found.shape, found.dtype) == ((256, 3), np.float32)
     np.testing.assert_allclose(found, mean_of(objective, trained, images), rtol=0, atol=1e-6)
     assert objective.export(combined, tmp_path / "model.keras") == ()
-    elsewhere = predicted_elsewhere(tmp_path / "model.keras", images, AS_HERE)
-    np.testing.assert_array_equal(found, elsewhere)
+    elsewhere = run_forked(loading(tmp_path / "model.keras", images, AS_HERE))
+    np.testing.assert_array_equal(found, np.array(elsewhere, np.float32))
 
 
 def test_each_shift_and_each_member_has_a_say() -> None:

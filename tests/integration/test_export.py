@@ -13,7 +13,7 @@ from tests.integration.trainings import (
     PARAMS,
     fitted,
     objective_of,
-    predicted_elsewhere,
+    predicted_alone,
     tiny_dataset,
 )
 
@@ -31,7 +31,7 @@ def test_exported_file_gives_the_same_labels_from_raw_images_elsewhere(tmp_path:
     assert objective.export(result, tmp_path / "model.keras") == ()
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     labels = objective.predict(result, dataset.images).argmax(axis=1)
-    elsewhere = predicted_elsewhere(tmp_path / "model.keras", dataset.images)
+    elsewhere = predicted_alone(tmp_path / "model.keras", dataset.images)
     assert elsewhere.argmax(axis=1).tolist() == labels.tolist()
 
 

@@ -25,6 +25,7 @@ from tests.integration.resuming import (
     SMALL,
     Outcome,
     Stop,
+    calm,
     died,
     files,
     finished,
@@ -123,7 +124,7 @@ def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(
     assert (said.name, said.levelno) == ("objectives.network.train.checkpoint", logging.WARNING)
     assert "trial-1/epoch-0002.ckpt is set aside: " in said.getMessage()
     assert "\n" not in said.getMessage()
-    assert ended[0] == finished(None)
+    assert ended[0] == calm()
 
 
 def test_where_no_checkpoint_is_sound_training_starts_anew(
@@ -137,7 +138,7 @@ def test_where_no_checkpoint_is_sound_training_starts_anew(
     assert ended is not None
     assert "resumed_epochs" not in ended[1].info
     assert len(caplog.messages) == 2
-    assert ended[0] == finished(None)
+    assert ended[0] == calm()
 
 
 def test_a_checkpoint_of_another_training_is_set_aside(
@@ -230,7 +231,7 @@ def test_whatever_lies_in_the_work_dir_is_set_aside_with_a_line(
     ended = played(tmp_path / "trial-2", **how)
     assert ended is not None
     assert ended[1].info["resumed_epochs"] == 1
-    assert ended[0] == finished(None, **how)
+    assert ended[0] == calm(hasty)
     assert len(caplog.messages) == n_bad
     assert all("is set aside: " in said and "\n" not in said for said in caplog.messages)
     assert sum(name.endswith(".set-aside") for name in files(folder)) == n_bad
@@ -266,7 +267,7 @@ def test_what_a_checkpoint_makes_fail_later_is_not_charged_to_the_trial(
     ended = played(tmp_path / "trial-2", **how)
     assert ended is not None
     assert "resumed_epochs" not in ended[1].info
-    assert told_again(ended[0], finished(None, **how))
+    assert told_again(ended[0], calm(hasty))
     assert caplog.messages[-1].startswith(f"training restarts: it failed after checkpoint {last}")
     assert len(caplog.messages) == 1
     assert files(tmp_path / "trial-1") == [f"epoch-000{n}.ckpt.set-aside" for n in (0, 1)]
@@ -402,7 +403,7 @@ def test_a_checkpoint_of_another_network_is_set_aside(
 ) -> None:
     """A user's file that has changed is met by its variables: none is given to another."""
     died(tmp_path / "trial-1", Stop("report", 0), build=build_deeper)
-    assert finished(tmp_path / "trial-2") == finished(None)
+    assert finished(tmp_path / "trial-2") == calm()
     assert "another network or optimizer" in caplog.messages[0]
     died(tmp_path / "trial-3", Stop("batch", 0), callbacks=hasty)
     assert "other callbacks" in caplog.messages[1]
@@ -422,7 +423,7 @@ def test_an_attempt_that_cannot_rename_goes_on(
         move(one, other, **where)
 
     monkeypatch.setattr(os, "replace", refused)
-    assert finished(tmp_path / "trial-2") == finished(None)
+    assert finished(tmp_path / "trial-2") == calm()
 
 
 def test_a_file_that_an_older_attempt_clears_away_is_passed_over(
@@ -462,4 +463,4 @@ def test_a_full_disk_ends_the_attempt_and_not_the_checkpoint_before(
         played(tmp_path / "trial-1")
     monkeypatch.undo()
     assert files(tmp_path / "trial-1") == ["epoch-0000.ckpt", "epoch-0001.ckpt"]
-    assert finished(tmp_path / "trial-2") == finished(None)
+    assert finished(tmp_path / "trial-2") == calm()

@@ -18,7 +18,7 @@ from objectives.network.cnn import KerasObjective, digits_cnn
 from objectives.network.tryout.scaledtwice import scaled_twice
 from objectives.space.space import parse_space
 from study.finalize.modelcard import loading_lines
-from tests.integration.trainings import OPTIONS, fitted, objective_of, tiny_dataset
+from tests.integration.trainings import OPTIONS, fitted, objective_of, run_forked, tiny_dataset
 
 # Keras 3.15 reads TensorFlow's variables in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -58,7 +58,8 @@ os.chdir({folder!r})
 {lines}
 import numpy
 images = numpy.load("images.npy")
-numpy.save("found.npy", model.predict(images, verbose=0))
+found = model.predict(images, verbose=0)
+numpy.save("found.npy", found)
 """
 
 
@@ -268,17 +269,19 @@ def test_what_cannot_be_saved_and_loaded_is_a_warning(
 
 
 @pytest.mark.parametrize(
-    ("top", "line", "needs"),
+    ("top", "line", "needs", "anew"),
     [
         (
             f"{GOOD}\ndef half(t):\n    return ops.multiply(t, 0.5)",
             "x = layers.Lambda(half)(Scale(0.5)(x))",
             ("Scale", "half"),
+            True,
         ),
         (
             f"@keras.saving.register_keras_serializable('mine'){GOOD}",
             "x = layers.Lambda(lambda t: t * 0.5)(Scale(0.5)(x))",
             ("mine>Scale", "Lambda"),
+            False,
         ),
     ],
 )
@@ -288,8 +291,9 @@ def test_lines_of_the_card_load_the_file_elsewhere(
     top: str,
     line: str,
     needs: tuple[str, ...],
+    anew: bool,
 ) -> None:
-    """In a process that knows nothing of this program."""
+    """In a process that knows nothing of this program; and in one that has Keras already."""
     objective, dataset = tried(line, top), tiny_dataset()
     (warning,) = objective.warnings
     assert warning.startswith("model.keras will need ")
@@ -301,10 +305,13 @@ def test_lines_of_the_card_load_the_file_elsewhere(
     np.save(folder / "images.npy", dataset.test_images)
     lines = "\n".join(loading_lines(needs, f"{tmp_path / 'net.py'}:build", folder))
     code = PREDICTING.format(folder=str(folder), lines=lines)
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    if anew:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+    else:
+        run_forked(code + "print(len(found))")
     expected = objective.predict(result, dataset.test_images)
     np.testing.assert_allclose(np.load(folder / "found.npy"), expected, atol=1e-5)
 

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from objectives.base import FitOptions, Fitted
 from objectives.data.dataset import Dataset, Split
 from objectives.network.cnn import KerasObjective, digits_cnn
 from objectives.space.space import parse_space
+from tests.acceptance.processes import Place
 from tests.conditions import PRECISION, THREADS, seeded
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +53,10 @@ import keras, tensorflow
 model = keras.models.load_model({model!r})
 images = np.load({images!r})
 assert images.dtype == np.uint8 and not model.compiled
-assert not {{"objectives", "study", "storage"}} & set(sys.modules)
 print(json.dumps(model.predict(images, batch_size=256, verbose=0).tolist()))
+"""
+ALONE = """
+assert not {"objectives", "study", "storage"} & set(sys.modules)
 """
 AS_HERE = f"""
 tensorflow.config.threading.set_intra_op_parallelism_threads({THREADS})
@@ -121,10 +125,19 @@ def run_python(code: str) -> Any:
     return json.loads(done.stdout)
 
 
-def predicted_elsewhere(
-    model: Path, images: NDArray[np.uint8], settings: str = ""
-) -> NDArray[np.float32]:
-    """Return what the file predicts in a process with Keras and TensorFlow alone.
+def run_forked(code: str, *arguments: object, expected: int = 0) -> Any:
+    """Run code in a process that is forked where Keras is loaded and has computed nothing yet.
+
+    It must end with the exit code `expected`, and print one JSON value where that is 0.
+    """
+    place = Place(ROOT, ROOT / "no ledger", dict(os.environ), trains=True)
+    done = place.run(*arguments, python=("-c", code), anew=False, code=expected)
+    assert done.err == ""
+    return None if expected else json.loads(done.out)
+
+
+def loading(model: Path, images: NDArray[np.uint8], settings: str = "") -> str:
+    """Return code that prints what the file predicts, with Keras and TensorFlow alone.
 
     Args:
         model: The file.
@@ -133,7 +146,12 @@ def predicted_elsewhere(
     """
     saved = model.with_suffix(".npy")
     np.save(saved, images)
-    code = LOADED.format(model=str(model), images=str(saved), settings=settings)
+    return LOADED.format(model=str(model), images=str(saved), settings=settings)
+
+
+def predicted_alone(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what the file predicts in a fresh process without this project."""
+    code = loading(model, images) + ALONE
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=120
     )
