@@ -62,8 +62,25 @@ def test_data_are_mounted_read_only(name: str) -> None:
 def test_the_dashboard_cannot_write_what_workers_read() -> None:
     """Whoever gets into it finds checkpoints and logs read-only, and a place for large answers."""
     dashboard = services_of(FILES[0])["dashboard"]
-    assert all(mount.endswith(":ro") for mount in dashboard["volumes"])
+    assert all("ro" in options_of(mount) for mount in dashboard["volumes"])
     assert dashboard["environment"]["TMPDIR"] == dashboard["tmpfs"]
+
+
+def test_one_container_copies_the_folders_of_the_image_into_the_volume() -> None:
+    """Docker creates the containers of `up` at once, and fails where two of them copy."""
+    started = {n: s for n, s in services_of(FILES[0]).items() if n not in ("db", "finalize")}
+    copies = [
+        name
+        for name, service in started.items()
+        for mount in service["volumes"]
+        if mount.startswith("work:") and "nocopy" not in options_of(mount)
+    ]
+    assert copies == ["create"]
+
+
+def options_of(mount: str) -> list[str]:
+    """The options of a mount in Compose's short form, such as `ro`."""
+    return mount.rpartition(":")[2].split(",")
 
 
 @pytest.mark.parametrize("name", FILES)
