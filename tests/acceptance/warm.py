@@ -15,6 +15,7 @@ import json
 import os
 import pkgutil
 import runpy
+import shutil
 import select
 import signal
 import socket
@@ -110,7 +111,8 @@ class Warm:
 
     def __init__(self, *more: str) -> None:
         self._more = more
-        self._folder = tempfile.TemporaryDirectory(prefix="warm-")
+        # No TemporaryDirectory: a child that a test has forked would remove it at its own exit.
+        self._root, self._folder = tempfile.gettempdir(), ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(
@@ -136,13 +138,14 @@ class Warm:
             self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
-        self._folder.cleanup()
+            shutil.rmtree(self._folder)
 
     @property
     def _address(self) -> str:
-        return f"{self._folder.name}/socket"
+        return f"{self._folder}/socket"
 
     def _launch(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="warm-", dir=self._root)
         ours = {**os.environ, "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "tests.acceptance.warm", self._address, *self._more]
         self._process = subprocess.Popen(command, cwd=ROOT, env=ours, stdout=subprocess.PIPE)
