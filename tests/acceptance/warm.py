@@ -15,8 +15,8 @@ import json
 import os
 import pkgutil
 import runpy
-import shutil
 import select
+import shutil
 import signal
 import socket
 import subprocess
