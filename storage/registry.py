@@ -183,8 +183,8 @@ class Registry:
         """
 
         def read(connection: Connection) -> str:
-            age = timedelta(seconds=age_s())
             stored = tables.read_study_attr(connection, self._study_id, attrs.STOP)
+            age = timedelta(seconds=age_s())  # a wait between this and `_now` makes it too low
             began_at = _now(connection) - age
             order = StopOrder.of(stored)
             if order is None:
