@@ -34,6 +34,7 @@ from storage.database.tables import (
     TRIALS,
     USER_ATTRS,
     VALUES,
+    attr_rows,
 )
 from storage.database.transaction import write
 from storage.errors import StorageError, StorageUnavailableError
@@ -254,8 +255,7 @@ def _with_own_token(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         attrs.COPIED_FROM: [token, *(found.get(attrs.COPIED_FROM) or [])],
     }
     kept = [row for row in rows if row["key"] not in (*changed, attrs.MARKER)]
-    own = [{**rows[0], "key": key, "value_json": json.dumps(v)} for key, v in changed.items()]
-    return kept + own
+    return kept + attr_rows(changed, rows[0])
 
 
 def _renamed(row: dict[str, Any], new_ids: Mapping[int, int]) -> dict[str, Any]:

@@ -82,8 +82,12 @@ def write_attrs(
     connection: Connection, table: sa.Table, owner: Mapping[str, int], values: Mapping[str, Any]
 ) -> None:
     """Write attributes of the study or the trial whose id is `owner`."""
-    rows = [{**owner, "key": key, "value_json": json.dumps(v)} for key, v in values.items()]
-    replace_rows(connection, table, rows)
+    replace_rows(connection, table, attr_rows(values, owner))
+
+
+def attr_rows(values: Mapping[str, Any], owner: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each attribute of the study or the trial whose id is `owner`."""
+    return [{**owner, "key": key, "value_json": json.dumps(v)} for key, v in values.items()]
 
 
 def write_heartbeat(connection: Connection, trial_id: int) -> None:

@@ -29,6 +29,7 @@ from storage.database.tables import (
     TRIALS,
     USER_ATTRS,
     VALUES,
+    attr_rows,
     internal_params,
     read,
 )
@@ -101,8 +102,7 @@ def _report(database: Database) -> Any:
     # Locked: else a report could slip in beside the worker that fails this trial.
     locked = database.lock(source, TRIALS, read=True)
     insert = database.insert(REPORTS).from_select(["trial_id", *names], locked)
-    replacing = database.replace(insert, ["trial_id", "step"], names[1:])
-    return replacing.execution_options(preserve_rowcount=True)
+    return database.replace(insert, ["trial_id", "step"], names[1:])
 
 
 def _end(database: Database) -> Any:
@@ -156,7 +156,7 @@ def start(
     """Make a locked WAITING trial RUNNING, with its first heartbeat, attributes and params."""
     rows: dict[sa.Table, list[dict[str, Any]]] = {
         HEARTBEATS: [{}],
-        USER_ATTRS: _attr_rows(user_attrs),
+        USER_ATTRS: attr_rows(user_attrs, {}),
         PARAMS: [
             {"param_name": name, "param_value": value, "distribution_json": text}
             for name, value, text in internal_params(params, distributions)
@@ -195,7 +195,7 @@ def end(
         kept: What `read_kept` is to return.
     """
     ended = {"of": trial_id, "token_json": json.dumps(token), "ended_as": state}
-    rows = {USER_ATTRS: _attr_rows(user_attrs)}
+    rows = {USER_ATTRS: attr_rows(user_attrs, {})}
     if value is not None:
         stored, kind = models.TrialValueModel.value_to_stored_repr(value)
         rows[VALUES] = [{"objective": 0, "value": stored, "value_type": kind}]
@@ -206,14 +206,10 @@ def end(
     return tables.update_trial(connection, _end, ended, rows)
 
 
-def _attr_rows(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
-
-
 def _kept_rows(content: bytes) -> list[dict[str, Any]]:
     text = base64.b85encode(content).decode("ascii")
     pieces = [text[start : start + PIECE] for start in range(0, max(1, len(text)), PIECE)]
-    return _attr_rows({f"{attrs.KEPT}{n:05d}": piece for n, piece in enumerate(pieces)})
+    return attr_rows({f"{attrs.KEPT}{n:05d}": piece for n, piece in enumerate(pieces)}, {})
 
 
 def _report_row(step: int, value: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from storage.database.tables import (
     UNFINISHED,
     USER_ATTRS,
     attr_of,
+    attr_rows,
     has_attr,
 )
 from storage.errors import StorageBrokenError
@@ -114,11 +115,7 @@ def highest_step(connection: Connection, trial_id: int) -> int:
 
 
 def _attr_rows(items: Iterable[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    return [
-        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-        for trial_id, values in items
-        for key, value in values.items()
-    ]
+    return [row for trial_id, own in items for row in attr_rows(own, {"trial_id": trial_id})]
 
 
 def _running(study_id: int, trial_id: int | None, *columns: Any) -> sa.Select[Any]:
