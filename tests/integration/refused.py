@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from study.cli.app import app
 CREATE = ("create", "--study", "s", "--objective", "synthetic", "--n-trials", "2", "--wait", "2s")
 STATUS = ("status", "--study", "s")
 SECRET = "s3cret"
+LIMIT_S = 20.0  # far below any timeout that is not bounded by --wait 2s, also on a busy machine
 
 
 def command(*arguments: str, url: str) -> Result:
@@ -27,7 +29,9 @@ def command(*arguments: str, url: str) -> Result:
 
 def error_of(*arguments: str, url: str) -> tuple[str, str]:
     """Run a command, which must fail with one line and perhaps a hint; return both."""
+    started = time.monotonic()
     done = command(*arguments, url=url)
+    assert time.monotonic() - started < LIMIT_S
     assert done.exit_code == 1, done.output
     first, *others = done.stderr.splitlines()
     hints = [line.removeprefix("  try: ") for line in others]

@@ -1,7 +1,7 @@
 """Our storage is an Optuna storage: Optuna's own suite, its dashboard, stock scripts.
 
-Optuna's suite runs on each database on what `open_storage` returns, whose every write and first
-read is the backend's; and on the backend alone, whose later reads no cache answers, on SQLite.
+Optuna's suite runs on each database, on what `open_storage` returns, and on its backend without a
+cache.
 """
 
 import json
@@ -45,24 +45,13 @@ def shared_url(
             yield url
 
 
-@pytest.fixture(scope="module")
-def bare_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One database for the backend alone, whose statements are the same on each kind."""
-    return f"sqlite:///{tmp_path_factory.mktemp('bare')}/study.db"
-
-
-def empty(url: str) -> SlotStorage:
-    """Return a storage without a study."""
-    storage = open_storage(url)
-    for study in storage.get_all_studies():
-        storage.delete_study(study._study_id)
-    return storage
-
-
 @pytest.fixture
 def emptied(shared_url: str) -> SlotStorage:
     """A storage without a study."""
-    return empty(shared_url)
+    storage = open_storage(shared_url)
+    for study in storage.get_all_studies():
+        storage.delete_study(study._study_id)
+    return storage
 
 
 class TestOpened(StorageTestCase):
@@ -78,8 +67,8 @@ class TestBackend(StorageTestCase):
     """The backend as it is, without a cache."""
 
     @pytest.fixture
-    def storage(self, bare_url: str) -> BaseStorage:
-        return empty(bare_url)._backend
+    def storage(self, emptied: SlotStorage) -> BaseStorage:
+        return emptied._backend
 
 
 def test_claimed_row_suggests_reports_and_tells_through_optuna(storage_url: str) -> None:
