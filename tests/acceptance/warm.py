@@ -132,13 +132,14 @@ class Warm:
         return WarmCommand(connection, words)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, if there is one; the next command starts another."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             assert self._process.stdout is not None
             self._process.stdout.close()
             shutil.rmtree(self._folder)
+            self._process = None
 
     @property
     def _address(self) -> str:
