@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.expected_skip,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
 ]
-N_FAULTS, SEED = 6, 5  # on each database
+N_FAULTS, SEED = 10, 5  # on each database
 
 
 @pytest.mark.parametrize("database", DATABASES)
