@@ -14,6 +14,9 @@ Trial attributes:
 | `losses`      | int  | requeue (absent = 0)        | requeue: losses in a row, no progress  |
 | `reached`     | int  | requeue (absent = -1)       | requeue: the highest step reported     |
 | `alone`       | bool | requeue after out of memory | the worker: nothing else on its device |
+| `rung`        | int  | promote, claim (absent = 0) | the best trial, status, finalize       |
+| `from_slot`   | int  | promote                     | promote: the slot on the lower rung    |
+| `epochs`      | int  | claim, in a study of rungs  | trials, replay                         |
 | `worker`      | str  | claim: `host:key:pid`       | status, the supervisor                 |
 | `claim`       | str  | claim: a random token       | the fence of every write of an attempt |
 | `environment` | dict | claim                       | replay: machine and versions           |
@@ -40,6 +43,9 @@ REDRAW = "redraw"
 LOSSES = "losses"
 REACHED = "reached"
 ALONE = "alone"
+RUNG = "rung"
+FROM_SLOT = "from_slot"
+EPOCHS = "epochs"
 WORKER = "worker"
 CLAIM = "claim"
 ENVIRONMENT = "environment"
@@ -50,13 +56,14 @@ ERROR = "error"
 LOG = "log"
 INFO = "info"
 
-CARRIED = (SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, ALONE)
+CARRIED = (SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, ALONE, RUNG, FROM_SLOT)
 """Attributes that a new row for a slot copies from the previous row."""
 
 # Attributes of a study.
 SPEC = "spec"  # what defines it, as JSON; see `study/spec/spec.py`
 N_SLOTS = "n_slots"  # the budget; only `plan` and `add` write it
 N_ADDED = "n_added"  # how many of the slots came by `add`; only `add` writes it
+N_PROMOTED = "n_promoted"  # how many of the slots are on higher rungs; only `promote` writes it
 CREATED_BY = "created_by"  # `user@host` of the first `create`
 CREATED_AT = "created_at"  # by the database's clock, as ISO 8601 in UTC
 DATA_DIR = "data_dir"  # the creator's data folder; a worker may bring another one
@@ -112,7 +119,8 @@ def _of_each(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any] | Non
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys((SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, SEED, N_SLOTS, N_ADDED), _count),
+    **dict.fromkeys((SLOT, ATTEMPT, REDRAW, LOSSES, REACHED, RUNG, FROM_SLOT, EPOCHS), _count),
+    **dict.fromkeys((SEED, N_SLOTS, N_ADDED, N_PROMOTED), _count),
     **dict.fromkeys((WORKER, CLAIM, ENDED, REASON, CREATED_BY, CREATED_AT, TOKEN, MARKER), _name),
     **dict.fromkeys((ALONE, PAUSED), _is(bool)),
     **dict.fromkeys((ENVIRONMENT, VERSIONS), _of_each(_name)),

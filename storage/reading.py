@@ -30,7 +30,7 @@ from storage.database.tables import (
 )
 from storage.errors import StorageBrokenError
 
-STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO)
+STATE_KEYS = (attrs.SLOT, attrs.REASON, attrs.ENDED, attrs.INFO, attrs.RUNG, attrs.FROM_SLOT)
 
 
 @dataclass
@@ -61,6 +61,16 @@ class Attempt:
         return self.user_attrs.get(attrs.SLOT)
 
     @property
+    def rung(self) -> int:
+        """The rung of its slot, from 0."""
+        return int(self.user_attrs.get(attrs.RUNG, 0))
+
+    @property
+    def from_slot(self) -> int | None:
+        """The slot of the lower rung from which its slot was promoted; None on rung 0."""
+        return self.user_attrs.get(attrs.FROM_SLOT)
+
+    @property
     def is_final(self) -> bool:
         """Whether this program ended it: under its claim, or by a requeue with a reason."""
         if self.state in UNFINISHED:
@@ -86,15 +96,23 @@ def read_attempts(
     mine = TRIALS.c.study_id == study_id
     if trials is not None:
         mine = sa.and_(mine, TRIALS.c.number.in_(list(trials)))
+    return read(engine, lambda c: _attempts(c, mine, details), wait_s=wait_s)
 
-    def look(connection: Connection) -> list[Attempt]:
-        found = {a.trial_id: a for a in _read_rows(connection, mine)}
-        _read_user_attrs(connection, mine, found, details)
-        if details:
-            _read_details(connection, mine, found)
-        return list(found.values())
 
-    return read(engine, look, wait_s=wait_s)
+def newest_attempts(
+    connection: Connection, study_id: int, *, details: bool = False
+) -> list[Attempt]:
+    """Return the newest attempt of each slot, by slot, inside a transaction of the caller."""
+    found = _attempts(connection, TRIALS.c.study_id == study_id, details)
+    return list(newest_by_slot(found).values())
+
+
+def _attempts(connection: Connection, mine: sa.ColumnElement[bool], details: bool) -> list[Attempt]:
+    found = {a.trial_id: a for a in _read_rows(connection, mine)}
+    _read_user_attrs(connection, mine, found, details)
+    if details:
+        _read_details(connection, mine, found)
+    return list(found.values())
 
 
 def _read_rows(connection: Connection, mine: sa.ColumnElement[bool]) -> Iterable[Attempt]:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -217,6 +218,29 @@ def _options_of(bundle: type[Any]) -> list[inspect.Parameter]:
         )
         for f in fields(bundle)
     ]
+
+
+def epochs_of_rungs(text: str | None) -> list[int] | None:
+    """Return the epochs of `1,3,9`, or none for `none`; raise `BadParameter` for other text."""
+    if text is None or text.strip() == "none":
+        return None if text is None else []
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 7 for part in parts):
+        raise typer.BadParameter(f"{text!r} is not a list of epochs; write 1,3,9 or none")
+    return [int(part) for part in parts]
+
+
+def share(text: str | None) -> str | None:
+    """Return a share such as `1/3` or `0.25` as a fraction; raise `BadParameter` otherwise."""
+    if text is None:
+        return None
+    try:
+        found = Fraction(text.strip())
+    except (ValueError, ZeroDivisionError):
+        found = Fraction(0)
+    if not 0 < found < 1 or found.denominator > 1_000_000:
+        raise typer.BadParameter(f"{text!r} is not a share between 0 and 1; write 1/3")
+    return str(found)
 
 
 def key_values(pairs: list[str] | None) -> dict[str, str] | None:

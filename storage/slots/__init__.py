@@ -4,5 +4,6 @@ attempt    SQL statements of one attempt: claim, report, heartbeat, end
 claim      data classes of a slot and its claim
 lease      heartbeat thread of a claimed trial
 rows       SQL statements on the trial rows of slots
-slots      plan, add, claim, report, finish, release, requeue
+rungs      which slots are promoted to the next rung
+slots      plan, add, promote, claim, report, finish, release, requeue
 """

@@ -17,7 +17,8 @@ class Slot:
     Attributes:
         trial: Number of the trial, as optuna-dashboard shows it.
         alone: Whether nothing else may train on the device, because memory ran out before.
-        fixed_params: Params from `study add`; empty if they are drawn.
+        fixed_params: Params from `study add` or of the lower rung; empty if they are drawn.
+        rung: The rung of the study, from 0.
     """
 
     slot: int
@@ -27,6 +28,7 @@ class Slot:
     trial_id: int
     fixed_params: dict[str, Any]
     alone: bool = False
+    rung: int = 0
 
     @classmethod
     def of(cls, trial_id: int, number: int, found: Mapping[str, Any]) -> "Slot":
@@ -49,6 +51,7 @@ class Slot:
             trial_id=trial_id,
             fixed_params=given,
             alone=found.get(attrs.ALONE) is True,
+            rung=attrs.known(attrs.RUNG, found.get(attrs.RUNG)) or 0,
         )
 
 

@@ -23,8 +23,10 @@ from storage.database.engine import database_of
 from storage.database.transaction import patiently, write
 from storage.errors import ClaimLostError, StorageError
 from storage.rdb import SlotStorage
+from storage.reading import Attempt, newest_attempts
 from storage.slots import attempt, rows
 from storage.slots.claim import Claim, Draw, Slot
+from storage.slots.rungs import Final, Rungs, due
 
 __all__ = ["Claim", "Draw", "Slot", "Slots"]
 
@@ -134,6 +136,33 @@ class Slots:
 
         return self._write_locked(body)
 
+    def promote(self, rungs: Rungs) -> int:
+        """Plan the slots of the next rung if all slots are final; safe to call from many machines.
+
+        Returns:
+            How many slots were added.
+        """
+
+        def body(connection: Connection) -> int:
+            newest = newest_attempts(connection, self.study_id, details=True)
+            promoted = promotions(newest, rungs)
+            first = tables.read_count(connection, self.study_id, attrs.N_SLOTS)
+            planned = [
+                {**_planned(slot, 0), attrs.RUNG: one.rung + 1, attrs.FROM_SLOT: one.slot}
+                for slot, one in enumerate(promoted, first)
+            ]
+            rows.insert_waiting(connection, self.study_id, planned, [a.params for a in promoted])
+            n_promoted = tables.read_count(connection, self.study_id, attrs.N_PROMOTED)
+            counts = {
+                attrs.N_SLOTS: first + len(promoted),
+                attrs.N_PROMOTED: n_promoted + len(promoted),
+            }
+            if promoted:
+                tables.write_study_attrs(connection, self.study_id, counts)
+            return len(promoted)
+
+        return self._write_locked(body)
+
     def add(self, params: Mapping[str, Any]) -> int:
         """Append one slot with given params, and return its trial number."""
         tried: list[tuple[int, int]] = []  # (trial number, slot) of each try
@@ -178,6 +207,7 @@ class Slots:
             slot = Slot.of(*found)
             drawn = draw(slot)
             own = {attrs.WORKER: worker, attrs.CLAIM: token, **drawn.user_attrs}
+            own = {key: value for key, value in own.items() if key not in found[2]}  # carried
             attempt.start(connection, slot.trial_id, own, drawn.params, drawn.distributions)
             return Claim(slot, token, drawn)
 
@@ -402,6 +432,23 @@ class Slots:
             return body(connection)
 
         return self._write(locked, durable=True)
+
+
+def promotions(newest: Sequence[Attempt], rungs: Rungs) -> list[Attempt]:
+    """Return the attempts whose slots are promoted now, the best first; none if a slot is open.
+
+    Args:
+        newest: The newest attempt of each slot.
+    """
+    if not all(attempt.is_final for attempt in newest):
+        return []
+    by_slot = {attempt.slot: attempt for attempt in newest}
+    final = [
+        Final(slot, a.rung, a.value if a.state == TrialState.COMPLETE else None, a.from_slot)
+        for slot, a in by_slot.items()
+        if slot is not None
+    ]
+    return [by_slot[one.slot] for one in due(final, rungs)]
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -66,8 +66,9 @@ def trials_command(
     """List all attempts with params and outcome."""
     from study.view.status import costs_of, read_trials, trials_json, why_failed
 
-    attempts = read_trials(open_by_url(storage, study))
-    rows = trials_json(attempts)
+    opened = open_by_url(storage, study)
+    attempts = read_trials(opened)
+    rows = trials_json(attempts, opened.spec)
     if as_json:
         _print_json(rows)
     elif as_csv:

@@ -20,7 +20,7 @@ from study.dashboard.page import button, make_page
 from study.text import counted, duration, plain
 from study.view.html import Html, number, pairs, table, tag
 from study.view.status import StudyStatus, WorkerStatus, error_line
-from study.view.watch import is_paused
+from study.view.watch import is_paused, shown_rungs
 
 REFRESH_S = 5
 LOG_LINES = 40
@@ -153,6 +153,7 @@ def _numbers(status: StudyStatus) -> Html:
     return pairs(
         [
             ("done", f"{status.n_final} of {status.n_slots}"),
+            *([("rungs, slots x epochs", shown_rungs(status))] if status.rungs else []),
             *((state, getattr(status, state)) for state in ("waiting", *STATES[::-1])),
             ("images/s", f"{speed:,.0f}" if speed else "-"),
             ("ETA", "done" if status.done else duration(status.eta_s)),

@@ -180,6 +180,7 @@ def _open_or_create(search: OpenStudy) -> OpenStudy:
         space=REFIT_SPACE.to_json(),
         sampler="random",
         pruner="none",
+        rungs=[],
         timeout_s=None,
         trial_timeout_s=None,  # a training may have more rows and epochs than a trial
         keep_checkpoints="best",

@@ -24,7 +24,7 @@ def run_command_of(snapshot: Snapshot) -> str:
         *([f"--data {shlex.quote(snapshot.data or 'DIR')}"] if snapshot.spec.data else []),
         f"--storage {FRESH}",
         f"--study {shlex.quote(snapshot.name)}",
-        f"--n-trials {len(snapshot.newest) - snapshot.n_added}",
+        f"--n-trials {snapshot.n_drawn}",
     ]
     for field in DEFINING:
         lines += _options_for(snapshot.spec, field)
@@ -43,6 +43,10 @@ def _options_for(spec: StudySpec, field: str) -> list[str]:
         return [flag]
     if isinstance(value, dict):
         return [f"{flag} {shlex.quote(f'{key}={text}')}" for key, text in value.items()]
+    if field == "keep" and not spec.rungs:
+        return []
+    if field == "rungs":
+        return [f"{flag} {','.join(map(str, value)) or 'none'}"]
     if isinstance(value, list):
         return [f"{flag} {SPACE_FILE}"] if value else []
     if field in ("objective", "model"):

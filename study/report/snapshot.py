@@ -43,6 +43,11 @@ class Snapshot:
         """Slot to its newest attempt, by slot."""
         return newest_by_slot(self.attempts)
 
+    @property
+    def n_drawn(self) -> int:
+        """Slots with params of their own: without those of `study add` and of higher rungs."""
+        return sum(attempt.rung == 0 for attempt in self.newest.values()) - self.n_added
+
     @cached_property
     def counts(self) -> dict[TrialState, int]:
         """Slots by state. A slot that a plain Optuna worker ended counts as waiting."""

@@ -259,8 +259,9 @@ def _resume(opened: OpenStudy, request: Request, say: Say) -> OpenStudy:
 
 
 def _raise_budget(opened: OpenStudy, n_trials: int) -> None:
-    """Plan further slots; slots of `study add` come on top of `n_trials`."""
-    have, wanted = opened.n_slots, n_trials + opened.count(attrs.N_ADDED)
+    """Plan further slots; slots of `study add` and of higher rungs come on top."""
+    on_top = opened.count(attrs.N_ADDED) + opened.count(attrs.N_PROMOTED)
+    have, wanted = opened.n_slots, n_trials + on_top
     if wanted != have:
         added = read_fixed_params(opened.storage.engine, opened.study_id)
         redraws = redraws_of(opened.spec, have, wanted - have, added) if wanted > have else {}

@@ -166,12 +166,16 @@ def _say_start(
     """Say what is about to run; return the number of workers."""
     spec, gpus, work = opened.spec, allocation.gpus, opened.work_dir(options.work_dir)
     n_open = status.n_slots - status.n_final
-    n_workers = allocation.n_workers(n_open)
+    n_workers = allocation.n_workers(n_open or status.n_left)
     where = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
     parts = [f"{status.n_final} of {status.n_slots} done", counted(n_workers, "worker") + where]
     if spec.data is not None:  # an objective without data trains nothing
         threads = counted(spec.threads, "thread")
-        parts.append(f"{spec.epochs} epochs a trial, {spec.precision}, {threads}")
+        epochs = "epochs a trial"
+        if spec.rungs:
+            epochs = f"epochs on {len(spec.rungs)} rungs, {spec.keep} of each promoted"
+        shown = ", ".join(map(str, spec.rungs or [spec.epochs]))
+        parts.append(f"{shown} {epochs}, {spec.precision}, {threads}")
     view.say("; ".join([*parts, f"logs in {work.root}"]))
     going_on = [f"slot {s} from epoch {e}" for s, e in resumable(opened, work).items()]
     if going_on:
@@ -179,7 +183,7 @@ def _say_start(
     taken = why_taken(gpus, GpuLocks(options.gpu_locks)) if gpus else ""
     if taken:
         view.say(f"{taken}; workers wait until one is free")
-    expected_s = eta_s(status.trial_s, n_open, 0, n_workers)
+    expected_s = eta_s(status.trial_s, status.work, n_workers)
     if expected_s is not None:
         view.say(f"expected to take about {duration(expected_s)}")
     return n_workers
@@ -193,6 +197,6 @@ def _say_end(status: StudyStatus, view: View, *, shown: bool, is_over: bool = Fa
         best = status.best
         view.say(f"best trial {best.trial}: {best.value:.5f}  {show_params(best.params)}")
     if not status.done:
-        left = status.n_slots - status.n_final
+        left = status.n_left
         how = "a higher --timeout" if is_over else "the same command"
         view.say(f"stopped with {left} slots to go; {how} goes on from here")

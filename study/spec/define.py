@@ -17,7 +17,14 @@ from study.errors import StudyError
 from study.spec.code import Code, absolute
 from study.spec.draw import SpaceExhausted, plan_redraws
 from study.spec.open import Loaded, fingerprint_of, fit_options, load_data
-from study.spec.spec import DEFAULT_OBJECTIVE, DEFINING, Given, StudySpec, check_lease
+from study.spec.spec import (
+    DEFAULT_OBJECTIVE,
+    DEFINING,
+    Given,
+    StudySpec,
+    check_lease,
+    check_rungs,
+)
 
 
 def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded]:
@@ -27,6 +34,11 @@ def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded
     check_lease(values["grace_s"], values["heartbeat_s"])
     probe = make_objective(given, FitOptions())
     dataset = load_data(probe, data_dir)
+    if "rungs" not in values and _leaves_rungs_open(given):
+        choose = getattr(probe, "default_rungs", None)
+        values["rungs"] = [] if choose is None else list(choose(dataset))
+    if "epochs" not in values and values.get("rungs"):
+        values["epochs"] = values["rungs"][-1]
     if "epochs" not in values:
         choose = getattr(probe, "default_epochs", None)
         values["epochs"] = FitOptions.epochs if choose is None else int(choose(dataset))
@@ -49,7 +61,13 @@ def define_study(data_dir: Path | None, given: Given) -> tuple[StudySpec, Loaded
     spec = StudySpec(**values)
     if spec.trains_with_keras:
         spec = replace(spec, backend=backend_name())
+    check_rungs(spec)
     return spec, Loaded(objective, dataset)
+
+
+def _leaves_rungs_open(given: Given) -> bool:
+    """Whether no option asks for trials of one length, or for another way to end bad ones early."""
+    return given.epochs is None and given.sampler in (None, "random") and not given.pruner
 
 
 def make_objective(given: Given, options: FitOptions, code: Code | None = None) -> Objective:

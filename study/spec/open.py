@@ -90,10 +90,19 @@ class OpenStudy:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The objective and the data of a study, in this process."""
+    """The objective and the data of a study, in this process.
+
+    Attributes:
+        on_rungs: The objective of each rung, with its epochs; empty for a study without rungs.
+    """
 
     objective: Objective
     dataset: Any
+    on_rungs: tuple[Objective, ...] = ()
+
+    def on_rung(self, rung: int) -> Objective:
+        """Return the objective of the trials on a rung."""
+        return self.on_rungs[rung] if rung < len(self.on_rungs) else self.objective
 
 
 def study_names(storage: SlotStorage) -> list[str]:
@@ -178,7 +187,9 @@ def load(opened: OpenStudy) -> Loaded:
     dataset = load_data(objective, opened.data_dir)
     data = fingerprint_of(dataset) if objective.needs_data else None
     refuse_difference(opened.name, spec, {"data": data})
-    return Loaded(objective if spec.refits is None else _refit_of(search), dataset)
+    if spec.refits is not None:
+        return Loaded(_refit_of(search), dataset)
+    return Loaded(objective, dataset, tuple(_objective_of(opened, n) for n in spec.rungs))
 
 
 def keep_to_backend(name: str, spec: StudySpec) -> None:

@@ -10,13 +10,15 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, make_dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from objectives.framework.backend import FRAMEWORKS, VARIABLE
+from storage.slots.rungs import Rungs
 from study.errors import StudyError
-from study.options import DefiningOption, key_values
+from study.options import DefiningOption, epochs_of_rungs, key_values, share
 
 DEFAULT_OBJECTIVE = "digits-cnn"
 DEFAULT_N_TRIALS = 30
@@ -42,7 +44,10 @@ class StudySpec:
         source: sha256 of the objective's code.
         data: Fingerprint of the data; None if the objective needs no data.
         space: The search space as JSON (see `objectives.space.space.SearchSpace.to_json`).
-        epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`.
+        epochs, precision, threads, deterministic: As in `objectives.base.FitOptions`; `epochs` are
+            those of the last rung.
+        rungs: Epochs of a trial on each rung, rising; empty for a study without rungs.
+        keep: Share of the slots of a rung that are promoted, as a fraction.
         timeout_s: Wall time of the study in s, counted while it has workers; None for no limit.
         trial_timeout_s: Wall time of an attempt in s; None for no limit.
         refits: For a companion, the name of its search; else None. Both have the same objective,
@@ -171,6 +176,25 @@ class StudySpec:
             "--keep-checkpoints", "Checkpoints to keep of finished slots", is_advanced=True
         ),
     ] = "best"
+    rungs: Annotated[
+        list[int],
+        DefiningOption(
+            "--rungs",
+            "Epochs of a trial on each rung, such as 1,3,9: the best share of a rung is trained "
+            "again on the next one; none: a plain random search",
+            typed=str,
+            read=epochs_of_rungs,
+        ),
+    ] = field(default_factory=list)
+    keep: Annotated[
+        str,
+        DefiningOption(
+            "--keep",
+            "Share of the slots of a rung that are promoted",
+            is_advanced=True,
+            read=share,
+        ),
+    ] = "1/3"
     refits: str | None = None
     refits_token: str | None = None
     metric: Annotated[
@@ -183,6 +207,17 @@ class StudySpec:
     def trains_with_keras(self) -> bool:
         """Whether Keras trains the trials; a user's own objective may use anything."""
         return self.model is not None or self.objective == DEFAULT_OBJECTIVE
+
+    @property
+    def promotion(self) -> Rungs | None:
+        """How slots are promoted; None for a study without rungs."""
+        if not self.rungs:
+            return None
+        return Rungs(len(self.rungs), Fraction(self.keep), self.direction == "maximize")
+
+    def epochs_on(self, rung: int) -> int:
+        """Return the epochs of a trial on a rung."""
+        return self.rungs[min(rung, len(self.rungs) - 1)] if self.rungs else self.epochs
 
     def to_json(self) -> dict[str, Any]:
         """Return a dict of JSON types; `from_json` gives an equal spec."""
@@ -213,6 +248,7 @@ class StudySpec:
             if not _is_possible(key, value):
                 raise StudyError(f"the study's spec cannot be read: {key} is {value!r:.60}")
         check_lease(spec.grace_s, spec.heartbeat_s)
+        check_rungs(spec)
         return spec
 
 
@@ -324,6 +360,35 @@ def check_lease(grace_s: float, heartbeat_s: float) -> None:
             f"--grace {grace_s:g}s must be at least 3 s and three heartbeats of {heartbeat_s:g} s",
             f"--grace {max(3.0, 3 * heartbeat_s):g}s",
         )
+
+
+def check_rungs(spec: StudySpec) -> None:
+    """Raise `StudyError` for rungs that cannot be climbed, or that another option contradicts."""
+    if not spec.rungs:
+        return
+    shown = f"--rungs {','.join(map(str, spec.rungs))}"
+    try:
+        keep = Fraction(spec.keep)
+    except (ValueError, ZeroDivisionError):
+        keep = Fraction(0)
+    if not 0 < keep < 1:
+        raise StudyError(f"--keep {spec.keep!r:.40} is not a share between 0 and 1", "--keep 1/3")
+    if spec.rungs[0] < 1 or sorted(set(spec.rungs)) != spec.rungs:
+        raise StudyError(f"{shown}: the epochs of rungs rise, from at least 1", "--rungs 1,3,9")
+    if spec.epochs != spec.rungs[-1]:
+        raise StudyError(
+            f"{shown} ends with {spec.rungs[-1]} epochs; --epochs says {spec.epochs}",
+            f"drop one of them, or give --rungs none --epochs {spec.epochs}",
+        )
+    for flag, value, plain in (
+        ("--sampler", spec.sampler, "random"),
+        ("--pruner", spec.pruner, "none"),
+    ):
+        if value != plain:
+            raise StudyError(
+                f"{flag} {value} does not go with rungs, which compare all slots of a rung",
+                f"--rungs none, or drop {flag}",
+            )
 
 
 def refuse_difference(name: str, stored: StudySpec, wanted: Mapping[str, Any]) -> None:

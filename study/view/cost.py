@@ -4,7 +4,8 @@ A user's own objective may count none, some or all of the costs.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,9 @@ from optuna.trial import TrialState
 
 from storage import attrs
 from storage.reading import Attempt
+from storage.slots.slots import promotions
 from study.spec.open import OpenStudy
+from study.spec.spec import StudySpec
 
 _KEYS = ("images", "flop", "train_s", "images_per_s")
 
@@ -62,26 +65,66 @@ def _mean(numbers: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def eta_s(trial_s: float | None, n_waiting: int, n_running: int, n_workers: int) -> float | None:
-    """Return the expected time left; a running trial counts as half done.
+def eta_s(trial_s: float | None, n_units: float, n_workers: int) -> float | None:
+    """Return the expected time left; None without a known duration, or without workers.
 
-    None without a known duration, or without workers.
+    Args:
+        trial_s: Duration of a trial with the epochs of the study, in s.
+        n_units: The work left, in such trials.
     """
-    if n_waiting + n_running == 0:
+    if n_units == 0:
         return 0.0
     if trial_s is None or n_workers == 0:
         return None
-    return round(trial_s * (n_waiting + 0.5 * n_running) / n_workers, 1)
+    return round(trial_s * n_units / n_workers, 1)
 
 
-def mean_duration_s(attempts: Iterable[Attempt]) -> float | None:
-    """Return the mean wall time of complete and pruned trials, in s."""
-    durations = (
-        (a.finished_at - a.started_at).total_seconds()
+def mean_duration_s(attempts: Iterable[Attempt], spec: StudySpec) -> float | None:
+    """Return the mean wall time of complete and pruned trials, in s.
+
+    With rungs, that of a trial on the last rung: time is taken to grow with the epochs.
+    """
+    found = [
+        ((a.finished_at - a.started_at).total_seconds(), units(a, spec))
         for a in attempts
         if a.state in (TrialState.COMPLETE, TrialState.PRUNED) and a.started_at and a.finished_at
+    ]
+    known = [(s, n) for s, n in found if s >= 0]  # below 0 a clock was set back
+    return sum(s for s, _ in known) / sum(n for _, n in known) if known else None
+
+
+def units(attempt: Attempt, spec: StudySpec) -> float:
+    """Return the work of a trial, as a share of a trial with the epochs of the study."""
+    return spec.epochs_on(attempt.rung) / spec.epochs
+
+
+def units_left(newest: Collection[Attempt], spec: StudySpec) -> float:
+    """Return the work left in a study; a running trial counts as half done.
+
+    Higher rungs count with the slots that they will have if every slot below gets a value.
+    """
+    left = sum(
+        units(a, spec) * (0.5 if a.state == TrialState.RUNNING else 1.0)
+        for a in newest
+        if not a.is_final
     )
-    return _mean(s for s in durations if s >= 0)  # below 0 a clock was set back
+    return left + sum(n * spec.epochs_on(rung) / spec.epochs for rung, n in to_come(newest, spec))
+
+
+def to_come(newest: Collection[Attempt], spec: StudySpec) -> list[tuple[int, int]]:
+    """Return each higher rung with the number of slots that are not planned yet."""
+    if spec.promotion is None or is_done(newest, spec):
+        return []
+    have = Counter(attempt.rung for attempt in newest)
+    sizes = spec.promotion.sizes(have[0])
+    return [(rung, max(0, size - have[rung])) for rung, size in enumerate(sizes) if rung]
+
+
+def is_done(newest: Collection[Attempt], spec: StudySpec) -> bool:
+    """Whether there are slots, all are final, and none is promoted any more."""
+    if not newest or not all(attempt.is_final for attempt in newest):
+        return False
+    return spec.promotion is None or not promotions(list(newest), spec.promotion)
 
 
 def expected_trial_s(opened: OpenStudy) -> float | None:

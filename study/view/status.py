@@ -5,7 +5,7 @@ A slot has the state of its newest attempt. Scripts rely on the JSON forms, whic
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,14 +18,18 @@ from storage.registry import Registered, Seen
 from study.errors import StudyError
 from study.machine.identity import host_of, pid_of
 from study.spec.open import OpenStudy
+from study.spec.spec import StudySpec
 from study.text import iso_utc, jsonable
 from study.view.cost import (
     Cost,
     attempt_cost,
     eta_s,
     expected_trial_s,
+    is_done,
     mean_cost,
     mean_duration_s,
+    to_come,
+    units_left,
 )
 
 LOOK_WAIT_S = 60.0
@@ -65,6 +69,16 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True)
+class RungStatus:
+    """A rung; `n_slots` has those that are not planned yet."""
+
+    rung: int
+    epochs: int
+    n_slots: int
+    n_final: int
+
+
+@dataclass(frozen=True)
 class StudyStatus:
     """The state of a study; `waiting + running + complete + pruned + failed == n_slots`.
 
@@ -72,14 +86,18 @@ class StudyStatus:
         failed: Slots that are final without a value.
         attempts: Started attempts, without the released ones.
         lost: Trials that ended with this reason.
-        done: Whether every slot is final.
+        done: Whether every slot is final, and none is promoted any more.
         eta_s: Expected time until the last slot ends, in s.
         reasons: Number of failed slots by reason.
         images_per_s: Total rate of the running trials, estimated from finished trials.
         trial_s: Mean duration of finished trials, in s; before the first, the expected duration.
+            With rungs, that of a trial on the last one.
         seen: The newest stop order, the time used, and other orders to the workers.
         trial_cost: Mean cost of trials with a known cost.
         ends: Number of attempts by reason, or by `complete`, `pruned` or `running`.
+        work: The work left, in trials of `trial_s`.
+        rungs: Of each rung: its epochs, its slots (also those that are not planned yet), and its
+            final slots; empty for a study without rungs.
     """
 
     study: str
@@ -101,17 +119,26 @@ class StudyStatus:
     seen: Seen
     trial_cost: Cost | None = None
     ends: dict[str, int] = field(default_factory=dict)
+    work: float = 0.0
+    rungs: list[RungStatus] = field(default_factory=list)
 
     @property
     def n_final(self) -> int:
         """Number of slots that are complete, pruned or failed."""
         return self.complete + self.pruned + self.failed
 
+    @property
+    def n_left(self) -> int:
+        """Number of slots that are not final, also those that are not planned yet."""
+        return sum(r.n_slots - r.n_final for r in self.rungs) or self.n_slots - self.n_final
+
     def to_json(self) -> dict[str, Any]:
         """Return the documented fields; NaN and infinities are text."""
         found = asdict(self)
-        for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen"):
+        for name in ("reasons", "ends", "images_per_s", "trial_s", "trial_cost", "seen", "work"):
             del found[name]
+        if not self.rungs:
+            del found["rungs"]
         for worker in found["workers"]:
             del worker["images_per_s"]
         return jsonable(found)  # type: ignore[no-any-return]
@@ -156,7 +183,8 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
     rows = read_attempts(engine, study_id, details=True, trials=wanted, wait_s=0.0)
     detailed = {a.trial: a for a in rows}
     waiting = by_state[TrialState.WAITING]
-    trial_s = mean_duration_s(attempts) or expected_trial_s(opened)
+    trial_s = mean_duration_s(attempts, opened.spec) or expected_trial_s(opened)
+    work = units_left(newest.values(), opened.spec)
     cost = mean_cost(map(attempt_cost, attempts))
     rate = None if cost is None else cost.images_per_s
     n_slots = len(newest)
@@ -174,8 +202,8 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
             workers, [detailed.get(a.trial, a) for a in running], opened.spec.grace_s
         ),
         best=_described(detailed[best.trial]) if best else None,
-        done=n_slots > 0 and waiting + len(running) == 0,
-        eta_s=eta_s(trial_s, waiting, len(running), len(running)),
+        done=is_done(newest.values(), opened.spec),
+        eta_s=eta_s(trial_s, work, len(running)),
         reasons=Counter(
             reason_of(a) or "unknown"
             for a in newest.values()
@@ -188,16 +216,31 @@ def _read_numbers(opened: OpenStudy) -> StudyStatus:
         trial_s=trial_s,
         seen=_look(opened),  # last, because a study that is deleted meanwhile reads as empty
         trial_cost=cost,
+        work=work,
+        rungs=_rungs(newest.values(), opened.spec),
     )
 
 
+def _rungs(newest: Collection[Attempt], spec: StudySpec) -> list[RungStatus]:
+    have = Counter(a.rung for a in newest)
+    final = Counter(a.rung for a in newest if a.is_final)
+    have.update(dict(to_come(newest, spec)))
+    return [RungStatus(r, n, have[r], final[r]) for r, n in enumerate(spec.rungs)]
+
+
 def by_value(newest: Iterable[Attempt], direction: str) -> list[Attempt]:
-    """Return the COMPLETE attempts, best first; ties are broken by slot."""
+    """Return the COMPLETE attempts, best first; ties are broken by slot.
+
+    An attempt on a higher rung is better than any on a lower one, and stands for that from which
+    it was promoted.
+    """
     complete = [
         a for a in newest if a.state == TrialState.COMPLETE and a.is_final and a.value is not None
     ]
+    promoted = {a.from_slot for a in complete}
     sign = -1.0 if direction == "maximize" else 1.0
-    return sorted(complete, key=lambda a: (sign * (a.value or 0.0), a.slot or 0))
+    highest = [a for a in complete if a.slot not in promoted]
+    return sorted(highest, key=lambda a: (-a.rung, sign * (a.value or 0.0), a.slot or 0))
 
 
 def find_best(newest: Iterable[Attempt], direction: str) -> Attempt | None:
@@ -210,13 +253,14 @@ def read_trials(opened: OpenStudy) -> list[Attempt]:
     return read_attempts(opened.storage.engine, opened.study_id, details=True)
 
 
-def trials_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
+def trials_json(attempts: Iterable[Attempt], spec: StudySpec) -> list[dict[str, Any]]:
     """Return trials of `read_trials` in the documented form."""
     return [
         jsonable(
             {
                 "trial": a.trial,
                 "slot": a.slot,
+                **_rung_of(a, spec),
                 "attempt": a.user_attrs.get(attrs.ATTEMPT),
                 "state": a.state.name,
                 "reason": a.user_attrs.get(attrs.REASON),
@@ -231,6 +275,17 @@ def trials_json(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
         )
         for a in attempts
     ]
+
+
+def _rung_of(attempt: Attempt, spec: StudySpec) -> dict[str, Any]:
+    if not spec.rungs:
+        return {}
+    is_ours, epochs = attempt.slot is not None, spec.epochs_on(attempt.rung)
+    return {
+        "rung": attempt.rung if is_ours else None,
+        "epochs": epochs if is_ours else None,
+        "from_slot": attempt.from_slot,
+    }
 
 
 def costs_of(attempts: Iterable[Attempt]) -> dict[int, Cost]:

@@ -5,7 +5,7 @@ by a longer pause. A narrow terminal gets fewer columns of the table of workers.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +55,8 @@ def summary(status: StudyStatus) -> str:
     """Return one line: slots done, running, failed, best value, rate, cost, ETA."""
     name = harmless(status.study)
     parts = [f"{name}: {status.n_final}/{status.n_slots} done", f"{status.running} running"]
+    if status.rungs:
+        parts.append(f"rungs {shown_rungs(status)}")
     if status.failed:
         parts.append(f"{status.failed} failed")
     if is_paused(status):
@@ -68,6 +70,11 @@ def summary(status: StudyStatus) -> str:
     if not status.done:
         parts.append(f"ETA {duration(status.eta_s)}")
     return ", ".join(parts)
+
+
+def shown_rungs(status: StudyStatus) -> str:
+    """Return the final slots of each rung and their epochs: `30/30 x 1, 4/10 x 3`."""
+    return ", ".join(f"{r.n_final}/{r.n_slots} x {r.epochs}" for r in status.rungs)
 
 
 def render(status: StudyStatus) -> RenderableType:
@@ -84,8 +91,11 @@ def render(status: StudyStatus) -> RenderableType:
         f"   ETA {duration(status.eta_s)}" if not status.done else "   done",
     )
     head = Text.assemble((harmless(status.study), "bold cyan"), "  ", counts)
-    bar = ProgressBar(total=max(1, status.n_slots), completed=status.n_final, width=None)
+    n_all = max(1, status.n_final + status.n_left)
+    bar = ProgressBar(total=n_all, completed=status.n_final, width=None)
     parts: list[RenderableType] = [head, Padding(bar, 0)]
+    if status.rungs:
+        parts.append(Text(f"rungs, slots x epochs: {shown_rungs(status)}", "dim"))
     if status.best:
         text = f"best {status.best.value:.5f}  trial {status.best.trial}  "
         parts.append(Text.assemble((text, "green"), (show_params(status.best.params), "dim")))
@@ -169,8 +179,17 @@ def render_trials(
         why: The errors, by trial number.
         costs: The known costs, by trial number.
     """
-    head = ("trial", "slot", "attempt", "state", "value", "steps", "cost", "worker")
-    cells = [head, *(_cells(row, costs.get(row["trial"])) for row in rows)]
+    on_rungs = ("rung", "epochs", "from_slot") if rows and "rung" in rows[0] else ()
+    names = ("trial", "slot", *on_rungs, "attempt")
+    head = (
+        *(name.replace("_", " ") for name in names),
+        "state",
+        "value",
+        "steps",
+        "cost",
+        "worker",
+    )
+    cells = [head, *(_cells(row, names, costs.get(row["trial"])) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
     parts: list[RenderableType] = [Text(lines[0], "bold")]
@@ -183,12 +202,11 @@ def render_trials(
     return Group(*parts)
 
 
-def _cells(row: dict[str, Any], cost: Cost | None) -> tuple[str, ...]:
+def _cells(row: dict[str, Any], names: Sequence[str], cost: Cost | None) -> tuple[str, ...]:
     value = "" if row["value"] is None else f"{float(row['value']):.5f}"  # "inf" is text
     state = row["state"] + (f" ({row['reason']})" if row["reason"] else "")
     n_steps = len(row["intermediate"])
-    numbers = (row["trial"], row["slot"], row["attempt"])
-    cells = (*numbers, state, value, n_steps, cost, row["worker"])
+    cells = (*(row[name] for name in names), state, value, n_steps, cost, row["worker"])
     return tuple("" if cell is None else harmless(str(cell)) for cell in cells)
 
 

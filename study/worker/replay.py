@@ -122,7 +122,7 @@ def _run(loaded: Loaded, params: Mapping[str, Any], trial: Attempt) -> _Outcome:
     seed = int(trial.user_attrs[attrs.SEED])
     try:
         with here:
-            found = loaded.objective.fit(
+            found = loaded.on_rung(trial.rung).fit(
                 params, loaded.dataset, seed=seed, report=report, resume_dir=None
             )
         fitted = as_fitted(found)

@@ -197,7 +197,7 @@ class _Attempt:
 
     def _fit(self, params: dict[str, Any]) -> Any:
         place, slot = self._place, self._claim.slot
-        objective = place.loaded.objective
+        objective = place.loaded.on_rung(slot.rung)
         with contextlib.ExitStack() as held:
             with self._as_ours():
                 lock = DeviceLock(device_name(), alone=slot.alone, look=self._look, say=place.say)

@@ -10,11 +10,13 @@ import time
 from storage import attrs
 from storage.errors import ClaimLostError, StorageError
 from storage.reading import count_unfinished
+from storage.slots.rungs import Rungs
 from storage.slots.slots import Draw, Slot
 from study.machine.environment import read_environment
 from study.machine.identity import own_name
 from study.spec.draw import draw_params, given_seed, training_seed
 from study.spec.open import Loaded, OpenStudy, Say
+from study.text import counted
 from study.view.cost import Speed, images_of
 from study.worker.ending import Ending, Recycling
 from study.worker.presence import Presence
@@ -126,7 +128,15 @@ class Worker:
         if self._count_unfinished():
             return False
         self._requeue(every_s=0.0)  # for trials that another program ended a moment ago
+        if self._spec.promotion is not None:
+            self._promote(self._spec.promotion)
         return self._count_unfinished() == 0
+
+    def _promote(self, rungs: Rungs) -> None:
+        """Plan the slots of the next rung if all slots are final; every idle worker does so."""
+        n_promoted = self._slots.promote(rungs)
+        if n_promoted:
+            self._say(f"rung complete: {counted(n_promoted, 'slot')} promoted to the next one")
 
     def _count_unfinished(self) -> int:
         engine = self._opened.storage.engine
@@ -145,6 +155,8 @@ class Worker:
 
     def _draw(self, slot: Slot) -> Draw:
         own = {attrs.SEED: self._seed_of(slot), attrs.ENVIRONMENT: read_environment()}
+        if self._spec.rungs:
+            own |= {attrs.RUNG: slot.rung, attrs.EPOCHS: self._spec.epochs_on(slot.rung)}
         if self._suggester.is_needed or slot.fixed_params:
             return Draw(user_attrs=own)
         space = self._loaded.objective.space

@@ -71,7 +71,8 @@ def rows_of(url: str, name: str) -> Rows:
     """Return what `study trials --json` prints of a study."""
     storage = open_storage(url, create=False)
     try:
-        return trials_json(read_trials(open_study(storage, name)))
+        opened = open_study(storage, name)
+        return trials_json(read_trials(opened), opened.spec)
     finally:
         storage.close()
 

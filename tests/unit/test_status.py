@@ -174,7 +174,7 @@ def test_strangers_trials_count_in_nothing(opened: OpenStudy) -> None:
     assert (status.n_slots, status.complete, status.attempts) == (6, 1, 1)
     assert status.best is not None
     assert status.best.value == 0.5
-    assert trials_json(read_trials(opened))[-1]["slot"] is None
+    assert trials_json(read_trials(opened), opened.spec)[-1]["slot"] is None
 
 
 def test_slot_that_a_stranger_ended_waits(opened: OpenStudy) -> None:
@@ -268,7 +268,7 @@ def test_trial_json_has_every_attempt(opened: OpenStudy) -> None:
     for step, value in enumerate([0.5, math.nan, math.inf, -math.inf]):
         opened.slots.report(running, step, value)
     opened.slots.release(running)
-    first, *others = trials_json(read_trials(opened))
+    first, *others = trials_json(read_trials(opened), opened.spec)
     assert (first["state"], first["reason"], first["seed"]) == ("FAIL", "released", 100)
     assert first["intermediate"] == {"0": 0.5, "1": "nan", "2": "inf", "3": "-inf"}
     assert first["started_at"].endswith("Z")
@@ -282,16 +282,16 @@ def test_trial_json_has_every_attempt(opened: OpenStudy) -> None:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        ((None, 5, 1, 1), None),
-        ((10.0, 5, 0, 0), None),
-        ((10.0, 0, 0, 2), 0.0),
-        ((None, 0, 0, 0), 0.0),
-        ((10.0, 4, 2, 2), 25.0),
-        ((10.0, 0, 1, 1), 5.0),
+        ((None, 5.5, 1), None),
+        ((10.0, 5.0, 0), None),
+        ((10.0, 0.0, 2), 0.0),
+        ((None, 0.0, 0), 0.0),
+        ((10.0, 5.0, 2), 25.0),
+        ((10.0, 0.5, 1), 5.0),
     ],
 )
-def test_eta_counts_a_running_trial_as_half(arguments: Any, wanted: float | None) -> None:
-    """(seconds a trial, waiting, running, workers); unknown where nobody works."""
+def test_eta(arguments: Any, wanted: float | None) -> None:
+    """(seconds a trial, trials left, workers); unknown where nobody works."""
     assert eta_s(*arguments) == wanted
 
 
