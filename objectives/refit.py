@@ -76,22 +76,37 @@ class Refit:
         Raises:
             DivergedError: The network is not finite, or predicts NaN for one of these rows.
         """
-        objective = self._make(int(params["epochs"]), int(params.get("stop", 0)) or None)
-        config = self._params_of(int(params["candidate"]))
         how: dict[str, Any] = {"seed": seed, "report": report, "resume_dir": resume_dir}
+        objective, fitted = self._trained(params, dataset, **how)
         if params["fold"] == ALL_ROWS:
-            fitted = objective.fit(config, dataset.for_retraining(), **how)
             return replace(fitted, value=_own_accuracy(objective, fitted, dataset))
-        fold, n_folds = int(params["fold"]) - 1, int(params["n_folds"])
-        held_out = dataset.for_fold(fold, n_folds, int(params["split"]))
-        fitted = objective.fit(config, held_out, **how)
-        images = held_out.valid.images[held_out.valid.rows]
+        valid = _rows_of(params, dataset).valid
+        images = valid.images[valid.rows]
         plain = refuse_unfinite_predictions(objective.predict(fitted, images))
         return replace(fitted, kept=pack(plain, _shifted(objective, fitted, images)))
+
+    def network(
+        self, params: Params, dataset: Any, *, seed: int, report: Report, resume_dir: Path | None
+    ) -> Fitted:
+        """Retrain as `fit` does, without predictions for the held-out rows."""
+        how: dict[str, Any] = {"seed": seed, "report": report, "resume_dir": resume_dir}
+        return self._trained(params, dataset, **how)[1]
+
+    def _trained(self, params: Params, dataset: Any, **how: Any) -> tuple[Objective, Fitted]:
+        objective = self._make(int(params["epochs"]), int(params.get("stop", 0)) or None)
+        config = self._params_of(int(params["candidate"]))
+        return objective, objective.fit(config, _rows_of(params, dataset), **how)
 
     def predict(self, fitted: Fitted, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Predict as the search's objective does."""
         return self._make(1, None).predict(fitted, images)
+
+
+def _rows_of(params: Params, dataset: Any) -> Any:
+    if params["fold"] == ALL_ROWS:
+        return dataset.for_retraining()
+    fold, n_folds = int(params["fold"]) - 1, int(params["n_folds"])
+    return dataset.for_fold(fold, n_folds, int(params["split"]))
 
 
 def can_average(objective: Objective) -> bool:

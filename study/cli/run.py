@@ -52,7 +52,7 @@ def run_command(
     with Prewarm(study, given, n_trials, options) as prewarm:
         from study.finalize.outfolder import refuse_foreign
         from study.run.create import Request, create_or_resume
-        from study.run.run import run_workers
+        from study.run.run import for_one_network, half, nothing, run_workers
         from study.view.console import View
 
         use_all_cores()
@@ -62,7 +62,8 @@ def run_command(
         opened = create_or_resume(request, view.say, prewarm)
         if finalize:  # fails before the search, not after it
             refuse_foreign(wanted.out, opened.name)
-        ended = run_workers(opened, options, view, finalizes=finalize, prewarm=prewarm)
+        reserve = (for_one_network if wanted.quick else half) if finalize else nothing
+        ended = run_workers(opened, options, view, reserve=reserve, prewarm=prewarm)
     if finalize and not ended.was_asked:
         from study.finalize.finalize import finalize as finalize_study
 

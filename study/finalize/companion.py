@@ -153,8 +153,9 @@ class Companion:
         If the checkpoint is on another machine, the network is trained again, to the same bits on
         the same kind of machine.
         """
+        refit: Any = loaded.objective
         with FitProcess():
-            return loaded.objective.fit(
+            return refit.network(  # type: ignore[no-any-return]
                 attempt.params,
                 loaded.dataset,
                 seed=self.seed_of(attempt),

@@ -15,12 +15,12 @@ class Effort:
     """The trainings of a finalize after its first submission.
 
     Attributes:
-        top_k: Configurations to train again on folds and compare; 0 compares nothing.
+        top_k: Configurations that race fold by fold; 0 trains nothing after the first submission.
         folds: Folds of the labelled rows, each held out once.
-        repeats: Partitions into folds.
-        longer: Factor of the epochs in a further training of the best configuration; 1 skips it.
-        seeds: Networks of each chosen configuration that are trained on all rows and averaged.
-        ensemble: Configurations that are averaged.
+        repeats: Partitions into folds for each chosen configuration.
+        longer: Factor of the epochs of these trainings, compared with the search's.
+        seeds: Networks of each chosen configuration that are trained on all rows and vote, too.
+        ensemble: Configurations whose networks vote.
     """
 
     top_k: int
@@ -32,23 +32,34 @@ class Effort:
 
     @property
     def n_units(self) -> float:
-        """Its work, in trainings of the search."""
-        n_partly = self.repeats * (self.folds - 1)  # each training has all rows except a fold
-        screened = self.top_k * n_partly
-        long_runs = self.longer * n_partly if self.longer > 1 and self.top_k else 0
-        return screened + long_runs + self.ensemble * self.seeds * self.longer
+        """The most work that it takes, in trainings of the search."""
+        if not self.top_k:
+            return 1.0
+        n_raced = sum(max(0, self.top_k - fold) for fold in range(1, self.folds + 1))
+        n_partly = n_raced + self.n_chosen * self.repeats * self.folds
+        rows = 1 - 1 / self.folds  # of each of them
+        return 1 + self.longer * (rows * n_partly + self.n_chosen * self.seeds)
+
+    @property
+    def n_chosen(self) -> int:
+        """The number of configurations that are chosen, if none fails."""
+        return min(self.ensemble, self.top_k)
 
     def plan(self) -> str:
         """Return one line that lists the trainings in their order."""
         first = "plan: the best trial on all rows, for a submission at once"
         if not self.top_k:
             return first
-        n_networks = self.seeds * self.ensemble
+        longer = f" with {self.longer} x the epochs" if self.longer > 1 else ""
+        race = f"{counted(self.top_k, 'configuration')} on folds, one after the other, and "
         parts = f"on {self.folds} folds" + (f", {self.repeats} times" if self.repeats > 1 else "")
-        longer = f"; the best also with {self.longer} x the epochs" if self.longer > 1 else ""
+        who = "the best" if self.n_chosen == 1 else f"the best {self.n_chosen}"
+        n_all = self.n_chosen * self.seeds
+        more = f", {counted(n_all, 'network')} on all rows" if n_all else ""
+        n_networks = self.n_chosen * self.repeats * self.folds + n_all
         return (
-            f"{first}; then {self.top_k} configurations {parts}{longer}; "
-            f"then {counted(n_networks, 'network')} on all rows"
+            f"{first}; then{longer} {race if self.top_k > 1 else ''}{who} {parts}{more}; "
+            f"these {n_networks} networks vote"
         )
 
 
@@ -56,11 +67,12 @@ QUICK = Effort(0, 2, 1, 1, 1)
 """Only the best trial, trained once on all rows."""
 
 STEPS = (
-    (6, Effort(top_k=2, folds=3, repeats=1, longer=1, seeds=2)),
-    (12, Effort(top_k=2, folds=3, repeats=1, longer=2, seeds=2)),
-    (30, Effort(top_k=4, folds=4, repeats=1, longer=3, seeds=3)),
-    (60, Effort(top_k=6, folds=5, repeats=1, longer=4, seeds=5)),
-    (120, Effort(top_k=8, folds=5, repeats=1, longer=6, seeds=10)),
+    (6, Effort(top_k=1, folds=3, repeats=1, longer=2, seeds=0)),
+    (12, Effort(top_k=2, folds=5, repeats=1, longer=2, seeds=0)),
+    (20, Effort(top_k=2, folds=6, repeats=1, longer=3, seeds=0)),
+    (30, Effort(top_k=3, folds=8, repeats=1, longer=3, seeds=0)),
+    (60, Effort(top_k=3, folds=8, repeats=2, longer=3, seeds=0)),
+    (120, Effort(top_k=4, folds=10, repeats=3, longer=3, seeds=0)),
 )
 """The smallest budget of each effort, in trainings of the search."""
 

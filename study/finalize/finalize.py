@@ -7,9 +7,12 @@ decisions; each training is a slot of a companion study, so an interrupted final
 
 import math
 import shlex
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from optuna.trial import TrialState
 
 from objectives.errors import DivergedError
 from objectives.refit import ALL_ROWS
@@ -34,8 +37,15 @@ from study.spec.open import Loaded, OpenStudy, companion_of, load, refuse_compan
 from study.spec.spec import COMPANION
 from study.text import counted, duration
 from study.view.console import View
+from study.view.cost import units
 from study.view.status import by_value, read_status
 from study.worker.told import WorkerOptions
+
+SHARE_OF_PREDICTING = 0.1
+"""The share of a limited time that is kept for the last predictions and files."""
+
+N_BEST = 3
+"""The number of best trials that stand for those that are trained again."""
 
 
 def finalize(
@@ -60,6 +70,9 @@ def finalize(
         StudyError: No trial has finished, or the objective has no test images.
     """
     refuse_companion(search)
+    deadline = math.inf
+    if left_s is not None:
+        deadline = time.monotonic() + (1 - SHARE_OF_PREDICTING) * left_s
     top = top_trials(search)
     status = read_status(search)
     if status.running:
@@ -72,19 +85,20 @@ def finalize(
     effort = QUICK
     if not wanted.quick and hasattr(loaded.dataset, "for_fold"):
         n_workers = allocation_of(search.spec, options).n_workers(len(top))
-        trial_s = status.trial_s or math.inf
-        n_units = float(len(top))
+        cost = relative_cost(search, top)
+        trial_s = (status.trial_s or math.inf) * cost
+        n_units = units_searched(search) / cost
         if wanted.budget_s is not None:
             n_units = wanted.budget_s * n_workers / trial_s
         if left_s is not None:
-            n_units = min(n_units, left_s * n_workers / trial_s)
+            n_units = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
         effort = effort_for(n_units, asdict(sizes or Sizes()))
         if effort.top_k:  # raises if there are more folds than rows of the smallest class
             loaded.dataset.for_fold(0, effort.folds, 0)
         effort = replace(effort, top_k=min(effort.top_k, len(top)))
     with sole_writer(wanted.out, search.name, view.say, waits=True):
         try:
-            return _Finalize(search, loaded, top, wanted, effort, options, view).run()
+            return _Finalize(search, loaded, top, wanted, effort, options, view, deadline).run()
         except Exception as error:  # any read may fail once a study is deleted
             names = (search.name, search.name + COMPANION)
             gone = [name for name in names if name not in study_names(search.storage)]
@@ -120,6 +134,28 @@ def top_trials(search: OpenStudy) -> list[Attempt]:
     return found
 
 
+def units_searched(search: OpenStudy) -> float:
+    """Return the work of a search, in trainings with the epochs of the study."""
+    newest = newest_attempts(search).values()
+    return sum(units(a, search.spec) for a in newest if a.state == TrialState.COMPLETE)
+
+
+def relative_cost(search: OpenStudy, top: Sequence[Attempt]) -> float:
+    """Return what an epoch of the best trials costs, compared with the mean epoch of all.
+
+    By floating point operations, so that it is the same on every machine; 1 if they are unknown.
+    """
+
+    def mean_flop(attempts: Iterable[Attempt]) -> float | None:
+        found = [(info_of(a, "flop"), units(a, search.spec)) for a in attempts]
+        known = [(flop, n) for flop, n in found if flop is not None]
+        return sum(flop for flop, _ in known) / sum(n for _, n in known) if known else None
+
+    every = [a for a in newest_attempts(search).values() if a.state == TrialState.COMPLETE]
+    best, mean = mean_flop(top[:N_BEST]), mean_flop(every)
+    return best / mean if best and mean else 1.0
+
+
 class UnpredictableError(StudyError):
     """The networks give no valid predictions for a submission."""
 
@@ -135,6 +171,7 @@ class _Finalize:
     effort: Effort
     options: WorkerOptions
     view: View
+    deadline: float = math.inf
 
     def __post_init__(self) -> None:
         self.say = self.view.say
@@ -151,7 +188,9 @@ class _Finalize:
         """Train and decide until the end; return the exit code."""
         self.outputs.say_what_is_replaced()
         first = self.decider.first
-        stage: Stage | Ending = self.decider.opening(self.n_workers)
+        # In a limited time nothing may delay the first submission.
+        n_at_first = 1 if self.deadline < math.inf else self.n_workers
+        stage: Stage | Ending = self.decider.opening(n_at_first)
         is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self.companion.look()
@@ -167,7 +206,10 @@ class _Finalize:
                 if first.members[0] in finished:
                     self._write_first(first, finished)
             # A stop order can also arrive while nothing is trained.
-            code = 0 if self._orders() != self.old_orders else self._train(stage)
+            deadline = self.deadline if first.members[0] in settled else math.inf
+            if time.monotonic() > deadline:
+                return self._end(self.decider.late(finished), finished)
+            code = 0 if self._orders() != self.old_orders else self._train(stage, deadline)
             if code is not None:
                 self.say("stopped; the same command goes on from here")
                 return code
@@ -192,11 +234,11 @@ class _Finalize:
             hint = f"study trials --study {name}   (shows each of them)" if is_final else error.hint
             raise StudyError(f"{error}: {why}", hint) from error
 
-    def _train(self, stage: Stage) -> int | None:
+    def _train(self, stage: Stage, deadline: float) -> int | None:
         """Train a stage; return the exit code if it was stopped."""
         self.companion.ensure(stage.trainings)
         self.say(f"training {stage.what}")
-        ended = run_workers(self.companion.opened, self.options, self.view)
+        ended = run_workers(self.companion.opened, self.options, self.view, deadline=deadline)
         return ended.code if ended.was_asked else None
 
     def _orders(self) -> list[StopOrder | None]:
@@ -222,6 +264,8 @@ class _Finalize:
     def _end(self, ending: Ending, finished: Finished) -> int:
         if ending.n_lost:
             self.say(f"left out of the average: {counted(ending.n_lost, 'network')} that failed")
+        if ending.n_late:
+            self.say(f"time is over: {counted(ending.n_late, 'network')} will not vote")
         if self._write(ending, finished):
             self.outputs.write_report(ending.evidence, self.loaded.dataset)
         elif not self.outputs.has_report():
@@ -260,6 +304,7 @@ class _Finalize:
             "epochs": ending.members[0].epochs,
             "stopped_after": ending.members[0].stop or None,
             "shifted": ending.shifted,
+            "n_left_out": ending.n_late,
             "effort": asdict(self.effort) if ending.evidence is not None else None,
         }
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from objectives.refit import unpack
 from study.finalize.choose import (
-    LEAST_EXPONENT,
-    MOST_EXPONENT,
+    AVERAGED,
+    MOST_AVERAGED,
     Measured,
     on_more_rows,
     predicted,
@@ -36,9 +36,13 @@ class OutOfFold:
     """The predictions of a configuration for every labelled row.
 
     Attributes:
+        rows: int64 of shape (m,), rising: the held-out rows.
         probabilities: float32 of shape (m, n_classes), averaged over the splits.
         measured: Accuracy and loss by image; rows with the same image count once.
         row_accuracy: The share of rows predicted right, averaged over the splits.
+        averaged: float of shape (n,), 0..1: whether the average is right, by image.
+        n_votes: Mean number of predictions of a row.
+        n_folds: Folds of a split, of which each training held out one.
         flop: Floating point operations of one training; None if unknown.
         stop: The `Training.stop` of a training on all rows.
         is_accuracy: Whether the objective's own value is the share of rows predicted right.
@@ -47,9 +51,13 @@ class OutOfFold:
     """
 
     key: Key
+    rows: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     measured: Measured
     row_accuracy: float
+    averaged: NDArray[np.float64]
+    n_votes: float
+    n_folds: int
     flop: float | None = None
     stop: int = 0
     is_accuracy: bool = False
@@ -81,15 +89,13 @@ def fold_trainings(key: Key, n_folds: int, n_splits: int) -> list[Training]:
 
 
 def gather(
-    companion: Companion,
-    loaded: Loaded,
-    finished: Finished,
-    key: Key,
-    n_folds: int,
-    n_splits: int,
+    companion: Companion, loaded: Loaded, finished: Finished, key: Key, wanted: Sequence[Training]
 ) -> OutOfFold | None:
-    """Return the predictions of a configuration, or None if a fold is missing."""
-    wanted = fold_trainings(key, n_folds, n_splits)
+    """Return what trainings of a configuration predict; None if one of them is missing.
+
+    Args:
+        wanted: Trainings on folds of the configuration `key`.
+    """
     attempts = [finished[training] for training in wanted if training in finished]
     kept = companion.kept(attempts) if len(attempts) == len(wanted) else {}
     if len(kept) < len(wanted):
@@ -122,20 +128,29 @@ def _assembled(
 ) -> OutOfFold:
     dataset = loaded.dataset
     labels = np.asarray(dataset.labels)
-    n_splits = len({training.split for training in wanted})
     total = np.zeros((len(labels), dataset.n_classes), np.float64)
-    right, loss = np.zeros(len(labels)), np.zeros(len(labels))
+    n_said, right, loss = (np.zeros(len(labels)) for _ in range(3))
     for training, probabilities in zip(wanted, predictions, strict=True):
         rows = dataset.for_fold(training.fold - 1, training.n_folds, training.split).valid.rows
         total[rows] += probabilities
+        n_said[rows] += 1
         right[rows] += probabilities.argmax(axis=1) == labels[rows]
         likelihood = probabilities[np.arange(len(rows)), labels[rows]].astype(np.float64)
         loss[rows] -= np.log(np.clip(likelihood, _FLOOR, 1.0))
-    mean = (total / n_splits).astype(np.float32)
+    rows, times = np.flatnonzero(n_said), n_said[n_said > 0]
+    mean = (total[rows] / times[:, np.newaxis]).astype(np.float32)
+    right, loss = right[rows] / times, loss[rows] / times
+    averaged = (mean.argmax(axis=1) == labels[rows]).astype(np.float64)
     copies = getattr(dataset, "copies", None)  # a user's own dataset may not have them
-    right_by_image, loss_by_image = (_by_image(v / n_splits, copies) for v in (right, loss))
+    copies = None if copies is None else np.asarray(copies)[rows]
+    right_by_image, loss_by_image, averaged = (
+        _by_image(values, copies) for values in (right, loss, averaged)
+    )
     measured = Measured(key, right_by_image, loss_by_image, cost)
-    return OutOfFold(key, mean, measured, float(right.mean() / n_splits))
+    n_votes = float(times.mean())
+    return OutOfFold(
+        key, rows, mean, measured, float(right.mean()), averaged, n_votes, wanted[0].n_folds
+    )
 
 
 def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> NDArray[np.float64]:
@@ -155,37 +170,68 @@ def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> 
 
 def expect(
     loaded: Loaded,
-    n_folds: int,
-    found: Sequence[OutOfFold],
+    raced: Sequence[OutOfFold],
     chosen: OutOfFold,
-    used: OutOfFold,
+    n_networks: int,
     top: tuple[float, OutOfFold | None],
 ) -> Expected:
-    """Return the score to expect on the test images, from networks that learn from all rows.
+    """Return the score to expect on the test images, from the average of networks on folds.
+
+    The accuracy on held-out rows is that of single networks, each of which learned from as many
+    rows as the networks that vote. What averaging adds is measured on rows that several partitions
+    have predicted, where there are such rows.
 
     Args:
         loaded: The labelled rows and the test images.
-        n_folds: Number of folds, of which one was held out each time.
-        found: All candidates.
-        chosen: The chosen candidate.
-        used: The chosen candidate, with shifts if they are used.
-        top: The best trial's own value, and the candidate with its configuration, if any.
+        raced: The candidates on the rows on which all of them raced, the chosen one first.
+        chosen: The chosen candidate on all rows.
+        n_networks: Number of networks that vote.
+        top: The best trial's own value, and the candidate with its configuration if it trained as
+            long as the trial.
     """
-    labels = np.asarray(loaded.dataset.labels)
-    chance = float(np.bincount(labels).max() / len(labels))
-    share = 1 - 1 / n_folds
-    gain = used.accuracy - chosen.accuracy  # from shifts
-    on_folds = min(1.0, score_of_choosing([one.measured for one in found]) + gain)
-    score = on_more_rows(on_folds, chance, share)
+    used = chosen.best
+    share = len(raced[0].measured.right) / len(chosen.measured.right) if raced else 0.0
+    luck_of_race = 0.0
+    if len(raced) > 1:
+        expected = score_of_choosing([one.measured for one in raced])
+        luck_of_race = max(0.0, raced[0].accuracy - expected) * share
+    single = used.accuracy - luck_of_race
+    gain, low_gain, high_gain = gain_of_averaging(used, single, n_networks)
     n_test = len(loaded.dataset.test_images)
     n_known = len(chosen.measured.right)  # images: copies add no evidence
-    low, _ = predicted(on_more_rows(on_folds, chance, share, LEAST_EXPONENT), n_known, n_test)
-    _, high = predicted(on_more_rows(on_folds, chance, share, MOST_EXPONENT), n_known, n_test)
+    low, _ = predicted(min(1.0, single + low_gain), n_known, n_test)
+    _, high = predicted(min(1.0, single + high_gain), n_known, n_test)
     value, candidate = top
     luck = None
     n_searched = len(getattr(loaded.dataset, "train", ()))  # a user's own dataset may not have it
     if candidate is not None and candidate.is_accuracy and n_searched:
-        # A trial learned from more rows than a fold's network, though not from all.
-        worth = on_more_rows(candidate.accuracy, chance, share * len(labels) / n_searched)
-        luck = value - worth
-    return Expected(score, low, high, n_test, luck)
+        # A trial learned from another number of rows than the networks on folds.
+        luck = value - _worth(loaded, candidate, n_searched)
+    return Expected(min(1.0, single + gain), low, high, n_test, luck)
+
+
+def gain_of_averaging(
+    used: OutOfFold, single: float, n_networks: int
+) -> tuple[float, float, float]:
+    """Return what the average of `n_networks` adds to the accuracy of one, with its least and most.
+
+    Averaging n networks removes the part of the error that differs between them, up to its n-th
+    part. Rows with several predictions show how much that is.
+    """
+    if n_networks < 2:
+        return 0.0, 0.0, 0.0
+    grown = 1 - 1 / n_networks
+    if used.n_votes > 1:
+        measured = float(used.averaged.mean()) - used.accuracy
+        gain = measured / (1 - 1 / used.n_votes) * grown
+        return gain, min(0.0, gain), max(gain, MOST_AVERAGED * grown * (1 - single))
+    left = (1 - single) * grown
+    return AVERAGED * left, 0.0, MOST_AVERAGED * left
+
+
+def _worth(loaded: Loaded, candidate: OutOfFold, n_searched: int) -> float:
+    """Return the accuracy of a candidate if it had learned from as many rows as a trial."""
+    labels = np.asarray(loaded.dataset.labels)
+    chance = float(np.bincount(labels).max() / len(labels))
+    share = (1 - 1 / candidate.n_folds) * len(labels) / n_searched
+    return on_more_rows(candidate.accuracy, chance, share)

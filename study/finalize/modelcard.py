@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from objectives.network.export import LAMBDA
-from study.finalize.choose import LEAST_EXPONENT, MOST_EXPONENT, ROWS_EXPONENT
 from study.report.evidence import Evidence, shown_epochs
+from study.text import counted
 
 
 def model_card(name: str, facts: Mapping[str, Any], dataset: Any, evidence: Evidence | None) -> str:
@@ -75,7 +75,9 @@ def _sentence(text: str) -> str:
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     n = len(facts["members"])
     networks = "one network" if n == 1 else f"the average of {n} networks"
-    what = f"The submission comes from {networks}, trained on all labelled rows"
+    n_folds = facts["effort"]["folds"] if evidence else 0
+    rows = f"each trained on {1 - 1 / n_folds:.0%} of the" if n_folds else "trained on all"
+    what = f"The submission comes from {networks}, {rows} labelled rows"
     shifts = (
         ", with predictions averaged over five small shifts of each image"
         if facts["shifted"]
@@ -84,30 +86,24 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
     lines = [f"{what}{shifts}."]
     lines += [_sentence(line) for line in score_lines(facts["best_value"], evidence)]
     if evidence is not None:
-        share = 1 - 1 / facts["effort"]["folds"]
-        averaged = " The gain from averaging several networks is not included." if n > 1 else ""
         lines.append(
-            f"It was measured on networks trained on {share:.0%} of the rows, and extrapolated to "
-            f"training on all rows: errors fall as rows^-{ROWS_EXPONENT:g}, and the interval "
-            f"allows for rows^-{LEAST_EXPONENT:g} to rows^-{MOST_EXPONENT:g}.{averaged}"
+            "It was measured on the rows that each of these networks had not learned from; what "
+            "their average adds is included."
         )
         lines.append(_sentence(evidence.why))
-    return "\n".join([*lines, *_epochs(facts, evidence)])
+    if facts["n_left_out"]:
+        lines.append(f"{counted(facts['n_left_out'], 'network')} did not vote: time was over.")
+    return "\n".join([*lines, *_epochs(facts)])
 
 
-def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
+def _epochs(facts: Mapping[str, Any]) -> list[str]:
     """Say how long the networks trained, and why, and how many trials were pruned."""
     lines = []
     if facts["stopped_after"]:
         shown = shown_epochs(facts["stopped_after"], facts["epochs"])
-        kept = (
-            "the median epoch of the weights kept in its trainings on folds"
-            if evidence
-            else "the epoch of the weights that the trial kept"
-        )
         lines.append(
-            f"On all rows it trained {shown} epochs, {kept}: without validation rows its callbacks "
-            "cannot stop it."
+            f"On all rows it trained {shown} epochs, the epoch of the weights that the trial kept: "
+            "without validation rows its callbacks cannot stop it."
         )
     if n_pruned := facts["n_pruned"]:
         one = n_pruned == 1

@@ -1,8 +1,8 @@
 """The stages of a finalize: which trainings are next, as a pure function of the finished ones.
 
-The steps: the best trial on all rows, for a first submission; the best few on folds; the best of
-these with more epochs; the chosen configurations on all rows, with several seeds. An interrupted
-finalize makes the same decisions again, because all its trainings are in the database.
+The steps: the best trial on all rows, for a first submission; the best few race, fold by fold; the
+winner is trained on the other folds, and all its networks vote. An interrupted finalize makes the
+same decisions again, because all its trainings are in the database.
 """
 
 import shlex
@@ -13,7 +13,7 @@ import numpy as np
 
 from storage.reading import Attempt
 from study.errors import StudyError
-from study.finalize.choose import ONE, Choice, choose
+from study.finalize.choose import ONE, choose
 from study.finalize.companion import Companion, Finished, Training, slot_of, stop_of
 from study.finalize.effort import Effort
 from study.finalize.folds import Key, OutOfFold, expect, fold_trainings, gather
@@ -35,20 +35,38 @@ class Ending:
     """The networks of a submission.
 
     Attributes:
-        members: Trainings on all rows whose networks are averaged.
+        members: Trainings whose networks are averaged.
         shifted: Whether predictions are averaged over small shifts.
         evidence: Results on folds; None if nothing was trained on folds.
         n_lost: Number of networks left out of the average because they failed.
+        n_late: Number of planned networks that were not trained, because the time was over.
     """
 
     members: tuple[Training, ...]
     shifted: bool = False
     evidence: Evidence | None = None
     n_lost: int = 0
+    n_late: int = 0
 
 
 class UntrainableError(StudyError):
-    """No network of the chosen configuration could be trained on all rows."""
+    """No network of the chosen configuration could be trained."""
+
+
+@dataclass(frozen=True)
+class _Raced:
+    """The end of a race.
+
+    Attributes:
+        alive: The configurations that are left, the best first.
+        left: How far each other one was behind when it left, in standard errors, and on how many
+            folds; in the order in which they left.
+        n_folds: Folds on which the last of them raced; 0 without a race.
+    """
+
+    alive: tuple[Key, ...]
+    left: dict[Key, tuple[float, int]]
+    n_folds: int
 
 
 class Decider:
@@ -65,27 +83,24 @@ class Decider:
         self._top, self._effort = top, effort
         self._epochs = companion.search.spec.epochs
         self._by_slot = {slot_of(attempt): attempt for attempt in top}
-        self._keys: list[Key] = [(slot, self._epochs) for slot in self._by_slot]
-        self._known: dict[Key, OutOfFold] = {}
+        epochs = self._epochs * effort.longer
+        self._keys: list[Key] = [(slot, epochs) for slot in self._by_slot]
+        self._known: dict[tuple[Training, ...], OutOfFold] = {}
 
     @property
     def first(self) -> Ending:
         """The best trial by value, trained once on all rows."""
         stop = stop_of(self._top[:1], self._epochs)
-        return Ending((Training(*self._keys[0], stop=stop),))
+        return Ending((Training(slot_of(self._top[0]), self._epochs, stop=stop),))
 
     def opening(self, n_workers: int) -> Stage:
         """Return the first stage: the best trial, and trainings for the other workers.
 
-        These are most likely needed later: other seeds of the same configuration (unless more
-        epochs may be better), then its folds.
+        These are most likely needed later: folds of the same configuration.
         """
         (best,) = self.first.members
-        seeds = self._effort.seeds if self._effort.longer == 1 else 1
-        beside = [replace(best, member=member) for member in range(1, seeds)]
-        beside += self._on_folds("", self._keys[:1]).trainings
-        n_beside = n_workers - 1 if self._effort.top_k else 0
-        return Stage("the best trial on all rows", (best, *beside[:n_beside]))
+        beside = self._on_folds(self._keys[0]) if self._effort.top_k else []
+        return Stage("the best trial on all rows", (best, *beside[: n_workers - 1]))
 
     def next(self, finished: Finished, settled: set[Training]) -> Stage | Ending:
         """Return the next stage, or the ending.
@@ -97,17 +112,18 @@ class Decider:
         Raises:
             UntrainableError: No network could be trained on all rows.
         """
-        found = self._candidates(finished, settled)
+        ending, found = self.first, self._chosen(finished, settled)
         if isinstance(found, Stage):
             return found
-        ending = self.first
-        if found:
-            choice = choose([one.measured for one in found])
-            members = self._members(found, choice)
-            if not settled.issuperset(members):
-                return Stage(f"{len(members)} networks on all rows", members)
-            is_shifted = found[choice.chosen].best is not found[choice.chosen]
-            ending = Ending(members, is_shifted, self._evidence(found, choice))
+        raced, chosen = found
+        if chosen:
+            seeds = self._on_all_rows(chosen)
+            if not settled.issuperset(seeds):
+                return Stage(f"{len(seeds)} networks on all rows", seeds)
+            voters = [*(t for one in chosen for t in self._on_folds(one.key)), *seeds]
+            is_shifted = chosen[0].best is not chosen[0]
+            evidence = self._evidence(raced, chosen, finished, len(voters))
+            ending = Ending(tuple(voters), is_shifted, evidence)
         trained = tuple(training for training in ending.members if training in finished)
         if not trained:
             name = shlex.quote(self._companion.opened.name)
@@ -117,68 +133,125 @@ class Decider:
             )
         return replace(ending, members=trained, n_lost=len(ending.members) - len(trained))
 
+    def late(self, finished: Finished) -> Ending:
+        """Return the ending with the trainings that are there, once the time is over."""
+        keys = self._keys[: self._effort.top_k]
+        by_key = {key: [t for t in self._on_folds(key) if t in finished] for key in keys}
+        key = max(keys, key=lambda key: len(by_key[key]), default=None)
+        found = self._gathered(key, by_key[key], finished) if key and by_key[key] else None
+        if found is None:
+            return self.first
+        n_planned = self._effort.folds * self._effort.repeats + self._effort.seeds
+        members = tuple(by_key[found.key])
+        evidence = self._evidence(_Raced((found.key,), {}, 0), [found], finished, len(members))
+        is_shifted = found.best is not found
+        return Ending(members, is_shifted, evidence, n_late=n_planned - len(members))
+
     def evidence(self, finished: Finished, settled: set[Training]) -> Evidence | None:
         """Return the results on folds; None until all trainings on folds are final."""
-        found = self._candidates(finished, settled)
-        if isinstance(found, Stage) or not found:
+        found = self._chosen(finished, settled)
+        if isinstance(found, Stage) or not found[1]:
             return None
-        return self._evidence(found, choose([one.measured for one in found]))
+        raced, chosen = found
+        n_networks = len(chosen) * len(self._on_folds(chosen[0].key))
+        return self._evidence(raced, chosen, finished, n_networks)
 
-    def _candidates(self, finished: Finished, settled: set[Training]) -> Stage | list[OutOfFold]:
-        """Return all candidates with complete folds, or a stage on folds that is not final."""
-        keys, longer = self._keys[: self._effort.top_k], self._effort.longer
-        stage = self._on_folds(f"{len(keys)} configurations", keys)
-        if not settled.issuperset(stage.trainings):
-            return stage
-        found = self._gathered(keys, finished)
-        if longer == 1 or not found:
-            return found
-        best = found[choose([one.measured for one in found]).order[0]]
-        key = (best.key[0], self._epochs * longer)
-        stage = self._on_folds(f"the best of them with {key[1]} epochs", [key])
-        if not settled.issuperset(stage.trainings):
-            return stage
-        return found + self._gathered([key], finished)
+    def _chosen(
+        self, finished: Finished, settled: set[Training]
+    ) -> Stage | tuple[_Raced, list[OutOfFold]]:
+        """Return the race and the configurations that vote, or a stage that is not final."""
+        raced = self._raced(finished, settled)
+        if isinstance(raced, Stage):
+            return raced
+        keys = raced.alive
+        wanted = [training for key in keys for training in self._on_folds(key)]
+        if not settled.issuperset(wanted):
+            folds, who = self._effort.folds, "the best of them" if raced.left else "the best trial"
+            return Stage(f"{who} on {folds} folds", tuple(wanted))
+        found = (self._gathered(key, self._on_folds(key), finished) for key in keys)
+        return raced, [one for one in found if one is not None]
 
-    def _on_folds(self, what: str, keys: Sequence[Key]) -> Stage:
-        folds, repeats = self._effort.folds, self._effort.repeats
-        trainings = [t for key in keys for t in fold_trainings(key, folds, repeats)]
-        return Stage(f"{what} on {folds} folds", tuple(trainings))
+    def _raced(self, finished: Finished, settled: set[Training]) -> Stage | _Raced:
+        """Let the best few race fold by fold; one that is behind gets no further fold.
 
-    def _gathered(self, keys: Sequence[Key], finished: Finished) -> list[OutOfFold]:
-        """Return the predictions of each configuration with complete folds."""
-        folds, repeats = self._effort.folds, self._effort.repeats
-        for key in keys:
-            if key not in self._known:
-                found = gather(self._companion, self._loaded, finished, key, folds, repeats)
-                if found is not None:
-                    self._known[key] = found
-        return [self._known[key] for key in keys if key in self._known]
+        Each fold leaves at least one of them behind, so that a race has an end. A configuration
+        with a failed training does not take part: it cannot be compared.
+        """
+        failed = {(t.candidate, t.epochs) for t in settled if t.fold and t not in finished}
+        alive = [key for key in self._keys[: self._effort.top_k] if key not in failed]
+        left: dict[Key, tuple[float, int]] = {}
+        n_chosen, n_folds = self._effort.ensemble, 0
+        while len(alive) > n_chosen and n_folds < self._effort.folds:
+            n_folds += 1
+            wanted = [t for key in alive for t in self._on_folds(key)[:n_folds]]
+            if not settled.issuperset(wanted):
+                what = f"{len(alive)} configurations on fold {n_folds} of {self._effort.folds}"
+                return Stage(what, tuple(wanted))
+            found = [self._gathered(k, self._on_folds(k)[:n_folds], finished) for k in alive]
+            choice = choose([one.measured for one in found if one is not None])
+            behind = {alive[i]: choice.behind[i] for i in choice.order}
+            ranked = sorted(behind, key=lambda key: (key != alive[choice.chosen], behind[key]))
+            good = [key for n, key in enumerate(ranked) if n < n_chosen or behind[key] <= ONE]
+            kept = good[: max(n_chosen, len(alive) - 1)]
+            left |= {key: (behind[key], n_folds) for key in reversed(ranked) if key not in kept}
+            alive = kept
+        return _Raced(tuple(alive[:n_chosen]), left, n_folds)
 
-    def _members(self, found: Sequence[OutOfFold], choice: Choice) -> tuple[Training, ...]:
-        """Return the trainings on all rows: of the chosen candidate, then of the next best."""
-        order = [choice.chosen, *(i for i in choice.order if i != choice.chosen)]
+    def _on_folds(self, key: Key) -> list[Training]:
+        return fold_trainings(key, self._effort.folds, self._effort.repeats)
+
+    def _on_all_rows(self, chosen: Sequence[OutOfFold]) -> tuple[Training, ...]:
         return tuple(
             Training(*one.key, member=member, stop=one.stop)
-            for one in (found[i] for i in order[: self._effort.ensemble])
+            for one in chosen
             for member in range(self._effort.seeds)
         )
 
-    def _evidence(self, found: Sequence[OutOfFold], choice: Choice) -> Evidence:
-        chosen = found[choice.chosen]
-        candidates = tuple(self._candidate(found[i], _verdict(choice, i)) for i in choice.order)
-        picked = candidates[choice.order.index(choice.chosen)]
+    def _gathered(
+        self, key: Key, wanted: Sequence[Training], finished: Finished
+    ) -> OutOfFold | None:
+        """Return what these trainings predict; they are read once."""
+        if tuple(wanted) not in self._known:
+            found = gather(self._companion, self._loaded, finished, key, wanted)
+            if found is None:
+                return None
+            self._known[tuple(wanted)] = found
+        return self._known[tuple(wanted)]
+
+    def _evidence(
+        self, raced: _Raced, chosen: Sequence[OutOfFold], finished: Finished, n_networks: int
+    ) -> Evidence:
+        best, keys = chosen[0], [chosen[0].key, *reversed(raced.left)]
+        beaten = {
+            key: found
+            for key, (_, n) in raced.left.items()
+            if (found := self._gathered(key, self._on_folds(key)[:n], finished)) is not None
+        }
+        candidates = [self._candidate(one, "chosen") for one in chosen]
+        candidates += [
+            self._candidate(beaten[key], _verdict(*raced.left[key]))
+            for key in reversed(raced.left)
+            if key in beaten
+        ]
+        n_all = min([n for _, n in raced.left.values()], default=0)  # folds of all of them
+        on_same = [self._gathered(k, self._on_folds(k)[:n_all], finished) for k in keys if n_all]
         labels = np.asarray(self._loaded.dataset.labels)
-        of_top = next((one for one in found if one.key == self._keys[0]), None)
-        top = (float(self._top[0].value or 0.0), of_top)
+        of_top = beaten.get(self._keys[0], best if best.key == self._keys[0] else None)
+        is_comparable = self._effort.longer == 1
         return Evidence(
-            candidates=candidates,
-            choice=picked,
-            why=self._why(picked, candidates[0]),
-            rows=np.arange(len(labels), dtype=np.int64),
-            labels=labels,
-            probabilities=chosen.best.probabilities,
-            expected=expect(self._loaded, self._effort.folds, found, chosen, chosen.best, top),
+            candidates=tuple(candidates),
+            choice=candidates[0],
+            why=self._why(candidates[0]),
+            rows=best.rows,
+            labels=labels[best.rows],
+            probabilities=best.best.probabilities,
+            expected=expect(
+                self._loaded,
+                [one for one in on_same if one is not None],
+                best,
+                n_networks,
+                (float(self._top[0].value or 0.0), of_top if is_comparable else None),
+            ),
         )
 
     def _candidate(self, one: OutOfFold, verdict: str) -> Candidate:
@@ -201,28 +274,18 @@ class Decider:
             verdict=verdict,
         )
 
-    def _why(self, picked: Candidate, best: Candidate) -> str:
-        what = f"trial {picked.trial} with {picked.epochs} epochs is chosen"
-        if picked is not best:
-            return (
-                f"{what}: on folds it does not differ measurably from trial {best.trial} "
-                f"({best.epochs} epochs), and it is cheaper"
-            )
-        top = self._top[0]
+    def _why(self, picked: Candidate) -> str:
+        what, top = f"trial {picked.trial} with {picked.epochs} epochs is chosen", self._top[0]
         if picked.trial == top.trial:
-            return f"{what}: it is the best on folds, too"
+            return f"{what}: no other is measurably better on folds"
         return (
             f"{what} and not trial {top.trial}, which is on top of the search: on folds it is "
             f"right on {picked.accuracy:.4f} of the rows"
         )
 
 
-def _verdict(choice: Choice, number: int) -> str:
-    behind = choice.behind[number]
-    if number == choice.chosen:
-        return "chosen"
-    if number == choice.order[0]:
-        return "the best, but the chosen one does not differ measurably and costs less"
+def _verdict(behind: float, n_folds: int) -> str:
+    on = f"after {n_folds} fold{'s' if n_folds > 1 else ''}"
     if behind <= ONE:
-        return "does not differ measurably from the best"
-    return f"{behind:.1f} standard errors behind the best"
+        return f"{on} it did not differ measurably from the chosen one"
+    return f"{behind:.1f} standard errors behind the best {on}"

@@ -8,6 +8,7 @@ signal ends everything within two seconds.
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage.registry import NO_STOP
@@ -34,8 +35,26 @@ from study.worker.told import WorkerOptions
 SECOND_S = 1.9
 """Time after a second signal until all processes have ended, whatever the database does."""
 
-FINALIZE_TRIALS, FINALIZE_S = 1.5, 10.0
-"""Time reserved for a finalize: a number of mean trials plus seconds."""
+QUICK_TRIALS, QUICK_S = 1.5, 10.0
+"""Time reserved for a quick finalize: a number of mean trials plus seconds."""
+
+Reserve = Callable[[float, StudyStatus], float]
+"""Returns how much of a study's timeout is kept for what follows the search, in s."""
+
+
+def nothing(timeout_s: float, status: StudyStatus) -> float:
+    """Keep nothing."""
+    return 0.0
+
+
+def half(timeout_s: float, status: StudyStatus) -> float:
+    """Keep half of the timeout for a finalize: epochs there buy more than further draws."""
+    return timeout_s / 2
+
+
+def for_one_network(timeout_s: float, status: StudyStatus) -> float:
+    """Keep what a quick finalize takes, at most half of the timeout."""
+    return min(timeout_s / 2, QUICK_TRIALS * (status.trial_s or 0.0) + QUICK_S)
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,8 @@ def run_workers(
     options: WorkerOptions,
     view: View,
     *,
-    finalizes: bool = False,
+    reserve: Reserve = nothing,
+    deadline: float = math.inf,
     prewarm: Prewarm | None = None,
 ) -> Ended:
     """Work on a study with processes on this machine until it is done or stopped.
@@ -59,7 +79,8 @@ def run_workers(
     The exit code is 0 if done or stopped in time, 3 if some slots failed, 130 after Ctrl-C.
 
     Args:
-        finalizes: Whether a finalize follows, for which part of the study's timeout is reserved.
+        reserve: How much of the study's timeout is kept for a finalize.
+        deadline: The `time.monotonic()` at which the workers stop.
         prewarm: Processes that become workers.
 
     Raises:
@@ -92,7 +113,9 @@ def run_workers(
     def should_stop() -> Stop | None:
         if stop.event.is_set():
             return Stop("stopping")
-        return _told_to_stop(opened, watch.status or status, stop_seen, finalizes)
+        if time.monotonic() > deadline:
+            return Stop("the time of the finalize is over")
+        return _told_to_stop(opened, watch.status or status, stop_seen, reserve)
 
     with stop, watch:
         supervisor.run(look, should_stop)
@@ -101,18 +124,18 @@ def run_workers(
     if supervisor.last_words and not (last.done or stop.event.is_set()):
         raise StudyError(supervisor.last_words)
     tidy(opened, work)
-    _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, finalizes))
+    _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, reserve))
     if stop.by_interrupt:
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
     return Ended(exit_code(last) if last.done else 0, was_asked)
 
 
-def _is_over(timeout_s: float | None, status: StudyStatus, finalizes: bool) -> bool:
+def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> bool:
     """Whether a study's time is over, except for the part reserved for the finalize."""
     if timeout_s is None:
         return False
-    return status.seen.used_s >= timeout_s - _reserve_s(timeout_s, status, finalizes)
+    return status.seen.used_s >= timeout_s - reserve(timeout_s, status)
 
 
 def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
@@ -134,26 +157,20 @@ def _stop_id(status: StudyStatus) -> str:
 
 
 def _told_to_stop(
-    opened: OpenStudy, status: StudyStatus, stop_seen: str, finalizes: bool
+    opened: OpenStudy, status: StudyStatus, stop_seen: str, reserve: Reserve
 ) -> Stop | None:
     """Return why the study's own state ends a run: a stop order, or its timeout."""
     if _stop_id(status) != stop_seen:
         return Stop("stopped", is_known=True)
-    if not _is_over(opened.spec.timeout_s, status, finalizes):
+    if not _is_over(opened.spec.timeout_s, status, reserve):
         return None
     # The timeout may have been raised since.
     timeout_s = read_spec(opened.storage, opened.study_id, opened.name).timeout_s or math.inf
-    if not _is_over(timeout_s, status, finalizes):
+    if not _is_over(timeout_s, status, reserve):
         return None
-    reserve_s = _reserve_s(timeout_s, status, finalizes)
-    kept = f" but for {reserve_s:.0f} s, which are for the finalize" if finalizes else ""
-    return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not finalizes)
-
-
-def _reserve_s(timeout_s: float, status: StudyStatus, finalizes: bool) -> float:
-    if not finalizes:
-        return 0.0
-    return min(timeout_s / 2, FINALIZE_TRIALS * (status.trial_s or 0.0) + FINALIZE_S)
+    reserve_s = reserve(timeout_s, status)
+    kept = f" but for {reserve_s:.0f} s, which are for the finalize" if reserve_s else ""
+    return Stop(f"the study's {timeout_s:g} s are over{kept}", is_known=not reserve_s)
 
 
 def _say_start(

@@ -16,9 +16,7 @@ from optuna.trial import TrialState
 from objectives.files.atomic import make_folder, write_text
 from objectives.files.ownfile import open_file, open_folder
 from objectives.network.train.checkpoint import UNFINISHED, latest_epoch
-from objectives.refit import ALL_ROWS
 from storage import attrs, ends
-from storage.database.tables import read_fixed_params
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.errors import StudyError
 from study.spec.open import OpenStudy, Say
@@ -101,10 +99,9 @@ def _tidy(opened: OpenStudy, work: WorkDir) -> None:
 
 
 def _best_slots(opened: OpenStudy, newest: Mapping[int, Attempt]) -> set[int]:
-    """Return the best slot of a search; of a finalize, the slots trained on all rows."""
+    """Return the best slot of a search; of a finalize all slots, as all networks may vote."""
     if opened.spec.refits is not None:
-        given = read_fixed_params(opened.storage.engine, opened.study_id)
-        return {slot for slot, params in given.items() if params.get("fold") == ALL_ROWS}
+        return set(newest)
     best = find_best(newest.values(), opened.spec.direction)
     return set() if best is None or best.slot is None else {best.slot}
 
