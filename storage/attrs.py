@@ -77,6 +77,7 @@ USED = "used"  # time with workers: used_s, and when it was written
 WORKERS = "worker:"  # prefix of the key of each worker: its facts, and when it was last seen
 MARKER = "work_dir"  # text of the marker file in the work dir in which the study began
 EFFORT = "effort"  # of a companion: the size of the finalize
+PLAN = "plan"  # what a limited time buys; see `study/run/plan.py`
 
 # *System* attributes of a trial.
 FIXED_PARAMS = "fixed_params"  # Optuna's own: params that are given, not drawn
@@ -125,6 +126,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys((ALONE, PAUSED), _is(bool)),
     **dict.fromkeys((ENVIRONMENT, VERSIONS), _of_each(_name)),
     EFFORT: _of_each(_count),
+    PLAN: _is(dict),
     ERROR: _of_each(_is(str)),
     INFO: _of_each(number),
     LOG: _is(str),

@@ -102,6 +102,7 @@ def bounded(command: Callable[..., int]) -> Callable[..., NoReturn]:
 COMMANDS: dict[str, dict[str, Callable[..., int]]] = {
     "Start": {
         "run": commands.run_command,
+        "plan": commands.plan_command,
         "status": look.status_command,
         "watch": look.watch_command,
         "logs": look.logs_command,

@@ -4,6 +4,7 @@ Each returns an exit code and raises known failures. Imports stand inside the co
 --help` must not load Optuna, nor `study status` TensorFlow.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from study.options import (
     DEFAULT_STORAGE,
     DEFAULT_WAIT_S,
     Data,
+    Json,
     NTrials,
     Quiet,
     Storage,
@@ -72,6 +74,34 @@ def run_command(
     if not ended.was_asked:
         view.say(f"next: study {'finalize' if opened.spec.data else 'trials'} {where(opened)}")
     return ended.code
+
+
+@expand
+def plan_command(
+    data: Data = None,
+    n_trials: NTrials = None,
+    as_json: Json = False,
+    *,
+    options: WorkerOptions,
+    given: Given,
+) -> int:
+    """Say what a time buys: draws, rungs, folds, networks; create nothing."""
+    from study.run.prewarm import Prewarm
+
+    with Prewarm(None, given, n_trials, options) as prewarm:
+        from study.run.create import Request, what_time_buys
+        from study.view.console import View
+
+        request = Request(
+            DEFAULT_STORAGE, None, data, given, n_trials, finalizes=True, placing=options
+        )
+        found = what_time_buys(request, View(quiet=options.quiet).say, prewarm)
+    if as_json:
+        json.dump(found.to_json(), sys.stdout, indent=2)
+        print()
+    else:
+        print("\n".join(found.lines()))
+    return 0
 
 
 def _time_left_s(opened: "OpenStudy") -> float | None:

@@ -20,8 +20,8 @@ from storage.database.tables import read_fixed_params
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from storage.slots.attempt import read_kept
 from study.errors import StudyError
-from study.finalize.effort import Effort
 from study.run.create import NewStudy, create_row, plan
+from study.spec.effort import Effort
 from study.spec.open import Loaded, OpenStudy, companion_of, open_study
 from study.spec.spec import COMPANION
 from study.spec.workdir import WorkDir

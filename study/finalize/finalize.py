@@ -21,7 +21,6 @@ from storage.reading import Attempt
 from storage.registry import StopOrder
 from study.errors import StudyError
 from study.finalize.companion import Companion, Finished, Training, newest_attempts
-from study.finalize.effort import QUICK, Effort, effort_for
 from study.finalize.modelcard import cost_lines, score_lines
 from study.finalize.outfolder import sole_writer
 from study.finalize.outputs import Outputs
@@ -32,7 +31,9 @@ from study.machine.gpus import seeing
 from study.machine.pin import allocation_of, own_gpu
 from study.report.evidence import Evidence
 from study.report.snapshot import epochs_of, info_of
+from study.run.plan import SHARE_OF_PREDICTING, Plan, most_folds
 from study.run.run import run_workers
+from study.spec.effort import QUICK, Effort, effort_for
 from study.spec.open import Loaded, OpenStudy, companion_of, load, refuse_companion, study_names
 from study.spec.spec import COMPANION
 from study.text import counted, duration
@@ -40,9 +41,6 @@ from study.view.console import View
 from study.view.cost import units
 from study.view.status import by_value, read_status
 from study.worker.told import WorkerOptions
-
-SHARE_OF_PREDICTING = 0.1
-"""The share of a limited time that is kept for the last predictions and files."""
 
 N_BEST = 3
 """The number of best trials that stand for those that are trained again."""
@@ -92,7 +90,13 @@ def finalize(
             n_units = wanted.budget_s * n_workers / trial_s
         if left_s is not None:
             n_units = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
-        effort = effort_for(n_units, asdict(sizes or Sizes()))
+        fixed = asdict(sizes or Sizes())
+        planned = Plan.stored_effort(search.attr(attrs.PLAN))
+        is_open = wanted.budget_s is None and not any(n is not None for n in fixed.values())
+        if planned is not None and left_s is not None and is_open:
+            effort = planned
+        else:
+            effort = effort_for(n_units, fixed, most_folds(loaded.dataset))
         if effort.top_k:  # raises if there are more folds than rows of the smallest class
             loaded.dataset.for_fold(0, effort.folds, 0)
         effort = replace(effort, top_k=min(effort.top_k, len(top)))

@@ -15,9 +15,9 @@ from storage.reading import Attempt
 from study.errors import StudyError
 from study.finalize.choose import ONE, choose
 from study.finalize.companion import Companion, Finished, Training, slot_of, stop_of
-from study.finalize.effort import Effort
 from study.finalize.folds import Key, OutOfFold, expect, fold_trainings, gather
 from study.report.evidence import Candidate, Evidence
+from study.spec.effort import Effort
 from study.spec.open import Loaded
 from study.view.score import wilson
 

@@ -2,6 +2,7 @@
 
 create       creates a study or resumes it
 launchers    start worker processes; a handle on each
+plan         what a limited time buys: draws, and the effort of the finalize
 prewarm      starts processes that load the framework early, then become workers
 run          runs supervisor, live view and signals together
 supervisor   starts workers, and restarts those that die

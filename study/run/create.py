@@ -33,6 +33,7 @@ from study.machine.environment import read_environment
 from study.machine.gpus import Gpu
 from study.machine.pin import allocation_of, own_gpu, refuse_unseen
 from study.machine.placing import Placing
+from study.run.plan import Plan, make_plan, most_folds
 from study.run.prewarm import Prewarm
 from study.run.tryout import expected_trial_s, warnings_of
 from study.spec.code import remember
@@ -107,6 +108,8 @@ def create_or_resume(request: Request, say: Say, prewarm: Prewarm | None = None)
     ready = () if prewarm is None else prewarm.ready
     trial_s = expected_trial_s(ready, loaded, new.spec, new.data_dir, gpu)
     _warn(say, warnings_of(loaded))
+    if new.spec.timeout_s is not None:
+        new = _with_plan(new, _plan_of(request, new.spec, loaded, trial_s), say)
     begun = "creating" if plan(new, trial_s) == new.n_slots else "resuming"  # created meanwhile
     say(f"{begun} '{name}': {new.n_slots} slots, seed {new.spec.seed}, sampler {new.spec.sampler}")
     opened = open_study(new.storage, name, new.data_dir)
@@ -120,6 +123,7 @@ class NewStudy:
     Attributes:
         n_slots: Number of slots to plan.
         redraws: Redraws of these slots; see `study.spec.draw.plan_redraws`.
+        plan: What its time buys; None if its time is not limited, or nothing is known.
     """
 
     storage: SlotStorage
@@ -129,6 +133,7 @@ class NewStudy:
     data_dir: Path | None
     n_slots: int = 0
     redraws: Mapping[int, int] | None = None
+    plan: Plan | None = None
 
 
 def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gpu | None]:
@@ -146,6 +151,50 @@ def _define(request: Request, name: str, say: Say) -> tuple[NewStudy, Loaded, Gp
     study_id = create_row(storage, name, spec.direction, params, request.wait_s)
     new = NewStudy(storage, study_id, name, spec, request.data_dir, n_slots, redraws)
     return new, loaded, gpu
+
+
+def what_time_buys(request: Request, say: Say, prewarm: Prewarm) -> Plan:
+    """Return the plan of a new study, from the speed of a few batches; create nothing.
+
+    Raises:
+        StudyError: The objective does not tell its speed, or the command cannot work here.
+    """
+    if request.placing is None:
+        raise ValueError("a plan needs a place for its workers")
+    spec, loaded = define_study(request.data_dir, request.given)
+    _warn(say, getattr(loaded.dataset, "warnings", ()))
+    gpu = _gpu_of(spec, request.placing)
+    trial_s = expected_trial_s(prewarm.ready, loaded, spec, request.data_dir, gpu)
+    found = _plan_of(request, spec, loaded, trial_s)
+    if found is None:
+        raise StudyError(f"objective {spec.objective} does not tell how fast it trains")
+    return found
+
+
+def _plan_of(
+    request: Request, spec: StudySpec, loaded: Loaded, trial_s: float | None
+) -> Plan | None:
+    if trial_s is None or request.placing is None:
+        return None
+    n_draws = request.n_trials or DEFAULT_N_TRIALS
+    can_vote = request.finalizes and hasattr(loaded.dataset, "for_fold")
+    return make_plan(
+        spec,
+        trial_s,
+        allocation_of(spec, request.placing).n_workers(n_draws),
+        n_trials=request.n_trials,
+        finalizes=can_vote,
+        folds=most_folds(loaded.dataset) if can_vote else None,
+    )
+
+
+def _with_plan(new: NewStudy, found: Plan | None, say: Say) -> NewStudy:
+    if found is None:
+        return new
+    for line in found.lines():
+        say(line)
+    redraws = redraws_of(new.spec, 0, found.n_trials)
+    return replace(new, n_slots=found.n_trials, redraws=redraws, plan=found)
 
 
 def _gpu_of(spec: StudySpec, placing: Placing) -> Gpu | None:
@@ -179,6 +228,7 @@ def plan(new: NewStudy, trial_s: float | None = None) -> int:
         attrs.CREATED_AT: Registry(storage, study_id, grace_s=spec.grace_s).now(),
         attrs.DATA_DIR: str(new.data_dir.resolve()) if new.data_dir else None,
         attrs.TRIAL_S: trial_s,
+        attrs.PLAN: new.plan and new.plan.to_json(),
     }
 
     def agree(found: Any) -> None:

@@ -3,6 +3,7 @@
 code       the user's code that trials run, and whether this machine may run it
 define     makes the spec of a new study
 draw       params as a pure function of (seed, slot, name)
+effort     numbers of candidates, folds, epochs and networks of a finalize
 open       opens an existing study; loads its objective and data
 orders     stop, pause, resume, retry
 pruners    Optuna's pruners by name

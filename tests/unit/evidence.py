@@ -13,7 +13,7 @@ from objectives.refit import ALL_ROWS, pack
 from storage import attrs
 from storage.reading import Attempt
 from study.finalize.companion import Companion, Training
-from study.finalize.effort import Effort
+from study.spec.effort import Effort
 from study.finalize.stages import Decider, Ending, Stage
 from study.spec.open import Loaded
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from study.finalize.effort import QUICK, STEPS, Effort, effort_for
+from study.spec.effort import QUICK, STEPS, Effort, effort_for
 
 BUDGETS = [0, 0.5, 5.9, 6, 8, 11.9, 12, 25, 30, 47, 60, 100, 120, 500, 10_000]
 

@@ -45,6 +45,11 @@ class Effort:
         """The number of configurations that are chosen, if none fails."""
         return min(self.ensemble, self.top_k)
 
+    @property
+    def n_networks(self) -> int:
+        """The number of networks that vote."""
+        return self.n_chosen * (self.repeats * self.folds + self.seeds) if self.top_k else 1
+
     def plan(self) -> str:
         """Return one line that lists the trainings in their order."""
         first = "plan: the best trial on all rows, for a submission at once"
@@ -56,36 +61,46 @@ class Effort:
         who = "the best" if self.n_chosen == 1 else f"the best {self.n_chosen}"
         n_all = self.n_chosen * self.seeds
         more = f", {counted(n_all, 'network')} on all rows" if n_all else ""
-        n_networks = self.n_chosen * self.repeats * self.folds + n_all
         return (
             f"{first}; then{longer} {race if self.top_k > 1 else ''}{who} {parts}{more}; "
-            f"these {n_networks} networks vote"
+            f"these {self.n_networks} networks vote"
         )
 
 
 QUICK = Effort(0, 2, 1, 1, 1)
 """Only the best trial, trained once on all rows."""
 
-STEPS = (
-    (6, Effort(top_k=1, folds=3, repeats=1, longer=2, seeds=0)),
-    (12, Effort(top_k=2, folds=5, repeats=1, longer=2, seeds=0)),
-    (20, Effort(top_k=2, folds=6, repeats=1, longer=3, seeds=0)),
-    (30, Effort(top_k=3, folds=8, repeats=1, longer=3, seeds=0)),
-    (60, Effort(top_k=3, folds=8, repeats=2, longer=3, seeds=0)),
-    (120, Effort(top_k=4, folds=10, repeats=3, longer=3, seeds=0)),
-)
-"""The smallest budget of each effort, in trainings of the search."""
+FEWEST_FOLDS, GOOD_FOLDS, MOST_FOLDS = 3, 5, 10
+"""With few folds each network learns from few rows; more than ten add hardly any."""
+
+MOST_NETWORKS = 20
+"""Each predicts all test images five times, and more of them add hardly anything."""
+
+SIZES = ((0, 1, 2), (10, 2, 2), (25, 2, 3), (50, 3, 3), (100, 4, 4), (200, 6, 6))
+"""The least budget, in trainings of the search, of each `top_k` and `longer`."""
 
 
-def effort_for(n_units: float, sizes: Mapping[str, int | None]) -> Effort:
+def effort_for(
+    n_units: float, sizes: Mapping[str, int | None], most_folds: int | None = None
+) -> Effort:
     """Return the effort that fits a budget.
 
     Args:
         n_units: The budget, in trainings of the search.
         sizes: Fields of `Effort` that the user has fixed; None leaves them to the budget.
+        most_folds: Rows of the smallest class, each of which is in one fold.
     """
     given = {name: value for name, value in sizes.items() if value is not None}
-    affordable = [effort for least, effort in STEPS if n_units >= least]
-    if not affordable:
-        affordable = [STEPS[0][1] if given else QUICK]
-    return replace(affordable[-1], **given)
+    top_k, longer = next((k, n) for least, k, n in reversed(SIZES) if n_units >= least)
+    most = min(MOST_FOLDS, most_folds or MOST_FOLDS)
+    start = Effort(top_k, min(FEWEST_FOLDS, most), 1, longer, 0)
+    open_sizes = [
+        {"folds": folds, "repeats": repeats}
+        for folds in range(start.folds, most + 1)
+        for repeats in range(1, MOST_NETWORKS // folds + 1)
+    ]
+    fitting = [replace(start, **{**size, **given}) for size in open_sizes]
+    affordable = [effort for effort in fitting if effort.n_units <= n_units]
+    if affordable:
+        return max(affordable, key=lambda e: (e.folds >= GOOD_FOLDS, e.n_units, e.folds))
+    return replace(start, **given) if given else QUICK
