@@ -45,11 +45,11 @@ class Plan:
     def lines(self) -> list[str]:
         """Return the plan in words."""
         rungs = ", then ".join(f"{n} x {counted(epochs, 'epoch')}" for epochs, n in self.rungs)
-        found = [
-            f"plan: {counted(self.n_trials, 'draw')} ({rungs}), about {duration(self.search_s)}"
-        ]
+        draws = counted(self.n_trials, "draw")
+        found = [f"plan: {draws} ({rungs}), about {duration(self.search_s)}"]
         if self.effort is not None:
-            found.append(f"{self.effort.plan()}; about {duration(self.finalize_s)}")
+            finalize = self.effort.plan().removeprefix("plan: ")
+            found.append(f"then {finalize}; about {duration(self.finalize_s)}")
         return found
 
     @staticmethod
@@ -105,11 +105,8 @@ def make_plan(
     if total_s is not None and n_trials is None:
         least = min(FEWEST_DRAWS, n_draws)
         search_s = total_s * (1 - SHARE if finalizes else 1)
-        fitting = [
-            n
-            for n in range(least, n_draws + 1)
-            if _search_s(n, spec, trial_s, n_workers) <= search_s
-        ]
+        sizes = range(least, n_draws + 1)
+        fitting = [n for n in sizes if _search_s(n, spec, trial_s, n_workers) <= search_s]
         n_draws = max(fitting, default=least)
     search_s = _search_s(n_draws, spec, trial_s, n_workers)
     rungs = tuple(zip(spec.rungs or [spec.epochs], _sizes(n_draws, spec), strict=True))
