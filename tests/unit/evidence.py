@@ -13,8 +13,8 @@ from objectives.refit import ALL_ROWS, pack
 from storage import attrs
 from storage.reading import Attempt
 from study.finalize.companion import Companion, Training
-from study.spec.effort import Effort
 from study.finalize.stages import Decider, Ending, Stage
+from study.spec.effort import Effort
 from study.spec.open import Loaded
 
 N_ROWS, N_CLASSES, N_TEST, EPOCHS = 300, 3, 100, 4

@@ -12,9 +12,9 @@ from storage.reading import Attempt
 from study.errors import StudyError
 from study.finalize.choose import on_more_rows, predicted
 from study.finalize.companion import Training
-from study.spec.effort import QUICK, Effort
 from study.finalize.stages import Decider, Ending
 from study.report.evidence import Evidence
+from study.spec.effort import QUICK, Effort
 from study.spec.open import Loaded
 from tests.unit.evidence import EPOCHS, LABELS, N_ROWS, N_TEST, Dataset, World, drive
 
