@@ -91,7 +91,7 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
             "their average adds is included."
         )
         lines.append(_sentence(evidence.why))
-    if facts["n_left_out"]:
+    if facts.get("n_left_out"):
         lines.append(f"{counted(facts['n_left_out'], 'network')} did not vote: time was over.")
     return "\n".join([*lines, *_epochs(facts)])
 
