@@ -8,7 +8,7 @@ decisions; each training is a slot of a companion study, so an interrupted final
 import math
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -83,20 +83,8 @@ def finalize(
     effort = QUICK
     if not wanted.quick and hasattr(loaded.dataset, "for_fold"):
         n_workers = allocation_of(search.spec, options).n_workers(len(top))
-        cost = relative_cost(search, top)
-        trial_s = (status.trial_s or math.inf) * cost
-        n_units = units_searched(search) / cost
-        if wanted.budget_s is not None:
-            n_units = wanted.budget_s * n_workers / trial_s
-        if left_s is not None:
-            n_units = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
-        fixed = asdict(sizes or Sizes())
-        planned = Plan.stored_effort(search.attr(attrs.PLAN))
-        is_open = wanted.budget_s is None and not any(n is not None for n in fixed.values())
-        if planned is not None and left_s is not None and is_open:
-            effort = planned
-        else:
-            effort = effort_for(n_units, fixed, most_folds(loaded.dataset))
+        limits_s = (wanted.budget_s, left_s)
+        effort = _effort_of(search, loaded, top, limits_s, n_workers, asdict(sizes or Sizes()))
         if effort.top_k:  # raises if there are more folds than rows of the smallest class
             loaded.dataset.for_fold(0, effort.folds, 0)
         effort = replace(effort, top_k=min(effort.top_k, len(top)))
@@ -109,6 +97,36 @@ def finalize(
             if isinstance(error, StudyError) or not gone:
                 raise
             raise StudyError(f"study '{gone[0]}' was deleted while it was finalized") from error
+
+
+def _effort_of(
+    search: OpenStudy,
+    loaded: Loaded,
+    top: Sequence[Attempt],
+    limits_s: tuple[float | None, float | None],
+    n_workers: int,
+    fixed: Mapping[str, int | None],
+) -> Effort:
+    """Return the effort of the study's plan, else the one that fits the limits.
+
+    Args:
+        limits_s: The budget, and the rest of the study's timeout, in s; None for no limit.
+        fixed: Fields of the effort that the user has fixed; None leaves them open.
+    """
+    budget_s, left_s = limits_s
+    planned = Plan.stored_effort(search.attr(attrs.PLAN))
+    is_open = budget_s is None and all(n is None for n in fixed.values())
+    if planned is not None and left_s is not None and is_open:
+        return planned
+    cost = relative_cost(search, top)
+    trial_s = (read_status(search).trial_s or math.inf) * cost
+    n_units = units_searched(search) / cost
+    if budget_s is not None:
+        n_units = budget_s * n_workers / trial_s
+    if left_s is not None:
+        n_left = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
+        n_units = n_left if budget_s is None else min(n_units, n_left)
+    return effort_for(n_units, fixed, most_folds(loaded.dataset))
 
 
 def read_evidence(search: OpenStudy, loaded: Loaded) -> Evidence | None:

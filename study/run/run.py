@@ -92,8 +92,7 @@ def run_workers(
         _say_end(status, view, shown=False)
         return Ended(exit_code(status))
     keep_to_backend(opened.name, spec)
-    allocation = allocation_of(spec, options)
-    refuse_unseen(spec, allocation)
+    refuse_unseen(spec, allocation := allocation_of(spec, options))
     n_workers = _say_start(opened, status, allocation, options, view)
     look_for_marker(opened, work, view.say)
     stop_seen = opened.registry().stop_seen(process_age_s)
@@ -113,9 +112,9 @@ def run_workers(
     def should_stop() -> Stop | None:
         if stop.event.is_set():
             return Stop("stopping")
-        if time.monotonic() > deadline:
-            return Stop("the time of the finalize is over")
-        return _told_to_stop(opened, watch.status or status, stop_seen, reserve)
+        return _is_late(deadline) or _told_to_stop(
+            opened, watch.status or status, stop_seen, reserve
+        )
 
     with stop, watch:
         supervisor.run(look, should_stop)
@@ -129,6 +128,11 @@ def run_workers(
         return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
     return Ended(exit_code(last) if last.done else 0, was_asked)
+
+
+def _is_late(deadline: float) -> Stop | None:
+    is_late = time.monotonic() > deadline
+    return Stop("the time of the finalize is over") if is_late else None
 
 
 def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> bool:

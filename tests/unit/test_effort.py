@@ -59,7 +59,7 @@ def test_budget_below_the_first_step_compares_nothing() -> None:
     [
         Effort(1, 4, 1, 2, 0),
         Effort(3, 5, 2, 3, 0),
-        Effort(4, 3, 1, 1, 2),
+        Effort(4, 3, 1, 2, 2),
         Effort(3, 4, 1, 2, 1, 2),
         Effort(6, 3, 1, 1, 0),
     ],
