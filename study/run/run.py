@@ -112,9 +112,8 @@ def run_workers(
     def should_stop() -> Stop | None:
         if stop.event.is_set():
             return Stop("stopping")
-        return _is_late(deadline) or _told_to_stop(
-            opened, watch.status or status, stop_seen, reserve
-        )
+        now = watch.status or status
+        return _is_late(deadline) or _told_to_stop(opened, now, stop_seen, reserve)
 
     with stop, watch:
         supervisor.run(look, should_stop)
@@ -124,10 +123,9 @@ def run_workers(
         raise StudyError(supervisor.last_words)
     tidy(opened, work)
     _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, reserve))
-    if stop.by_interrupt:
-        return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
-    return Ended(exit_code(last) if last.done else 0, was_asked)
+    code = exit_code(last) if last.done else 0
+    return Ended(INTERRUPTED if stop.by_interrupt else code, was_asked)
 
 
 def _is_late(deadline: float) -> Stop | None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.trains
 
 STORAGE = ["--storage", "sqlite:///digits.db"]
 EFFORT = ["--top-k", 2, "--folds", 2, "--longer", 1, "--seeds", 2]
-N_FOLDS = 4
+N_FOLDS = 3  # the second candidate is behind after the first fold
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_submission_is_valid_and_there_were_two(finalized: Place) -> None:
     check_submission(finalized, "out")
     said = (finalized.folder / "said.txt").read_text()
     assert said.count(f"out/submission.csv ready: {N_TEST} rows") == 2
-    plan = "then 2 configurations on 2 folds; then 2 networks on all rows"
+    plan = "the best on 2 folds, 2 networks on all rows; these 4 networks vote"
     assert said.index(plan) < said.index("ready")
 
 
 def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) -> None:
-    """Its interval is that of the test images; its members differ in their seed alone."""
+    """Its interval is that of the test images; its members are of one configuration."""
     found = manifest(finalized.folder / "out")
     expected = found["expected"]
     assert 0 <= expected["low"] <= expected["score"] <= expected["high"] <= 1
@@ -67,9 +67,10 @@ def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) ->
     assert found["effort"] == {
         "top_k": 2, "folds": 2, "repeats": 1, "longer": 1, "seeds": 2, "ensemble": 1,
     }  # fmt: skip
-    assert [member.pop("member") for member in found["members"]] == [0, 1]
-    assert found["members"][0] == found["members"][1]
-    assert len(set(found["training_seeds"])) == 2
+    voted = [(member["fold"], member["member"]) for member in found["members"]]
+    assert voted == [(1, 0), (2, 0), (0, 0), (0, 1)]
+    assert len({(m["candidate"], m["epochs"]) for m in found["members"]}) == 1
+    assert len(set(found["training_seeds"])) == 4
     rows = rows_of(f"sqlite:///{finalized.folder}/digits.db", "digits.finalize")
     assert found["cost"]["n_refits"] == len(rows)
     assert sum(row["params"]["fold"] > 0 for row in rows) == N_FOLDS
@@ -88,7 +89,8 @@ def test_model_card_has_the_candidates(finalized: Place) -> None:
     )
     assert sum(verdict.strip() == "chosen" for *_, verdict in lines) == 1
     best, other = (float(accuracy.split()[0]) for _, _, _, accuracy, *_ in lines)
-    assert 0 <= other <= best <= 1
+    assert 0 <= best <= 1
+    assert 0 <= other <= 1  # on the rows of the first fold alone
     expected = manifest(finalized.folder / "out")["expected"]
     assert f"Expected score {expected['score']:.4f}" in card
     recall = card.partition("## Recall by class")[2].partition("##")[0]
