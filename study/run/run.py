@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from storage.registry import NO_STOP
 from study.errors import StudyError
@@ -99,11 +100,10 @@ def run_workers(
     watch = Watch(opened, view.console, quiet=view.quiet)
     if prewarm is not None:
         prewarm.keep_workers(spec, n_workers)
-    launcher = Local(opened, options.of_one(allocation), stop_seen, prewarm)
-    supervisor = Supervisor(opened, n_workers, options, launcher, watch.say)
-    stop = StopRequest(
-        lambda: _end_late(supervisor, stop, options.drain_s), lambda: _end_now(supervisor, stop)
-    )
+    launch = Local(opened, options.of_one(allocation), stop_seen, prewarm)
+    supervisor = Supervisor(opened, n_workers, options, launch, watch.say)
+    late = partial(_end_late, supervisor, options.drain_s)
+    stop = StopRequest(lambda: late(stop), lambda: _end_now(supervisor, stop))
 
     def look(now: bool) -> Look:
         found = watch.tick(now=now) or status
@@ -140,7 +140,7 @@ def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> 
     return status.seen.used_s >= timeout_s - reserve(timeout_s, status)
 
 
-def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
+def _end_late(supervisor: Supervisor, drain_s: float, stop: StopRequest) -> None:
     """End all processes some time after the first signal: the database may hang."""
     if not stop.ended.wait(drain_s + PATIENCE_S):
         _end_now(supervisor, stop)
