@@ -139,7 +139,7 @@ def test_run_whose_database_hangs_ends_all_the_same(
     if is_second:
         run._end_now(cast(Supervisor, Hangs()), stop)
     else:
-        run._end_late(cast(Supervisor, Hangs()), stop, 0.05)
+        run._end_late(cast(Supervisor, Hangs()), 0.05, stop)
     assert exits == ([] if ends else [130])
 
 
