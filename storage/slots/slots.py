@@ -207,7 +207,6 @@ class Slots:
             slot = Slot.of(*found)
             drawn = draw(slot)
             own = {attrs.WORKER: worker, attrs.CLAIM: token, **drawn.user_attrs}
-            own = {key: value for key, value in own.items() if key not in found[2]}  # carried
             attempt.start(connection, slot.trial_id, own, drawn.params, drawn.distributions)
             return Claim(slot, token, drawn)
 

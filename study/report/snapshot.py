@@ -15,6 +15,7 @@ from storage import attrs
 from storage.reading import Attempt, newest_by_slot, read_attempts
 from study.spec.open import OpenStudy, stored_versions
 from study.spec.spec import StudySpec
+from study.view.cost import is_done
 from study.view.status import find_best, standing
 
 
@@ -63,8 +64,8 @@ class Snapshot:
 
     @property
     def is_done(self) -> bool:
-        """Whether there are slots, and all are final."""
-        return 0 < len(self.newest) == self.n_final
+        """Whether there are slots, all are final, and none is promoted any more."""
+        return is_done(self.newest.values(), self.spec)
 
     @cached_property
     def best(self) -> Attempt | None:

@@ -6,6 +6,7 @@ alone.
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,41 @@ def expected(n_slots: int, seed: int = 0) -> dict[int, tuple[dict[str, Any], flo
     for slot in range(n_slots):
         params = draw_params(SYNTHETIC_SPACE, seed, slot)
         found[slot] = (params, synthetic_value(params, training_seed(seed, slot)))
+    return found
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """What a slot of a study with rungs must give; `from_slot` is None on rung 0."""
+
+    params: dict[str, Any]
+    value: float
+    seed: int
+    rung: int = 0
+    from_slot: int | None = None
+
+
+def expected_on_rungs(n_draws: int, n_rungs: int = 3, seed: int = 0) -> dict[int, Climbed]:
+    """Return slot to what it must give if the best third of a rung is promoted, at least one."""
+    found: dict[int, Climbed] = {}
+    for slot, (params, value) in expected(n_draws, seed).items():
+        found[slot] = Climbed(params, value, training_seed(seed, slot))
+    below = list(found)
+    for rung in range(1, n_rungs):
+        best = sorted(below, key=lambda slot: (-found[slot].value, slot))
+        below = list(range(len(found), len(found) + max(1, len(below) // 3)))
+        for slot, source in zip(below, best, strict=False):
+            params, own = found[source].params, training_seed(seed, slot)
+            found[slot] = Climbed(params, synthetic_value(params, own), own, rung, source)
+    return found
+
+
+def climbed(rows: Rows) -> dict[int, Climbed]:
+    """Return slot to what the COMPLETE trials gave; a slot has one at most."""
+    complete = [row for row in rows if row["state"] == "COMPLETE"]
+    keys = ("params", "value", "seed", "rung", "from_slot")
+    found = {row["slot"]: Climbed(*(row[key] for key in keys)) for row in complete}
+    assert len(found) == len(complete)
     return found
 
 

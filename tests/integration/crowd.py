@@ -14,8 +14,9 @@ from optuna.trial import TrialState
 from sqlalchemy.orm import configure_mappers
 
 from storage.rdb import open_storage
+from storage.reading import count_unfinished
 from storage.slots.slots import Slots
-from tests.integration.planned import LONG_S, draw
+from tests.integration.planned import LONG_S, RUNGS, draw, draw_on_rungs, value_of
 
 CONTEXT = multiprocessing.get_context("forkserver")
 # pytest: a process imports the main module again, which is that of whoever runs the tests.
@@ -76,6 +77,20 @@ def work(url: str, study_id: int, ledger: str) -> None:
         slots.finish(claim, TrialState.COMPLETE, float(claim.slot.slot))
         slots.requeue_lost(LONG_S)
         slots.requeue_strangers()
+    storage.close()
+
+
+def climb(url: str, study_id: int) -> None:
+    """Do slots and promote the best of them, until nothing is open and nothing is promoted."""
+    storage = open_storage(url)
+    slots = Slots(storage, study_id)
+
+    def is_open() -> bool:
+        return count_unfinished(storage.engine, study_id) > 0
+
+    while is_open() or slots.promote(RUNGS) or is_open():
+        while (claim := slots.claim(f"host:{os.getpid()}", draw_on_rungs)) is not None:
+            slots.finish(claim, TrialState.COMPLETE, value_of(claim.slot))
     storage.close()
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
 import optuna
@@ -16,6 +17,7 @@ from optuna.study import StudyDirection
 from storage import attrs
 from storage.rdb import SlotStorage, open_storage
 from storage.reading import Attempt, read_attempts
+from storage.slots.rungs import Rungs
 from storage.slots.slots import Claim, Draw, Slot, Slots
 
 DISTRIBUTIONS = {
@@ -23,6 +25,7 @@ DISTRIBUTIONS = {
     "kind": CategoricalDistribution(("a", "b")),
 }
 LONG_S = 1000.0  # a grace period that no test outlives
+RUNGS = Rungs(3, Fraction(1, 3), maximize=True)
 
 OPENED: list[Slots] = []
 """What `planned` and `another` have opened; `conftest.py` closes it after each test."""
@@ -67,7 +70,18 @@ def draw(slot: Slot) -> Draw:
     return Draw({"x": slot.slot / 1000, "kind": "b"}, DISTRIBUTIONS, {attrs.SEED: slot.slot})
 
 
-def claimed(slots: Slots) -> Claim:
+def draw_on_rungs(slot: Slot) -> Draw:
+    """The params of the lower rung, or of `study add`, else those of `draw`."""
+    drawn = draw(slot)
+    return Draw(slot.fixed_params or drawn.params, drawn.distributions, drawn.user_attrs)
+
+
+def value_of(slot: Slot) -> float:
+    """A value in which neighbours differ, by params: the same on each rung, and sometimes equal."""
+    return float(round(draw_on_rungs(slot).params["x"] * 1000) * 7 % 11)
+
+
+def claimed(slots: Slots, draw: Callable[[Slot], Draw] = draw) -> Claim:
     """Claim a slot, of which there must be one."""
     claim = slots.claim("host:1", draw)
     assert claim is not None

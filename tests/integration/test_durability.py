@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from storage.database.tables import TRIALS
 from storage.database.transaction import write
 from tests.integration.planned import (
+    RUNGS,
     another,
     attempts,
     claimed,
@@ -76,6 +77,18 @@ def test_write_whose_answer_was_lost_is_not_done_twice(
         (5, 4, "WAITING"),
     ]
     assert found[0].reports == {0: 0.5}
+
+
+def test_promotion_whose_answer_was_lost_is_not_done_twice(
+    storage_url: str, lost_answers: Callable[[int], None]
+) -> None:
+    """Slots of the rung that it has planned are open, so there is nothing to promote again."""
+    slots = planned(storage_url, 3)
+    for _ in range(3):
+        slots.finish(claimed(slots), TrialState.COMPLETE, 0.5)
+    lost_answers(1)
+    slots.promote(RUNGS)
+    assert [(a.slot, a.rung) for a in attempts(slots)] == [(0, 0), (1, 0), (2, 0), (3, 1)]
 
 
 def test_finishing_commits_are_synced_on_sqlite(

@@ -162,6 +162,21 @@ def test_row_that_has_params_already_is_claimed(storage_url: str) -> None:
     assert attempts(slots)[1].params == dict(first.draw.params)
 
 
+def test_row_that_has_a_claim_already_gets_that_of_its_worker(storage_url: str) -> None:
+    """Optuna's own retry copies the claim, too: with it the new worker could write nothing."""
+    slots = planned(storage_url, 1)
+    study = optuna.load_study(study_name="study", storage=slots.storage)
+    claimed(slots)
+    (lost,) = study.trials
+    study.add_trial(optuna.create_trial(state=TrialState.WAITING, user_attrs=lost.user_attrs))
+    mine = slots.claim("host:2", draw)
+    assert mine is not None
+    slots.report(mine, 0, 0.5)
+    slots.finish(mine, TrialState.COMPLETE, 0.5)
+    found = attempts(slots)[1]
+    assert (found.user_attrs[attrs.WORKER], found.user_attrs[attrs.CLAIM]) == ("host:2", mine.token)
+
+
 def test_another_study_is_left_alone(storage_url: str) -> None:
     """Its trials have the same numbers, slots and workers."""
     slots = planned(storage_url, 1)

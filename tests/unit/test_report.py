@@ -206,6 +206,18 @@ def test_unfinished_study_says_so_at_the_top() -> None:
     assert "still running" not in Page(render_report(hundred(), None, None, None)).words
 
 
+def test_study_between_two_rungs_is_not_finished() -> None:
+    """All of its slots are final, and the best of them are to be trained again."""
+    rows = [attempt(n) for n in range(3)]
+    best = max(rows, key=lambda row: row.value or 0.0).slot
+    on_top = {attrs.RUNG: 1, attrs.FROM_SLOT: best}
+    for more, is_done in (([], False), ([attempt(3, user_attrs=on_top)], True)):
+        snapshot = snapshot_of([*rows, *more], rungs=[1, 3])
+        words = Page(render_report(snapshot, None, None, None)).words
+        assert ("This study is not finished: 3 of 3 slots final" in words) is not is_done
+        assert ("All 4 slots are final." in words) is is_done
+
+
 def test_report_is_written_of_a_study_in_a_database(
     sqlite_url: str, tmp_path: Path, cache: Path
 ) -> None:

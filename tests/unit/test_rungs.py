@@ -1,91 +1,145 @@
-"""Which slots are promoted is a function of the final slots below, and of nothing else."""
+"""Which slots are promoted: a pure function of the final slots, whatever their order."""
 
+import random
 from fractions import Fraction
-from random import Random
 
 import pytest
 
 from storage.slots.rungs import Final, Rungs, due
 
-RUNGS = Rungs(3, Fraction(1, 3), maximize=True)
+THIRD = Fraction(1, 3)
 
 
-def drawn(values: list[float | None]) -> list[Final]:
-    """Slots of rung 0 with these values."""
+def rungs(n: int = 3, keep: Fraction = THIRD, *, maximize: bool = True) -> Rungs:
+    """Three rungs of which a third is promoted, to be maximized, unless another is asked for."""
+    return Rungs(n, keep, maximize)
+
+
+def drawn(*values: float | None) -> list[Final]:
+    """Slots on rung 0, one a value."""
     return [Final(slot, 0, value) for slot, value in enumerate(values)]
 
 
-def slots_of(found: list[Final]) -> list[int]:
-    """Return the slots, in order."""
-    return [one.slot for one in found]
+def due_slots(slots: list[Final], of: Rungs) -> list[int]:
+    """The numbers of the slots to promote."""
+    return [one.slot for one in due(slots, of)]
 
 
-def climb(slots: list[Final], rungs: Rungs = RUNGS) -> list[Final]:
-    """Promote until nothing is due; a promoted slot keeps its value."""
-    while found := due(slots, rungs):
-        first = len(slots)
-        slots = slots + [
-            Final(first + i, one.rung + 1, one.value, one.slot) for i, one in enumerate(found)
-        ]
-    return slots
+def climbed(slots: list[Final], of: Rungs) -> list[Final]:
+    """Promote until nothing is due; a slot keeps its value on every rung."""
+    found = list(slots)
+    while promoted := due(found, of):
+        for one in promoted:
+            found.append(Final(len(found), one.rung + 1, one.value, one.slot))
+    return found
 
 
-def test_best_third_is_promoted_by_value_then_by_slot() -> None:
-    """Six slots, of which three are equal: the two lowest of these numbers."""
-    assert slots_of(due(drawn([0.1, 0.9, 0.5, 0.9, 0.9, 0.2]), RUNGS)) == [1, 3]
+def random_values(rng: random.Random, n: int) -> list[float | None]:
+    """Values of which some are equal, and some are missing."""
+    return [rng.choice([None, *(k / 10 for k in range(10))]) for _ in range(n)]
 
 
-def test_lowest_values_are_promoted_where_a_loss_is_minimized() -> None:
-    """The same share."""
-    rungs = Rungs(2, Fraction(1, 3), maximize=False)
-    assert slots_of(due(drawn([0.1, 0.9, 0.5, 0.9, 0.9, 0.2]), rungs)) == [0, 5]
+@pytest.mark.parametrize(
+    ("maximize", "wanted"), [(True, [4, 1, 6]), (False, [2, 8, 0])], ids=["maximize", "minimize"]
+)
+def test_best_third_is_promoted_best_first(maximize: bool, wanted: list[int]) -> None:
+    """By value, in the study's direction."""
+    slots = drawn(0.3, 0.8, 0.1, 0.5, 0.9, 0.4, 0.7, 0.6, 0.2)
+    assert due_slots(slots, rungs(maximize=maximize)) == wanted
 
 
-@pytest.mark.parametrize(("n_slots", "sizes"), [(1, [1, 1, 1]), (4, [4, 1, 1]), (30, [30, 10, 3])])
-def test_each_rung_has_the_share_of_the_one_below_and_one_slot_at_least(
-    n_slots: int, sizes: list[int]
-) -> None:
-    """`sizes` says beforehand what `due` does."""
-    slots = climb(drawn([slot / 100 for slot in range(n_slots)]))
-    assert [sum(one.rung == rung for one in slots) for rung in range(3)] == sizes
-    assert RUNGS.sizes(n_slots) == sizes
+@pytest.mark.parametrize("maximize", [True, False])
+def test_ties_are_broken_by_slot(maximize: bool) -> None:
+    """Of equal values the lowest slots, in either direction."""
+    slots = drawn(*[0.5] * 7)
+    assert due_slots(slots, rungs(maximize=maximize)) == [0, 1]
+    assert due_slots(slots[::-1], rungs(maximize=maximize)) == [0, 1]
 
 
-def test_slots_without_a_value_are_not_promoted_but_counted() -> None:
-    """The share is of all slots of the rung; with no value at all nobody is promoted."""
-    assert slots_of(due(drawn([None, 0.3, None, None, 0.2, 0.1, None, None, None]), RUNGS)) == [
-        1, 4, 5,
-    ]  # fmt: skip
-    assert due(drawn([None] * 6), RUNGS) == []
-    assert due([], RUNGS) == []
+@pytest.mark.parametrize("maximize", [True, False])
+def test_slots_without_a_value_are_never_promoted(maximize: bool) -> None:
+    """They count in the size of their rung, and lose to every value."""
+    slots = drawn(None, 0.2, None, None, None, None, None, None, 0.1)
+    wanted = [1, 8] if maximize else [8, 1]
+    assert due_slots(slots, rungs(maximize=maximize)) == wanted
+    assert due_slots(drawn(None, None, None), rungs(maximize=maximize)) == []
 
 
-def test_order_of_the_slots_does_not_matter() -> None:
-    """Whoever reads them gets the same promotions, in the same order."""
-    slots = climb(drawn([Random(slot).random() for slot in range(20)]))[:26]
-    wanted = due(slots, RUNGS)
-    for seed in range(20):
-        shuffled = Random(seed).sample(slots, len(slots))
-        assert due(shuffled, RUNGS) == wanted
+@pytest.mark.parametrize(
+    ("n_slots", "keep", "wanted"),
+    [
+        (9, THIRD, [9, 3, 1]),
+        (30, THIRD, [30, 10, 3]),
+        (29, THIRD, [29, 9, 3]),
+        (3, THIRD, [3, 1, 1]),
+        (2, THIRD, [2, 1, 1]),
+        (1, THIRD, [1, 1, 1]),
+        (0, THIRD, [0, 0, 0]),
+        (60, Fraction(1, 4), [60, 15, 3]),
+        (49, Fraction(1, 49), [49, 1, 1]),
+        (10, Fraction(9, 10), [10, 9, 8]),
+    ],
+)
+def test_share_is_exact_and_at_least_one(n_slots: int, keep: Fraction, wanted: list[int]) -> None:
+    """Rounded down, without an error of floats; where there is a slot, one is promoted."""
+    of = rungs(keep=keep)
+    assert of.sizes(n_slots) == wanted
+    found = climbed(drawn(*[0.5] * n_slots), of)
+    assert [sum(one.rung == rung for one in found) for rung in range(of.n)] == wanted
 
 
-def test_raised_budget_only_adds() -> None:
-    """What was promoted before stays; the better ones of the new slots are promoted, too."""
-    before = climb(drawn([0.5, 0.6, 0.7]))
-    assert [(one.rung, one.from_slot) for one in before[3:]] == [(1, 2), (2, 3)]
-    raised = [*before, *(Final(slot, 0, value) for slot, value in ((5, 0.9), (6, 0.1), (7, 0.2)))]
-    assert slots_of(due(raised, RUNGS)) == [5]
-    after = climb(raised)
-    assert after[: len(before)] == before
-    assert [(one.rung, one.from_slot) for one in after[8:]] == [(1, 5), (2, 8)]
+def test_one_rung_promotes_nothing() -> None:
+    """It is the plain search with other words."""
+    assert rungs(1).sizes(9) == [9]
+    assert due(drawn(0.5, 0.4, 0.3), rungs(1)) == []
+    assert due([], rungs()) == []
 
 
-def test_higher_rungs_wait_for_lower_ones() -> None:
-    """A slot that is due on rung 0 comes before one that is due on rung 1."""
-    slots = [*drawn([0.9, 0.8, 0.1, 0.1, 0.1, 0.1]), Final(6, 1, 0.95, 0)]
-    assert slots_of(due(slots, RUNGS)) == [1]
+def test_promoted_slots_are_left_out() -> None:
+    """They have their slot on the next rung; on the last one there is no next."""
+    slots = [*drawn(0.3, 0.9, 0.8, 0.1, 0.2, 0.0), Final(6, 1, 0.5, 1)]
+    assert due_slots(slots, rungs(2)) == [2]
+    slots.append(Final(7, 1, 0.6, 2))
+    assert due_slots(slots, rungs(2)) == []
+    assert due_slots(slots, rungs(3)) == [7]
 
 
-def test_single_rung_promotes_nothing() -> None:
-    """As a plain search."""
-    assert due(drawn([0.1, 0.2, 0.3]), Rungs(1, Fraction(1, 3), maximize=True)) == []
+def test_slot_that_failed_above_is_not_promoted_again() -> None:
+    """Nor is another one in its place: what is promoted is decided below alone."""
+    slots = [*drawn(0.3, 0.9, 0.8), Final(3, 1, None, 1)]
+    assert due_slots(slots, rungs()) == []
+
+
+def test_lower_rungs_come_first() -> None:
+    """A rung is complete before the next one is chosen from."""
+    slots = [*drawn(0.6, 0.5, 0.4, 0.3, 0.2, 0.1), Final(6, 1, 0.7, 0), Final(7, 1, 0.8, 1)]
+    more = [Final(slot, 0, 0.9) for slot in range(8, 11)]
+    assert due_slots(slots, rungs()) == [7]
+    assert due_slots([*slots, *more], rungs()) == [8, 9, 10]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_order_of_the_slots_does_not_matter(seed: int) -> None:
+    """Each rung is the same from slots in any order."""
+    rng = random.Random(seed)
+    found = climbed(drawn(*random_values(rng, 25)), rungs())
+    for n in range(25, len(found) + 1):
+        shuffled = rng.sample(found[:n], n)
+        assert due(shuffled, rungs()) == due(found[:n], rungs())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_raised_budget_only_adds(seed: int) -> None:
+    """Nobody is promoted twice, and whoever would be with the large budget at once is."""
+    rng = random.Random(seed)
+    values = random_values(rng, 40)
+    before = climbed(drawn(*values[:15]), rungs())
+    added = [Final(len(before) + n, 0, value) for n, value in enumerate(values[15:])]
+    raised = climbed([*before, *added], rungs())
+    assert raised[: len(before)] == before
+    sources = [one.from_slot for one in raised if one.rung]
+    assert len(sources) == len(set(sources))
+    at_once = due(drawn(*values), rungs())
+    promoted = {one.slot for one in raised if one.slot in sources and one.rung == 0}
+    same_draw = {slot: slot if slot < 15 else slot - 15 + len(before) for slot in range(40)}
+    assert {same_draw[one.slot] for one in at_once} <= promoted

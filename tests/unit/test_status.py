@@ -18,6 +18,7 @@ import study.view.status
 from storage import attrs, ends
 from storage.database.tables import TRIALS
 from storage.rdb import SlotStorage, open_storage
+from storage.reading import newest_by_slot
 from storage.slots.slots import Claim, Draw, Slot, Slots
 from study.errors import StudyError
 from study.spec.open import OpenStudy, open_study
@@ -26,6 +27,7 @@ from study.text import duration, iso_utc, jsonable
 from study.view.cost import Cost, eta_s
 from study.view.status import (
     StudyStatus,
+    by_value,
     costs_of,
     list_workers,
     read_status,
@@ -208,6 +210,107 @@ def test_best_follows_the_direction_and_then_the_lowest_slot(
     storage.close()
     assert best is not None
     assert (best.slot, best.value) == (slot, values[slot])
+
+
+def on_rungs(opened: OpenStudy) -> OpenStudy:
+    """The same study with the rungs 1, 3 and 9, as one that was created so."""
+    spec = replace(opened.spec, rungs=[1, 3, 9], epochs=9)
+    return replace(opened, spec=spec)
+
+
+def promote(opened: OpenStudy) -> int:
+    """Plan the next rung; return how many slots it has."""
+    assert opened.spec.promotion is not None
+    return opened.slots.promote(opened.spec.promotion)
+
+
+def ranks(opened: OpenStudy) -> list[int | None]:
+    """The slots of `by_value`, the best first."""
+    attempts = newest_by_slot(read_trials(opened)).values()
+    return [a.slot for a in by_value(attempts, opened.spec.direction)]
+
+
+@pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
+def test_trial_on_a_higher_rung_is_better_and_stands_for_its_draw(
+    sqlite_url: str, direction: StudyDirection
+) -> None:
+    """However bad its value, and whichever direction: a short training tells less than a long one.
+
+    Those on one rung follow by value, then by slot.
+    """
+    storage = open_storage(sqlite_url)
+    opened = on_rungs(study_in(storage, direction))
+    sign = 1 if direction == StudyDirection.MAXIMIZE else -1
+    for value in (1, 5, 3, 4, 2, 3):
+        finish(opened, sign * value)
+    assert ranks(opened) == [1, 3, 2, 5, 4, 0]
+    assert promote(opened) == 2
+    assert ranks(opened) == [1, 3, 2, 5, 4, 0]
+    finish(opened, sign * -7.0)
+    assert ranks(opened) == [6, 3, 2, 5, 4, 0]
+    finish(opened, sign * -6.0)
+    assert ranks(opened) == [7, 6, 2, 5, 4, 0]
+    assert promote(opened) == 1
+    finish(opened, sign * -9.0)
+    assert ranks(opened) == [8, 6, 2, 5, 4, 0]
+    best = read_status(opened).best
+    storage.close()
+    assert best is not None
+    assert (best.slot, best.value) == (8, sign * -9.0)
+
+
+def test_draw_stands_for_itself_where_its_longer_training_failed(opened: OpenStudy) -> None:
+    """The value of the lower rung is what is known of it."""
+    opened = on_rungs(opened)
+    for value in range(N_SLOTS):
+        finish(opened, float(value))
+    assert promote(opened) == 2
+    finish(opened, 0.5)
+    opened.slots.finish(claim(opened), TrialState.FAIL)
+    assert ranks(opened) == [6, 4, 3, 2, 1, 0]
+
+
+def test_study_is_done_when_nobody_is_promoted_any_more(opened: OpenStudy) -> None:
+    """Slots of higher rungs are counted before they are planned: as long as they may come."""
+    opened = on_rungs(opened)
+
+    def sizes() -> list[tuple[int, int, int, int]]:
+        return [(r.rung, r.epochs, r.n_slots, r.n_final) for r in read_status(opened).rungs]
+
+    assert sizes() == [(0, 1, 6, 0), (1, 3, 2, 0), (2, 9, 1, 0)]
+    for value in range(N_SLOTS):
+        finish(opened, float(value))
+    status = read_status(opened)
+    assert (status.done, status.n_slots, status.n_final, status.n_left) == (False, 6, 6, 3)
+    assert status.work == pytest.approx((2 * 3 + 1 * 9) / 9)
+    assert promote(opened) == 2
+    assert sizes() == [(0, 1, 6, 6), (1, 3, 2, 0), (2, 9, 1, 0)]
+    for _ in range(2):
+        opened.slots.finish(claim(opened), TrialState.FAIL)
+    status = read_status(opened)
+    assert sizes() == [(0, 1, 6, 6), (1, 3, 2, 2), (2, 9, 0, 0)]
+    assert (status.done, status.n_left, status.work, status.eta_s) == (True, 0, 0.0, 0.0)
+
+
+def test_time_left_counts_epochs(opened: OpenStudy) -> None:
+    """Of a trial on a lower rung its share, of one that runs a half."""
+    opened = on_rungs(opened)
+    claim(opened)
+    assert read_status(opened).work == pytest.approx((5.5 * 1 + 2 * 3 + 1 * 9) / 9)
+
+
+def test_only_studies_with_rungs_speak_of_them(opened: OpenStudy) -> None:
+    """Scripts that know nothing of rungs read what they have read before."""
+    words = {"rung", "epochs", "from_slot"}
+    assert not words & set(trials_json(read_trials(opened), opened.spec)[0])
+    assert "rungs" not in read_status(opened).to_json()
+    assert "rungs" not in summary(read_status(opened))
+    climbs = on_rungs(opened)
+    assert words <= set(trials_json(read_trials(climbs), climbs.spec)[0])
+    assert read_status(climbs).to_json()["rungs"][1] == {
+        "rung": 1, "epochs": 3, "n_slots": 2, "n_final": 0,
+    }  # fmt: skip
+    assert "rungs 0/6 x 1, 0/2 x 3, 0/1 x 9" in summary(read_status(climbs))
 
 
 def test_worker_that_was_not_heard_of_is_gone(opened: OpenStudy) -> None:
