@@ -5,10 +5,11 @@ compared on folds, and the submission of the chosen one replaces the first. `sta
 decisions; each training is a slot of a companion study, so an interrupted finalize resumes.
 """
 
+import contextlib
 import math
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -91,7 +92,8 @@ def finalize(
         if wanted.budget_s is not None:
             n_units = wanted.budget_s * n_workers / trial_s
         if left_s is not None:
-            n_units = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
+            in_time = (1 - SHARE_OF_PREDICTING) * left_s * n_workers / trial_s
+            n_units = in_time if wanted.budget_s is None else min(n_units, in_time)
         effort = effort_for(n_units, asdict(sizes or Sizes()))
         if effort.top_k:  # raises if there are more folds than rows of the smallest class
             loaded.dataset.for_fold(0, effort.folds, 0)
@@ -194,31 +196,35 @@ class _Finalize:
         is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self.companion.look()
-            if first.members[0] in settled:
-                stage = self._next(finished, settled)
+            is_first_settled = first.members[0] in settled
+            if is_first_settled:
+                with self._explained():
+                    stage = self.decider.next(finished, settled)
             if isinstance(stage, Ending):
                 break
             if not is_planned:
                 is_planned = True
                 self._say_plan(finished)
-            if first.members[0] in settled and not is_written:
+            if is_first_settled and not is_written:
                 is_written = True
                 if first.members[0] in finished:
                     self._write_first(first, finished)
-            # A stop order can also arrive while nothing is trained.
-            deadline = self.deadline if first.members[0] in settled else math.inf
+            deadline = self.deadline if is_first_settled else math.inf
             if time.monotonic() > deadline:
-                return self._end(self.decider.late(finished), finished)
+                with self._explained():
+                    return self._end(self.decider.late(finished), finished)
+            # A stop order can also arrive while nothing is trained.
             code = 0 if self._orders() != self.old_orders else self._train(stage, deadline)
             if code is not None:
                 self.say("stopped; the same command goes on from here")
                 return code
         return self._end(stage, finished)
 
-    def _next(self, finished: Finished, settled: set[Training]) -> Stage | Ending:
-        """Decide; if no network could be trained on all rows, raise the first training's error."""
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """If no network could be trained on all rows, raise the first training's error."""
         try:
-            return self.decider.next(finished, settled)
+            yield
         except UntrainableError as error:
             failed = [
                 attempt.user_attrs
@@ -302,7 +308,7 @@ class _Finalize:
             "n_trials": len(self.top),
             "n_pruned": read_status(self.search).pruned,
             "epochs": ending.members[0].epochs,
-            "stopped_after": ending.members[0].stop or None,
+            "stopped_after": next((one.stop for one in ending.members if one.stop), None),
             "shifted": ending.shifted,
             "n_left_out": ending.n_late,
             "effort": asdict(self.effort) if ending.evidence is not None else None,

@@ -199,7 +199,7 @@ def expect(
     gain, low_gain, high_gain = gain_of_averaging(used, single, n_networks)
     n_test = len(loaded.dataset.test_images)
     n_known = len(chosen.measured.right)  # images: copies add no evidence
-    low, _ = predicted(min(1.0, single + low_gain), n_known, n_test)
+    low, _ = predicted(max(0.0, min(1.0, single + low_gain)), n_known, n_test)
     _, high = predicted(min(1.0, single + high_gain), n_known, n_test)
     value, candidate = top
     luck = None
@@ -207,7 +207,7 @@ def expect(
     if candidate is not None and candidate.is_accuracy and n_searched:
         # A trial learned from another number of rows than the networks on folds.
         luck = value - _worth(loaded, candidate, n_searched)
-    return Expected(min(1.0, single + gain), low, high, n_test, luck)
+    return Expected(max(0.0, min(1.0, single + gain)), low, high, n_test, luck)
 
 
 def gain_of_averaging(

@@ -111,11 +111,8 @@ def run_workers(
         return Look(found.done, watch.is_away)
 
     def should_stop() -> Stop | None:
-        if stop.event.is_set():
-            return Stop("stopping")
-        if time.monotonic() > deadline:
-            return Stop("the time of the finalize is over")
-        return _told_to_stop(opened, watch.status or status, stop_seen, reserve)
+        asked = Stop("stopping") if stop.event.is_set() else None
+        return asked or _told_to_stop(opened, watch.status or status, stop_seen, reserve, deadline)
 
     with stop, watch:
         supervisor.run(look, should_stop)
@@ -125,10 +122,9 @@ def run_workers(
         raise StudyError(supervisor.last_words)
     tidy(opened, work)
     _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, reserve))
-    if stop.by_interrupt:
-        return Ended(INTERRUPTED, was_asked=True)
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
-    return Ended(exit_code(last) if last.done else 0, was_asked)
+    code = INTERRUPTED if stop.by_interrupt else exit_code(last) if last.done else 0
+    return Ended(code, was_asked)
 
 
 def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> bool:
@@ -157,11 +153,17 @@ def _stop_id(status: StudyStatus) -> str:
 
 
 def _told_to_stop(
-    opened: OpenStudy, status: StudyStatus, stop_seen: str, reserve: Reserve
+    opened: OpenStudy,
+    status: StudyStatus,
+    stop_seen: str,
+    reserve: Reserve,
+    deadline: float = math.inf,
 ) -> Stop | None:
-    """Return why the study's own state ends a run: a stop order, or its timeout."""
+    """Return why a run ends without a signal: a stop order, the deadline, or the timeout."""
     if _stop_id(status) != stop_seen:
         return Stop("stopped", is_known=True)
+    if time.monotonic() > deadline:
+        return Stop("the time of the finalize is over")
     if not _is_over(opened.spec.timeout_s, status, reserve):
         return None
     # The timeout may have been raised since.
