@@ -35,7 +35,8 @@ class Effort:
         """The most work that it takes, in trainings of the search."""
         if not self.top_k:
             return 1.0
-        n_raced = sum(max(0, self.top_k - fold) for fold in range(1, self.folds + 1))
+        most = self.top_k - self.n_chosen  # that are not chosen; each fold leaves one behind
+        n_raced = sum(max(0, most - fold) for fold in range(self.folds))
         n_partly = n_raced + self.n_chosen * self.repeats * self.folds
         rows = 1 - 1 / self.folds  # of each of them
         return 1 + self.longer * (rows * n_partly + self.n_chosen * self.seeds)
