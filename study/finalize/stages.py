@@ -255,8 +255,16 @@ class Decider:
             for key in reversed(raced.left)
             if key in beaten
         ]
-        n_all = min([n for _, n in raced.left.values()], default=0)  # folds of all of them
-        on_same = [self._gathered(k, self._on_folds(k)[:n_all], finished) for k in keys if n_all]
+        last = {best.key: raced.n_folds} | {key: n for key, (_, n) in raced.left.items()}
+        rounds = [
+            [
+                found
+                for key in keys
+                if last[key] >= n
+                and (found := self._gathered(key, self._on_folds(key)[:n], finished)) is not None
+            ]
+            for n in sorted({n for _, n in raced.left.values()})
+        ]
         labels = np.asarray(self._loaded.dataset.labels)
         of_top = beaten.get(self._keys[0], best if best.key == self._keys[0] else None)
         is_comparable = self._effort.longer == 1
@@ -269,7 +277,7 @@ class Decider:
             probabilities=best.best.probabilities,
             expected=expect(
                 self._loaded,
-                [one for one in on_same if one is not None],
+                rounds,
                 best,
                 n_networks,
                 (float(self._top[0].value or 0.0), of_top if is_comparable else None),

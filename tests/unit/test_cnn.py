@@ -35,7 +35,7 @@ def drawn(seed: int) -> dict[str, object]:
 
 def test_space_holds_what_the_default_objective_promises() -> None:
     """Every param that is said to be tuned stands in the space."""
-    promised = {"n_blocks", "filters_1", "filters_2", "filters_3", "kernel", "batch_norm"}
+    promised = {"n_blocks", "filters_1", "filters_2", "filters_3", "kernel"}
     promised |= {"dropout", "dense_units", "sgd_learning_rate", *TRAINING_DEFAULTS}
     assert set(CNN_SPACE.names) == promised
 

@@ -135,12 +135,12 @@ def test_copies_make_no_interval_narrower() -> None:
     def expected(n_times: int) -> tuple[float, float, float]:
         copies = np.repeat(np.arange(100) * n_times, n_times)
         by_image = _by_image(np.repeat(right, n_times), copies)
-        one = OutOfFold(
-            (0, 1), np.zeros((1, 4), np.float32), Measured((0, 1), by_image, by_image, 1), 0.9
-        )
+        rows, nothing = np.arange(100 * n_times), np.zeros((1, 4), np.float32)
+        measured = Measured((0, 1), by_image, by_image, 1)
+        one = OutOfFold((0, 1), rows, nothing, measured, 0.9, by_image, 1.0, 3)
         dataset = SimpleNamespace(labels=np.repeat(labels, n_times), test_images=np.zeros(500))
         loaded: Any = SimpleNamespace(dataset=dataset)
-        found = expect(loaded, 3, [one], one, one, (0.9, None))
+        found = expect(loaded, [], one, 3, (0.9, None))
         return found.score, found.low, found.high
 
     assert expected(6) == pytest.approx(expected(1))

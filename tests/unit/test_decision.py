@@ -423,10 +423,11 @@ def test_expected_score_is_not_lifted_by_the_luck_of_the_race() -> None:
         wrong = {(slot, EPOCHS): np.flatnonzero(drawn[slot]).tolist() for slot in values}
         found = evidence_of_search(World(wrong), values, effort)
         first = found.choice.n_right / found.choice.n
-        gaps.append((found.expected.score - of_a_vote(0.85, 3), of_a_vote(first, 3) - 0.8725))
+        truth = of_a_vote(0.85, 3)
+        gaps.append((found.expected.score - truth, of_a_vote(first, 3) - truth))
     ours, naive = np.mean(gaps, axis=0)
-    assert abs(ours) < 0.008
-    assert ours < naive
+    assert naive > 0.02
+    assert abs(ours) < naive / 2
 
 
 def test_shifts_are_used_where_they_help() -> None:
@@ -457,7 +458,7 @@ def test_expected_score_is_a_share() -> None:
     world = World(wrong, shifted={(7, 4): (), (3, 4): ()}, flop={7: 9.0, 3: 1.0})
     found = evidence_of(world)
     assert found.choice.slot == 3
-    assert found.expected.score == 1.0
+    assert 0.95 < found.expected.score <= 1.0
     assert 0 < found.expected.low < found.expected.high <= 1
 
 
