@@ -21,11 +21,16 @@ def test_plan_is_said_in_the_order_in_which_it_is_done() -> None:
     """With nothing in it that is not done."""
     first = "plan: the best trial on all rows, for a submission at once"
     assert QUICK.plan() == first
-    short = Effort(2, 3, 1, 1, 1)
-    assert short.plan() == f"{first}; then 2 configurations on 3 folds; then 1 network on all rows"
-    assert Effort(2, 3, 2, 4, 5, 2).plan() == (
-        f"{first}; then 2 configurations on 3 folds, 2 times; the best also with 4 x the epochs; "
-        "then 10 networks on all rows"
+    assert Effort(1, 3, 1, 1, 0).plan() == (
+        f"{first}; then the best on 3 folds; these 3 networks vote"
+    )
+    assert Effort(2, 3, 1, 1, 1).plan() == (
+        f"{first}; then 2 configurations on folds, one after the other, and the best on 3 folds, "
+        "1 network on all rows; these 4 networks vote"
+    )
+    assert Effort(4, 3, 2, 4, 5, 2).plan() == (
+        f"{first}; then with 4 x the epochs 4 configurations on folds, one after the other, and "
+        "the best 2 on 3 folds, 2 times, 10 networks on all rows; these 22 networks vote"
     )
 
 
@@ -34,15 +39,17 @@ def test_larger_budgets_buy_more() -> None:
     efforts = [effort_for(n_units, {}) for n_units in BUDGETS]
     assert [e.n_units for e in efforts] == sorted(e.n_units for e in efforts)
     for smaller, larger in pairwise(efforts):
-        assert all(asdict(larger)[name] >= n for name, n in asdict(smaller).items())
+        given_up = {name for name, n in asdict(smaller).items() if asdict(larger)[name] < n}
+        # Without folds the one network is of all rows; with them those of folds vote.
+        assert given_up == ({"seeds"} if smaller == QUICK != larger else set())
     assert efforts[-1] == STEPS[-1][1]
 
 
 def test_most_of_a_budget_is_spent() -> None:
-    """At the budget from which on a step is taken, nearly all of it."""
+    """At the budget from which on a step is taken, most of it."""
     for least, effort in STEPS:
         assert effort_for(least, {}) == effort
-        assert 0.9 * least <= effort.n_units <= least
+        assert 0.75 * least <= effort.n_units <= least
 
 
 def test_budget_below_the_first_step_compares_nothing() -> None:
@@ -52,11 +59,13 @@ def test_budget_below_the_first_step_compares_nothing() -> None:
 
 
 def test_units_are_trainings_of_the_search() -> None:
-    """Screening, longer trainings on folds, and networks on all rows, each as long as it is."""
-    effort = Effort(top_k=3, folds=5, repeats=2, longer=4, seeds=6, ensemble=2)
-    # A fold less than all rows, each: 4/5 of a training five times is 4, and two partitions are 8.
-    assert effort.n_units == 3 * 8 + 4 * 8 + 2 * 6 * 4
-    assert Effort(3, 5, 1, 1, 2).n_units == 3 * 4 + 2
+    """The first network, the race, the winners' folds, networks on all rows: as long as each is."""
+    effort = Effort(top_k=5, folds=5, repeats=2, longer=4, seeds=6, ensemble=2)
+    # A fold less than all rows, each: 4/5 of a training. Three race on fold 1 beside the winners,
+    # then two, then one; two winners have five folds twice.
+    assert effort.n_units == pytest.approx(1 + 4 * (0.8 * (3 + 2 + 1 + 2 * 2 * 5) + 2 * 6))
+    assert Effort(3, 5, 1, 1, 2).n_units == pytest.approx(1 + 0.8 * (2 + 1 + 5) + 2)
+    assert Effort(1, 3, 1, 2, 0).n_units == pytest.approx(1 + 2 * 3 * 2 / 3)
 
 
 @pytest.mark.parametrize("n_units", [0, 12, 200])

@@ -1,6 +1,7 @@
 """When the study's own state ends a run, and how much of its timeout is kept for a finalize."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
@@ -13,7 +14,7 @@ from storage.rdb import open_storage
 from storage.registry import Seen, StopOrder
 from storage.slots.slots import Slots
 from study.run import run
-from study.run.run import _told_to_stop
+from study.run.run import Reserve, _told_to_stop, for_one_network, half, nothing
 from study.run.supervisor import Stop, Supervisor
 from study.spec.open import OpenStudy, open_study
 from study.spec.spec import StudySpec
@@ -46,11 +47,11 @@ def used(opened: OpenStudy, used_s: float, trial_s: float | None = None) -> Stud
     return replace(read_status(opened), seen=Seen("t", None, used_s), trial_s=trial_s)
 
 
-def ends_at(opened: OpenStudy, at_s: float, trial_s: float | None, *, finalizes: bool) -> Stop:
+def ends_at(opened: OpenStudy, at_s: float, trial_s: float | None, reserve: Reserve) -> Stop:
     """The stop that is due at `at_s`, and not a moment before."""
     before = used(opened, at_s - JUST_S, trial_s)
-    assert _told_to_stop(opened, before, "none", finalizes) is None
-    stop = _told_to_stop(opened, used(opened, at_s, trial_s), "none", finalizes)
+    assert _told_to_stop(opened, before, "none", reserve) is None
+    stop = _told_to_stop(opened, used(opened, at_s, trial_s), "none", reserve)
     assert stop is not None
     return stop
 
@@ -65,34 +66,61 @@ def ends_at(opened: OpenStudy, at_s: float, trial_s: float | None, *, finalizes:
         (8.0, None, 4.0),
     ],
 )
-def test_time_is_kept_for_a_finalize(
+def test_time_is_kept_for_a_quick_finalize(
     opened: OpenStudy, timeout_s: float, trial_s: float | None, at_s: float
 ) -> None:
     """The workers do not know of it: they hear the timeout alone, so they are to be told."""
-    stop = ends_at(limited(opened, timeout_s), at_s, trial_s, finalizes=True)
+    stop = ends_at(limited(opened, timeout_s), at_s, trial_s, for_one_network)
+    assert not stop.is_known
+
+
+@pytest.mark.parametrize("trial_s", [None, 0.1, 600.0])
+@pytest.mark.parametrize("timeout_s", [8.0, 100.0, 3600.0])
+def test_time_is_kept_for_a_finalize(
+    opened: OpenStudy, timeout_s: float, trial_s: float | None
+) -> None:
+    """Half of it, however long a trial takes; the workers are to be told."""
+    stop = ends_at(limited(opened, timeout_s), timeout_s / 2, trial_s, half)
+    assert stop == Stop(
+        f"the study's {timeout_s:g} s are over but for {timeout_s / 2:.0f} s, "
+        "which are for the finalize"
+    )
+
+
+@pytest.mark.parametrize("timeout_s", [None, 1000.0])
+def test_workers_stop_at_the_deadline_of_a_finalize(
+    opened: OpenStudy, timeout_s: float | None
+) -> None:
+    """Not a moment before; they do not know of it, so they are to be told."""
+    now = time.monotonic()
+    study, status = limited(opened, timeout_s), used(opened, 1.0)
+    assert _told_to_stop(study, status, "none", nothing, now + 60) is None
+    stop = _told_to_stop(study, status, "none", nothing, now - JUST_S)
+    assert stop == Stop("the time of the finalize is over")
     assert not stop.is_known
 
 
 def test_without_a_finalize_all_of_the_time_is_searched(opened: OpenStudy) -> None:
     """The workers hear that it is over by themselves; a second request would end them at once."""
-    stop = ends_at(limited(opened, 100.0), 100.0, 10.0, finalizes=False)
+    stop = ends_at(limited(opened, 100.0), 100.0, 10.0, nothing)
     assert stop == Stop("the study's 100 s are over", is_known=True)
 
 
-@pytest.mark.parametrize("finalizes", [False, True])
-def test_study_without_a_timeout_is_not_told_to_stop(opened: OpenStudy, finalizes: bool) -> None:
+@pytest.mark.parametrize("reserve", [nothing, half, for_one_network])
+def test_study_without_a_timeout_is_not_told_to_stop(opened: OpenStudy, reserve: Reserve) -> None:
     """However long it has been worked on."""
-    assert _told_to_stop(opened, used(opened, 1e6, 600.0), "none", finalizes) is None
+    assert _told_to_stop(opened, used(opened, 1e6, 600.0), "none", reserve) is None
 
 
 def test_timeout_that_was_raised_since_is_the_one_that_counts(opened: OpenStudy) -> None:
     """Another command may raise it while this one runs; the reserve is then that of the new one."""
     early = limited(opened, 100.0)
     limited(opened, 1000.0)
-    ends_at(early, 990.0, None, finalizes=True)
-    ends_at(early, 1000.0, None, finalizes=False)
+    ends_at(early, 500.0, None, half)
+    ends_at(early, 990.0, None, for_one_network)
+    ends_at(early, 1000.0, None, nothing)
     limited(opened, None)
-    assert _told_to_stop(early, used(opened, 1e6), "none", True) is None
+    assert _told_to_stop(early, used(opened, 1e6), "none", half) is None
 
 
 def test_timeout_that_was_raised_is_heard_before_time_is_kept_of_the_old_one(
@@ -101,7 +129,7 @@ def test_timeout_that_was_raised_is_heard_before_time_is_kept_of_the_old_one(
     """What is kept of the old timeout begins before it is over: it is looked up by then."""
     early = limited(opened, 100.0)
     limited(opened, 1000.0)
-    assert _told_to_stop(early, used(opened, 95.0), "none", True) is None
+    assert _told_to_stop(early, used(opened, 95.0), "none", half) is None
 
 
 class Hangs:
@@ -137,5 +165,5 @@ def test_order_to_stop_is_heard_before_the_time(opened: OpenStudy) -> None:
     order = StopOrder.new()
     status = replace(used(opened, 1e6), seen=Seen("t", order, 1e6))
     asked = Stop("stopped", is_known=True)
-    assert _told_to_stop(limited(opened, 100.0), status, "none", True) == asked
-    assert _told_to_stop(opened, status, order.id, True) is None
+    assert _told_to_stop(limited(opened, 100.0), status, "none", half) == asked
+    assert _told_to_stop(opened, status, order.id, half) is None
