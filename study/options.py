@@ -126,7 +126,7 @@ Budget = Annotated[
         "--budget", "Finalize: time for improvements, such as 30m; default: as long as the search"
     ),
 ]
-TopK = Annotated[int | None, option("--top-k", "Configurations compared on folds", ADVANCED, min=1)]
+TopK = Annotated[int | None, option("--top-k", "Configurations that race", ADVANCED, min=1)]
 Folds = Annotated[
     int | None, option("--folds", "Folds of the labelled rows", ADVANCED, min=2, max=100)
 ]
@@ -135,13 +135,13 @@ Repeats = Annotated[
 ]
 Longer = Annotated[
     int | None,
-    option("--longer", "Try the best with this many times the epochs, too", ADVANCED, min=1),
+    option("--longer", "Epochs on folds, as a multiple of the study's", ADVANCED, min=1),
 ]
 Seeds = Annotated[
-    int | None, option("--seeds", "Networks averaged for each configuration", ADVANCED, min=1)
+    int | None, option("--seeds", "Networks of all rows that vote, too", ADVANCED, min=0)
 ]
 Ensemble = Annotated[
-    int | None, option("--ensemble", "Configurations averaged (1)", ADVANCED, min=1)
+    int | None, option("--ensemble", "Configurations whose networks vote (1)", ADVANCED, min=1)
 ]
 RecycleAfter = Annotated[
     int,

@@ -5,10 +5,11 @@ compared on folds, and the submission of the chosen one replaces the first. `sta
 decisions; each training is a slot of a companion study, so an interrupted finalize resumes.
 """
 
+import contextlib
 import math
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -216,31 +217,35 @@ class _Finalize:
         is_planned = is_written = False
         while isinstance(stage, Stage):
             finished, settled = self.companion.look()
-            if first.members[0] in settled:
-                stage = self._next(finished, settled)
+            is_first_settled = first.members[0] in settled
+            if is_first_settled:
+                with self._explained():
+                    stage = self.decider.next(finished, settled)
             if isinstance(stage, Ending):
                 break
             if not is_planned:
                 is_planned = True
                 self._say_plan(finished)
-            if first.members[0] in settled and not is_written:
+            if is_first_settled and not is_written:
                 is_written = True
                 if first.members[0] in finished:
                     self._write_first(first, finished)
-            # A stop order can also arrive while nothing is trained.
-            deadline = self.deadline if first.members[0] in settled else math.inf
+            deadline = self.deadline if is_first_settled else math.inf
             if time.monotonic() > deadline:
-                return self._end(self.decider.late(finished), finished)
+                with self._explained():
+                    return self._end(self.decider.late(finished), finished)
+            # A stop order can also arrive while nothing is trained.
             code = 0 if self._orders() != self.old_orders else self._train(stage, deadline)
             if code is not None:
                 self.say("stopped; the same command goes on from here")
                 return code
         return self._end(stage, finished)
 
-    def _next(self, finished: Finished, settled: set[Training]) -> Stage | Ending:
-        """Decide; if no network could be trained on all rows, raise the first training's error."""
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """If no network could be trained on all rows, raise the first training's error."""
         try:
-            return self.decider.next(finished, settled)
+            yield
         except UntrainableError as error:
             failed = [
                 attempt.user_attrs
@@ -324,7 +329,7 @@ class _Finalize:
             "n_trials": len(self.top),
             "n_pruned": read_status(self.search).pruned,
             "epochs": ending.members[0].epochs,
-            "stopped_after": ending.members[0].stop or None,
+            "stopped_after": next((one.stop for one in ending.members if one.stop), None),
             "shifted": ending.shifted,
             "n_left_out": ending.n_late,
             "effort": asdict(self.effort) if ending.evidence is not None else None,

@@ -170,7 +170,7 @@ def _by_image(values: NDArray[np.float64], copies: NDArray[np.int64] | None) -> 
 
 def expect(
     loaded: Loaded,
-    raced: Sequence[OutOfFold],
+    rounds: Sequence[Sequence[OutOfFold]],
     chosen: OutOfFold,
     n_networks: int,
     top: tuple[float, OutOfFold | None],
@@ -183,23 +183,19 @@ def expect(
 
     Args:
         loaded: The labelled rows and the test images.
-        raced: The candidates on the rows on which all of them raced, the chosen one first.
+        rounds: For each fold after which a candidate left, those that raced on it, on the rows of
+            the race so far; the chosen one first.
         chosen: The chosen candidate on all rows.
         n_networks: Number of networks that vote.
         top: The best trial's own value, and the candidate with its configuration if it trained as
             long as the trial.
     """
     used = chosen.best
-    share = len(raced[0].measured.right) / len(chosen.measured.right) if raced else 0.0
-    luck_of_race = 0.0
-    if len(raced) > 1:
-        expected = score_of_choosing([one.measured for one in raced])
-        luck_of_race = max(0.0, raced[0].accuracy - expected) * share
-    single = used.accuracy - luck_of_race
+    single = used.accuracy - _luck_of_race(rounds, chosen)
     gain, low_gain, high_gain = gain_of_averaging(used, single, n_networks)
     n_test = len(loaded.dataset.test_images)
     n_known = len(chosen.measured.right)  # images: copies add no evidence
-    low, _ = predicted(min(1.0, single + low_gain), n_known, n_test)
+    low, _ = predicted(max(0.0, min(1.0, single + low_gain)), n_known, n_test)
     _, high = predicted(min(1.0, single + high_gain), n_known, n_test)
     value, candidate = top
     luck = None
@@ -207,7 +203,19 @@ def expect(
     if candidate is not None and candidate.is_accuracy and n_searched:
         # A trial learned from another number of rows than the networks on folds.
         luck = value - _worth(loaded, candidate, n_searched)
-    return Expected(min(1.0, single + gain), low, high, n_test, luck)
+    return Expected(max(0.0, min(1.0, single + gain)), low, high, n_test, luck)
+
+
+def _luck_of_race(rounds: Sequence[Sequence[OutOfFold]], chosen: OutOfFold) -> float:
+    """Return by how much the chosen candidate looks better because it was the best of a few.
+
+    The rows of a round are those of the rounds before it, and more: the most of them counts.
+    """
+    lucks = [0.0]
+    for raced in rounds:
+        luck = raced[0].accuracy - score_of_choosing([one.measured for one in raced])
+        lucks.append(luck * len(raced[0].measured.right) / len(chosen.measured.right))
+    return max(lucks)
 
 
 def gain_of_averaging(

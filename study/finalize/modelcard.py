@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.network.export import LAMBDA
+from objectives.refit import ALL_ROWS
 from study.report.evidence import Evidence, shown_epochs
 from study.text import counted
 
@@ -73,11 +74,7 @@ def _sentence(text: str) -> str:
 
 
 def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
-    n = len(facts["members"])
-    networks = "one network" if n == 1 else f"the average of {n} networks"
-    n_folds = facts["effort"]["folds"] if evidence else 0
-    rows = f"each trained on {1 - 1 / n_folds:.0%} of the" if n_folds else "trained on all"
-    what = f"The submission comes from {networks}, {rows} labelled rows"
+    what = f"The submission comes from {_networks(facts['members'])}"
     shifts = (
         ", with predictions averaged over five small shifts of each image"
         if facts["shifted"]
@@ -91,19 +88,38 @@ def _score(facts: Mapping[str, Any], evidence: Evidence | None) -> str:
             "their average adds is included."
         )
         lines.append(_sentence(evidence.why))
-    if facts.get("n_left_out"):
-        lines.append(f"{counted(facts['n_left_out'], 'network')} did not vote: time was over.")
-    return "\n".join([*lines, *_epochs(facts)])
+    if facts["n_left_out"]:
+        lines.append(f"{counted(facts['n_left_out'], 'network')} did not vote: the time was over.")
+    return "\n".join([*lines, *_epochs(facts, evidence)])
 
 
-def _epochs(facts: Mapping[str, Any]) -> list[str]:
+def _networks(members: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many networks there are, and on how many rows each kind of them trained."""
+    n = len(members)
+    on_folds = [member for member in members if member["fold"] != ALL_ROWS]
+    who = "one network" if n == 1 else f"the average of {n} networks"
+    if not on_folds:
+        return f"{who}, trained on all labelled rows"
+    share = f"{1 - 1 / on_folds[0]['n_folds']:.0%} of the labelled rows"
+    each = "" if n == 1 else "each "
+    if len(on_folds) == n:
+        return f"{who}, {each}trained on {share}"
+    return f"{who}, {len(on_folds)} trained on {share} and {n - len(on_folds)} on all of them"
+
+
+def _epochs(facts: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     """Say how long the networks trained, and why, and how many trials were pruned."""
     lines = []
     if facts["stopped_after"]:
         shown = shown_epochs(facts["stopped_after"], facts["epochs"])
+        why = (
+            "the median epoch of the weights kept in its trainings on folds"
+            if evidence
+            else "the epoch of the weights that the trial kept"
+        )
         lines.append(
-            f"On all rows it trained {shown} epochs, the epoch of the weights that the trial kept: "
-            "without validation rows its callbacks cannot stop it."
+            f"On all rows it trained {shown} epochs, {why}: without validation rows its callbacks "
+            "cannot stop it."
         )
     if n_pruned := facts["n_pruned"]:
         one = n_pruned == 1

@@ -19,6 +19,7 @@ from study.finalize.folds import Key, OutOfFold, expect, fold_trainings, gather
 from study.report.evidence import Candidate, Evidence
 from study.spec.effort import Effort
 from study.spec.open import Loaded
+from study.text import counted
 from study.view.score import wilson
 
 
@@ -119,11 +120,15 @@ class Decider:
         if chosen:
             seeds = self._on_all_rows(chosen)
             if not settled.issuperset(seeds):
-                return Stage(f"{len(seeds)} networks on all rows", seeds)
-            voters = [*(t for one in chosen for t in self._on_folds(one.key)), *seeds]
+                return Stage(f"{counted(len(seeds), 'network')} on all rows", seeds)
+            voters = self._voters(chosen)
             is_shifted = chosen[0].best is not chosen[0]
             evidence = self._evidence(raced, chosen, finished, len(voters))
-            ending = Ending(tuple(voters), is_shifted, evidence)
+            ending = Ending(voters, is_shifted, evidence)
+        return self._of_trained(ending, finished)
+
+    def _of_trained(self, ending: Ending, finished: Finished) -> Ending:
+        """Leave the networks out that failed; raise an error if there is no other."""
         trained = tuple(training for training in ending.members if training in finished)
         if not trained:
             name = shlex.quote(self._companion.opened.name)
@@ -134,13 +139,17 @@ class Decider:
         return replace(ending, members=trained, n_lost=len(ending.members) - len(trained))
 
     def late(self, finished: Finished) -> Ending:
-        """Return the ending with the trainings that are there, once the time is over."""
+        """Return the ending with the trainings that are there, once the time is over.
+
+        Raises:
+            UntrainableError: There is no network.
+        """
         keys = self._keys[: self._effort.top_k]
         by_key = {key: [t for t in self._on_folds(key) if t in finished] for key in keys}
         key = max(keys, key=lambda key: len(by_key[key]), default=None)
         found = self._gathered(key, by_key[key], finished) if key and by_key[key] else None
         if found is None:
-            return self.first
+            return self._of_trained(self.first, finished)
         n_planned = self._effort.folds * self._effort.repeats + self._effort.seeds
         members = tuple(by_key[found.key])
         evidence = self._evidence(_Raced((found.key,), {}, 0), [found], finished, len(members))
@@ -153,49 +162,62 @@ class Decider:
         if isinstance(found, Stage) or not found[1]:
             return None
         raced, chosen = found
-        n_networks = len(chosen) * len(self._on_folds(chosen[0].key))
-        return self._evidence(raced, chosen, finished, n_networks)
+        return self._evidence(raced, chosen, finished, len(self._voters(chosen)))
 
     def _chosen(
         self, finished: Finished, settled: set[Training]
     ) -> Stage | tuple[_Raced, list[OutOfFold]]:
         """Return the race and the configurations that vote, or a stage that is not final."""
-        raced = self._raced(finished, settled)
-        if isinstance(raced, Stage):
-            return raced
-        keys = raced.alive
-        wanted = [training for key in keys for training in self._on_folds(key)]
-        if not settled.issuperset(wanted):
-            folds, who = self._effort.folds, "the best of them" if raced.left else "the best trial"
-            return Stage(f"{who} on {folds} folds", tuple(wanted))
-        found = (self._gathered(key, self._on_folds(key), finished) for key in keys)
-        return raced, [one for one in found if one is not None]
+        racing = self._keys[: self._effort.top_k]
+        while True:
+            raced = self._raced(racing, finished, settled)
+            if isinstance(raced, Stage):
+                return raced
+            keys = raced.alive
+            wanted = [training for key in keys for training in self._on_folds(key)]
+            if not settled.issuperset(wanted):
+                folds = self._effort.folds
+                who = "the best of them" if raced.left else "the best trial"
+                return Stage(f"{who} on {folds} folds", tuple(wanted))
+            found = [self._gathered(key, self._on_folds(key), finished) for key in keys]
+            if None not in found:
+                return raced, [one for one in found if one is not None]
+            racing = _without_failed(racing, keys, found)
 
-    def _raced(self, finished: Finished, settled: set[Training]) -> Stage | _Raced:
+    def _raced(
+        self, racing: Sequence[Key], finished: Finished, settled: set[Training]
+    ) -> Stage | _Raced:
         """Let the best few race fold by fold; one that is behind gets no further fold.
 
-        Each fold leaves at least one of them behind, so that a race has an end. A configuration
-        with a failed training does not take part: it cannot be compared.
+        Each fold leaves at least one of them behind, so that a race has an end. If a training
+        fails, its configuration cannot be compared, and the others race without it. Only trainings
+        that the race asks for count: what else was trained depends on the number of workers.
         """
-        failed = {(t.candidate, t.epochs) for t in settled if t.fold and t not in finished}
-        alive = [key for key in self._keys[: self._effort.top_k] if key not in failed]
+        alive, n_all = list(racing), self._effort.folds
         left: dict[Key, tuple[float, int]] = {}
         n_chosen, n_folds = self._effort.ensemble, 0
-        while len(alive) > n_chosen and n_folds < self._effort.folds:
+        while len(alive) > n_chosen and n_folds < n_all:
             n_folds += 1
             wanted = [t for key in alive for t in self._on_folds(key)[:n_folds]]
             if not settled.issuperset(wanted):
-                what = f"{len(alive)} configurations on fold {n_folds} of {self._effort.folds}"
+                what = f"{len(alive)} configurations on fold {n_folds} of {n_all}"
                 return Stage(what, tuple(wanted))
             found = [self._gathered(k, self._on_folds(k)[:n_folds], finished) for k in alive]
+            if None in found:
+                return self._raced(_without_failed(racing, alive, found), finished, settled)
             choice = choose([one.measured for one in found if one is not None])
             behind = {alive[i]: choice.behind[i] for i in choice.order}
             ranked = sorted(behind, key=lambda key: (key != alive[choice.chosen], behind[key]))
             good = [key for n, key in enumerate(ranked) if n < n_chosen or behind[key] <= ONE]
-            kept = good[: max(n_chosen, len(alive) - 1)]
+            n_kept = n_chosen if n_folds == n_all else max(n_chosen, len(alive) - 1)
+            kept = good[:n_kept]
             left |= {key: (behind[key], n_folds) for key in reversed(ranked) if key not in kept}
             alive = kept
-        return _Raced(tuple(alive[:n_chosen]), left, n_folds)
+        return _Raced(tuple(alive), left, n_folds)
+
+    def _voters(self, chosen: Sequence[OutOfFold]) -> tuple[Training, ...]:
+        on_folds = (training for one in chosen for training in self._on_folds(one.key))
+        return (*on_folds, *self._on_all_rows(chosen))
 
     def _on_folds(self, key: Key) -> list[Training]:
         return fold_trainings(key, self._effort.folds, self._effort.repeats)
@@ -233,8 +255,16 @@ class Decider:
             for key in reversed(raced.left)
             if key in beaten
         ]
-        n_all = min([n for _, n in raced.left.values()], default=0)  # folds of all of them
-        on_same = [self._gathered(k, self._on_folds(k)[:n_all], finished) for k in keys if n_all]
+        last = {best.key: raced.n_folds} | {key: n for key, (_, n) in raced.left.items()}
+        rounds = [
+            [
+                found
+                for key in keys
+                if last[key] >= n
+                and (found := self._gathered(key, self._on_folds(key)[:n], finished)) is not None
+            ]
+            for n in sorted({n for _, n in raced.left.values()})
+        ]
         labels = np.asarray(self._loaded.dataset.labels)
         of_top = beaten.get(self._keys[0], best if best.key == self._keys[0] else None)
         is_comparable = self._effort.longer == 1
@@ -247,7 +277,7 @@ class Decider:
             probabilities=best.best.probabilities,
             expected=expect(
                 self._loaded,
-                [one for one in on_same if one is not None],
+                rounds,
                 best,
                 n_networks,
                 (float(self._top[0].value or 0.0), of_top if is_comparable else None),
@@ -282,6 +312,13 @@ class Decider:
             f"{what} and not trial {top.trial}, which is on top of the search: on folds it is "
             f"right on {picked.accuracy:.4f} of the rows"
         )
+
+
+def _without_failed(
+    racing: Sequence[Key], asked: Sequence[Key], found: Sequence[OutOfFold | None]
+) -> list[Key]:
+    failed = {key for key, one in zip(asked, found, strict=True) if one is None}
+    return [key for key in racing if key not in failed]
 
 
 def _verdict(behind: float, n_folds: int) -> str:

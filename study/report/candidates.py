@@ -38,8 +38,8 @@ def render_candidates(evidence: Evidence) -> Html:
     head += [*(["FLOP"] if has_flop else []), "Verdict"]
     chosen = [evidence.candidates.index(evidence.choice)]
     caption = (
-        f"Accuracy on {evidence.choice.n:,} held-out rows. The expected score may be above all of "
-        "these, because it is for a network trained on all rows"
+        f"Accuracy of single networks on held-out rows, {evidence.choice.n:,} for the chosen one. "
+        "The expected score may be above all of these, because it is for the average of networks"
     )
     flop_note = "FLOP is of one training on folds; " if has_flop else ""
     return tag(

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from storage.registry import NO_STOP
 from study.errors import StudyError
@@ -93,27 +92,27 @@ def run_workers(
         _say_end(status, view, shown=False)
         return Ended(exit_code(status))
     keep_to_backend(opened.name, spec)
-    refuse_unseen(spec, allocation := allocation_of(spec, options))
+    allocation = allocation_of(spec, options)
+    refuse_unseen(spec, allocation)
     n_workers = _say_start(opened, status, allocation, options, view)
     look_for_marker(opened, work, view.say)
     stop_seen = opened.registry().stop_seen(process_age_s)
     watch = Watch(opened, view.console, quiet=view.quiet)
     if prewarm is not None:
         prewarm.keep_workers(spec, n_workers)
-    launch = Local(opened, options.of_one(allocation), stop_seen, prewarm)
-    supervisor = Supervisor(opened, n_workers, options, launch, watch.say)
-    late = partial(_end_late, supervisor, options.drain_s)
-    stop = StopRequest(lambda: late(stop), lambda: _end_now(supervisor, stop))
+    launcher = Local(opened, options.of_one(allocation), stop_seen, prewarm)
+    supervisor = Supervisor(opened, n_workers, options, launcher, watch.say)
+    stop = StopRequest(
+        lambda: _end_late(supervisor, stop, options.drain_s), lambda: _end_now(supervisor, stop)
+    )
 
     def look(now: bool) -> Look:
         found = watch.tick(now=now) or status
         return Look(found.done, watch.is_away)
 
     def should_stop() -> Stop | None:
-        if stop.event.is_set():
-            return Stop("stopping")
-        now = watch.status or status
-        return _is_late(deadline) or _told_to_stop(opened, now, stop_seen, reserve)
+        asked = Stop("stopping") if stop.event.is_set() else None
+        return asked or _told_to_stop(opened, watch.status or status, stop_seen, reserve, deadline)
 
     with stop, watch:
         supervisor.run(look, should_stop)
@@ -124,13 +123,8 @@ def run_workers(
     tidy(opened, work)
     _say_end(last, view, shown=watch.is_live, is_over=_is_over(spec.timeout_s, last, reserve))
     was_asked = stop.event.is_set() or _stop_id(last) != stop_seen
-    code = exit_code(last) if last.done else 0
-    return Ended(INTERRUPTED if stop.by_interrupt else code, was_asked)
-
-
-def _is_late(deadline: float) -> Stop | None:
-    is_late = time.monotonic() > deadline
-    return Stop("the time of the finalize is over") if is_late else None
+    code = INTERRUPTED if stop.by_interrupt else exit_code(last) if last.done else 0
+    return Ended(code, was_asked)
 
 
 def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> bool:
@@ -140,7 +134,7 @@ def _is_over(timeout_s: float | None, status: StudyStatus, reserve: Reserve) -> 
     return status.seen.used_s >= timeout_s - reserve(timeout_s, status)
 
 
-def _end_late(supervisor: Supervisor, drain_s: float, stop: StopRequest) -> None:
+def _end_late(supervisor: Supervisor, stop: StopRequest, drain_s: float) -> None:
     """End all processes some time after the first signal: the database may hang."""
     if not stop.ended.wait(drain_s + PATIENCE_S):
         _end_now(supervisor, stop)
@@ -159,11 +153,17 @@ def _stop_id(status: StudyStatus) -> str:
 
 
 def _told_to_stop(
-    opened: OpenStudy, status: StudyStatus, stop_seen: str, reserve: Reserve
+    opened: OpenStudy,
+    status: StudyStatus,
+    stop_seen: str,
+    reserve: Reserve,
+    deadline: float = math.inf,
 ) -> Stop | None:
-    """Return why the study's own state ends a run: a stop order, or its timeout."""
+    """Return why a run ends without a signal: a stop order, the deadline, or the timeout."""
     if _stop_id(status) != stop_seen:
         return Stop("stopped", is_known=True)
+    if time.monotonic() > deadline:
+        return Stop("the time of the finalize is over")
     if not _is_over(opened.spec.timeout_s, status, reserve):
         return None
     # The timeout may have been raised since.

@@ -117,7 +117,7 @@ def drive(world: World, values: Mapping[int, float], effort: Effort) -> tuple[li
     """Train and decide until the end, with a new decider each time: nothing is remembered."""
     stages: list[Stage] = []
     world.train(world.decider(values, effort).first.members)
-    while len(stages) < 10:
+    while len(stages) < 20:
         found = world.decider(values, effort).next(world.finished, world.settled)
         if isinstance(found, Ending):
             return stages, found

@@ -16,12 +16,17 @@ DATASET = SimpleNamespace(
 )
 
 
+ON_ALL, ON_FOLD = {"fold": 0, "n_folds": 2}, {"fold": 1, "n_folds": 3}
+"""Params of a training on all rows, and of one without a fold."""
+
+
 def card(evidence: Evidence | None = None, **more: Any) -> str:
     """The card of a finalize, without the ends of its lines."""
     facts: dict[str, Any] = {
         "trial": 3, "slot": 3, "value": 0.9, "best_value": 0.9, "params": {"x": 1},
         "epochs": 40, "stopped_after": None, "n_pruned": 0, "shifted": False,
-        "members": [{}], "training_seeds": [1], "effort": {"folds": 3} if evidence else None,
+        "members": [ON_ALL], "n_left_out": 0, "training_seeds": [1],
+        "effort": {"folds": 3} if evidence else None,
         "precision": "float32", "threads": 1, "study_seed": 0, "data_sha256": "0", "versions": {},
         "cost": {
             "n_configurations": 9, "n_trials": 5, "n_refits": 7, "n_epochs": 300, "train_s": None,
@@ -32,20 +37,21 @@ def card(evidence: Evidence | None = None, **more: Any) -> str:
     return model_card("s", facts | more, DATASET, evidence).replace("\n", " ")
 
 
-def test_early_stop_is_written_down_with_its_reason() -> None:
+@pytest.mark.parametrize(
+    ("evidence", "why"),
+    [
+        (None, "the epoch of the weights that the trial kept"),
+        (evidence_of(), "the median epoch of the weights kept in its trainings on folds"),
+    ],
+    ids=["quick", "folds"],
+)
+def test_early_stop_is_written_down_with_its_reason(evidence: Evidence | None, why: str) -> None:
     """Only where there was one."""
-    found = card(stopped_after=9)
-    assert "trained 9 of 40 epochs, the epoch of the weights that the trial kept" in found
+    found = card(evidence, stopped_after=9)
+    assert f"On all rows it trained 9 of 40 epochs, {why}" in found
     assert "| 9 of 40, float32, 1 |" in found
-    for evidence in (None, evidence_of()):
-        assert "On all rows it trained" not in card(evidence)
-        assert "| 40, float32, 1 |" in card(evidence)
-
-
-def test_networks_that_the_time_did_not_allow_are_counted() -> None:
-    """They did not vote."""
-    assert "2 networks did not vote: time was over." in card(evidence_of(), n_left_out=2)
-    assert "did not vote" not in card(evidence_of(), n_left_out=0)
+    assert "On all rows it trained" not in card(evidence)
+    assert "| 40, float32, 1 |" in card(evidence)
 
 
 def lines(score: float, low: float, high: float, luck: float | None, value: float) -> str:
@@ -84,13 +90,38 @@ def test_card_says_what_was_looked_at_and_what_is_not_known() -> None:
 
 
 def test_card_says_what_the_score_was_measured_on() -> None:
-    """The rows that the networks had not learned from; nothing was measured without folds."""
-    found = card(evidence_of(), members=[{}] * 3)
-    assert "the average of 3 networks, each trained on 67% of the labelled rows." in found
-    assert "measured on the rows that each of these networks had not learned from" in found
+    """On rows that the networks had not learned from, the gain of their average included."""
+    found = card(evidence_of(), members=[ON_FOLD] * 3)
+    measured = "measured on the rows that each of these networks had not learned from"
+    assert measured in found
     assert "what their average adds is included" in found
-    assert "one network, trained on all labelled rows." in card()
-    assert "measured on the rows" not in card()
+    assert measured not in card()
+    assert "average" not in card()
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ([ON_ALL], "one network, trained on all labelled rows."),
+        ([ON_ALL] * 2, "the average of 2 networks, trained on all labelled rows."),
+        ([ON_FOLD], "one network, trained on 67% of the labelled rows."),
+        ([ON_FOLD] * 3, "the average of 3 networks, each trained on 67% of the labelled rows."),
+        (
+            [ON_FOLD, ON_FOLD, ON_FOLD, ON_ALL],
+            "the average of 4 networks, 3 trained on 67% of the labelled rows and 1 on all of "
+            "them.",
+        ),
+    ],
+)
+def test_card_says_what_each_network_learned_from(members: list[Any], said: str) -> None:
+    """How many there are, and on how many rows."""
+    assert f"The submission comes from {said}" in card(evidence_of(), members=members)
+
+
+def test_networks_that_came_too_late_are_counted() -> None:
+    """Where there were any."""
+    assert "2 networks did not vote: the time was over." in card(evidence_of(), n_left_out=2)
+    assert "did not vote" not in card(evidence_of())
 
 
 def test_card_has_the_line_that_submits() -> None:

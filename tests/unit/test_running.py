@@ -1,6 +1,7 @@
 """When the study's own state ends a run, and how much of its timeout is kept for a finalize."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
@@ -73,14 +74,30 @@ def test_time_is_kept_for_a_quick_finalize(
     assert not stop.is_known
 
 
-@pytest.mark.parametrize("trial_s", [None, 1.0, 600.0])
-def test_half_of_the_time_is_kept_for_a_finalize(opened: OpenStudy, trial_s: float | None) -> None:
-    """From the start, however long a trial is."""
-    stop = ends_at(limited(opened, 3600.0), 1800.0, trial_s, half)
-    assert (stop.is_known, "but for 1800 s, which are for the finalize" in stop.why) == (
-        False,
-        True,
+@pytest.mark.parametrize("trial_s", [None, 0.1, 600.0])
+@pytest.mark.parametrize("timeout_s", [8.0, 100.0, 3600.0])
+def test_time_is_kept_for_a_finalize(
+    opened: OpenStudy, timeout_s: float, trial_s: float | None
+) -> None:
+    """Half of it, however long a trial takes; the workers are to be told."""
+    stop = ends_at(limited(opened, timeout_s), timeout_s / 2, trial_s, half)
+    assert stop == Stop(
+        f"the study's {timeout_s:g} s are over but for {timeout_s / 2:.0f} s, "
+        "which are for the finalize"
     )
+
+
+@pytest.mark.parametrize("timeout_s", [None, 1000.0])
+def test_workers_stop_at_the_deadline_of_a_finalize(
+    opened: OpenStudy, timeout_s: float | None
+) -> None:
+    """Not a moment before; they do not know of it, so they are to be told."""
+    now = time.monotonic()
+    study, status = limited(opened, timeout_s), used(opened, 1.0)
+    assert _told_to_stop(study, status, "none", nothing, now + 60) is None
+    stop = _told_to_stop(study, status, "none", nothing, now - JUST_S)
+    assert stop == Stop("the time of the finalize is over")
+    assert not stop.is_known
 
 
 def test_without_a_finalize_all_of_the_time_is_searched(opened: OpenStudy) -> None:
@@ -99,8 +116,8 @@ def test_timeout_that_was_raised_since_is_the_one_that_counts(opened: OpenStudy)
     """Another command may raise it while this one runs; the reserve is then that of the new one."""
     early = limited(opened, 100.0)
     limited(opened, 1000.0)
-    ends_at(early, 990.0, None, for_one_network)
     ends_at(early, 500.0, None, half)
+    ends_at(early, 990.0, None, for_one_network)
     ends_at(early, 1000.0, None, nothing)
     limited(opened, None)
     assert _told_to_stop(early, used(opened, 1e6), "none", half) is None
@@ -139,7 +156,7 @@ def test_run_whose_database_hangs_ends_all_the_same(
     if is_second:
         run._end_now(cast(Supervisor, Hangs()), stop)
     else:
-        run._end_late(cast(Supervisor, Hangs()), 0.05, stop)
+        run._end_late(cast(Supervisor, Hangs()), stop, 0.05)
     assert exits == ([] if ends else [130])
 
 
@@ -148,5 +165,5 @@ def test_order_to_stop_is_heard_before_the_time(opened: OpenStudy) -> None:
     order = StopOrder.new()
     status = replace(used(opened, 1e6), seen=Seen("t", order, 1e6))
     asked = Stop("stopped", is_known=True)
-    assert _told_to_stop(limited(opened, 100.0), status, "none", True) == asked
-    assert _told_to_stop(opened, status, order.id, True) is None
+    assert _told_to_stop(limited(opened, 100.0), status, "none", half) == asked
+    assert _told_to_stop(opened, status, order.id, half) is None
