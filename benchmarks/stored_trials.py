@@ -56,7 +56,7 @@ def read_stored(store: Path) -> tuple[NDArray[np.int64], list[Stored]]:
     finished, _ = companion.look()
     stored = []
     for key, value in keys_of(search):
-        found = gather(companion, loaded, finished, key, N_FOLDS, 1)
+        found = gather(companion, loaded, finished, key, fold_trainings(key, N_FOLDS, 1))
         if found is not None:
             stored.append(Stored(value, found))
     return np.asarray(loaded.dataset.labels), stored
