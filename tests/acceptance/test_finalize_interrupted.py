@@ -42,7 +42,7 @@ def workers_of(place: Place, name: str) -> set[str]:
 
 
 def test_first_submission_then_a_better_one(calm: Place) -> None:
-    """Each is said; the last is an average of all networks, and expected to score in an interval."""
+    """Each is said; the last is an average of all networks, with the score to expect."""
     check_submission(calm, "calm")
     said = (calm.folder / "said.txt").read_text()
     assert said.count("submission.csv ready: 60 rows") == 2
