@@ -1,7 +1,7 @@
 """Run a finalize: retrain the best trials of a study, and write better and better submissions.
 
-The first submission comes from the best trial, trained on all rows. Then the best few trials are
-compared on folds, and the submission of the chosen one replaces the first. `stages.py` makes the
+The first submission comes from the best trial, trained on all rows. Then the best few trials race
+on folds, and the submission of the winner's networks replaces the first. `stages.py` makes the
 decisions; each training is a slot of a companion study, so an interrupted finalize resumes.
 """
 

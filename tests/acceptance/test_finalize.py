@@ -18,7 +18,7 @@ pytestmark = pytest.mark.trains
 
 STORAGE = ["--storage", "sqlite:///digits.db"]
 EFFORT = ["--top-k", 2, "--folds", 2, "--longer", 1, "--seeds", 2]
-N_FOLDS = 3  # the second candidate is behind after the first fold
+N_FOLDS = 3  # two race on one fold, and the winner has another
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,15 @@ def test_submission_is_valid_and_there_were_two(finalized: Place) -> None:
     check_submission(finalized, "out")
     said = (finalized.folder / "said.txt").read_text()
     assert said.count(f"out/submission.csv ready: {N_TEST} rows") == 2
-    plan = "the best on 2 folds, 2 networks on all rows; these 4 networks vote"
+    plan = (
+        "then 2 configurations on folds, one after the other, and the best on 2 folds, "
+        "2 networks on all rows; these 4 networks vote"
+    )
     assert said.index(plan) < said.index("ready")
 
 
 def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) -> None:
-    """Its interval is that of the test images; its members are of one configuration."""
+    """Its interval is that of the test images; its members are the winner's, each with a seed."""
     found = manifest(finalized.folder / "out")
     expected = found["expected"]
     assert 0 <= expected["low"] <= expected["score"] <= expected["high"] <= 1
@@ -67,9 +70,9 @@ def test_manifest_expects_a_score_and_says_what_was_trained(finalized: Place) ->
     assert found["effort"] == {
         "top_k": 2, "folds": 2, "repeats": 1, "longer": 1, "seeds": 2, "ensemble": 1,
     }  # fmt: skip
-    voted = [(member["fold"], member["member"]) for member in found["members"]]
-    assert voted == [(1, 0), (2, 0), (0, 0), (0, 1)]
-    assert len({(m["candidate"], m["epochs"]) for m in found["members"]}) == 1
+    kinds = [(member["fold"], member["member"]) for member in found["members"]]
+    assert kinds == [(1, 0), (2, 0), (0, 0), (0, 1)]
+    assert {member["candidate"] for member in found["members"]} == {found["slot"]}
     assert len(set(found["training_seeds"])) == 4
     rows = rows_of(f"sqlite:///{finalized.folder}/digits.db", "digits.finalize")
     assert found["cost"]["n_refits"] == len(rows)
@@ -88,9 +91,8 @@ def test_model_card_has_the_candidates(finalized: Place) -> None:
         values, abs=1e-5
     )
     assert sum(verdict.strip() == "chosen" for *_, verdict in lines) == 1
-    best, other = (float(accuracy.split()[0]) for _, _, _, accuracy, *_ in lines)
-    assert 0 <= best <= 1
-    assert 0 <= other <= 1  # on the rows of the first fold alone
+    # The other one raced on half of the rows, so that it may have a higher share of these.
+    assert all(0 <= float(accuracy.split()[0]) <= 1 for _, _, _, accuracy, *_ in lines)
     expected = manifest(finalized.folder / "out")["expected"]
     assert f"Expected score {expected['score']:.4f}" in card
     recall = card.partition("## Recall by class")[2].partition("##")[0]
@@ -112,7 +114,7 @@ def test_networks_that_are_gone_are_trained_again_to_the_same_submission(finaliz
     url = f"sqlite:///{finalized.folder}/digits.db"
     before = rows_of(url, "digits.finalize")
     work = finalized.folder / "digits.finalize.work"
-    assert list(work.rglob("*.ckpt"))  # those of the networks on all rows were kept
+    assert list(work.rglob("*.ckpt"))  # those of all networks were kept
     shutil.rmtree(work)
     said = finalize(finalized, "again")
     assert "training " not in said

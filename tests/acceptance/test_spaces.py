@@ -29,7 +29,7 @@ def test_default_space_is_printed_without_data(place: Place) -> None:
     """A first step to a space of one's own."""
     printed = place.run("space").out
     assert "learning_rate = { low = 0.0015" in printed
-    assert "n_blocks = [1, 2, 3]" in printed
+    assert "n_blocks = [2, 3]" in printed
 
 
 def test_space_file_narrows_and_fixes(place: Place) -> None:
