@@ -28,7 +28,7 @@ def test_printed_space_given_back_makes_the_same_space(place: Place) -> None:
 def test_default_space_is_printed_without_data(place: Place) -> None:
     """A first step to a space of one's own."""
     printed = place.run("space").out
-    assert "learning_rate = { low = 0.0015" in printed
+    assert "learning_rate = { low = 0.004" in printed
     assert "n_blocks = [2, 3]" in printed
 
 
