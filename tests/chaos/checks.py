@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.chaos.databases import Row
 from tests.chaos.faults import Injected
-from tests.chaos.objectives import Truth
+from tests.chaos.objectives import Truth, rung_sizes
 
 OPEN = ("WAITING", "RUNNING")
 REOPENED = ("lost", "crashed", "released")
@@ -28,13 +28,24 @@ KNOWN_ENDS = ("without finishing a trial", "the database")
 
 @dataclass(frozen=True)
 class Plan:
-    """A study under chaos: how large, and which faults in which order."""
+    """A study under chaos: how large, and which faults in which order.
+
+    Attributes:
+        n_draws: Its slots, but for those that are promoted.
+        has_rungs: Whether the best slots are trained again on higher rungs.
+    """
 
     database: str
     objective: str
-    n_slots: int
+    n_draws: int
     kinds: list[str]
     seed: str
+    has_rungs: bool = False
+
+    @property
+    def n_slots(self) -> int:
+        """All slots that there must be in the end."""
+        return sum(rung_sizes(self.n_draws)) if self.has_rungs else self.n_draws
 
     @property
     def per_slot(self) -> float:
@@ -105,6 +116,17 @@ def failures_were_reopened(seen: Seen) -> list[str]:
             found.append(f"slot {row.slot} was given up: trial {row.trial} is {reason}")
         elif row.state == "COMPLETE" and newest[row.slot] != row.trial:
             found.append(f"slot {row.slot} went on after its COMPLETE trial {row.trial}")
+    return found
+
+
+def promotions_are_undisturbed(seen: Seen) -> list[str]:
+    """Every attempt at a slot is on the rung, and from the slot, of the undisturbed study."""
+    found = []
+    for row in seen.rows:
+        truth = seen.truth.get(row.slot)
+        if truth is not None and (row.rung, row.from_slot) != (truth.rung, truth.from_slot):
+            got, wanted = (f"rung {one.rung} from {one.from_slot}" for one in (row, truth))
+            found.append(f"slot {row.slot}, trial {row.trial}: {got}, not {wanted}")
     return found
 
 
@@ -198,7 +220,8 @@ def supervisors_ended_as_known(seen: Seen) -> list[str]:
 
 def checkpoints_are_tidy(seen: Seen) -> list[str]:
     """Nothing but the best slot's checkpoints is kept, and no half-written file."""
-    best = max(seen.complete, key=lambda row: (row.value or 0.0, -row.slot), default=None)
+    ranked = sorted(seen.complete, key=lambda row: (-row.rung, -(row.value or 0.0), row.slot))
+    best = next(iter(ranked), None)
     allowed = "" if best is None else str(best.slot)
     found = [f"kept: {path}" for path in seen.kept if path.parts[0] != allowed]
     return found + [f"half written: {p}" for p in seen.kept if p.name.startswith((".", "tmp"))]
@@ -219,6 +242,7 @@ CHECKS: dict[str, Callable[[Seen], list[str]]] = {
     "each slot COMPLETE once": slots_are_complete_once,
     "nothing open": nothing_is_open,
     "failures reopened": failures_were_reopened,
+    "promotions": promotions_are_undisturbed,
     "params and values": results_are_undisturbed,
     "reports": reports_are_undisturbed,
     "each attempt once in the ledger": ledger_has_each_attempt_once,

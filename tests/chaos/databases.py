@@ -131,6 +131,16 @@ class Row:
         return int(self.attrs.get("slot", -1))
 
     @property
+    def rung(self) -> int:
+        """The rung of its slot, from 0."""
+        return int(self.attrs.get("rung", 0))
+
+    @property
+    def from_slot(self) -> int | None:
+        """The slot from which its slot was promoted; None on rung 0."""
+        return self.attrs.get("from_slot")
+
+    @property
     def attempt(self) -> int:
         """Which attempt, from 1."""
         return int(self.attrs.get("attempt", 0))

@@ -14,8 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from objectives.synthetic import SyntheticObjective
-from study.spec.draw import training_seed
-from tests.acceptance.synthetic import expected
+from tests.acceptance.synthetic import expected_on_rungs
 from tests.chaos.databases import Row, Witness
 from tests.chaos.processes import environment_of, run_study
 
@@ -23,6 +22,7 @@ N_EPOCHS = 8
 N_TRAIN, N_TEST = 200, 60
 PIXELS = [f"pixel{n}" for n in range(64)]
 STUDY_LIMIT_S = 900.0
+RUNGS = (2, 4, N_EPOCHS)  # of a study with rungs, of which the best third is promoted
 
 MODEL = """
 import time
@@ -55,11 +55,13 @@ def callbacks(params):
 
 @dataclass(frozen=True)
 class Truth:
-    """What a slot must give."""
+    """What a slot must give; `from_slot` is None on rung 0."""
 
     params: dict[str, Any]
     value: float
     curve: dict[int, float]
+    rung: int = 0
+    from_slot: int | None = None
 
 
 class Tuned(Protocol):
@@ -81,8 +83,8 @@ class Tuned(Protocol):
     def defining(self, folder: Path) -> list[object]:
         """Return the options that define a study of it, whose files lie in `folder`."""
 
-    def truth(self, n_slots: int) -> dict[int, Truth]:
-        """Return slot to what it must give."""
+    def truth(self, n_draws: int) -> dict[int, Truth]:
+        """Return slot to what it must give, in a study of so many draws."""
 
     def submission(self) -> bytes | None:
         """Return the submission that must come out; None where there is none."""
@@ -94,13 +96,14 @@ class Synthetic:
     Args:
         sleep_s: How long a trial lasts.
         n_steps: Its reports.
+        has_rungs: Whether the best slots are trained again.
     """
 
     name, has_ledger = "synthetic", True
     stall_s, gap_s, workers = 120.0, (0.2, 0.7), (2, 2)
 
-    def __init__(self, sleep_s: float = 1.8, n_steps: int = 12) -> None:
-        self._sleep_s, self._n_steps = sleep_s, n_steps
+    def __init__(self, sleep_s: float = 1.8, n_steps: int = 12, *, has_rungs: bool = False) -> None:
+        self._sleep_s, self._n_steps, self._has_rungs = sleep_s, n_steps, has_rungs
 
     def defining(self, folder: Path) -> list[object]:
         """Return the options; the ledger lies in the folder."""
@@ -110,17 +113,18 @@ class Synthetic:
             "ledger": ledger_in(folder),
         }
         pairs = [("--objective-option", f"{key}={value}") for key, value in options.items()]
-        return ["--objective", "synthetic", *(word for pair in pairs for word in pair)]
+        words = ["--objective", "synthetic", *(word for pair in pairs for word in pair)]
+        return [*words, *_rungs_option()] if self._has_rungs else list(words)
 
-    def truth(self, n_slots: int) -> dict[int, Truth]:
+    def truth(self, n_draws: int) -> dict[int, Truth]:
         """Work it out: params, value and each report are pure functions of the slot."""
         objective = SyntheticObjective(n_steps=str(self._n_steps))
         found = {}
-        for slot, (params, value) in expected(n_slots).items():
+        for slot, one in expected_on_rungs(n_draws, len(RUNGS) if self._has_rungs else 1).items():
             curve: dict[int, float] = {}
-            seed = training_seed(0, slot)
-            objective.fit(params, None, seed=seed, report=curve.__setitem__, resume_dir=None)
-            found[slot] = Truth(params, value, curve)
+            report = curve.__setitem__
+            objective.fit(one.params, None, seed=one.seed, report=report, resume_dir=None)
+            found[slot] = Truth(one.params, one.value, curve, one.rung, one.from_slot)
         return found
 
     def submission(self) -> None:
@@ -133,8 +137,8 @@ class Training:
     name, has_ledger = "training", False
     stall_s, gap_s, workers = 400.0, (0.5, 2.0), (1, 2)
 
-    def __init__(self, base: Path, n_slots: int) -> None:
-        self._base, self._n_slots = base, n_slots
+    def __init__(self, base: Path, n_draws: int, *, has_rungs: bool = False) -> None:
+        self._base, self._n_draws, self._has_rungs = base, n_draws, has_rungs
         self._data, self._model = base / "digits", base / "tiny.py"
         self._data.mkdir(parents=True)
         self._model.write_text(MODEL)
@@ -144,11 +148,12 @@ class Training:
     def defining(self, folder: Path) -> list[object]:
         """Return the options; precision is given, as `auto` may answer otherwise another time."""
         given = ["--data", self._data, "--model", f"{self._model}:build"]
-        return [*given, "--epochs", N_EPOCHS, "--precision", "float32"]
+        epochs = _rungs_option() if self._has_rungs else ["--epochs", N_EPOCHS]
+        return [*given, *epochs, "--precision", "float32"]
 
-    def truth(self, n_slots: int) -> dict[int, Truth]:
+    def truth(self, n_draws: int) -> dict[int, Truth]:
         """Return what the undisturbed study gave."""
-        assert n_slots == self._n_slots, "a training is compared with a study of the same size"
+        assert n_draws == self._n_draws, "a training is compared with a study of the same size"
         return self._truth
 
     def submission(self) -> bytes:
@@ -157,7 +162,7 @@ class Training:
 
     def _run_undisturbed(self) -> dict[int, Truth]:
         url = f"sqlite:///{self._base}/undisturbed.db"
-        where = ["run", "--storage", url, "--study", "undisturbed", "--n-trials", self._n_slots]
+        where = ["run", "--storage", url, "--study", "undisturbed", "--n-trials", self._n_draws]
         more = ["--workers", 2, "--finalize", "--out", self._base / "undisturbed"]
         environment = environment_of("undisturbed", self._base)
         options = [*where, *self.defining(self._base), *more]
@@ -166,6 +171,18 @@ class Training:
         rows = witness.rows()
         witness.close()
         return {row.slot: _truth_of(row) for row in rows}
+
+
+def rung_sizes(n_draws: int) -> list[int]:
+    """Return how many slots each rung has: a third of the one below, at least one."""
+    found = [n_draws]
+    for _ in RUNGS[1:]:
+        found.append(max(1, found[-1] // 3))
+    return found
+
+
+def _rungs_option() -> list[object]:
+    return ["--rungs", ",".join(map(str, RUNGS))]
 
 
 def ledger_in(folder: Path) -> Path:
@@ -182,7 +199,7 @@ def read_ledger(folder: Path) -> list[dict[str, Any]]:
 def _truth_of(row: Row) -> Truth:
     if row.state != "COMPLETE" or row.value is None or row.attempt != 1:
         raise RuntimeError(f"the undisturbed study was disturbed: {row}")
-    return Truth(row.params, row.value, row.curve)
+    return Truth(row.params, row.value, row.curve, row.rung, row.from_slot)
 
 
 def _write_digits(folder: Path) -> None:

@@ -6,7 +6,7 @@ two faults a slot. The result must equal that of a study without faults: exactly
 bits, agreement with a ledger outside the database, and no process left. The seed decides the kinds
 and the order of the faults, not their moments. Needs Linux. `make test-chaos` runs the long form:
 
-    python -m tests.chaos.run --faults 500 --seed 0 [--databases sqlite postgresql]
+    python -m tests.chaos.run --faults 500 --seed 0 [--databases sqlite postgresql] [--rungs]
 """
 
 import argparse
@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -49,12 +50,22 @@ class Chaos:
         databases: Names of the command line.
         seed: Decides kinds and order of the faults.
         per_slot: Faults a slot on average.
+        has_rungs: Whether the studies have rungs.
     """
 
-    def __init__(self, base: Path, databases: list[str], seed: int, per_slot: float) -> None:
+    def __init__(
+        self,
+        base: Path,
+        databases: list[str],
+        seed: int,
+        per_slot: float,
+        *,
+        has_rungs: bool = False,
+    ) -> None:
         self._base, self._names, self._seed, self._per_slot = base, databases, seed, per_slot
+        self._has_rungs = has_rungs
         self._databases: dict[str, Database] = {}
-        self._trainings: dict[int, Training] = {}  # by the number of slots
+        self._trainings: dict[int, Training] = {}  # by the number of draws
         self._n_planned = 0
 
     def plan(self, objective: str, n_faults: int) -> Plan:
@@ -63,8 +74,11 @@ class Chaos:
         seed = f"{self._seed}/{self._n_planned}"
         self._n_planned += 1
         without = [CRASH] if database == "sqlite" else []
-        n_slots = max(1, math.ceil(n_faults / self._per_slot))
-        return Plan(database, objective, n_slots, draw_kinds(seed, n_faults, without), seed)
+        kinds = draw_kinds(seed, n_faults, without)
+        plan = Plan(database, objective, 1, kinds, seed, self._has_rungs)
+        while plan.per_slot > self._per_slot:
+            plan = replace(plan, n_draws=plan.n_draws + 1)
+        return plan
 
     def plans(self, n_faults: int, objectives: list[str]) -> Iterator[Plan]:
         """Yield studies that have so many faults together: synthetic ones, then trainings."""
@@ -106,11 +120,12 @@ class Chaos:
 
     def _tuned(self, plan: Plan) -> Tuned:
         if plan.objective == "synthetic":
-            return Synthetic()
-        if plan.n_slots not in self._trainings:
-            folder = self._base / f"training-{plan.n_slots}"
-            self._trainings[plan.n_slots] = Training(folder, plan.n_slots)
-        return self._trainings[plan.n_slots]
+            return Synthetic(has_rungs=plan.has_rungs)
+        n = plan.n_draws
+        if n not in self._trainings:
+            folder = self._base / f"training-{n}"
+            self._trainings[n] = Training(folder, n, has_rungs=plan.has_rungs)
+        return self._trainings[n]
 
 
 def row_of(seen: Seen, n_breaches: int) -> str:
@@ -175,6 +190,7 @@ def main() -> int:
     parser.add_argument("--databases", nargs="+", default=list(DATABASES), choices=DATABASES)
     parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=OBJECTIVES)
     parser.add_argument("--faults-per-slot", type=float, default=2.0, help="on average")
+    parser.add_argument("--rungs", action="store_true", help="train the best slots again")
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -182,7 +198,8 @@ def main() -> int:
     base = Path(tempfile.mkdtemp(prefix="study-chaos-"))
     started = time.monotonic()
     with ExitStack() as stack:
-        chaos = Chaos(base, options.databases, options.seed, options.faults_per_slot)
+        sizes = (options.seed, options.faults_per_slot)
+        chaos = Chaos(base, options.databases, *sizes, has_rungs=options.rungs)
         stack.callback(chaos.close)
         all_seen, found = run_all(chaos, options.faults, options.objectives)
     print(f"\n{faults_of(all_seen)}\n")
@@ -202,7 +219,7 @@ def _again(options: argparse.Namespace) -> str:
     return (
         f"python -m tests.chaos.run --faults {options.faults} --seed {options.seed} "
         f"--databases {' '.join(options.databases)} --objectives {' '.join(options.objectives)} "
-        f"--faults-per-slot {options.faults_per_slot:g}"
+        f"--faults-per-slot {options.faults_per_slot:g}{' --rungs' if options.rungs else ''}"
     )
 
 

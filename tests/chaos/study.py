@@ -78,7 +78,7 @@ class StudyUnderChaos:
             StuckError: Something did not come in its time.
         """
         started = time.monotonic()
-        sizes = ["--n-trials", self._plan.n_slots, *QUICK]
+        sizes = ["--n-trials", self._plan.n_draws, *QUICK]
         self.command("create", *sizes, *self._tuned.defining(self._folder))
         self._witness = Witness(self.url, NAME)
         try:
@@ -174,7 +174,8 @@ class StudyUnderChaos:
             self._n_final, self._moved_at = n_final, now
         if now - self._moved_at > self._tuned.stall_s:
             raise self.stuck(f"no slot became final in {self._tuned.stall_s:g} s")
-        return n_final == len(newest)
+        # With rungs: whoever is idle promotes; where nobody does, the study is stuck.
+        return n_final == len(newest) >= self._plan.n_slots
 
     def _supervise(self) -> None:
         """Bury the supervisors that have ended, and start them again after a pause."""
@@ -222,7 +223,8 @@ class StudyUnderChaos:
     def _inject(self) -> None:
         """Inject the next fault, unless faults are ahead of the slots, or none came just now."""
         n_done, now = len(self._injected), time.monotonic()
-        slack = 1 + sum(self._tuned.workers)
+        # With rungs most slots are final early, and the last rungs shall have faults, too.
+        slack = 1 + (0 if self._plan.has_rungs else sum(self._tuned.workers))
         allowed = self._plan.per_slot * (self._n_final + slack)
         if n_done >= min(allowed, len(self._plan.kinds)) or now < self._due_at:
             return
@@ -246,7 +248,7 @@ class StudyUnderChaos:
         checkpoints = sorted(self._folder.glob(f"{NAME}.work/*/slots"))
         seen = Seen(
             plan=self._plan,
-            truth=self._tuned.truth(self._plan.n_slots),
+            truth=self._tuned.truth(self._plan.n_draws),
             rows=self.rows(),
             injected=self._injected,
             ended=self._ended,

@@ -17,7 +17,7 @@ import optuna
 import pytest
 
 from tests.chaos.checks import CHECKS, Ended, Plan, Seen, breaches
-from tests.chaos.databases import DATABASES, Row, Sqlite, Witness
+from tests.chaos.databases import Row, Sqlite, Witness
 from tests.chaos.faults import FAULTS, Injected, draw_kinds
 from tests.chaos.objectives import Synthetic
 from tests.chaos.processes import environment_of, marked
@@ -29,13 +29,19 @@ pytestmark = [
     pytest.mark.expected_skip,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc"),
 ]
-N_FAULTS, SEED = 10, 5  # on each database
+N_FAULTS = 10  # of each study
 
 
-@pytest.mark.parametrize("database", DATABASES)
-def test_study_under_chaos_is_the_undisturbed_one(tmp_path: Path, database: str) -> None:
-    """Killed, frozen, stopped, cut off: N results, the same bits, nobody left."""
-    chaos = Chaos(tmp_path, [database], SEED, per_slot=2)
+@pytest.mark.parametrize(
+    ("database", "seed", "has_rungs"),
+    [("sqlite", 5, False), ("postgresql", 8, True)],
+    ids=["sqlite", "postgresql-rungs"],
+)
+def test_study_under_chaos_is_the_undisturbed_one(
+    tmp_path: Path, database: str, seed: int, has_rungs: bool
+) -> None:
+    """Killed, frozen, stopped, cut off: N results, the same bits, the same rungs, nobody left."""
+    chaos = Chaos(tmp_path, [database], seed, per_slot=2, has_rungs=has_rungs)
     try:
         all_seen, found = run_all(chaos, N_FAULTS, ["synthetic"])
     finally:
@@ -68,12 +74,13 @@ def test_processes_are_found_by_their_mark(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Path]:
-    """A small study without a fault, and its database file."""
+    """A small study with rungs, without a fault, and its database file."""
     folder = tmp_path_factory.mktemp("undisturbed") / "study"
     folder.mkdir()
-    plan = Plan("sqlite", "synthetic", 3, [], "none")
+    plan = Plan("sqlite", "synthetic", 3, [], "none", has_rungs=True)
     url = f"sqlite:///{folder}/study.db"
-    seen = StudyUnderChaos(folder, Sqlite(), url, Synthetic(0.0, 3), plan).run()
+    tuned = Synthetic(0.0, 3, has_rungs=True)
+    seen = StudyUnderChaos(folder, Sqlite(), url, tuned, plan).run()
     return seen, folder / "study.db"
 
 
@@ -96,6 +103,19 @@ SQL = {
         "UPDATE trial_intermediate_values SET intermediate_value = 0.5 "
         "WHERE trial_id = 2 AND step = 1",
         "reports",
+    ),
+    "a changed rung": (
+        "UPDATE trial_user_attributes SET value_json = '2' WHERE trial_id = 4 AND key = 'rung'",
+        "promotions",
+    ),
+    "a slot that was promoted from another one": (
+        "UPDATE trial_user_attributes SET value_json = '0' "
+        "WHERE trial_id = 4 AND key = 'from_slot' AND value_json <> '0'",
+        "promotions",
+    ),
+    "a slot that was not promoted": (
+        "DELETE FROM trials WHERE trial_id = 5",
+        "each slot COMPLETE once",
     ),
     "a lost slot": (
         "UPDATE trials SET state = 'FAIL' WHERE trial_id = 2",
