@@ -2,10 +2,11 @@
 
 Each simulated study draws configurations and splits the labelled rows anew: rows that are known,
 of which a tenth are the search's validation rows, and rows that nobody has seen. It is searched
-(value on the validation rows), finalized as `study finalize` does (the best few compared on all
-known rows, out of fold, by the same code), and then the choice is scored on the unseen rows. Prints
-each half of the configurations: what was tuned while looking at the one is verified by the other.
-The same networks give the estimate and the truth, so the luck of one more training is not in it.
+(value on the validation rows), the best few are compared on all known rows, out of fold, by the
+code of `study finalize`, and then the choice is scored on the unseen rows. There is no race, which
+compares on fewer rows, and no vote. Prints each half of the configurations: what was tuned while
+looking at the one is verified by the other. The same networks give the estimate and the truth, so
+the luck of one more training is not in it.
 
     python benchmarks/stored_trials.py --data DIR --store DIR
     python benchmarks/honesty.py --store DIR [--studies 1000]
