@@ -4,9 +4,13 @@ A file of lines, one a result, with the sizes that it was measured with: others 
 """
 
 import json
-from collections.abc import Callable
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 HELP = "keep every result in this file, and go on from those that are there"
 
@@ -37,3 +41,26 @@ class Kept:
                 file.write(f"{line}\n")
         self._there[key] = result
         return result
+
+
+def keep_arrays(path: Path, **arrays: Any) -> None:
+    """Write the arrays of one training; the file is whole or not there."""
+    aside = path.with_name(f"{path.name}.part")
+    with aside.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(aside, path)
+
+
+def run_missing(
+    train: Callable[[Any, Path, Path], str], jobs: Sequence[Any], data: Path, store: Path, n: int
+) -> None:
+    """Run the jobs whose file is not in the store yet, in `n` processes; print a line about each.
+
+    Args:
+        train: Called with a job, which has a `name`, the data folder and the store.
+    """
+    missing = [job for job in jobs if not (store / job.name).exists()]
+    with multiprocessing.get_context("spawn").Pool(n) as pool:
+        tasks = [pool.apply_async(train, (job, data, store)) for job in missing]
+        for number, task in enumerate(tasks, 1):
+            print(f"{number} of {len(tasks)}: {task.get()}", flush=True)

@@ -9,8 +9,6 @@ networks, the accuracy of their average: the mean over subsets of the networks t
 """
 
 import argparse
-import multiprocessing
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from benchmarks.holdout import held_out
+from benchmarks.kept import keep_arrays, run_missing
 from objectives.base import FitOptions
 from objectives.data.dataset import Split, load_dataset
 from objectives.framework.runtime import detect_precision, start_framework
@@ -99,9 +98,7 @@ def train(job: Job, data: Path, store: Path) -> str:
         name: objective.predict(objective.combine([fitted], shifts), images)
         for name, shifts in (("plain", SHIFTS[:1]), ("shifted", SHIFTS))
     }
-    with (store / f"{job.name}.part").open("wb") as file:
-        np.savez(file, labels=labels[held], train_s=fitted.info["train_s"], **said)
-    os.replace(store / f"{job.name}.part", store / job.name)
+    keep_arrays(store / job.name, labels=labels[held], train_s=fitted.info["train_s"], **said)
     right = [float((one.argmax(axis=1) == labels[held]).mean()) for one in said.values()]
     return f"{job.name}: {right[0]:.5f}, shifted {right[1]:.5f}, {fitted.info['train_s']:.1f} s"
 
@@ -152,11 +149,13 @@ def main() -> None:
     groups[f"all but one of {given.folds} folds, {middle} epochs"] = [
         Job(given.split_seed, middle, seed, given.folds) for seed in range(given.folds)
     ]
-    missing = [j for g in groups.values() for j in g if not (given.store / j.name).exists()]
-    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
-        tasks = [pool.apply_async(train, (job, given.data, given.store)) for job in missing]
-        for n, task in enumerate(tasks, 1):
-            print(f"{n} of {len(tasks)}: {task.get()}", flush=True)
+    run_missing(
+        train,
+        [job for group in groups.values() for job in group],
+        given.data,
+        given.store,
+        given.workers,
+    )
     print("| networks | how many | CPU | plain, % | shifted, % | n |\n|---|---|---|---|---|---|")
     for what, jobs in groups.items():
         for line in rows_of([dict(np.load(given.store / job.name)) for job in jobs], what):

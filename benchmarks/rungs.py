@@ -11,8 +11,6 @@ images they train.
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.kept import keep_arrays, run_missing
 from objectives.base import FitOptions
 from objectives.data.dataset import load_dataset
 from objectives.framework.runtime import detect_precision, start_framework
@@ -79,9 +78,7 @@ def train(job: Job, data: Path, store: Path) -> str:
     labels = held.labels[held.rows]
     likelihood = said[np.arange(len(labels)), labels]
     right = said.argmax(axis=1) == labels
-    with (store / f"{job.name}.part").open("wb") as file:
-        np.savez(file, right=right, likelihood=likelihood, info=json.dumps(fitted.info))
-    os.replace(store / f"{job.name}.part", store / job.name)
+    keep_arrays(store / job.name, right=right, likelihood=likelihood, info=json.dumps(fitted.info))
     return f"{job.name}: {right.mean():.5f}, {fitted.info['train_s']:.1f} s"
 
 
@@ -204,11 +201,7 @@ def main() -> None:
         for draw in range(given.draws)
         for epochs in sorted(given.epochs, reverse=True)
     ]
-    missing = [job for job in jobs if not (given.store / job.name).exists()]
-    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
-        tasks = [pool.apply_async(train, (job, given.data, given.store)) for job in missing]
-        for n, task in enumerate(tasks, 1):
-            print(f"{n} of {len(tasks)}: {task.get()}", flush=True)
+    run_missing(train, jobs, given.data, given.store, given.workers)
     report(read_trained(given.store, given.draws, given.epochs, given.growth), given.epochs)
 
 

@@ -37,7 +37,7 @@ def status_command(
 
     status = read_status(open_by_url(storage, study))
     if as_json:
-        _print_json(status.to_json())
+        print_json(status.to_json())
         return 0
     from study.view.watch import render
 
@@ -70,7 +70,7 @@ def trials_command(
     attempts = read_trials(opened)
     rows = trials_json(attempts, opened.spec)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif as_csv:
         import pandas as pd
 
@@ -125,7 +125,7 @@ def replay_command(
     number = find_trial(opened, trial).trial
     found = replay(opened, number, View(quiet=quiet).say)
     if as_json:
-        _print_json({"same": found.same, "first_difference": found.first_difference})
+        print_json({"same": found.same, "first_difference": found.first_difference})
     else:
         print(harmless_lines(found.to_line()))
     return 0 if found.same else DIFFERENT
@@ -138,7 +138,7 @@ def list_command(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> i
 
     found = list_studies(open_storage(storage, create=False))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return 0
     return _print_table(render_list(found))
 
@@ -189,7 +189,7 @@ def score_command(
         for warning in found.warnings:
             View().say(f"warning: {warning}")
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         print(found.to_line())
     return 0
@@ -231,6 +231,7 @@ def _print_file(text: str) -> None:
     sys.stdout.buffer.write(text.encode(errors="backslashreplace"))
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print a value of JSON types on stdout."""
     json.dump(value, sys.stdout, indent=2)
     print()

@@ -4,11 +4,11 @@ Each returns an exit code and raises known failures. Imports stand inside the co
 --help` must not load Optuna, nor `study status` TensorFlow.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from study.cli.look import print_json
 from study.cli.opened import open_by_url, open_to_work, use_all_cores, where
 from study.finalize.wanted import Wanted
 from study.machine.gpus import hide_gpus
@@ -97,8 +97,7 @@ def plan_command(
         )
         found = what_time_buys(request, View(quiet=options.quiet).say, prewarm)
     if as_json:
-        json.dump(found.to_json(), sys.stdout, indent=2)
-        print()
+        print_json(found.to_json())
     else:
         print("\n".join(found.lines()))
     return 0

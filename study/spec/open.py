@@ -93,7 +93,7 @@ class Loaded:
     """The objective and the data of a study, in this process.
 
     Attributes:
-        on_rungs: The objective of each rung, with its epochs; empty for a study without rungs.
+        on_rungs: The objectives of the rungs below the last, with their epochs.
     """
 
     objective: Objective
@@ -189,7 +189,7 @@ def load(opened: OpenStudy) -> Loaded:
     refuse_difference(opened.name, spec, {"data": data})
     if spec.refits is not None:
         return Loaded(_refit_of(search), dataset)
-    return Loaded(objective, dataset, tuple(_objective_of(opened, n) for n in spec.rungs))
+    return Loaded(objective, dataset, tuple(_objective_of(opened, n) for n in spec.rungs[:-1]))
 
 
 def keep_to_backend(name: str, spec: StudySpec) -> None:
